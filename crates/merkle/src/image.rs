@@ -146,7 +146,11 @@ mod tests {
         assert_eq!(read(b"assayi\x02\x01"), Err(ImageError::Tag));
         assert_eq!(read(&image(&[run(0, 0, 1)])), Err(ImageError::Run(8)), "empty run");
         assert_eq!(read(&image(&[run(0, 1, 1), run(1, 1, 1)])), Err(ImageError::Run(272)), "touch");
-        assert_eq!(read(&image(&[run(5, 1, 1), run(0, 1, 1)])), Err(ImageError::Run(272)), "descend");
+        assert_eq!(
+            read(&image(&[run(5, 1, 1), run(0, 1, 1)])),
+            Err(ImageError::Run(272)),
+            "descend"
+        );
         assert_eq!(read(&image(&[run(LEAVES_MAX, 1, 1)])), Err(ImageError::Run(8)), "past the end");
         assert_eq!(read(&image(&[run(u32::MAX, 2, 1)])), Err(ImageError::Run(8)), "overflow");
         assert_eq!(read(&image(&[run(3, 1, 0)])), Err(ImageError::ZeroLeaf(16)));

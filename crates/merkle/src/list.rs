@@ -113,8 +113,10 @@ impl<const N: usize> PaddedList<N> {
 
 /// The level above: the parents of the leaves, and of two paddings.
 fn parents(level: &[Hash], padding: Hash) -> (Vec<Hash>, Hash) {
-    let parents =
-        level.chunks(2).map(|pair| sha256_pair(&pair[0], pair.get(1).unwrap_or(&padding))).collect();
+    let parents = level
+        .chunks(2)
+        .map(|pair| sha256_pair(&pair[0], pair.get(1).unwrap_or(&padding)))
+        .collect();
     (parents, sha256_pair(&padding, &padding))
 }
 

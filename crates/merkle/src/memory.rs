@@ -58,7 +58,7 @@ impl MemoryTree {
 
     /// Takes in changed pages: the page's number (its address / 4096), its changed leaves (a bit each) and its bytes now.
     /// A page that the tree has not seen yet counts as changed from zeros.
-    pub fn update<'a>(&mut self, changes: &[(u32, u16, &'a Page)]) {
+    pub fn update(&mut self, changes: &[(u32, u16, &Page)]) {
         for batch in changes.chunks(BATCH_PAGES) {
             let slots: Vec<u32> = batch.iter().map(|change| self.touch(change.0)).collect();
             if let ([(_, leaves, page)], [slot]) = (batch, &slots[..]) {
@@ -95,7 +95,7 @@ impl MemoryTree {
             for height in 0..BLOCK_HEIGHT {
                 let at = BLOCK_HEIGHT * level + height;
                 siblings[at as usize] =
-                    block.map_or(zero_subtree(at), |block| block.0[(16 + place >> height) ^ 1]);
+                    block.map_or(zero_subtree(at), |block| block.0[((16 + place) >> height) ^ 1]);
             }
             if level > 0 {
                 branch = branch

@@ -1,0 +1,70 @@
+//! A run: an engine, and the tree that commits to its memory.
+
+use assay_merkle::{LEAF_SIZE, MemoryTree, PAGE_LEAVES, page_leaf};
+use assay_types::BlobRoot;
+
+use crate::engine::Engine;
+use crate::state::State;
+use crate::witness::{Opening, Witness};
+
+/// Runs an engine and says at any step what its state is. A state costs what changed since the last one.
+#[derive(Debug, Clone)]
+pub struct Run<E> {
+    engine: E,
+    tree: MemoryTree,
+}
+
+impl<E: Engine> Run<E> {
+    /// Takes an engine over and roots its memory, on all threads of rayon's current pool.
+    pub fn new(engine: E) -> Self {
+        let mut run = Run { engine, tree: MemoryTree::new() };
+        run.commit();
+        run
+    }
+
+    /// Runs until `step` steps were taken in all, or a final state.
+    pub fn advance(&mut self, step: u64) {
+        self.engine.run_until(step);
+    }
+
+    /// The engine, to ask for registers and memory.
+    pub fn engine(&self) -> &E {
+        &self.engine
+    }
+
+    /// The state now.
+    pub fn state(&mut self) -> State {
+        self.commit();
+        State { cpu: self.engine.cpu().clone(), memory_root: self.tree.root() }
+    }
+
+    /// The root of a slot now, 0 to 7.
+    pub fn slot_root(&mut self, slot: u32) -> BlobRoot {
+        self.commit();
+        self.tree.slot_root(slot)
+    }
+
+    /// The witness of the next step.
+    pub fn witness(&mut self) -> Witness {
+        let state = self.state();
+        Witness::build(state, |address| self.open(address))
+    }
+
+    /// The leaf that holds an address, with its proof. The tree must be up to date.
+    fn open(&self, address: u32) -> Opening {
+        let index = address / LEAF_SIZE;
+        let page = self.engine.page(index / PAGE_LEAVES);
+        let leaf =
+            page.map_or([0; LEAF_SIZE as usize], |page| *page_leaf(page, index % PAGE_LEAVES));
+        Opening { leaf, proof: self.tree.prove(index) }
+    }
+
+    fn commit(&mut self) {
+        let changes = self.engine.take_changes();
+        let pages: Vec<_> = changes
+            .iter()
+            .filter_map(|&(page, leaves)| Some((page, leaves, self.engine.page(page)?)))
+            .collect();
+        self.tree.update(&pages);
+    }
+}
