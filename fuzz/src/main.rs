@@ -1,0 +1,88 @@
+//! `assay-fuzz machine [INSTRUCTIONS] [SEED]`: the interpreter and its witnesses against rrs-lib (and qemu-riscv32, where
+//! installed) until so many instructions were compared. `assay-fuzz vectors FOLDER`: writes the recorded steps.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use assay_fuzz::differential::{Tally, compare};
+use assay_fuzz::{qemu, vectors};
+use rayon::prelude::*;
+
+/// Programs between two looks at the total.
+const BATCH: u64 = 2000;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let number =
+        |text: &str| text.replace('_', "").parse::<u64>().map_err(|e| format!("{text}: {e}"));
+    let done = match arguments[..] {
+        ["machine"] => machine(100_000_000, 0),
+        ["machine", goal] => number(goal).and_then(|goal| machine(goal, 0)),
+        ["machine", goal, seed] => number(goal).and_then(|goal| machine(goal, number(seed)?)),
+        ["vectors", folder] => write_vectors(Path::new(folder)),
+        _ => Err("usage: assay-fuzz machine [INSTRUCTIONS] [SEED] | vectors FOLDER".to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn machine(goal: u64, first_seed: u64) -> Result<(), String> {
+    let start = Instant::now();
+    let mut total = Tally::default();
+    let mut seed = first_seed;
+    while total.instructions < goal {
+        let tallies: Result<Vec<Tally>, String> =
+            (seed..seed + BATCH).into_par_iter().map(compare).collect();
+        tallies?.into_iter().for_each(|tally| total.add(tally));
+        seed += BATCH;
+    }
+    println!(
+        "rrs-lib: {} instructions in {} programs (seeds {first_seed} to {}), 0 differences; {} trapped, {} exited, {} out \
+         of steps, {} witnesses; {:.0} s",
+        total.instructions,
+        total.programs,
+        seed - 1,
+        total.trapped,
+        total.exited,
+        total.out_of_steps,
+        total.witnesses,
+        start.elapsed().as_secs_f64(),
+    );
+    against_qemu(goal / 100, first_seed)
+}
+
+/// qemu starts a process for each program, so it gets a hundredth.
+fn against_qemu(goal: u64, first_seed: u64) -> Result<(), String> {
+    let Some(emulator) = qemu::find() else {
+        println!("qemu-riscv32: not installed, skipped (Debian: qemu-user)");
+        return Ok(());
+    };
+    let folder = std::env::temp_dir();
+    let (mut instructions, mut seed) = (0, first_seed);
+    while instructions < goal {
+        instructions += qemu::compare(&emulator, &folder, seed)?;
+        seed += 1;
+    }
+    let programs = seed - first_seed;
+    println!("qemu-riscv32: {instructions} instructions in {programs} programs, 0 differences");
+    Ok(())
+}
+
+fn write_vectors(folder: &Path) -> Result<(), String> {
+    std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
+    for (name, vectors) in vectors::files()? {
+        let mut text = serde_json::to_string_pretty(&vectors).map_err(|e| e.to_string())?;
+        text.push('\n');
+        let file = folder.join(name);
+        std::fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))?;
+        println!("{} vectors in {}", vectors.len(), file.display());
+    }
+    Ok(())
+}
