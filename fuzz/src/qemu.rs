@@ -74,7 +74,7 @@ fn dump() -> Vec<u32> {
 }
 
 fn execute(qemu: &Path, folder: &Path, seed: u64, elf: &[u8]) -> Result<Output, Error> {
-    let file = folder.join(format!("{seed}.elf"));
+    let file = folder.join(format!("assay-{}-{seed}.elf", std::process::id()));
     // It refuses, without a word, a file that is not executable.
     OpenOptions::new()
         .create(true)
