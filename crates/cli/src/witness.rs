@@ -1,0 +1,87 @@
+//! `assay witness`: step witnesses.
+
+use std::path::PathBuf;
+
+use assay_machine::{Status, VerifiedStep, WITNESS_SIZE_MAX, WitnessError, verify_step};
+use assay_types::StateHash;
+use clap::Subcommand;
+use serde::Serialize;
+
+use crate::exec::Outcome;
+use crate::failure::Failure;
+use crate::text::{grouped, json, table};
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Check a witness file. Needs nothing else.
+    Verify {
+        /// The witness, as `assay exec --witness` writes it.
+        file: PathBuf,
+    },
+}
+
+#[derive(Serialize)]
+struct Report {
+    schema: &'static str,
+    before: StateHash,
+    after: StateHash,
+    step: u64,
+    pc: u32,
+    instruction: Option<String>,
+    outcome: Outcome,
+    trap: Option<String>,
+}
+
+pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
+    let Command::Verify { file } = command;
+    let size = std::fs::metadata(file).map_err(|error| Failure::file("read", file, error))?.len();
+    // A witness is small, so a large file is none: no need to read it.
+    if size > WITNESS_SIZE_MAX as u64 {
+        return Err(refusal(WitnessError::Size(size as usize)));
+    }
+    let bytes = std::fs::read(file).map_err(|error| Failure::file("read", file, error))?;
+    let step = verify_step(&bytes).map_err(refusal)?;
+    let report = Report::new(&step);
+    Ok(if as_json { json(&report) } else { report.text(step.state_before.cpu.status) })
+}
+
+fn refusal(error: WitnessError) -> Failure {
+    Failure::refused("the witness does not verify").cause(error).next(
+        "do not rely on the step; ask for the file again, or re-run with `assay exec --witness`",
+    )
+}
+
+impl Report {
+    fn new(step: &VerifiedStep) -> Self {
+        let before = &step.state_before.cpu;
+        Report {
+            schema: "assay.witness/1",
+            before: step.before,
+            after: step.after,
+            step: before.step,
+            pc: before.pc,
+            instruction: step.instruction.map(|instruction| instruction.to_string()),
+            outcome: step.state_after.cpu.status.into(),
+            trap: step.trap.map(|cause| cause.to_string()),
+        }
+    }
+
+    fn text(&self, before: Status) -> String {
+        let done = match (&self.instruction, before) {
+            (Some(instruction), _) => format!("{instruction} at {:#x}", self.pc),
+            (None, Status::Running) => format!("no instruction to fetch at {:#x}", self.pc),
+            (None, _) => "nothing: the state is final".to_owned(),
+        };
+        let outcome = match &self.trap {
+            Some(cause) => format!("trapped: {cause}"),
+            None => self.outcome.to_string(),
+        };
+        table(&[
+            ("witness", "verified".to_owned()),
+            ("step", format!("{}, {done}", grouped(self.step))),
+            ("outcome", outcome),
+            ("before", self.before.to_string()),
+            ("after", self.after.to_string()),
+        ]) + "That the state before belongs to a given run is for a trace to show.\n"
+    }
+}
