@@ -1,0 +1,33 @@
+//! `cargo xtask bench machine [--json]`: figures, with the machine, the inputs and the peers of the same run.
+//!
+//! Timings on a shared machine wander, so each figure is a median and peers take turns with ours.
+
+mod figure;
+mod machine;
+mod peers;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (figures, json) = match arguments[..] {
+        ["machine"] => (machine::figures(), false),
+        ["machine", "--json"] => (machine::figures(), true),
+        _ => (Err("usage: assay-bench machine [--json]".to_owned()), false),
+    };
+    match figures {
+        Ok(figures) => {
+            figure::print(&figures, json);
+            if figures.iter().all(|figure| figure.holds()) {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(3)
+            }
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! `cargo xtask COMMAND`: everything that the project does to itself.
+
+mod install;
+mod run;
+mod test;
+mod tidy;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use run::cargo;
+
+const USAGE: &str = "cargo xtask COMMAND
+
+  check                            formatting, lints, tidy
+  test                             check, then every test; installs what is optional when CI is set and it may
+  fuzz machine [COUNT] [SEED]      the interpreter against rrs-lib and qemu over COUNT instructions [100,000,000]
+  vectors                          record vectors/steps anew
+  programs [--check]               rebuild programs/prebuilt, or compare a rebuild with it
+  bench machine                    figures of the machine beside its peers
+  tidy                             the rules that no compiler checks";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match command(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command(arguments: &[&str]) -> Result<(), String> {
+    match arguments {
+        ["check"] => test::check(),
+        ["test"] => test::test(),
+        ["fuzz", "machine", rest @ ..] => {
+            let mut command = vec!["run", "--release", "-p", "assay-fuzz", "--", "machine"];
+            command.extend(rest);
+            cargo(&command)
+        }
+        ["vectors"] => {
+            cargo(&["run", "--release", "-p", "assay-fuzz", "--", "vectors", "vectors/steps"])
+        }
+        ["bench", rest @ ..] => {
+            let mut command = vec!["run", "--release", "-p", "assay-bench", "--"];
+            command.extend(rest);
+            cargo(&command)
+        }
+        ["tidy"] => tidy::tidy(root()),
+        _ => Err(format!("what?\n\n{USAGE}")),
+    }
+}
+
+/// The workspace's folder.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
