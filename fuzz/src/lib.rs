@@ -4,6 +4,7 @@
 pub mod asm;
 pub mod differential;
 pub mod edges;
+pub mod liar;
 pub mod qemu;
 pub mod random;
 pub mod rrs;

@@ -5,7 +5,7 @@ use assay_machine::{
     Engine, Interpreter, Level, Machine, Op, Program, Run, State, Status, StepLimit, TRACE_LEAVES,
     TraceBuilder, slot, trace_segment, verify_step,
 };
-use assay_merkle::{PaddedList, blob_root, empty_slot};
+use assay_merkle::{PaddedTree, blob_root, empty_slot};
 use assay_types::{Hash, Salt, StateHash};
 
 /// Counts x5 up for ever, writing it to a moving place in the output slot: 5 instructions a turn.
@@ -16,11 +16,11 @@ fn endless() -> Program {
     text.push(op(Op::Addi, 6, 6, 0, 4));
     text.push(op(Op::Andi, 7, 5, 0, 255));
     text.push(op(Op::Jal, 0, 0, 0, -16));
-    program(&text, b"").unwrap()
+    program(&text, b"").expect("a program")
 }
 
 fn run(limit: u64) -> Run<Interpreter> {
-    let limit = StepLimit::new(limit).unwrap();
+    let limit = StepLimit::new(limit).expect("a limit");
     Run::new(Interpreter::new(Machine::new(&endless(), limit)))
 }
 
@@ -53,7 +53,7 @@ fn bottom_leaves_are_steps() {
     let mut stepped = fine.clone();
     let (root, leaves) = trace(&mut fine, Level::Bottom);
     assert_eq!(leaves.len(), TRACE_LEAVES as usize);
-    assert_eq!(PaddedList::<15>::new(leaves.clone(), Hash::default()).root(), root);
+    assert_eq!(PaddedTree::<15>::new(leaves.clone(), Hash::default()).root(), root);
     let mut before = start;
     for (i, leaf) in leaves.iter().enumerate().take(500) {
         let step = verify_step(&stepped.witness().to_bytes()).unwrap();
@@ -75,7 +75,7 @@ fn levels_meet_and_final_states_pad() {
     ended.advance(u64::MAX);
     let last = ended.state();
     assert_eq!((last.cpu.status, last.cpu.step), (Status::OutOfSteps, limit));
-    assert_eq!(PaddedList::<15>::new(leaves.clone(), last.hash().0).root(), root);
+    assert_eq!(PaddedTree::<15>::new(leaves.clone(), last.hash().0).root(), root);
     for (j, leaf) in leaves.iter().enumerate().take(5) {
         let mut fine = run(limit);
         fine.advance((j as u64) << 15);
@@ -83,7 +83,7 @@ fn levels_meet_and_final_states_pad() {
         assert_eq!(steps.last(), Some(leaf), "middle leaf {j}");
     }
     let (top, tops) = trace(&mut run(limit), Level::Top);
-    let padded = PaddedList::<15>::new(vec![], last.hash().0);
+    let padded = PaddedTree::<15>::new(vec![], last.hash().0);
     assert_eq!(top, padded.root(), "a short run's top trace is its final state");
     assert!(tops.iter().all(|leaf| *leaf == last.hash().0));
     let proof = padded.prove(TRACE_LEAVES - 1);

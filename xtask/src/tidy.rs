@@ -10,11 +10,12 @@ use crate::run::find;
 /// Folders of packages, besides those in `crates/` and `programs/`.
 const FOLDERS: [&str; 4] = ["bench", "fuzz", "guest", "xtask"];
 
-/// What each package of ours may depend on, of ours. A package that is not here may not exist.
-const ARROWS: [(&str, &[&str]); 3] = [
+/// The pure packages, and what of ours each may depend on.
+const ARROWS: [(&str, &[&str]); 4] = [
     ("assay-types", &[]),
     ("assay-merkle", &["assay-types"]),
     ("assay-machine", &["assay-merkle", "assay-types"]),
+    ("assay-dispute", &["assay-machine", "assay-merkle", "assay-types"]),
 ];
 
 /// Words that a pure crate's sources must not hold: I/O, clocks, randomness, floats, unordered iteration.

@@ -1,5 +1,7 @@
 //! The command as a person or a script meets it.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers may panic")]
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -43,6 +43,11 @@ impl Interpreter {
         self.trap.as_deref()
     }
 
+    /// Gives the machine back as it stands.
+    pub fn into_machine(self) -> Machine {
+        Machine { cpu: self.cpu, memory: self.memory }
+    }
+
     /// The instruction at an address of the text range.
     fn fetch(&self, pc: u32) -> Option<Instruction> {
         self.code.get(place(pc, self.cpu.text)).copied()

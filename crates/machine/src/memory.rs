@@ -28,7 +28,7 @@ struct Frame {
     changed: u16,
 }
 
-/// A machine about to run: registers, and memory with a program in it.
+/// A machine: registers, and memory with a program in it.
 #[derive(Debug, Clone)]
 pub struct Machine {
     /// Registers and counters.

@@ -116,25 +116,34 @@ impl Witness {
         bytes
     }
 
+    /// Does the step that bytes 72 onwards of a witness describe, as a contract does: it knows the hashes from elsewhere.
+    pub fn step(bytes: &[u8]) -> Result<VerifiedStep, WitnessError> {
+        let (state, openings) = parse_step(bytes)?;
+        take_step(&state, &openings)
+    }
+
     /// Reads a witness without judging it.
     fn from_bytes(bytes: &[u8]) -> Result<Self, WitnessError> {
         let size = || WitnessError::Size(bytes.len());
         let rest = bytes.strip_prefix(&TAG).ok_or(WitnessError::Tag)?;
         let (before, rest) = rest.split_first_chunk().ok_or_else(size)?;
         let (after, rest) = rest.split_first_chunk().ok_or_else(size)?;
-        let (state, rest) = rest.split_first_chunk().ok_or_else(size)?;
-        let (openings, rest) = rest.as_chunks::<OPENING_SIZE>();
-        if !rest.is_empty() {
-            return Err(size());
-        }
-        let openings = openings.iter().map(|bytes| Opening::from_bytes(bytes).ok_or_else(size));
-        Ok(Witness {
-            before: StateHash(Hash(*before)),
-            after: StateHash(Hash(*after)),
-            state: State::from_bytes(state)?,
-            openings: openings.collect::<Result<_, _>>()?,
-        })
+        let (state, openings) = parse_step(rest)?;
+        let [before, after] = [before, after].map(|hash| StateHash(Hash(*hash)));
+        Ok(Witness { before, after, state, openings })
     }
+}
+
+/// Reads a state's preimage and the openings after it.
+fn parse_step(bytes: &[u8]) -> Result<(State, Vec<Opening>), WitnessError> {
+    let size = || WitnessError::Size(HEADER_SIZE + bytes.len());
+    let (state, rest) = bytes.split_first_chunk().ok_or_else(size)?;
+    let (openings, rest) = rest.as_chunks::<OPENING_SIZE>();
+    if !rest.is_empty() {
+        return Err(size());
+    }
+    let openings = openings.iter().map(|bytes| Opening::from_bytes(bytes).ok_or_else(size));
+    Ok((State::from_bytes(state)?, openings.collect::<Result<_, _>>()?))
 }
 
 /// Checks a witness (269, 1,293 or 2,317 bytes) and needs nothing else. What it proves is relative: that the state before is

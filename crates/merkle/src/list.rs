@@ -63,61 +63,54 @@ impl RootBuilder {
     }
 }
 
-/// A list of at most 2^N hashes, padded on the right with one hash: a trace's tree.
+/// The tree over a list of at most 2^N hashes, padded on the right with one hash: a trace's tree. Padding costs nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PaddedList<const N: usize> {
-    leaves: Vec<Hash>,
-    padding: Hash,
+pub struct PaddedTree<const N: usize> {
+    /// For each height from 0 to N: the nodes over something of the list, then the node over padding only.
+    levels: Vec<(Vec<Hash>, Hash)>,
 }
 
-impl<const N: usize> PaddedList<N> {
+impl<const N: usize> PaddedTree<N> {
     /// A tree of 2^N leaves: those given, then `padding`.
     ///
     /// # Panics
     /// If there are more than 2^N.
     pub fn new(leaves: Vec<Hash>, padding: Hash) -> Self {
         assert!(leaves.len() <= 1 << N, "a tree of height {N} can't hold the list");
-        PaddedList { leaves, padding }
+        let mut levels = vec![(leaves, padding)];
+        for height in 0..N {
+            let above = parents(&levels[height].0, levels[height].1);
+            levels.push(above);
+        }
+        PaddedTree { levels }
+    }
+
+    /// The node at a height, 0 to N, and an index below 2^(N - height).
+    pub fn node(&self, height: u32, index: u32) -> Hash {
+        let (nodes, padding) = &self.levels[height as usize];
+        nodes.get(index as usize).copied().unwrap_or(*padding)
     }
 
     /// The leaf at an index below 2^N.
     pub fn leaf(&self, index: u32) -> Hash {
-        self.leaves.get(index as usize).copied().unwrap_or(self.padding)
-    }
-
-    /// The leaves before the padding.
-    pub fn leaves(&self) -> &[Hash] {
-        &self.leaves
+        self.node(0, index)
     }
 
     /// The root.
     pub fn root(&self) -> Hash {
-        let mut level = (self.leaves.clone(), self.padding);
-        for _ in 0..N {
-            level = parents(&level.0, level.1);
-        }
-        level.0.first().copied().unwrap_or(level.1)
+        self.node(N as u32, 0)
     }
 
     /// The siblings of the leaf at an index below 2^N.
     pub fn prove(&self, index: u32) -> Proof<N> {
-        let mut level = (self.leaves.clone(), self.padding);
-        Proof(std::array::from_fn(|height| {
-            let sibling = (index as usize >> height) ^ 1;
-            let hash = level.0.get(sibling).copied().unwrap_or(level.1);
-            level = parents(&level.0, level.1);
-            hash
-        }))
+        Proof(std::array::from_fn(|height| self.node(height as u32, (index >> height) ^ 1)))
     }
 }
 
-/// The level above: the parents of the leaves, and of two paddings.
+/// The level above: the parents of the nodes, and of two paddings.
 fn parents(level: &[Hash], padding: Hash) -> (Vec<Hash>, Hash) {
-    let parents = level
-        .chunks(2)
-        .map(|pair| sha256_pair(&pair[0], pair.get(1).unwrap_or(&padding)))
-        .collect();
-    (parents, sha256_pair(&padding, &padding))
+    let parent = |pair: &[Hash]| sha256_pair(&pair[0], pair.get(1).unwrap_or(&padding));
+    (level.chunks(2).map(parent).collect(), sha256_pair(&padding, &padding))
 }
 
 #[cfg(test)]
@@ -145,7 +138,7 @@ mod tests {
         for size in 0..=32 {
             let leaves: Vec<Hash> = (0..size).map(leaf).collect();
             let expect = naive(&leaves, padding, 5);
-            let list = PaddedList::<5>::new(leaves.clone(), padding);
+            let list = PaddedTree::<5>::new(leaves.clone(), padding);
             assert_eq!(list.root(), expect, "list of {size}");
             for index in 0..32 {
                 let proof = list.prove(index);
@@ -153,8 +146,7 @@ mod tests {
             }
             let mut builder = RootBuilder::new();
             leaves.iter().for_each(|&leaf| builder.push(leaf));
-            let pads = [padding; 6].map(|p| p);
-            let root = builder.finish(5, |height| naive(&[], pads[0], height));
+            let root = builder.finish(5, |height| naive(&[], padding, height));
             assert_eq!(root, expect, "builder of {size}");
         }
     }
@@ -164,7 +156,7 @@ mod tests {
         fn a_wrong_leaf_index_or_sibling_gives_another_root(
             size in 1u32..33, index in 0u32..32, other in 0u32..32, height in 0usize..5
         ) {
-            let list = PaddedList::<5>::new((0..size).map(leaf).collect(), leaf(99));
+            let list = PaddedTree::<5>::new((0..size).map(leaf).collect(), leaf(99));
             let proof = list.prove(index);
             prop_assume!(list.leaf(index) != list.leaf(other));
             prop_assert_ne!(proof.root(list.leaf(other), index), list.root());

@@ -1,0 +1,181 @@
+//! What an honest challenger does next.
+
+use assay_machine::{Engine, Level};
+use assay_merkle::TRACE_HEIGHT;
+use assay_types::{Hash, sha256_pair};
+
+use crate::claimant::{FAN_HEIGHT, FAN_OUT};
+use crate::segment::Segment;
+use crate::tracer::{TraceTree, Tracer};
+
+/// A leaf and its predecessor, opened together from the tree in play (spec/dispute.md#pointing).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pointing {
+    /// The first leaf that differs, below 2^15.
+    pub index: u32,
+    /// The leaf before it, on which both sides agree; the segment's start if `index` is 0.
+    pub predecessor: Hash,
+    /// The leaf as claimed.
+    pub leaf: Hash,
+    /// The proof of both; of the leaf alone if `index` is 0.
+    pub siblings: Vec<Hash>,
+}
+
+/// A challenger's move.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Challenge {
+    /// Point at the first leaf that differs.
+    Point(Pointing),
+    /// Demand the children of a node whose leaves are withheld.
+    Demand {
+        /// 0, 5 or 10.
+        depth: u32,
+        /// The node's index on its depth.
+        index: u32,
+        /// The node.
+        node: Hash,
+        /// Its proof, `depth` hashes from its own sibling upwards.
+        siblings: Vec<Hash>,
+    },
+    /// Point at the first step that differs, and show it.
+    Prove {
+        /// The step's leaf.
+        pointing: Pointing,
+        /// A step witness from byte 72 on.
+        witness: Vec<u8>,
+    },
+}
+
+/// A claimed tree, as far as it is known.
+pub trait ClaimedTree {
+    /// The leaves that the claimant published for this root. They may be wrong: they are checked.
+    fn published(&self, root: Hash) -> Option<TraceTree>;
+
+    /// The 32 nodes five levels below a node, if they were revealed. They are right: the contract checks.
+    fn revealed(&self, node: Hash) -> Option<[Hash; FAN_OUT]>;
+}
+
+/// The next move against a claimed tree, or `None` if the tree is true: there is nothing to win.
+///
+/// `start` is the state that the segment starts from, on which both sides agree.
+pub fn challenge<E: Engine + Clone>(
+    tracer: &mut Tracer<E>,
+    segment: Segment,
+    start: Hash,
+    root: Hash,
+    claimed: &impl ClaimedTree,
+) -> Option<Challenge> {
+    let own = tracer.tree(segment);
+    if own.root() == root {
+        return None;
+    }
+    let pointing = match claimed.published(root).filter(|tree| tree.root() == root) {
+        Some(tree) => {
+            let index = first_difference(&own, &tree);
+            Pointing::new(start, index, |height, index| tree.node(height, index))
+        }
+        None => match search(&own, root, claimed) {
+            Ok((index, view)) => {
+                Pointing::new(start, index, |height, index| view.node(height, index))
+            }
+            Err(demand) => return Some(demand),
+        },
+    };
+    Some(if segment.level() == Level::Bottom {
+        let step = segment.start() + u64::from(pointing.index);
+        let witness = tracer.witness(step).to_bytes()[72..].to_vec();
+        Challenge::Prove { pointing, witness }
+    } else {
+        Challenge::Point(pointing)
+    })
+}
+
+/// The first leaf in which two trees of different roots differ.
+fn first_difference(own: &TraceTree, claimed: &TraceTree) -> u32 {
+    (0..TRACE_HEIGHT).rev().fold(0, |index, height| {
+        let left = 2 * index;
+        if own.node(height, left) == claimed.node(height, left) { left + 1 } else { left }
+    })
+}
+
+/// Goes down to the first leaf that differs by what was revealed; `Err` is the demand for what was not.
+fn search<'a>(
+    own: &'a TraceTree,
+    root: Hash,
+    claimed: &impl ClaimedTree,
+) -> Result<(u32, View<'a>), Challenge> {
+    let mut view = View { own, fans: Vec::new() };
+    let (mut depth, mut index, mut node) = (0, 0, root);
+    while depth < TRACE_HEIGHT {
+        let Some(children) = claimed.revealed(node) else {
+            let heights = TRACE_HEIGHT - depth..TRACE_HEIGHT;
+            let sibling = |height| view.node(height, index >> (height + depth - TRACE_HEIGHT) ^ 1);
+            let siblings = heights.map(sibling).collect();
+            return Err(Challenge::Demand { depth, index, node, siblings });
+        };
+        let height = TRACE_HEIGHT - depth - FAN_HEIGHT;
+        let first = index << FAN_HEIGHT;
+        let differs = |k: &u32| children[*k as usize] != own.node(height, first + k);
+        let k = (0..FAN_OUT as u32).find(differs);
+        let k = k.unwrap_or_else(|| unreachable!("a node that differs has a child that differs"));
+        view.fans.push(Fan { height, first, children });
+        (depth, index, node) = (depth + FAN_HEIGHT, first + k, children[k as usize]);
+    }
+    Ok((index, view))
+}
+
+/// The claimed tree as far as a path down it was revealed. What lies to the left of the path agrees with our own.
+struct View<'a> {
+    own: &'a TraceTree,
+    fans: Vec<Fan>,
+}
+
+/// Revealed nodes of one height: 32 from `first` on.
+struct Fan {
+    height: u32,
+    first: u32,
+    children: [Hash; FAN_OUT],
+}
+
+impl View<'_> {
+    fn node(&self, height: u32, index: u32) -> Hash {
+        let from_fan = self.fans.iter().find_map(|fan| fan.node(height, index));
+        from_fan.unwrap_or_else(|| self.own.node(height, index))
+    }
+}
+
+impl Fan {
+    /// The node, if it stands within the five levels of this fan.
+    fn node(&self, height: u32, index: u32) -> Option<Hash> {
+        let up = height.checked_sub(self.height).filter(|&up| up < FAN_HEIGHT)?;
+        let first = (index << up).checked_sub(self.first).filter(|&at| at < FAN_OUT as u32)?;
+        let mut level = self.children[first as usize..(first + (1 << up)) as usize].to_vec();
+        while level.len() > 1 {
+            level = level.chunks(2).map(|pair| sha256_pair(&pair[0], &pair[1])).collect();
+        }
+        Some(level[0])
+    }
+}
+
+impl Pointing {
+    /// Opens a leaf and its predecessor from a tree's nodes, by height and index.
+    fn new(start: Hash, index: u32, node: impl Fn(u32, u32) -> Hash) -> Self {
+        let leaf = node(0, index);
+        let sibling = |of: u32| {
+            let node = &node;
+            move |height: u32| node(height, (of >> height) ^ 1)
+        };
+        if index == 0 {
+            let siblings = (0..TRACE_HEIGHT).map(sibling(0)).collect();
+            return Pointing { index, predecessor: start, leaf, siblings };
+        }
+        // On this many levels the two climb apart; above them they are one path.
+        let apart = index.trailing_zeros();
+        let siblings = (0..apart)
+            .map(sibling(index - 1))
+            .chain((0..apart).map(sibling(index)))
+            .chain((apart + 1..TRACE_HEIGHT).map(sibling(index)))
+            .collect();
+        Pointing { index, predecessor: node(0, index - 1), leaf, siblings }
+    }
+}

@@ -1,0 +1,58 @@
+//! Re-running a job wherever the game looks.
+
+use assay_machine::{Engine, Run, Witness, trace_segment};
+use assay_merkle::{PaddedTree, TRACE_HEIGHT};
+use assay_types::StateHash;
+
+use crate::segment::Segment;
+
+/// The tree of a segment.
+pub type TraceTree = PaddedTree<{ TRACE_HEIGHT as usize }>;
+
+/// A job that can be re-run from its start, or from where it was last looked at.
+#[derive(Debug, Clone)]
+pub struct Tracer<E> {
+    start: Run<E>,
+    here: Run<E>,
+}
+
+impl<E: Engine + Clone> Tracer<E> {
+    /// Takes a job at its first step.
+    pub fn new(start: Run<E>) -> Self {
+        Tracer { here: start.clone(), start }
+    }
+
+    /// The tree of a segment, by re-running it: at the worst, all steps before it and 2^15 states.
+    pub fn tree(&mut self, segment: Segment) -> TraceTree {
+        let run = self.at(segment.start());
+        let mut leaves = Vec::new();
+        // Leaves after the end are the final state's, so the list can stop there.
+        trace_segment(run, segment.level(), |hash| leaves.push(hash.0));
+        let last = run.state();
+        if last.cpu.status.is_final() {
+            let end = last.hash().0;
+            let kept = leaves.iter().position(|leaf| *leaf == end).unwrap_or(leaves.len());
+            leaves.truncate(kept);
+        }
+        TraceTree::new(leaves, last.hash().0)
+    }
+
+    /// The hash of the state after so many steps.
+    pub fn state_hash(&mut self, step: u64) -> StateHash {
+        self.at(step).state().hash()
+    }
+
+    /// The witness of the step that follows so many.
+    pub fn witness(&mut self, step: u64) -> Witness {
+        self.at(step).witness()
+    }
+
+    /// The run after so many steps, or at its end.
+    fn at(&mut self, step: u64) -> &mut Run<E> {
+        if self.here.engine().cpu().step > step {
+            self.here = self.start.clone();
+        }
+        self.here.advance(step);
+        &mut self.here
+    }
+}

@@ -1,0 +1,176 @@
+//! Honest parties win, with leaves published and with leaves withheld: the moves alone, each checked as the contract does.
+
+use std::collections::BTreeMap;
+
+use assay_dispute::{
+    Challenge, ClaimedTree, FAN_OUT, Pointing, Segment, TraceTree, Tracer, answer, challenge,
+    reveal,
+};
+use assay_fuzz::differential::random_machine;
+use assay_fuzz::liar::{LIES, Liar};
+use assay_machine::{Engine, Interpreter, Machine, Run, State, TRACE_LEAVES, Witness};
+use assay_types::{Hash, sha256, sha256_pair};
+use fastrand::Rng;
+
+/// What a challenger sees of a claim.
+#[derive(Default)]
+struct Seen {
+    trees: BTreeMap<Hash, TraceTree>,
+    revealed: BTreeMap<Hash, [Hash; FAN_OUT]>,
+}
+
+impl ClaimedTree for Seen {
+    fn published(&self, root: Hash) -> Option<TraceTree> {
+        self.trees.get(&root).cloned()
+    }
+
+    fn revealed(&self, node: Hash) -> Option<[Hash; FAN_OUT]> {
+        self.revealed.get(&node).copied()
+    }
+}
+
+/// The root of 2^k nodes.
+fn root_of(nodes: &[Hash]) -> Hash {
+    match nodes {
+        [node] => *node,
+        _ => {
+            let (left, right) = nodes.split_at(nodes.len() / 2);
+            sha256_pair(&root_of(left), &root_of(right))
+        }
+    }
+}
+
+/// The root that a pointing opens to (spec/dispute.md#pointing).
+fn opened(pointing: &Pointing) -> Hash {
+    let climb = |node, path: u32, siblings: &[Hash]| {
+        siblings.iter().enumerate().fold(node, |node, (height, sibling)| {
+            if path >> height & 1 == 0 {
+                sha256_pair(&node, sibling)
+            } else {
+                sha256_pair(sibling, &node)
+            }
+        })
+    };
+    let siblings = &pointing.siblings[..];
+    if pointing.index == 0 {
+        assert_eq!(siblings.len(), 15);
+        return climb(pointing.leaf, 0, siblings);
+    }
+    let apart = pointing.index.trailing_zeros() as usize;
+    assert_eq!(siblings.len(), 14 + apart);
+    let left = climb(pointing.predecessor, (1 << apart) - 1, &siblings[..apart]);
+    let right = climb(pointing.leaf, 0, &siblings[apart..2 * apart]);
+    climb(sha256_pair(&left, &right), pointing.index >> (apart + 1), &siblings[2 * apart..])
+}
+
+/// Plays a game to its end against a claimant's trees. Gives the claimed leaf and what the step really leads to, or `None`
+/// if the challenger finds nothing to challenge.
+fn play<C: Engine + Clone>(
+    challenger: &mut Tracer<Interpreter>,
+    claimant: &mut Tracer<C>,
+    published: bool,
+) -> Option<(Hash, Hash)> {
+    let mut segment = Segment::WHOLE;
+    let mut start = challenger.state_hash(0).0;
+    let mut tree = claimant.tree(segment);
+    let mut seen = Seen::default();
+    let mut demands = 0;
+    loop {
+        if published {
+            seen.trees.insert(tree.root(), tree.clone());
+        }
+        match challenge(challenger, segment, start, tree.root(), &seen)? {
+            Challenge::Demand { depth, index, node, siblings } => {
+                assert!(!published && demands < 9, "three demands a level are enough");
+                demands += 1;
+                let climbed = siblings.iter().enumerate().fold(node, |node, (height, sibling)| {
+                    let right = index >> height & 1 == 1;
+                    if right { sha256_pair(sibling, &node) } else { sha256_pair(&node, sibling) }
+                });
+                assert_eq!(
+                    (climbed, siblings.len()),
+                    (tree.root(), depth as usize),
+                    "a true demand"
+                );
+                let children = reveal(&tree, node).expect("the claimant has its own tree");
+                assert_eq!(root_of(&children), node, "a reveal can't be wrong");
+                seen.revealed.insert(node, children);
+            }
+            Challenge::Point(pointing) => {
+                assert_eq!(opened(&pointing), tree.root(), "the pointing opens");
+                segment = segment.refined(pointing.index).expect("not the bottom");
+                start = pointing.predecessor;
+                let answer = answer(claimant, segment);
+                let last = answer.last_leaf_proof.root(pointing.leaf, TRACE_LEAVES - 1);
+                assert_eq!(last, answer.root, "the answer ends in the leaf pointed at");
+                tree = claimant.tree(segment);
+                assert_eq!(tree.root(), answer.root);
+            }
+            Challenge::Prove { pointing, witness } => {
+                assert_eq!(opened(&pointing), tree.root(), "the pointing opens");
+                assert_eq!(sha256(&witness[..197]), pointing.predecessor, "the witness fits");
+                let step = Witness::step(&witness).expect("an honest witness is a witness");
+                return Some((pointing.leaf, step.after.0));
+            }
+        }
+    }
+}
+
+fn job(seed: u64) -> (Machine, u64, Rng) {
+    let mut rng = Rng::with_seed(seed);
+    let (program, limit) = random_machine(&mut rng);
+    let machine = Machine::new(&program, limit);
+    let mut engine = Interpreter::new(machine.clone());
+    engine.run_until(u64::MAX);
+    (machine, engine.cpu().step, rng)
+}
+
+fn honest(machine: &Machine) -> Tracer<Interpreter> {
+    Tracer::new(Run::new(Interpreter::new(machine.clone())))
+}
+
+/// A lie of every kind, at a random step of a random run, published or withheld, is found; unless it changes nothing that
+/// the claim commits to, which makes the claim true.
+#[test]
+fn an_honest_challenger_finds_every_lie() {
+    let mut found = BTreeMap::new();
+    for seed in 0..90 {
+        let (machine, steps, mut rng) = job(seed);
+        let lie = LIES[seed as usize % LIES.len()];
+        let at = rng.u64(1..=steps);
+        let mut claimant = Tracer::new(Run::new(Liar::new(machine.clone(), at, lie)));
+        let is_true = claimant.tree(Segment::WHOLE) == honest(&machine).tree(Segment::WHOLE);
+        match play(&mut honest(&machine), &mut claimant, seed / 6 % 2 == 0) {
+            Some((claimed, actual)) => {
+                assert_ne!(claimed, actual, "seed {seed}: {lie:?} at {at} must not stand");
+                *found.entry(format!("{lie:?}")).or_insert(0) += 1;
+            }
+            None => assert!(is_true, "seed {seed}: {lie:?} at {at} not found"),
+        }
+    }
+    assert_eq!(found.len(), LIES.len(), "{found:?}");
+    assert!(found.values().sum::<u32>() > 60, "too few lies that matter: {found:?}");
+}
+
+#[test]
+fn there_is_nothing_to_find_in_a_true_claim() {
+    for seed in 100..110 {
+        let (machine, _, _) = job(seed);
+        let found = play(&mut honest(&machine), &mut honest(&machine), true);
+        assert_eq!(found, None, "seed {seed}");
+    }
+}
+
+/// The tracer agrees with a run step by step, wherever it is asked.
+#[test]
+fn a_tracer_can_be_asked_in_any_order() {
+    let (machine, steps, mut rng) = job(7);
+    let mut tracer = honest(&machine);
+    for _ in 0..20 {
+        let step = rng.u64(..steps + 5);
+        let mut run = Run::new(Interpreter::new(machine.clone()));
+        run.advance(step);
+        let state: State = run.state();
+        assert_eq!(tracer.state_hash(step), state.hash(), "after {step} steps");
+    }
+}
