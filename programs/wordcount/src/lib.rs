@@ -38,7 +38,13 @@ fn count(text: &str) -> Counts {
     let mut lowered = String::new();
     for word in words(text) {
         lowered.clear();
-        lowered.extend(word.chars().flat_map(char::to_lowercase));
+        if word.is_ascii() {
+            // Most words of most texts, at a fraction of the steps.
+            lowered.push_str(word);
+            lowered.make_ascii_lowercase();
+        } else {
+            lowered.extend(word.chars().flat_map(char::to_lowercase));
+        }
         // An input is below 2^29 bytes, so no count overflows.
         match counts.get_mut(lowered.as_str()) {
             Some(count) => *count += 1,
