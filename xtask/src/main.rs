@@ -1,6 +1,7 @@
 //! `cargo xtask COMMAND`: everything that the project does to itself.
 
 mod install;
+mod programs;
 mod run;
 mod test;
 mod tidy;
@@ -49,6 +50,8 @@ fn command(arguments: &[&str]) -> Result<(), String> {
             command.extend(rest);
             cargo(&command)
         }
+        ["programs"] => programs::write(),
+        ["programs", "--check"] => programs::check(),
         ["tidy"] => tidy::tidy(root()),
         _ => Err(format!("what?\n\n{USAGE}")),
     }

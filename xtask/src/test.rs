@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::run::{cargo, run_watched};
-use crate::{install, root, tidy};
+use crate::{install, programs, root, tidy};
 
 /// Fewer tests than this means that a path or a filter skipped some.
 const TESTS_MIN: u64 = 200;
@@ -20,6 +20,7 @@ pub(crate) fn test() -> Result<(), String> {
     install::extras()?;
     check()?;
     let mut tests = Tests::default();
+    programs::check()?;
     tests.cargo(&["test", "--workspace"])?;
     // The same roots from optimised code: every program on every example.
     tests.cargo(&["test", "--release", "-p", "assay-fuzz", "--test", "programs"])?;
