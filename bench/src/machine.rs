@@ -39,8 +39,8 @@ fn montecarlo(paths: u64) -> Result<Job, String> {
     job("montecarlo", parameters.as_bytes(), &read(PRICES)?, format!("montecarlo, {paths} paths"))
 }
 
-const MONTECARLO: &str = "paths=PATHS\nhorizon=10\nconfidence=0.99\nseed=1\n\n";
-const PRICES: &str = "examples/data/prices.csv";
+const MONTECARLO: &str = "seed=1\npaths=PATHS\n";
+const PRICES: &str = "examples/data/wti-daily.csv";
 
 fn job(name: &str, input: &[u8], dataset: &[u8], inputs: String) -> Result<Job, String> {
     let program = Program::from_elf(&read(&format!("programs/prebuilt/{name}.elf"))?)
@@ -63,7 +63,7 @@ fn read(path: &str) -> Result<Vec<u8>, String> {
 fn interpreting() -> Result<Vec<Figure>, String> {
     let bytes: Vec<u8> = (0..4 << 20).map(|i: u32| (i % 251) as u8).collect();
     let sha256 = job("sha256", &bytes, b"", "sha256, 4 MiB".to_owned())?;
-    [montecarlo(200_000)?, sha256].into_iter().map(|job| interpreting_one(&job)).collect()
+    [montecarlo(100_000)?, sha256].into_iter().map(|job| interpreting_one(&job)).collect()
 }
 
 fn interpreting_one(job: &Job) -> Result<Figure, String> {
@@ -115,7 +115,7 @@ fn run_to_end(machine: &Machine) -> Result<u64, String> {
 
 /// What a trace costs beside the plain run: percent.
 fn committing() -> Result<Figure, String> {
-    let job = montecarlo(10_000_000)?;
+    let job = montecarlo(2_000_000)?;
     let mut costs = Vec::new();
     let mut steps = 0;
     for _ in 0..3 {
@@ -173,7 +173,7 @@ fn rooting_with(bytes: &[u8], megabytes: f64, threads: usize) -> Result<Figure, 
 
 /// Making and verifying a step's witness.
 fn witnesses() -> Result<Vec<Figure>, String> {
-    let job = montecarlo(200_000)?;
+    let job = montecarlo(100_000)?;
     let mut run = Run::new(Interpreter::new(job.machine));
     let (mut making, mut verifying) = (vec![], vec![]);
     let mut size = 0;

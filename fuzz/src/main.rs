@@ -1,12 +1,12 @@
 //! `assay-fuzz machine [INSTRUCTIONS] [SEED]`: the interpreter and its witnesses against rrs-lib (and qemu-riscv32, where
-//! installed) until so many instructions were compared. `assay-fuzz vectors FOLDER`: writes the recorded steps.
+//! installed) until so many instructions were compared. `assay-fuzz vectors FOLDER`: writes what is recorded.
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use assay_fuzz::differential::{Tally, compare};
-use assay_fuzz::{qemu, vectors};
+use assay_fuzz::{programs, qemu, vectors};
 use rayon::prelude::*;
 
 /// Programs between two looks at the total.
@@ -76,13 +76,16 @@ fn against_qemu(goal: u64, first_seed: u64) -> Result<(), String> {
 }
 
 fn write_vectors(folder: &Path) -> Result<(), String> {
-    std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
+    std::fs::create_dir_all(folder.join("steps")).map_err(|error| error.to_string())?;
     for (name, vectors) in vectors::files()? {
-        let mut text = serde_json::to_string_pretty(&vectors).map_err(|e| e.to_string())?;
-        text.push('\n');
-        let file = folder.join(name);
-        std::fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))?;
-        println!("{} vectors in {}", vectors.len(), file.display());
+        write_json(&folder.join("steps").join(name), &vectors)?;
     }
+    write_json(&folder.join("programs.json"), &programs::results()?)
+}
+
+fn write_json<T: serde::Serialize>(file: &Path, values: &[T]) -> Result<(), String> {
+    let text = serde_json::to_string_pretty(values).map_err(|error| error.to_string())? + "\n";
+    std::fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))?;
+    println!("{} vectors in {}", values.len(), file.display());
     Ok(())
 }

@@ -16,7 +16,7 @@ const USAGE: &str = "cargo xtask COMMAND
   check                            formatting, lints, tidy
   test                             check, then every test; installs what is optional when CI is set and it may
   fuzz machine [COUNT] [SEED]      the interpreter against rrs-lib and qemu over COUNT instructions [100,000,000]
-  vectors                          record vectors/steps anew
+  vectors                          record vectors/ anew
   programs [--check]               rebuild programs/prebuilt, or compare a rebuild with it
   bench machine                    figures of the machine beside its peers
   tidy                             the rules that no compiler checks";
@@ -42,9 +42,7 @@ fn command(arguments: &[&str]) -> Result<(), String> {
             command.extend(rest);
             cargo(&command)
         }
-        ["vectors"] => {
-            cargo(&["run", "--release", "-p", "assay-fuzz", "--", "vectors", "vectors/steps"])
-        }
+        ["vectors"] => cargo(&["run", "--release", "-p", "assay-fuzz", "--", "vectors", "vectors"]),
         ["bench", rest @ ..] => {
             let mut command = vec!["run", "--release", "-p", "assay-bench", "--"];
             command.extend(rest);
