@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -29,7 +30,7 @@ const FOREIGN_VARIABLES: [&str; 7] = [
 ///
 /// Errors on a wrong argument, a failed build, and on a prebuilt program that is not what the manifest or a rebuild says.
 /// Without a fitting toolchain `--check` says what it skipped and succeeds.
-pub fn run(arguments: impl Iterator<Item = String>) -> Result<(), String> {
+pub(crate) fn run(arguments: impl Iterator<Item = String>) -> Result<(), String> {
     let (mut check, mut install) = (false, false);
     for argument in arguments {
         match argument.as_str() {
@@ -259,10 +260,10 @@ impl Compiler {
         command
             .current_dir(&folders.root)
             .env("RUSTC", &self.rustc)
-            // -Z options on a stable cargo: trim-paths keeps this machine's folders out of the bytes.
+            // build-std needs it on a stable cargo.
             .env("RUSTC_BOOTSTRAP", "1")
             .args(["build", "--quiet", "--locked", "--profile", "program", "--target", TARGET])
-            .args(["-Z", "trim-paths", "--config", "profile.program.trim-paths=\"all\""])
+            .args(["--config", &self.path_flags(folders)?])
             .args(["--package", &format!("assay-program-{name}"), "--bin", name, "--target-dir"])
             .arg(&folders.target);
         if let Some(linker) = self.linker {
@@ -278,6 +279,51 @@ impl Compiler {
         }
         read(&folders.target.join(TARGET).join("program").join(name))
     }
+
+    /// Flags that keep this machine's folders out of the messages of panics: a package is called by name and version,
+    /// wherever cargo keeps it.
+    fn path_flags(&self, folders: &Folders) -> Result<String, String> {
+        let mut mapped = vec![(folders.root.clone(), "assay".to_owned())];
+        let sysroot = output_of(Command::new(&self.rustc).args(["--print", "sysroot"]));
+        let library = "lib/rustlib/src/rust/library";
+        mapped
+            .push((PathBuf::from(sysroot.unwrap_or_default()).join(library), "library".to_owned()));
+        let metadata = output_of(Command::new(cargo()).current_dir(&folders.root).args([
+            "metadata",
+            "--locked",
+            "--format-version",
+            "1",
+            "--filter-platform",
+            TARGET,
+        ]));
+        let metadata = metadata.ok_or("cargo metadata failed")?;
+        let metadata: Metadata =
+            serde_json::from_str(&metadata).map_err(|error| format!("cargo metadata: {error}"))?;
+        let packages = metadata.packages.iter().filter(|package| package.source.is_some());
+        let homes: BTreeSet<&Path> =
+            packages.filter_map(|package| package.manifest_path.parent()?.parent()).collect();
+        mapped.extend(homes.into_iter().map(|home| (home.to_owned(), "crates".to_owned())));
+        let flags: Vec<String> = mapped
+            .iter()
+            .map(|(folder, name)| format!("--remap-path-prefix={}={name}", folder.display()))
+            .collect();
+        // A JSON array of strings is a TOML one too. Cargo joins it with the flags in .cargo/config.toml.
+        let flags = serde_json::to_string(&flags).map_err(|error| error.to_string())?;
+        Ok(format!("target.{TARGET}.rustflags={flags}"))
+    }
+}
+
+/// The part of `cargo metadata` that is needed here.
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    /// `None` for the workspace's own.
+    source: Option<String>,
+    manifest_path: PathBuf,
 }
 
 fn install_debian_packages() -> Result<(), String> {
