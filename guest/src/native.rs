@@ -7,9 +7,12 @@ use std::string::String;
 use std::vec::Vec;
 use std::{env, eprintln, format, fs, io};
 
+/// What a program is: input and dataset in, output out, or why not.
+pub type Run = fn(&[u8], &[u8], &mut Output) -> Result<(), Error>;
+
 /// The body of a native `main`, which [`main!`](crate::main!) generates. The exit code is 0, 1 when the program refuses
 /// its input (the reason goes to standard error), or 2 when the arguments are wrong.
-pub fn main(run: fn(&[u8], &[u8], &mut Output) -> Result<(), Error>) -> ExitCode {
+pub fn main(run: Run) -> ExitCode {
     let (input, dataset) = match read_arguments() {
         Ok(files) => files,
         Err(message) => {

@@ -4,6 +4,7 @@
 //! The same sources and the same toolchain give the same bytes, wherever the checkout, the cargo home and the target folder
 //! lie: see [`Compiler::build`].
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -192,8 +193,7 @@ impl Compiler {
         if built.is_empty() { Err(BuildError::NoBinary) } else { Ok(built) }
     }
 
-    /// Flags that keep this computer's folders out of the messages of panics: a package is called by name and version,
-    /// whether it lies in a cargo home, a mirror's folder or a vendor folder.
+    /// Flags that keep this computer's folders out of the messages of panics, wherever cargo keeps packages.
     fn path_flags(&self, build: &Build<'_>) -> Result<String, BuildError> {
         let mut command = Command::new(cargo());
         command.current_dir(build.folder).args(["metadata", "--format-version", "1"]);
@@ -208,10 +208,10 @@ impl Compiler {
         let library = Path::new(&sysroot.unwrap_or_default()).join("lib/rustlib/src/rust/library");
         let mut mapped =
             vec![(metadata.workspace_root, "assay".to_owned()), (library, "library".to_owned())];
-        for package in metadata.packages.into_iter().filter(|package| package.source.is_some()) {
-            let folder = package.manifest_path.parent().unwrap_or(Path::new("")).to_owned();
-            mapped.push((folder, format!("{}-{}", package.name, package.version)));
-        }
+        let packages = metadata.packages.iter().filter(|package| package.source.is_some());
+        let homes: BTreeSet<&Path> =
+            packages.filter_map(|package| package.manifest_path.parent()?.parent()).collect();
+        mapped.extend(homes.into_iter().map(|home| (home.to_owned(), "crates".to_owned())));
         let flags: Vec<String> = mapped
             .iter()
             .map(|(folder, name)| format!("--remap-path-prefix={}={name}", folder.display()))
@@ -252,8 +252,6 @@ struct Metadata {
 
 #[derive(Deserialize)]
 struct Package {
-    name: String,
-    version: String,
     /// `None` for the workspace's own.
     source: Option<String>,
     manifest_path: PathBuf,
