@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use assay_builder::{Build, Built, Compiler, TARGET};
 use assay_machine::{Instruction, Program};
 use assay_types::{BlobRoot, Hash, ProgramId, sha256};
 use clap::Subcommand;
@@ -15,6 +16,17 @@ const FILE_SIZE_MAX: u64 = (1 << 29) + (1 << 20);
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Start a program: a folder with a package and the SDK.
+    New {
+        /// The folder to make; its last part names the package.
+        folder: PathBuf,
+    },
+    /// Build a package's programs for the machine.
+    Build {
+        /// The package's folder.
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+    },
     /// Say what a program is: id, entry, text range, segments.
     Inspect {
         /// The program, an ELF for the machine.
@@ -23,6 +35,47 @@ pub(crate) enum Command {
         #[arg(long)]
         disassemble: bool,
     },
+}
+
+/// What `program new` writes: the template, and the SDK as this command was built with.
+const FILES: [(&str, &str); 18] = [
+    ("Cargo.toml", include_str!("../../../guest/template/Cargo.toml.in")),
+    ("README.md", include_str!("../../../guest/template/README.md")),
+    (".cargo/config.toml", include_str!("../../../guest/template/.cargo/config.toml")),
+    ("src/main.rs", include_str!("../../../guest/template/src/main.rs")),
+    (".gitignore", "/target\n"),
+    ("sdk/Cargo.toml", include_str!("../../../guest/Cargo.toml")),
+    ("sdk/assay.ld", include_str!("../../../guest/assay.ld")),
+    ("sdk/build.rs", include_str!("../../../guest/build.rs")),
+    ("sdk/src/blob.rs", include_str!("../../../guest/src/blob.rs")),
+    ("sdk/src/csv.rs", include_str!("../../../guest/src/csv.rs")),
+    ("sdk/src/decimal.rs", include_str!("../../../guest/src/decimal.rs")),
+    ("sdk/src/error.rs", include_str!("../../../guest/src/error.rs")),
+    ("sdk/src/lib.rs", include_str!("../../../guest/src/lib.rs")),
+    ("sdk/src/machine.rs", include_str!("../../../guest/src/machine.rs")),
+    ("sdk/src/math.rs", include_str!("../../../guest/src/math.rs")),
+    ("sdk/src/native.rs", include_str!("../../../guest/src/native.rs")),
+    ("sdk/src/output.rs", include_str!("../../../guest/src/output.rs")),
+    ("sdk/src/params.rs", include_str!("../../../guest/src/params.rs")),
+];
+
+#[derive(Serialize)]
+struct NewReport {
+    schema: &'static str,
+    folder: PathBuf,
+}
+
+#[derive(Serialize)]
+struct BuildReport {
+    schema: &'static str,
+    programs: Vec<BuiltReport>,
+}
+
+#[derive(Serialize)]
+struct BuiltReport {
+    name: String,
+    file: PathBuf,
+    program: ProgramId,
 }
 
 #[derive(Serialize)]
@@ -49,6 +102,8 @@ struct SegmentReport {
 
 pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
     match command {
+        Command::New { folder } => new(folder, as_json),
+        Command::Build { folder } => build(folder, as_json),
         Command::Inspect { file, disassemble } => inspect(file, *disassemble, as_json),
     }
 }
@@ -71,6 +126,66 @@ fn parse(path: &Path, file: &[u8]) -> Result<Program, Failure> {
     Program::from_elf(file).map_err(|error| {
         Failure::file("use", path, error).next("build a program with `assay program build`")
     })
+}
+
+fn new(folder: &Path, as_json: bool) -> Result<String, Failure> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    if !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(plain) {
+        return Err(Failure::new(format!("cannot name a program {name:?}"))
+            .cause("a package's name is small letters, digits, - and _, beginning with a letter")
+            .next("choose another name, such as my-program"));
+    }
+    if folder.exists() {
+        return Err(
+            Failure::file("make", folder, "it is already there").next("choose another name")
+        );
+    }
+    for (file, text) in FILES {
+        let path = folder.join(file);
+        let parent = path.parent().unwrap_or(folder);
+        let text = text.replace("{{NAME}}", &name).replace("{{SDK}}", "sdk");
+        let written = std::fs::create_dir_all(parent).and_then(|()| std::fs::write(&path, text));
+        written.map_err(|error| Failure::file("write", &path, error).next("check the folder"))?;
+    }
+    if as_json {
+        return Ok(json(&NewReport { schema: "assay.new/1", folder: folder.to_owned() }));
+    }
+    let shown = folder.display();
+    Ok(format!(
+        "made {shown}\nnext: edit {shown}/src/main.rs, then `assay program build {shown}`\n"
+    ))
+}
+
+fn build(folder: &Path, as_json: bool) -> Result<String, Failure> {
+    let manifest = folder.join("Cargo.toml");
+    if !manifest.is_file() {
+        return Err(Failure::file("build", folder, "it has no Cargo.toml")
+            .next("give a package's folder, or make one with `assay program new`"));
+    }
+    let compiler = Compiler::find_all().into_iter().next().ok_or_else(|| {
+        Failure::file("build", folder, format!("no compiler for {TARGET} is installed"))
+            .next(Compiler::how_to_get_one())
+    })?;
+    let what =
+        Build { folder, package: None, profile: "release", target_folder: None, locked: false };
+    let built = compiler.build(&what).map_err(|error| Failure::file("build", folder, error))?;
+    let report = |Built { name, file }: Built| {
+        let program = read_program(&file)?.id();
+        Ok(BuiltReport { name, file, program })
+    };
+    let programs = built.into_iter().map(report).collect::<Result<Vec<_>, Failure>>()?;
+    if as_json {
+        return Ok(json(&BuildReport { schema: "assay.build/1", programs }));
+    }
+    let rows = programs.iter().flat_map(|one| {
+        [
+            ("name", one.name.clone()),
+            ("file", one.file.display().to_string()),
+            ("program", one.program.to_string()),
+        ]
+    });
+    Ok(table(&rows.collect::<Vec<_>>()))
 }
 
 fn inspect(path: &Path, disassemble: bool, as_json: bool) -> Result<String, Failure> {
@@ -146,5 +261,24 @@ impl SegmentReport {
             bytes(self.size.into()),
             bytes(self.file_size.into()),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `program new` must not forget a file that the SDK gained.
+    #[test]
+    fn the_sdk_is_whole() {
+        let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guest");
+        let entries = std::fs::read_dir(guest.join("src")).unwrap();
+        let mut sources: Vec<String> = entries
+            .map(|entry| format!("sdk/src/{}", entry.unwrap().file_name().to_string_lossy()))
+            .collect();
+        sources.sort();
+        let written: Vec<&str> =
+            FILES.iter().map(|file| file.0).filter(|file| file.starts_with("sdk/src/")).collect();
+        assert_eq!(written, sources);
     }
 }

@@ -272,3 +272,50 @@ fn a_reader_that_leaves_is_no_error() {
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
     assert!(Path::new(&program).exists());
 }
+
+#[test]
+fn a_new_program_is_made_once_and_under_a_plain_name() {
+    let folder = Folder::new("new");
+    let report = folder.json(&["program", "new", "greeter"]);
+    assert_eq!(report["folder"], "greeter");
+    let manifest = std::fs::read_to_string(folder.path("greeter/Cargo.toml")).unwrap();
+    assert!(manifest.contains("name = \"greeter\"") && !manifest.contains("{{"), "{manifest}");
+    let again = folder.error(1, &["program", "new", "greeter"]);
+    assert_eq!(again["cause"], "it is already there");
+    for name in ["Big", "1st", "..", "two words"] {
+        folder.error(1, &["program", "new", name]);
+    }
+    let elsewhere = folder.error(1, &["program", "build", folder.0.to_str().unwrap()]);
+    assert_eq!(elsewhere["cause"], "it has no Cargo.toml");
+}
+
+/// The whole way of somebody who writes a program, where a compiler for the machine is installed.
+#[test]
+fn a_new_program_builds_and_runs() {
+    if assay_builder::Compiler::find_all().is_empty() {
+        let how = assay_builder::Compiler::how_to_get_one();
+        eprintln!("skipped: no compiler for the machine; {how}");
+        return;
+    }
+    let folder = Folder::new("build");
+    folder.json(&["program", "new", "greeter"]);
+    // Kept between runs: building the core library takes most of the time.
+    let output = Command::new(env!("CARGO_BIN_EXE_assay"))
+        .args(["program", "build", "greeter", "--json"])
+        .env("CARGO_TARGET_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/greeter"))
+        .current_dir(&folder.0)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let program = &report["programs"][0];
+    assert_eq!(program["name"], "greeter");
+    let name = folder.file("name", b"Ada");
+    let elf = program["file"].as_str().unwrap();
+    let run = folder.json(&["exec", elf, "--input", &name, "--output", "greeting"]);
+    assert_eq!(run["program"], program["program"]);
+    assert_eq!(std::fs::read(folder.path("greeting")).unwrap(), b"Hello, Ada!\n");
+    let empty = folder.json(&["exec", elf]);
+    assert_eq!(empty["outcome"]["code"], 1);
+    assert_eq!(empty["message"], "the input is empty: send a name");
+}
