@@ -81,16 +81,32 @@ pub(crate) fn check_store<const SIZE: u32>(address: u32, text: TextRange) -> Res
     if text.contains(address) { Err(TrapCause::StoreIntoText) } else { Ok(()) }
 }
 
+/// Registers while instructions are executed: as long as an index in a byte can reach, so that none needs a check. Only the
+/// first 32 are used, and the first is always zero.
+pub(crate) type Registers = [u32; 256];
+
+/// The registers of a state, ready to execute.
+pub(crate) fn registers(x: &[u32; 32]) -> Registers {
+    let mut registers = [0; 256];
+    registers[..32].copy_from_slice(x);
+    registers
+}
+
+/// The registers of a state again.
+pub(crate) fn state_registers(registers: &Registers) -> [u32; 32] {
+    std::array::from_fn(|i| registers[i])
+}
+
 /// Executes one instruction at `pc`, giving the next pc. On `Err` nothing was written.
 #[inline(always)]
 pub(crate) fn execute(
-    instruction: Instruction,
+    instruction: &Instruction,
     pc: u32,
-    x: &mut [u32; 32],
+    x: &mut Registers,
     bus: &mut impl Bus,
 ) -> Result<u32, Stop> {
-    let Instruction { op, rd, rs1, rs2, imm } = instruction;
-    let (a, b) = (x[rs1 as usize & 31], x[rs2 as usize & 31]);
+    let &Instruction { op, rd, rs1, rs2, imm } = instruction;
+    let (a, b) = (x[rs1 as usize], x[rs2 as usize]);
     let next = pc.wrapping_add(4);
     let address = a.wrapping_add(imm);
     let relative = pc.wrapping_add(imm);
@@ -155,7 +171,7 @@ pub(crate) fn execute(
         Op::Ecall => return Err(TrapCause::UnknownSystemCall.into()),
         Op::Illegal => return Err(TrapCause::IllegalInstruction.into()),
     };
-    x[rd as usize & 31] = value;
+    x[rd as usize] = value;
     x[0] = 0;
     Ok(to)
 }

@@ -3,7 +3,7 @@
 use assay_merkle::{PAGE_SIZE, Page};
 
 use crate::engine::Engine;
-use crate::execute::{Stop, TrapCause, execute};
+use crate::execute::{Stop, TrapCause, execute, registers, state_registers};
 use crate::isa::Instruction;
 use crate::memory::{Machine, Memory};
 use crate::state::{Cpu, Status, TextRange};
@@ -63,12 +63,12 @@ impl Engine for Interpreter {
         let text = self.cpu.text;
         let (memory, code) = (&mut self.memory, &self.code[..]);
         // On the stack, the compiler can keep them apart from memory.
-        let (mut x, mut pc) = (self.cpu.x, self.cpu.pc);
+        let (mut x, mut pc) = (registers(&self.cpu.x), self.cpu.pc);
         let mut left = end - self.cpu.step;
         let outcome = loop {
             left -= 1;
             let outcome = match code.get(place(pc, text)) {
-                Some(&instruction) => execute(instruction, pc, &mut x, memory),
+                Some(instruction) => execute(instruction, pc, &mut x, memory),
                 None => Err(TrapCause::FetchOutsideText.into()),
             };
             match outcome {
@@ -76,6 +76,7 @@ impl Engine for Interpreter {
                 _ => break outcome,
             }
         };
+        let x = state_registers(&x);
         if let Err(Stop::Trap(cause)) = outcome {
             self.trap = Some(Box::new(Trap { cause, pc, instruction: self.fetch(pc), x }));
         }

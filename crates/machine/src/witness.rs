@@ -3,7 +3,9 @@
 use assay_merkle::{LEAF_SIZE, Leaf, MemoryProof};
 use assay_types::{Hash, MemoryRoot, StateHash, Tag, sha256, sha256_leaf};
 
-use crate::execute::{Bus, Stop, TrapCause, check_load, check_store, execute};
+use crate::execute::{
+    Bus, Stop, TrapCause, check_load, check_store, execute, registers, state_registers,
+};
 use crate::isa::Instruction;
 use crate::memory::{read, write};
 use crate::state::{STATE_SIZE, State, StateError, TextRange};
@@ -181,7 +183,10 @@ fn take_step(before: &State, openings: &[Opening]) -> Result<VerifiedStep, Witne
             bus.used = 1;
             let fetched = instruction_in(&code.leaf, cpu.pc);
             instruction = Some(fetched);
-            execute(fetched, cpu.pc, &mut cpu.x, &mut bus)
+            let mut x = registers(&cpu.x);
+            let outcome = execute(&fetched, cpu.pc, &mut x, &mut bus);
+            cpu.x = state_registers(&x);
+            outcome
         } else {
             Err(TrapCause::FetchOutsideText.into())
         };
@@ -219,7 +224,7 @@ fn instruction_in(leaf: &Leaf, pc: u32) -> Instruction {
 fn data_address(state: &State, instruction: Instruction) -> Option<u32> {
     let mut probe = AddressProbe { text: state.cpu.text, address: None };
     // Only the probe's note counts: the registers are a copy, and a trap means no access.
-    let _ = execute(instruction, state.cpu.pc, &mut state.cpu.x.clone(), &mut probe);
+    let _ = execute(&instruction, state.cpu.pc, &mut registers(&state.cpu.x), &mut probe);
     probe.address
 }
 
