@@ -14,7 +14,7 @@ import {GameId} from "./types/GameId.sol";
 
 /// @title The fraud-proof window
 /// @notice Keeps claims, games, answers and bonds; the rules of a game are in `Games`, the machine is `Step`.
-/// Nothing here calls a party: money leaves only by `withdraw`, so nobody can stop a game or another's payment.
+/// No move calls a party or moves money: bonds leave only by `collect`, so nobody can stop a game or another's payment.
 contract Disputes is IDisputes {
     using SafeERC20 for IERC20;
     using Games for Game;
@@ -22,10 +22,10 @@ contract Disputes is IDisputes {
     struct Claim {
         address claimant;
         uint64 opensUntil; // 0: unknown
-        uint32 openGames;
         bytes32 traceRoot;
         bytes32 initialState;
-        GameId winner;
+        uint64 openGames;
+        GameId winner; // the earliest commitment among won games
     }
 
     struct Answer {
@@ -35,7 +35,7 @@ contract Disputes is IDisputes {
 
     uint8 private constant LEAF_DEPTH = uint8(Trace.HEIGHT);
     uint256 private constant ANSWERS_MAX = 2;
-    uint256 private constant REVEALS_MAX = 9; // three depths on three levels
+    uint256 private constant DEMANDS_MAX = 9; // three depths on three levels
 
     IERC20 private immutable TOKEN;
     address private immutable MARKET;
@@ -58,11 +58,10 @@ contract Disputes is IDisputes {
     mapping(bytes32 claimId => Claim) private claims;
     mapping(GameId id => Game) private games;
     mapping(bytes32 claimId => mapping(uint256 treeKey => Answer)) private answers;
-    mapping(bytes32 claimId => mapping(bytes32 nodeKey => uint64 revealedAt)) private reveals;
-    mapping(address account => uint256) private owed;
+    mapping(bytes32 claimId => mapping(bytes32 node => uint64 revealedAt)) private reveals;
 
     constructor(DisputeParameters memory chosen) {
-        uint256 costMax = uint256(chosen.costBase) + ANSWERS_MAX * chosen.costAnswer + REVEALS_MAX * chosen.costReveal;
+        uint256 costMax = uint256(chosen.costBase) + ANSWERS_MAX * chosen.costAnswer + DEMANDS_MAX * chosen.costReveal;
         if (
             address(chosen.token) == address(0) || chosen.market == address(0) || address(chosen.step) == address(0)
                 || chosen.bond == 0 || chosen.bond < costMax || chosen.stepsPerSec == 0
@@ -170,13 +169,12 @@ contract Disputes is IDisputes {
     ) external {
         (Game memory game, bytes32 root) = _challengersTurn(id, stateHash);
         _checkOpening(game, depth, index, salt);
-        // INVARIANT: each demand at a level is deeper than the one before, so a level has at most three.
-        bool known = depth == 0 || depth == Games.FAN_HEIGHT || depth == Games.DEPTH_LAST;
-        if (!known || depth < game.demandFrom) revert WrongDepth(depth);
+        if (!game.mayDemand(depth)) revert WrongDepth(depth);
         if (siblings.length != depth) revert Merkle.ProofLength(siblings.length, depth);
         if (Merkle.climb(node, index, siblings) != root) revert NodeNotOpened();
-        if (reveals[game.claimId][Games.nodeKey(node, depth)] != 0) revert AlreadyRevealed(node);
+        if (reveals[game.claimId][node] != 0) revert AlreadyRevealed(node);
         game.demandFrom = depth + Games.FAN_HEIGHT;
+        game.demands += 1;
         game.target = node;
         game.pass(Stage.AwaitingReveal, block.timestamp);
         games[id] = game;
@@ -206,9 +204,6 @@ contract Disputes is IDisputes {
         // INVARIANT: answered once. Had any game's answer for this tree come in time, this game would not await one;
         // had one come too late for this game, its turn would be over.
         answers[game.claimId][game.treeKey()] = Answer(root, uint64(block.timestamp));
-        game.answers += 1;
-        game.pass(Stage.AwaitingPoint, block.timestamp);
-        games[id] = game;
         emit Answered(game.claimId, game.level, game.position, root);
     }
 
@@ -216,15 +211,11 @@ contract Disputes is IDisputes {
     function reveal(GameId id, bytes32 stateHash, bytes32[] calldata children) external {
         (Game memory game,) = _turn(id, stateHash);
         if (game.stage != Stage.AwaitingReveal) revert WrongStage(game.stage);
-        uint8 depth = game.demandDepth();
-        uint256 width = depth == Games.DEPTH_LAST ? Games.FAN_OUT_LAST : Games.FAN_OUT;
-        if (children.length != width || Merkle.rootOf(children) != game.target) revert WrongChildren();
-        reveals[game.claimId][Games.nodeKey(game.target, depth)] = uint64(block.timestamp);
-        if (msg.sender == claims[game.claimId].claimant) game.reveals += 1;
-        game.pass(Stage.AwaitingPoint, block.timestamp);
-        games[id] = game;
+        if (children.length != Games.FAN_OUT || Merkle.rootOf(children) != game.target) revert WrongChildren();
+        // Kept by the node alone: whatever its place in whatever tree, a node has only these children.
+        reveals[game.claimId][game.target] = uint64(block.timestamp);
         // The children are logged and not only in calldata, where a contract that reveals would hide them.
-        emit Revealed(game.claimId, game.target, depth, children);
+        emit Revealed(game.claimId, game.target, children);
     }
 
     // --- anyone's moves ---------------------------------------------------------------------------------------------
@@ -247,12 +238,24 @@ contract Disputes is IDisputes {
     }
 
     /// @inheritdoc IDisputes
-    function withdraw() external returns (uint256 amount) {
-        amount = owed[msg.sender];
-        if (amount == 0) revert NothingToWithdraw();
-        owed[msg.sender] = 0;
-        emit Withdrawn(msg.sender, amount);
-        TOKEN.safeTransfer(msg.sender, amount);
+    function collect(GameId id) external returns (address payee, uint256 paid) {
+        Game storage game = games[id];
+        Stage stage = game.stage;
+        if (stage < Stage.Won) revert GameNotEnded(id, stage);
+        // INVARIANT: a bond leaves once.
+        if (game.collected) revert AlreadyCollected(id);
+        game.collected = true;
+        (payee, paid) = stage == Stage.Lost ? (claims[game.claimId].claimant, _costs(game)) : (game.challenger, BOND);
+        emit Collected(id, payee, paid, BOND - paid);
+        if (paid != 0) TOKEN.safeTransfer(payee, paid);
+    }
+
+    /// @dev What a lost game costs the claimant. One that is known to lie is paid nothing.
+    function _costs(Game storage game) private view returns (uint256) {
+        if (!claims[game.claimId].winner.isNone()) return 0;
+        // A game is lost on the challenger's turn, so it has drawn an answer for each level below the top.
+        // INVARIANT: costs <= BOND, by the constructor and the bounds on levels and demands.
+        return COST_BASE + uint256(game.level) * COST_ANSWER + uint256(game.demands) * COST_REVEAL;
     }
 
     // --- views ------------------------------------------------------------------------------------------------------
@@ -286,7 +289,7 @@ contract Disputes is IDisputes {
             bytes32 traceRoot,
             bytes32 initialState,
             uint64 opensUntil,
-            uint32 openGames,
+            uint64 openGames,
             GameId winner
         )
     {
@@ -297,11 +300,6 @@ contract Disputes is IDisputes {
     /// @inheritdoc IDisputes
     function answerOf(bytes32 claimId, uint8 level, uint32 position) external view returns (bytes32 root) {
         return answers[claimId][(uint256(level) << 32) | position].root;
-    }
-
-    /// @inheritdoc IDisputes
-    function owedTo(address account) external view returns (uint256 amount) {
-        return owed[account];
     }
 
     /// @inheritdoc IDisputes
@@ -326,15 +324,15 @@ contract Disputes is IDisputes {
 
     // --- a turn -----------------------------------------------------------------------------------------------------
 
-    /// @dev The game as of now, with what another game's move has already given it. Answers and reveals are shared, so
-    /// a game does not hear of them: it looks when it is next touched. One that came after this game's own deadline
-    /// does not count, so the outcome does not depend on who calls `expire` when.
+    /// @dev The game as of now. Answers and reveals are shared, so they are kept apart from games, and a game looks for
+    /// its own when it is next touched. One that came after this game's deadline does not count, so the outcome does
+    /// not depend on who calls `expire` when.
     function _current(GameId id) private view returns (Game memory game, bytes32 root) {
         game = games[id];
         if (game.stage == Stage.AwaitingAnswer) {
             _catchUp(game, answers[game.claimId][game.treeKey()].answeredAt);
         } else if (game.stage == Stage.AwaitingReveal) {
-            _catchUp(game, reveals[game.claimId][Games.nodeKey(game.target, game.demandDepth())]);
+            _catchUp(game, reveals[game.claimId][game.target]);
         }
         if (game.level == 0) {
             root = claims[game.claimId].traceRoot;
@@ -377,44 +375,28 @@ contract Disputes is IDisputes {
     }
 
     function _checkPointing(Game memory game, bytes32 root, Pointing calldata pointing) private view {
-        if (Trace.rootFrom(pointing.leaf, pointing.index, pointing.leafProof) != root) revert LeafNotOpened();
-        bool opened = pointing.index == 0
-            ? pointing.predecessor == game.start
-            : Trace.rootFrom(pointing.predecessor, pointing.index - 1, pointing.predecessorProof) == root;
-        if (!opened) revert PredecessorNotOpened();
+        bytes32 opened;
+        if (pointing.index == 0) {
+            if (pointing.predecessor != game.start) revert OtherStart(pointing.predecessor, game.start);
+            uint256 height = pointing.siblings.length;
+            if (height != Trace.HEIGHT) revert Merkle.ProofLength(height, Trace.HEIGHT);
+            opened = Merkle.climb(pointing.leaf, 0, pointing.siblings);
+        } else {
+            opened = Trace.rootFromNeighbours(pointing.predecessor, pointing.leaf, pointing.index, pointing.siblings);
+        }
+        if (opened != root) revert PointingNotOpened();
     }
 
     // --- a game's end -----------------------------------------------------------------------------------------------
 
     function _end(GameId id, Game memory game, bool won) private {
         Claim storage claim = claims[game.claimId];
-        // INVARIANT: only an open game ends, so a bond is credited once and the count never underflows.
+        // INVARIANT: only an open game ends, so the count never underflows.
         claim.openGames -= 1;
-        if (_isMoot(id, claim)) {
-            game.stage = Stage.Moot;
-            owed[game.challenger] += BOND;
-        } else if (won) {
-            game.stage = Stage.Won;
-            claim.winner = id;
-            owed[game.challenger] += BOND;
-        } else {
-            game.stage = Stage.Lost;
-            _forfeit(id, game, claim);
-        }
-        games[id].stage = game.stage;
-        emit GameEnded(id, game.claimId, game.stage);
-    }
-
-    /// @dev A lost bond pays the claimant's costs; the rest stays here for ever. A claimant already known to lie is
-    /// paid nothing.
-    function _forfeit(GameId id, Game memory game, Claim storage claim) private {
-        uint256 costs;
-        if (claim.winner.isNone()) {
-            // INVARIANT: costs <= BOND, by the constructor and the bounds on answers and reveals.
-            costs = COST_BASE + uint256(game.answers) * COST_ANSWER + uint256(game.reveals) * COST_REVEAL;
-            owed[claim.claimant] += costs;
-        }
-        emit BondBurned(id, BOND - costs);
+        Stage outcome = _isMoot(id, claim) ? Stage.Moot : won ? Stage.Won : Stage.Lost;
+        if (outcome == Stage.Won) claim.winner = id;
+        games[id].stage = outcome;
+        emit GameEnded(id, game.claimId, outcome);
     }
 
     /// @dev Whether an earlier commitment has won: then this game decides nothing.

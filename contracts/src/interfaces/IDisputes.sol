@@ -14,7 +14,7 @@ import {IVerifier} from "./IVerifier.sol";
 /// @param bond What a challenger stakes on a game.
 /// @param costBase Paid to the claimant from a lost bond, whatever was played.
 /// @param costAnswer And this for each answer that the game drew.
-/// @param costReveal And this for each reveal that the claimant made in it.
+/// @param costReveal And this for each reveal that it demanded.
 /// @param stepsPerSec Reference speed of checking a claim: re-running with a state hash every 2^30 steps.
 /// @param retraceStepsPerSec Reference speed of re-running a segment for its next finer tree, at its worst.
 /// @param fetchSecs Allowance of the window for fetching what the job reads.
@@ -39,18 +39,16 @@ struct DisputeParameters {
     uint32 moveFloorSecs;
 }
 
-/// @notice A leaf, and its predecessor on which both sides agree, opened from the tree in play.
+/// @notice A leaf, and its predecessor on which both sides agree, opened together from the tree in play.
 /// @param index The leaf's index, below 2^15.
-/// @param leaf The claimed leaf.
-/// @param leafProof Its siblings, from its own upwards.
 /// @param predecessor Leaf `index - 1`, or the segment's start if `index` is 0.
-/// @param predecessorProof Its siblings; not read if `index` is 0.
+/// @param leaf The claimed leaf.
+/// @param siblings The proof of both (`Trace.rootFromNeighbours`); of the leaf alone, 15 siblings, if `index` is 0.
 struct Pointing {
     uint32 index;
-    bytes32 leaf;
-    bytes32[15] leafProof;
     bytes32 predecessor;
-    bytes32[15] predecessorProof;
+    bytes32 leaf;
+    bytes32[] siblings;
 }
 
 /// @title The fraud-proof window and its game of three openings (spec/dispute.md)
@@ -63,12 +61,11 @@ interface IDisputes is IVerifier {
         GameId indexed id, bytes32 indexed claimId, uint8 level, uint32 position, bytes32 start, bytes32 leaf
     );
     event Demanded(GameId indexed id, bytes32 indexed claimId, uint8 level, uint8 depth, uint32 index, bytes32 node);
-    event Revealed(bytes32 indexed claimId, bytes32 indexed node, uint8 depth, bytes32[] children);
+    event Revealed(bytes32 indexed claimId, bytes32 indexed node, bytes32[] children);
     event Answered(bytes32 indexed claimId, uint8 indexed level, uint32 indexed position, bytes32 root);
     event Stepped(GameId indexed id, bytes32 claimed, bytes32 actual);
     event GameEnded(GameId indexed id, bytes32 indexed claimId, Stage outcome);
-    event BondBurned(GameId indexed id, uint256 amount);
-    event Withdrawn(address indexed account, uint256 amount);
+    event Collected(GameId indexed id, address indexed payee, uint256 paid, uint256 burned);
 
     // --- errors -----------------------------------------------------------------------------------------------------
 
@@ -108,17 +105,17 @@ interface IDisputes is IVerifier {
     error OpeningTooSoon();
     /// @notice The first move is not the one that was committed.
     error OpeningMismatch();
-    /// @notice The leaf pointed at does not open from the tree in play.
-    error LeafNotOpened();
-    /// @notice The predecessor does not open from the tree in play, or is not the segment's start.
-    error PredecessorNotOpened();
+    /// @notice The leaf and its predecessor do not open from the tree in play.
+    error PointingNotOpened();
+    /// @notice The first leaf's predecessor is the segment's start, and this is not it.
+    error OtherStart(bytes32 given, bytes32 actual);
     /// @notice The node demanded does not open from the tree in play.
     error NodeNotOpened();
-    /// @notice Nodes are demanded at depths 0, 7 and 14, each at most once and ever deeper.
+    /// @notice Nodes are demanded at depths 0, 5 and 10, each at most once and ever deeper.
     error WrongDepth(uint8 depth);
     /// @notice The node's children are already in a `Revealed` event.
     error AlreadyRevealed(bytes32 node);
-    /// @notice The children do not hash to the node demanded, or are not as many as its depth has.
+    /// @notice The children do not hash to the node demanded, or are not 32.
     error WrongChildren();
     /// @notice The root of the next tree does not end in the leaf that it refines.
     error AnswerNotOpened();
@@ -126,8 +123,10 @@ interface IDisputes is IVerifier {
     error WrongWitness(bytes32 given, bytes32 wanted);
     /// @notice The game may still decide who earns the bounty.
     error NotMoot(GameId id);
-    /// @notice The account has nothing to withdraw.
-    error NothingToWithdraw();
+    /// @notice The game has not ended.
+    error GameNotEnded(GameId id, Stage stage);
+    /// @notice The game's bond has been paid out.
+    error AlreadyCollected(GameId id);
 
     // --- moves ------------------------------------------------------------------------------------------------------
 
@@ -142,7 +141,7 @@ interface IDisputes is IVerifier {
     function point(GameId id, bytes32 stateHash, bytes32 salt, Pointing calldata pointing) external;
 
     /// @notice The challenger demands what lies under a node of the tree in play, where its leaves are withheld.
-    /// @param depth 0, 7 or 14.
+    /// @param depth 0, 5 or 10.
     /// @param index The node's index on its depth.
     /// @param siblings The node's proof: as many as its depth.
     function demand(
@@ -155,8 +154,8 @@ interface IDisputes is IVerifier {
         bytes32[] calldata siblings
     ) external;
 
-    /// @notice Shows the children of the node demanded, for all games. Anyone may; it can't be wrong.
-    /// @param children 128 nodes seven levels down, or the two leaves under a node at depth 14.
+    /// @notice Shows the children of the node demanded, once and for all games. Anyone may; it can't be wrong.
+    /// @param children The 32 nodes five levels down, in order.
     function reveal(GameId id, bytes32 stateHash, bytes32[] calldata children) external;
 
     /// @notice The claimant gives the root of the next finer tree, once and for all games.
@@ -174,8 +173,9 @@ interface IDisputes is IVerifier {
     /// @notice Ends a game that an earlier one has made pointless, and returns its bond. Anyone may.
     function dismiss(GameId id) external;
 
-    /// @notice Pays out all that the caller is owed.
-    function withdraw() external returns (uint256 amount);
+    /// @notice Pays out the bond of a game that has ended: to its challenger if the game is won or moot; if it is lost,
+    /// the costs to the claimant, and the rest stays here for ever. Anyone may.
+    function collect(GameId id) external returns (address payee, uint256 paid);
 
     // --- views ------------------------------------------------------------------------------------------------------
 
@@ -190,7 +190,7 @@ interface IDisputes is IVerifier {
         returns (Game memory game, bytes32 root, bytes32 stateHash, uint256 deadline);
 
     /// @notice What a challenger commits to.
-    /// @param depth 15 to point at a leaf; 0, 7 or 14 to demand a node.
+    /// @param depth 15 to point at a leaf; 0, 5 or 10 to demand a node.
     function commitmentOf(bytes32 claimId, address challenger, uint8 depth, uint32 index, bytes32 salt)
         external
         view
@@ -211,15 +211,12 @@ interface IDisputes is IVerifier {
             bytes32 traceRoot,
             bytes32 initialState,
             uint64 opensUntil,
-            uint32 openGames,
+            uint64 openGames,
             GameId winner
         );
 
     /// @notice The claimant's answer for a tree, or zero.
     function answerOf(bytes32 claimId, uint8 level, uint32 position) external view returns (bytes32 root);
-
-    /// @notice What an account may withdraw.
-    function owedTo(address account) external view returns (uint256 amount);
 
     /// @notice What a deployment chose.
     function parameters() external view returns (DisputeParameters memory);

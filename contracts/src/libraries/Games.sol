@@ -28,8 +28,8 @@ struct Game {
     uint32 position; // of the tree in play on its level: 0; i; i 2^15 + j
     uint32 claimantLeftSecs;
     uint32 challengerLeftSecs;
-    uint8 answers; // given through this game
-    uint8 reveals; // made by the claimant through this game
+    uint8 demands; // made in this game
+    bool collected; // the bond has left the contract, or will never
     bytes32 start; // leaf -1 of the tree in play
     bytes32 target; // the commitment, the leaf to be refined or the node demanded, as the stage has it
 }
@@ -45,11 +45,9 @@ struct Pace {
 /// @title The rules of one game (spec/dispute.md)
 /// @notice Pure functions of a game in memory. Whose turn it is, until when, and what passing the turn costs.
 library Games {
-    /// @notice Levels of nodes between a demanded node and what its reveal shows; 15 = 7 + 7 + 1.
-    uint8 internal constant FAN_HEIGHT = 7;
-    uint8 internal constant DEPTH_LAST = 14;
+    /// @notice A reveal shows the 32 nodes five levels below one: three reveals take a tree's 15 levels apart.
+    uint8 internal constant FAN_HEIGHT = 5;
     uint256 internal constant FAN_OUT = 1 << FAN_HEIGHT;
-    uint256 internal constant FAN_OUT_LAST = 2;
 
     uint8 internal constant BOTTOM = 2;
 
@@ -109,15 +107,10 @@ library Games {
         return (uint256(game.level) << 32) | game.position;
     }
 
-    /// @notice The depth of the node that the game waits to see.
-    function demandDepth(Game memory game) internal pure returns (uint8) {
-        return game.demandFrom - FAN_HEIGHT;
-    }
-
-    /// @notice Where a reveal is kept. The depth is part of the key: a claimant may build a tree in which a leaf equals
-    /// an inner node, and the two leaves under a node at depth 14 must not pass for the 128 under one at depth 7.
-    function nodeKey(bytes32 node, uint8 depth) internal pure returns (bytes32) {
-        return keccak256(abi.encode(node, depth));
+    /// @notice Whether a node at this depth may be demanded now.
+    /// INVARIANT: each demand at a level is deeper than the one before, so a level has at most three.
+    function mayDemand(Game memory game, uint8 depth) internal pure returns (bool) {
+        return depth >= game.demandFrom && depth < Trace.HEIGHT && depth % FAN_HEIGHT == 0;
     }
 
     /// @notice What a move must name: everything that the move answers, and no clock.
