@@ -189,7 +189,7 @@ contract DisputesTest is DisputeFixture {
     function test_a_challenger_that_never_opens_loses_its_bond() public {
         openClaim(CLAIM, Trees.constant_(LIE));
         GameId id = commitBy(alice, CLAIM, 15, 0);
-        vm.assertEq(deadline(id), block.timestamp + OPENING_SECS, "the opening's own time");
+        vm.assertEq(deadline(id), vm.getBlockTimestamp() + OPENING_SECS, "the opening's own time");
         expireRefused(id);
         disputes.expire(id);
         assertStage(id, Stage.Lost, "a commitment must be opened");
@@ -201,7 +201,7 @@ contract DisputesTest is DisputeFixture {
         openClaim(CLAIM, lie);
         GameId id = commitBy(alice, CLAIM, 15, 0);
         pointAt(id, lie, 0);
-        vm.assertEq(deadline(id), block.timestamp + CLOCK_SECS, "the claimant's clock");
+        vm.assertEq(deadline(id), vm.getBlockTimestamp() + CLOCK_SECS, "the claimant's clock");
         expireRefused(id);
         disputes.expire(id);
         assertVerdict(CLAIM, Verdict.Refuted, alice, "silence refutes");
@@ -297,17 +297,17 @@ contract DisputesTest is DisputeFixture {
         Leaves memory lie = Trees.constant_(LIE);
         openClaim(CLAIM, lie);
         GameId id = commitBy(alice, CLAIM, 15, 0);
-        vm.warp(block.timestamp + 500);
+        vm.warp(vm.getBlockTimestamp() + 500);
         pointAt(id, lie, 0);
         vm.assertEq(uint256(game(id).challengerLeftSecs), CLOCK_SECS, "the opening has its own time");
-        vm.warp(block.timestamp + 3000);
+        vm.warp(vm.getBlockTimestamp() + 3000);
         answerWith(id, lie);
         vm.assertEq(uint256(game(id).claimantLeftSecs), 600, "the claimant spent 3000");
         vm.assertEq(uint256(game(id).challengerLeftSecs), CLOCK_SECS, "the challenger spent nothing");
-        vm.warp(block.timestamp + 100);
+        vm.warp(vm.getBlockTimestamp() + 100);
         pointAt(id, lie, 0);
         vm.assertEq(uint256(game(id).challengerLeftSecs), CLOCK_SECS - 100, "the challenger spent 100");
-        vm.assertEq(deadline(id), block.timestamp + 600, "the claimant's clock did not refill");
+        vm.assertEq(deadline(id), vm.getBlockTimestamp() + 600, "the claimant's clock did not refill");
     }
 
     function test_a_floor_covers_the_rerun_and_refills_nothing() public {
@@ -320,12 +320,12 @@ contract DisputesTest is DisputeFixture {
         vm.assertEq(uint256(game(id).claimantLeftSecs), 0, "the clock is spent");
         vm.warp(deadline(id));
         pointAt(id, lie, 0);
-        vm.assertEq(deadline(id), block.timestamp + FLOOR_SECS + RETRACE_MIDDLE_SECS, "a floor over 2^15 steps");
+        vm.assertEq(deadline(id), vm.getBlockTimestamp() + FLOOR_SECS + RETRACE_MIDDLE_SECS, "a floor over 2^15 steps");
         vm.warp(deadline(id));
         answerWith(id, falseBottom(3));
         vm.assertEq(uint256(game(id).claimantLeftSecs), 0, "a floor is not time won");
         vm.assertEq(uint256(game(id).challengerLeftSecs), 0, "the challenger spent its own");
-        vm.assertEq(deadline(id), block.timestamp + FLOOR_SECS + RETRACE_MIDDLE_SECS, "the challenger's floor");
+        vm.assertEq(deadline(id), vm.getBlockTimestamp() + FLOOR_SECS + RETRACE_MIDDLE_SECS, "the challenger's floor");
         vm.warp(deadline(id));
         proveAt(id, falseBottom(3), 3, witnesses[3]);
         assertVerdict(CLAIM, Verdict.Refuted, alice, "all moves in the last second: the game is the same");
@@ -340,11 +340,13 @@ contract DisputesTest is DisputeFixture {
         revealBy(claimant, id, lie, 0, 0);
         vm.warp(deadline(id));
         demandAt(id, lie, 5, 0);
-        vm.assertEq(deadline(id), block.timestamp + FLOOR_SECS, "a reveal re-runs nothing");
+        vm.assertEq(deadline(id), vm.getBlockTimestamp() + FLOOR_SECS, "a reveal re-runs nothing");
         revealBy(claimant, id, lie, 5, 0);
-        vm.assertEq(deadline(id), block.timestamp + FLOOR_SECS, "following up on a reveal re-runs nothing");
+        vm.assertEq(deadline(id), vm.getBlockTimestamp() + FLOOR_SECS, "following up on a reveal re-runs nothing");
         pointAt(id, lie, 0);
-        vm.assertEq(deadline(id), block.timestamp + FLOOR_SECS + RETRACE_TOP_SECS, "an answer re-runs its segment");
+        vm.assertEq(
+            deadline(id), vm.getBlockTimestamp() + FLOOR_SECS + RETRACE_TOP_SECS, "an answer re-runs its segment"
+        );
     }
 
     // --- many games ---------------------------------------------------------------------------------------------------
@@ -356,18 +358,18 @@ contract DisputesTest is DisputeFixture {
         GameId b = commitBy(bob, CLAIM, 15, 0);
         GameId c = commitBy(carol, CLAIM, 15, 0);
         pointAt(a, lie, 0);
-        vm.warp(block.timestamp + 10);
+        vm.warp(vm.getBlockTimestamp() + 10);
         pointAt(b, lie, 0);
-        vm.warp(block.timestamp + 20);
+        vm.warp(vm.getBlockTimestamp() + 20);
         bytes32 stale = stateHash(b);
         answerWith(a, lie);
         assertStage(b, Stage.AwaitingPoint, "the other game has its answer too");
         vm.assertEq(uint256(game(b).claimantLeftSecs), CLOCK_SECS - 20, "and its own clock");
-        vm.warp(block.timestamp + 30);
+        vm.warp(vm.getBlockTimestamp() + 30);
         pointAt(c, lie, 0);
         assertStage(c, Stage.AwaitingPoint, "a later game finds the answer");
         vm.assertEq(uint256(game(c).claimantLeftSecs), CLOCK_SECS, "at no cost of time");
-        vm.assertEq(uint256(game(c).turnAt), block.timestamp, "and its turn begins now");
+        vm.assertEq(uint256(game(c).turnAt), vm.getBlockTimestamp(), "and its turn begins now");
 
         // A second, different answer to the same tree is impossible, through any game.
         bytes32 fresh = stateHash(b);
@@ -390,7 +392,7 @@ contract DisputesTest is DisputeFixture {
         GameId b = commitBy(bob, CLAIM, 15, 0);
         pointAt(a, lie, 0);
         uint256 last = deadline(a);
-        vm.warp(block.timestamp + 100);
+        vm.warp(vm.getBlockTimestamp() + 100);
         pointAt(b, lie, 0);
         vm.warp(last + 1);
         answerWith(b, lie);
@@ -507,7 +509,7 @@ contract DisputesTest is DisputeFixture {
         for (uint32 k = 0; k < 12; ++k) {
             ids[k] = commitBy(alice, CLAIM, 15, k);
         }
-        uint256 begin = block.timestamp;
+        uint256 begin = vm.getBlockTimestamp();
         for (uint32 k = 0; k < 12; ++k) {
             pointAt(ids[k], lie, k);
         }
@@ -525,11 +527,11 @@ contract DisputesTest is DisputeFixture {
         Leaves memory lie = Trees.constant_(LIE);
         openClaim(CLAIM, lie);
         bytes32 root = lie.root();
-        vm.warp(block.timestamp + WINDOW_SECS);
+        vm.warp(vm.getBlockTimestamp() + WINDOW_SECS);
         assertVerdict(CLAIM, Verdict.Pending, address(0), "the window's last second is inside");
         GameId id = commitBy(alice, CLAIM, 15, 0);
-        vm.warp(block.timestamp + 1);
-        vm.expectRevert(abi.encodeWithSelector(IDisputes.WindowClosed.selector, uint64(block.timestamp - 1)));
+        vm.warp(vm.getBlockTimestamp() + 1);
+        vm.expectRevert(abi.encodeWithSelector(IDisputes.WindowClosed.selector, uint64(vm.getBlockTimestamp() - 1)));
         vm.prank(bob);
         disputes.commit(CLAIM, root, bytes32(0));
         assertVerdict(CLAIM, Verdict.Pending, address(0), "an open game holds the verdict");
@@ -541,9 +543,9 @@ contract DisputesTest is DisputeFixture {
 
     function test_a_claim_without_games_stands_one_second_after_its_window() public {
         openClaim(CLAIM, Trees.constant_(honestEnd));
-        vm.warp(block.timestamp + WINDOW_SECS);
+        vm.warp(vm.getBlockTimestamp() + WINDOW_SECS);
         assertVerdict(CLAIM, Verdict.Pending, address(0), "last second");
-        vm.warp(block.timestamp + 1);
+        vm.warp(vm.getBlockTimestamp() + 1);
         assertVerdict(CLAIM, Verdict.Upheld, address(0), "one second later");
     }
 
@@ -586,7 +588,7 @@ contract DisputesTest is DisputeFixture {
         vm.expectRevert(IDisputes.EvidenceNotEmpty.selector);
         disputes.open(CLAIM, f, "x");
         disputes.open(CLAIM, f, "");
-        vm.warp(block.timestamp + 100);
+        vm.warp(vm.getBlockTimestamp() + 100);
         vm.expectRevert(abi.encodeWithSelector(IDisputes.ClaimAlreadyOpen.selector, CLAIM));
         disputes.open(CLAIM, f, "");
     }

@@ -185,7 +185,7 @@ abstract contract DisputeFixture is MachineFixture {
         (, bytes32 traceRoot,,,,) = disputes.claimOf(claimId);
         vm.prank(who);
         id = disputes.commit(claimId, traceRoot, commitment);
-        vm.roll(block.number + 1);
+        vm.roll(vm.getBlockNumber() + 1);
     }
 
     function pointing(bytes32 start, Leaves memory tree, uint32 index) internal pure returns (Pointing memory p) {
@@ -270,6 +270,6 @@ abstract contract DisputeFixture is MachineFixture {
     }
 
     function afterWindow() internal {
-        vm.warp(block.timestamp + WINDOW_SECS + 1);
+        vm.warp(vm.getBlockTimestamp() + WINDOW_SECS + 1);
     }
 }

@@ -9,6 +9,9 @@ interface Vm {
     function stopPrank() external;
     function warp(uint256 timestamp) external;
     function roll(uint256 number) external;
+    // The compiler takes `block.timestamp` and `block.number` for constants of a call: after a warp, ask these.
+    function getBlockTimestamp() external view returns (uint256);
+    function getBlockNumber() external view returns (uint256);
     function chainId(uint256 id) external;
     function setBlockhash(uint256 number, bytes32 hash) external;
     function fee(uint256 basefee) external;
@@ -44,7 +47,8 @@ interface Vm {
     function recordLogs() external;
     function getRecordedLogs() external returns (Log[] memory);
 
-    // Fuzzing.
+    // Fuzzing, and leaving out what this checkout cannot test.
+    function skip(bool yes, string calldata reason) external;
     function assume(bool condition) external pure;
     function snapshotState() external returns (uint256 id);
     function revertToState(uint256 id) external returns (bool ok);
