@@ -21,8 +21,8 @@ contract LockTest is MarketFixture {
         Job memory job = market.jobOf(jobId);
         vm.assertEq(job.provider, provider, "another provider holds the lock");
         vm.assertEq(uint256(job.status), uint256(JobStatus.AwaitingClaim), "an open order waits for its claim");
-        vm.assertEq(job.deadline, block.timestamp + o.runSecs, "an open order runs from its lock");
-        vm.assertEq(job.lockBlock, block.number, "the lock's block is lost");
+        vm.assertEq(job.deadline, clock + o.runSecs, "an open order runs from its lock");
+        vm.assertEq(job.lockBlock, height, "the lock's block is lost");
         vm.assertEq(job.price, 150 * DOLLAR, "the escrow is not the price");
         assertBalanced(150 * DOLLAR);
     }
@@ -110,7 +110,7 @@ contract LockTest is MarketFixture {
         Order memory o = order();
         finished(o);
         market.settle(o);
-        vm.warp(o.lockDeadline);
+        warp(o.lockDeadline);
         expectRefused(o, sign(o), abi.encodeWithSelector(IMarket.NonceUsed.selector, requester, o.nonce));
     }
 
@@ -173,7 +173,7 @@ contract LockTest is MarketFixture {
     function test_an_expired_order_is_refused() public {
         Order memory o = order();
         bytes memory signature = sign(o);
-        vm.warp(o.lockDeadline);
+        warp(o.lockDeadline);
         uint256 state = vm.snapshotState();
         lock(o);
         vm.revertToState(state);
@@ -213,7 +213,7 @@ contract LockTest is MarketFixture {
     function test_a_lock_that_lands_late_binds_nobody() public {
         Order memory o = order();
         bytes memory signature = sign(o);
-        uint40 validUntil = uint40(block.timestamp + 30);
+        uint40 validUntil = uint40(clock + 30);
         skip(31);
         vm.prank(provider);
         vm.expectRevert(abi.encodeWithSelector(IMarket.LockExpired.selector, validUntil));

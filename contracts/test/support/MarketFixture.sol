@@ -30,6 +30,11 @@ abstract contract MarketFixture is MachineFixture {
     Market internal market;
     Stakes internal stakes;
 
+    /// @dev Time and height as the tests set them: the optimiser reads TIMESTAMP and NUMBER once in a function and would
+    /// miss a change.
+    uint256 internal clock;
+    uint256 internal height;
+
     address internal governance = named("governance");
     address internal requester;
     uint256 internal requesterKey;
@@ -40,8 +45,8 @@ abstract contract MarketFixture is MachineFixture {
     address internal stranger = named("stranger");
 
     function setUp() public virtual {
-        vm.warp(1_800_000_000);
-        vm.roll(1_000);
+        warp(1_800_000_000);
+        roll(1_000);
         (requester, requesterKey) = account("requester");
         token = new TestDollar();
         verifiers = new Verifiers(governance);
@@ -221,12 +226,17 @@ abstract contract MarketFixture is MachineFixture {
         Leaves memory trace = Trees.constant_(sha256(c.finalState));
         c.traceRoot = trace.root();
         c.traceProof = trace.proof(32_767);
-        c.blockNumber = uint64(block.number - 1);
+        c.blockNumber = uint64(height - 1);
         c.blockHash = blockhash(c.blockNumber);
     }
 
     function mine() internal {
-        vm.roll(block.number + 1);
+        roll(height + 1);
+    }
+
+    function roll(uint256 number) internal {
+        height = number;
+        vm.roll(number);
     }
 
     function claim(Order memory o) internal returns (bytes32 jobId) {
@@ -256,7 +266,12 @@ abstract contract MarketFixture is MachineFixture {
     }
 
     function skip(uint256 secs) internal {
-        vm.warp(block.timestamp + secs);
+        warp(clock + secs);
+    }
+
+    function warp(uint256 time) internal {
+        clock = time;
+        vm.warp(time);
     }
 
     // --- what must hold ---------------------------------------------------------------------------------------------
