@@ -172,9 +172,10 @@ contract Disputes is IDisputes {
         if (!game.mayDemand(depth)) revert WrongDepth(depth);
         if (siblings.length != depth) revert Merkle.ProofLength(siblings.length, depth);
         if (Merkle.climb(node, index, siblings) != root) revert NodeNotOpened();
-        if (reveals[game.claimId][node] != 0) revert AlreadyRevealed(node);
         game.demandFrom = depth + Games.FAN_HEIGHT;
-        game.demands += 1;
+        // A node that another game has had revealed may be demanded still, for that may be the committed first move; it
+        // costs the claimant nothing, and the turn comes straight back.
+        if (reveals[game.claimId][node] == 0) game.demands += 1;
         game.target = node;
         game.pass(Stage.AwaitingReveal, block.timestamp);
         games[id] = game;

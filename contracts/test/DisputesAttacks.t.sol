@@ -498,16 +498,31 @@ contract DisputesAttacksTest is DisputeFixture {
         demandAt(b, tree, 0, 0);
         revealBy(claimant, a, tree, 0, 0);
         assertStage(b, Stage.AwaitingPoint, "the other game sees it");
-        // What is revealed need not be demanded again: carol, who committed to do so, is told.
-        refuseDemand(
-            c,
-            carol,
-            0,
-            0,
-            tree.root(),
-            new bytes32[](0),
-            abi.encodeWithSelector(IDisputes.AlreadyRevealed.selector, tree.root())
-        );
+        assertStage(c, Stage.AwaitingOpening, "carol has committed to the same demand");
+        vm.warp(vm.getBlockTimestamp() + 100);
+        demandAt(c, tree, 0, 0);
+        assertStage(c, Stage.AwaitingPoint, "and must still be able to make it: her turn comes straight back");
+        vm.assertEq(uint256(game(c).turnAt), vm.getBlockTimestamp(), "with its full time");
+        vm.assertEq(uint256(game(c).claimantLeftSecs), CLOCK_SECS, "at no cost of the claimant's time");
+        vm.assertEq(uint256(game(c).demands), 0, "nor of its money");
+        vm.assertEq(uint256(game(a).demands), 1, "the first demand drew the reveal");
+        demandAt(c, tree, 5, 0);
+        assertStage(c, Stage.AwaitingReveal, "a node not yet revealed is waited for");
+    }
+
+    /// A friend of the claimant's demands the root first and has it revealed: that must strand nobody who committed to it.
+    function test_a_first_demand_by_another_strands_no_challenger() public {
+        GameId b = commitBy(bob, CLAIM, 0, 0);
+        GameId a = commitBy(alice, CLAIM, 0, 0);
+        demandAt(b, lie, 0, 0);
+        revealBy(claimant, b, lie, 0, 0);
+        demandAt(a, lie, 0, 0);
+        pointAt(a, lie, 0);
+        answerWith(a, lie);
+        pointAt(a, lie, 0);
+        answerWith(a, falseBottom(3));
+        proveAt(a, falseBottom(3), 3, witnesses[3]);
+        assertStage(a, Stage.Won, "the lie falls");
     }
 
     // --- the last step ------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import {IVerifier} from "./IVerifier.sol";
 /// @param bond What a challenger stakes on a game.
 /// @param costBase Paid to the claimant from a lost bond, whatever was played.
 /// @param costAnswer And this for each answer that the game drew.
-/// @param costReveal And this for each reveal that it demanded.
+/// @param costReveal And this for each reveal that it drew.
 /// @param stepsPerSec Reference speed of checking a claim: re-running with a state hash every 2^30 steps.
 /// @param retraceStepsPerSec Reference speed of re-running a segment for its next finer tree, at its worst.
 /// @param fetchSecs Allowance of the window for fetching what the job reads.
@@ -113,8 +113,6 @@ interface IDisputes is IVerifier {
     error NodeNotOpened();
     /// @notice Nodes are demanded at depths 0, 5 and 10, each at most once and ever deeper.
     error WrongDepth(uint8 depth);
-    /// @notice The node's children are already in a `Revealed` event.
-    error AlreadyRevealed(bytes32 node);
     /// @notice The children do not hash to the node demanded, or are not 32.
     error WrongChildren();
     /// @notice The root of the next tree does not end in the leaf that it refines.

@@ -28,7 +28,7 @@ struct Game {
     uint32 position; // of the tree in play on its level: 0; i; i 2^15 + j
     uint32 claimantLeftSecs;
     uint32 challengerLeftSecs;
-    uint8 demands; // made in this game
+    uint8 demands; // made in this game that nobody had answered before
     bool collected; // the bond has left the contract, or will never
     bytes32 start; // leaf -1 of the tree in play
     bytes32 target; // the commitment, the leaf to be refined or the node demanded, as the stage has it
