@@ -118,7 +118,6 @@ contract Market is IMarket, EIP712, Ownable2Step, Pausable, ReentrancyGuardTrans
         job.lockBlock = uint40(block.number);
         job.price = price;
         job.stake = order.stake;
-        job.verifierId = order.verifierId;
         emit JobLocked(jobId, order.requester, msg.sender, price, order.stake, deadline, late);
         STAKES.reserve(msg.sender, order.stake, jobId);
     }

@@ -122,24 +122,25 @@ enum JobStatus {
 /// @notice What the market keeps of a job, in three slots. The order itself is kept as the job's id, its hash.
 /// @param provider Who holds, or held, the lock.
 /// @param status Where the job stands.
-/// @param late Whether the lock came after a missed deadline: `price` is then the bounty and no longer the requester's.
 /// @param deadline The last second of what the status waits for; once claimed, of the window.
-/// @param lockBlock The block of the lock.
+/// @param steps The steps of the claim.
 /// @param price What is in escrow while the job is open.
 /// @param stake What of the provider's stake is reserved while the lock is open.
-/// @param steps The steps of the claim.
-/// @param verifierId The order's verifier.
+/// @param lockBlock The block of the lock.
+/// @param late Whether the lock came after a missed deadline: `price` is then the bounty and no longer the requester's.
 /// @param outputRoot The claim's output root.
 struct Job {
+    // Written by every move.
     address provider;
     JobStatus status;
-    bool late;
     uint40 deadline;
-    uint40 lockBlock;
+    uint48 steps;
+    // Written by a lock, and left in place when the job ends: the status says that nothing is held any more.
     uint96 price;
     uint96 stake;
-    uint48 steps;
-    uint16 verifierId;
+    uint40 lockBlock;
+    bool late;
+    // Written by a claim.
     bytes32 outputRoot;
 }
 

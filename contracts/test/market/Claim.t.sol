@@ -167,13 +167,9 @@ contract ClaimTest is MarketFixture {
     function test_another_program_is_refused() public {
         Claim memory c = locked();
         c.program[8] ^= 0x01;
-        refuse(
-            c, abi.encodeWithSelector(IMarket.ProgramMismatch.selector, sha256(c.program), sha256(program()))
-        );
+        refuse(c, abi.encodeWithSelector(IMarket.ProgramMismatch.selector, sha256(c.program), sha256(program())));
         c.program = abi.encodePacked(program(), uint8(0));
-        refuse(
-            c, abi.encodeWithSelector(IMarket.ProgramMismatch.selector, sha256(c.program), sha256(program()))
-        );
+        refuse(c, abi.encodeWithSelector(IMarket.ProgramMismatch.selector, sha256(c.program), sha256(program())));
     }
 
     function test_a_program_id_that_no_program_has_is_never_claimed() public {
@@ -222,8 +218,7 @@ contract ClaimTest is MarketFixture {
         Cpu memory end = exited(order());
         end.limit += 1;
         refuse(
-            claimEnding(end),
-            abi.encodeWithSelector(MachineState.OtherStepLimit.selector, end.limit, order().stepLimit)
+            claimEnding(end), abi.encodeWithSelector(MachineState.OtherStepLimit.selector, end.limit, order().stepLimit)
         );
     }
 

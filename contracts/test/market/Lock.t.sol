@@ -66,7 +66,9 @@ contract LockTest is MarketFixture {
         vm.prank(requester);
         market.withdraw(requester, PURSE);
         expectRefused(
-            o, signature, abi.encodeWithSelector(IMarket.PurseShort.selector, requester, uint256(0), uint256(o.priceMin))
+            o,
+            signature,
+            abi.encodeWithSelector(IMarket.PurseShort.selector, requester, uint256(0), uint256(o.priceMin))
         );
     }
 
@@ -90,9 +92,7 @@ contract LockTest is MarketFixture {
         o.nonce++;
         bytes memory signature = sign(o);
         expectRefused(
-            o,
-            signature,
-            abi.encodeWithSelector(IStakes.StakeShort.selector, provider, PURSE / 2 - 1, PURSE / 2 + 1)
+            o, signature, abi.encodeWithSelector(IStakes.StakeShort.selector, provider, PURSE / 2 - 1, PURSE / 2 + 1)
         );
     }
 
@@ -225,9 +225,7 @@ contract LockTest is MarketFixture {
         bytes memory signature = sign(o);
         skip(49);
         vm.prank(provider);
-        vm.expectRevert(
-            abi.encodeWithSelector(IMarket.PriceBelowAccepted.selector, 149 * DOLLAR, uint96(150 * DOLLAR))
-        );
+        vm.expectRevert(abi.encodeWithSelector(IMarket.PriceBelowAccepted.selector, 149 * DOLLAR, uint96(150 * DOLLAR)));
         market.lock(o, signature, 150 * DOLLAR, NEVER);
         skip(1);
         vm.prank(provider);

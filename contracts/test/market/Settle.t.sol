@@ -150,8 +150,8 @@ contract SettleTest is MarketFixture {
         verifier.decide(claimed(o), refuted ? Verdict.Refuted : Verdict.Upheld, auditor);
         skip(o.windowSecs + 1);
         market.settle(o);
-        uint256 parties = market.purseOf(requester) + market.purseOf(provider) + stakes.freeOf(provider)
-            + market.purseOf(auditor);
+        uint256 parties =
+            market.purseOf(requester) + market.purseOf(provider) + stakes.freeOf(provider) + market.purseOf(auditor);
         vm.assertEq(parties + market.coverPool(), 2 * PURSE, "money was made or lost");
         if (refuted) {
             vm.assertGe(market.purseOf(requester), PURSE, "the requester is not whole");
