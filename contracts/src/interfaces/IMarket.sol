@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {IStakes} from "./IStakes.sol";
+import {IVerifiers} from "./IVerifiers.sol";
+
+/// @notice What a requester signs (EIP-712; spec/contracts.md#orders). Amounts are in the token's smallest unit, times in
+/// Unix seconds; a field that an order does not use is zero.
+/// @param requester Who orders and pays.
+/// @param provider The only account that may lock, or zero for anyone.
+/// @param beneficiary Who may read the result, and demand it.
+/// @param programId Hash of the program's preimage (spec/machine.md#programs).
+/// @param inputRoot Blob root of the input.
+/// @param datasetRoot Blob root of the dataset; `Z(21)` for none.
+/// @param termsHash Hash of what else was agreed off chain (policy, auditor, key envelopes); zero for nothing.
+/// @param nonce Any number not used or cancelled before.
+/// @param stepLimit The most steps, 1 to 2^45.
+/// @param verifierId What makes the claim final (`IVerifiers`).
+/// @param rampStartAt When the price begins to rise.
+/// @param rampSecs How long it rises.
+/// @param lockDeadline The last second in which the order can be locked.
+/// @param beginSecs Sealed orders: the time from lock to `begin`. Zero: not sealed, the run starts at lock.
+/// @param runSecs The time for the run and its claim.
+/// @param windowSecs The window after a claim.
+/// @param priceMin The price until `rampStartAt`.
+/// @param priceMax The price from `rampStartAt + rampSecs`.
+/// @param priceBase The part of the price due whatever the steps; `priceMax` for a fixed price.
+/// @param priceMebistep The price of 2^20 steps; zero for a fixed price.
+/// @param stake What the provider puts at stake.
+/// @param lapseFee Sealed orders: what each side pays if no `begin` comes in time; else zero.
+/// @param chunkFee What a demand for one output chunk pays the provider.
+/// @param compensationBps The requester's share of a slashed stake.
+/// @param bountyBps The share of whoever shows the fault, or delivers late.
+struct Order {
+    address requester;
+    address provider;
+    address beneficiary;
+    bytes32 programId;
+    bytes32 inputRoot;
+    bytes32 datasetRoot;
+    bytes32 termsHash;
+    uint256 nonce;
+    uint64 stepLimit;
+    uint16 verifierId;
+    uint40 rampStartAt;
+    uint32 rampSecs;
+    uint40 lockDeadline;
+    uint32 beginSecs;
+    uint32 runSecs;
+    uint32 windowSecs;
+    uint96 priceMin;
+    uint96 priceMax;
+    uint96 priceBase;
+    uint96 priceMebistep;
+    uint96 stake;
+    uint96 lapseFee;
+    uint96 chunkFee;
+    uint16 compensationBps;
+    uint16 bountyBps;
+}
+
+/// @notice What a provider says of a finished run (spec/contracts.md#claims).
+/// @param program The program id's preimage, 52 bytes.
+/// @param finalState The final state's preimage, 197 bytes.
+/// @param traceRoot The root of the top trace.
+/// @param traceProof The last leaf's siblings, from the leaf's own upwards.
+/// @param outputRoot The root of slot 4.
+/// @param outputProof Slot 5, the node over slots 6 and 7, the node over slots 0 to 3.
+/// @param blockNumber A recent block, the lock's or later: the claim was not made before it.
+/// @param blockHash That block's hash, so that the claim holds on one fork only.
+/// @param evidence What the verifier wants with a claim.
+struct Claim {
+    bytes program;
+    bytes finalState;
+    bytes32 traceRoot;
+    bytes32[15] traceProof;
+    bytes32 outputRoot;
+    bytes32[3] outputProof;
+    uint64 blockNumber;
+    bytes32 blockHash;
+    bytes evidence;
+}
+
+/// @notice Why no job may be made of an order.
+/// Requester, Beneficiary: zero. StepLimit: outside 1 to 2^45. PriceRange: the minimum is above the maximum. Meter: the base
+/// is above the maximum price, or equals it and there is a rate as well. Stake: zero, so nothing would make the provider
+/// honest. RunSecs: outside 1 to `RUN_SECS_MAX`. BeginSecs: above `BEGIN_SECS_MAX`. LapseFee: too high for one of the two, or
+/// the order is not sealed. Shares: outside their bounds.
+enum OrderFault {
+    Requester,
+    Beneficiary,
+    StepLimit,
+    PriceRange,
+    Meter,
+    Stake,
+    RunSecs,
+    BeginSecs,
+    LapseFee,
+    Shares
+}
+
+/// @notice Where a job stands, named for what it waits for; below the line nothing more can happen to it.
+/// AwaitingBegin: sealed, locked. AwaitingClaim: runs. AwaitingVerdict: claimed. AwaitingAnswer: claimed, and an output
+/// chunk is demanded. AwaitingLate: missed, and another provider may deliver for the bounty.
+/// Paid, Refuted, Silent (a demand was not answered), Missed, Lapsed (no `begin`), Unwound (the verifier never decided).
+enum JobStatus {
+    None,
+    AwaitingBegin,
+    AwaitingClaim,
+    AwaitingVerdict,
+    AwaitingAnswer,
+    AwaitingLate,
+    Paid,
+    Refuted,
+    Silent,
+    Missed,
+    Lapsed,
+    Unwound
+}
+
+/// @notice What the market keeps of a job, in three slots. The order itself is kept as the job's id, its hash.
+/// @param provider Who holds, or held, the lock.
+/// @param status Where the job stands.
+/// @param deadline The last second of what the status waits for; once claimed, of the window.
+/// @param steps The steps of the claim.
+/// @param price What is in escrow while the job is open.
+/// @param stake What of the provider's stake is reserved while the lock is open.
+/// @param lockBlock The block of the lock.
+/// @param late Whether the lock came after a missed deadline: `price` is then the bounty and no longer the requester's.
+/// @param outputRoot The claim's output root.
+struct Job {
+    // Written by every move.
+    address provider;
+    JobStatus status;
+    uint40 deadline;
+    uint48 steps;
+    // Written by a lock, and left in place when the job ends: the status says that nothing is held any more.
+    uint96 price;
+    uint96 stake;
+    uint40 lockBlock;
+    bool late;
+    // Written by a claim.
+    bytes32 outputRoot;
+}
+
+/// @notice A demand for one chunk of an output.
+/// @param demander Who paid for it; zero for no demand.
+/// @param answerBy The last second for the answer.
+/// @param open Whether it still waits.
+struct Demand {
+    address demander;
+    uint40 answerBy;
+    bool open;
+}
+
+/// @title The market: orders, escrow, locks, claims and settlement
+/// @notice Nobody's money waits on anybody's good will: every state but the last ones has a deadline and a call that
+/// anyone may make once it has passed. Payments are credits to purses, which only their owners empty.
+interface IMarket {
+    // --- errors: orders -------------------------------------------------------------------------------------------
+
+    /// @notice An account that must be given is zero.
+    error AccountZero();
+    /// @notice No job may be made of this order.
+    error OrderInvalid(OrderFault fault);
+    /// @notice The window is longer than `WINDOW_SECS_MAX`, or shorter than the verifier needs for this step limit.
+    error WindowOutOfRange(uint32 windowSecs, uint64 windowMin);
+    /// @notice The order can no longer be locked.
+    error OrderExpired(uint40 lockDeadline);
+    /// @notice The lock came later than its provider meant it to.
+    error LockExpired(uint40 validUntil);
+    /// @notice The price is below what the provider accepts.
+    error PriceBelowAccepted(uint96 price, uint96 accepted);
+    /// @notice The order names another provider.
+    error ProviderNotNamed(address provider);
+    /// @notice The nonce was used or cancelled.
+    error NonceUsed(address requester, uint256 nonce);
+    /// @notice The requester did not sign this order for this market on this chain.
+    error SignatureInvalid(address requester);
+
+    // --- errors: money --------------------------------------------------------------------------------------------
+
+    /// @notice The purse does not cover the amount.
+    error PurseShort(address account, uint256 balance, uint256 needed);
+    /// @notice The cover pool does not hold the amount.
+    error CoverShort(uint256 balance, uint256 needed);
+
+    // --- errors: jobs ---------------------------------------------------------------------------------------------
+
+    /// @notice The job is not in the state that this call needs.
+    error JobStatusWrong(bytes32 jobId, JobStatus status);
+    /// @notice Only the provider that holds the lock may do this.
+    error NotLockHolder(address caller);
+    /// @notice It is too late for this.
+    error DeadlinePassed(uint40 deadline);
+    /// @notice It is too early for this.
+    error DeadlineNotPassed(uint40 deadline);
+    /// @notice The preimage is not the order's program.
+    error ProgramMismatch(bytes32 given, bytes32 wanted);
+    /// @notice The last trace leaf does not open to the final state.
+    error TraceNotFinal();
+    /// @notice The block is older than the lock, too old, or of another fork.
+    error BlockUnknown(uint64 blockNumber);
+    /// @notice The verifier has not decided yet.
+    error VerdictPending(bytes32 jobId);
+    /// @notice The verifier has decided, so the job settles.
+    error VerdictGiven(bytes32 jobId);
+    /// @notice Too little gas to ask a verifier and believe its silence.
+    error GasShort(uint256 gas, uint256 needed);
+
+    // --- errors: output chunks ------------------------------------------------------------------------------------
+
+    /// @notice Only the requester and the beneficiary may demand output.
+    error NotDemander(address caller);
+    /// @notice An output has 2^17 chunks.
+    error ChunkOutOfRange(uint32 chunk);
+    /// @notice A chunk is demanded once: it is on chain then.
+    error ChunkDemanded(uint32 chunk);
+    /// @notice No open demand for the chunk.
+    error ChunkNotDemanded(uint32 chunk);
+    /// @notice A chunk is 4096 bytes.
+    error ChunkLengthWrong(uint256 length);
+    /// @notice The bytes do not open from the output root at this chunk.
+    error ChunkNotInOutput(uint32 chunk);
+
+    // --- events ---------------------------------------------------------------------------------------------------
+
+    event PurseDeposited(address indexed account, address indexed payer, uint256 amount);
+    event PurseWithdrawn(address indexed account, address indexed to, uint256 amount);
+    event NoncesCancelled(address indexed requester, uint256 word, uint256 mask);
+    event JobLocked(
+        bytes32 indexed jobId,
+        address indexed requester,
+        address indexed provider,
+        uint96 price,
+        uint96 stake,
+        uint40 deadline,
+        bool late
+    );
+    event JobBegun(bytes32 indexed jobId, uint40 deadline);
+    event JobClaimed(
+        bytes32 indexed jobId,
+        address indexed provider,
+        bytes32 finalState,
+        bytes32 outputRoot,
+        bytes32 traceRoot,
+        uint64 steps,
+        uint8 status,
+        uint32 exitCode
+    );
+    event JobPaid(bytes32 indexed jobId, address indexed provider, uint96 paid, uint96 refunded);
+    event JobSlashed(
+        bytes32 indexed jobId,
+        address indexed provider,
+        address indexed informer,
+        JobStatus status,
+        uint96 refunded,
+        uint96 compensation,
+        uint96 bounty,
+        uint96 cover
+    );
+    event JobLapsed(bytes32 indexed jobId, address indexed provider, uint96 feeEach);
+    event JobUnwound(bytes32 indexed jobId, address indexed provider);
+    event BountyForfeited(bytes32 indexed jobId, uint96 bounty);
+    event ChunkRequested(bytes32 indexed jobId, uint32 indexed chunk, address demander, uint96 fee, uint40 answerBy);
+    event ChunkAnswered(bytes32 indexed jobId, uint32 indexed chunk);
+    event ChunkFeeReturned(bytes32 indexed jobId, uint32 indexed chunk, address demander, uint96 fee);
+    event CoverMoved(address indexed to, uint256 amount);
+
+    // --- purses ---------------------------------------------------------------------------------------------------
+
+    /// @notice Adds to an account's purse, paid by the caller, who has approved it.
+    function deposit(address account, uint256 amount) external;
+
+    /// @notice Adds to the caller's purse with an ERC-2612 permit.
+    function depositWithPermit(uint256 amount, uint256 permitDeadline, uint8 v, bytes32 r, bytes32 s) external;
+
+    /// @notice Pays out of the caller's purse, at any time: what is in a purse is promised to nobody.
+    function withdraw(address to, uint256 amount) external;
+
+    // --- orders ---------------------------------------------------------------------------------------------------
+
+    /// @notice Cancels any of the caller's 256 nonces `256 word + bit` whose bit is set in the mask. A job already locked
+    /// goes on. An order that was never locked holds no money, so there is nothing to refund.
+    function cancel(uint256 word, uint256 mask) external;
+
+    /// @notice Locks an order for the caller: the price leaves the requester's purse and the caller's stake is reserved.
+    /// Or locks a job that another provider missed: then the price is the bounty, and the requester pays nothing more.
+    /// @param order The order.
+    /// @param signature The requester's signature over it: 65 bytes, or what its ERC-1271 contract takes. Not read for a
+    /// missed job, whose order was signed when it was first locked.
+    /// @param priceAccepted The least price, or bounty, that the caller accepts.
+    /// @param validUntil The last second in which the caller means this: a lock that lands later does nothing.
+    function lock(Order calldata order, bytes calldata signature, uint96 priceAccepted, uint40 validUntil)
+        external
+        returns (bytes32 jobId);
+
+    /// @notice Sealed orders: the caller, who holds the lock, has opened the inputs and checked their roots. The run's
+    /// deadline counts from here.
+    function begin(Order calldata order) external;
+
+    /// @notice Says what the run came to. Only who holds the lock.
+    function claim(Order calldata order, Claim calldata claimed) external;
+
+    // --- ends, for anyone to call ---------------------------------------------------------------------------------
+
+    /// @notice Pays or slashes, by the verifier's verdict.
+    function settle(Order calldata order) external;
+
+    /// @notice Ends what a job waits for once its deadline has passed. No `begin`: both sides pay the lapse fee and have
+    /// the rest back. No claim: the provider is slashed. No late lock: the bounty goes to the cover pool. No verdict,
+    /// `UNWIND_SECS` after the window: both sides have their own back.
+    function expire(Order calldata order) external;
+
+    // --- output chunks --------------------------------------------------------------------------------------------
+
+    /// @notice Demands a chunk of a claim's output, within its window, for the order's fee from the caller's purse. Only
+    /// the requester and the beneficiary: an answer is public.
+    /// @param chunk The index of 4096 bytes of the output slot, 0 to 2^17 - 1.
+    function demand(Order calldata order, uint32 chunk) external;
+
+    /// @notice Answers a demand. Anyone may, since it can't be wrong; the provider earns the fee.
+    /// @param data The chunk, 4096 bytes.
+    /// @param proof Its 17 siblings, from its own upwards.
+    function answer(Order calldata order, uint32 chunk, bytes calldata data, bytes32[17] calldata proof) external;
+
+    /// @notice Slashes a provider whose answer did not come in time, and gives the fee back. Again for each other demand
+    /// that was open then: its fee goes back too.
+    function silence(Order calldata order, uint32 chunk) external;
+
+    // --- governance -----------------------------------------------------------------------------------------------
+
+    /// @notice Stops new locks, and nothing else. Owner only.
+    function pauseOrders() external;
+
+    /// @notice Allows new locks again. Owner only.
+    function unpauseOrders() external;
+
+    /// @notice Moves money from the cover pool to the contract that insures with it. Owner only.
+    function moveCover(address to, uint256 amount) external;
+
+    // --- views ----------------------------------------------------------------------------------------------------
+
+    /// @notice The job's id: the order's EIP-712 digest, which binds this contract and chain. It is the claim's id too.
+    function jobIdOf(Order calldata order) external view returns (bytes32 jobId);
+
+    /// @notice What the market keeps of a job.
+    function jobOf(bytes32 jobId) external view returns (Job memory job);
+
+    /// @notice A demand for a chunk of a job's output.
+    function demandOf(bytes32 jobId, uint32 chunk) external view returns (Demand memory demanded);
+
+    /// @notice The price of an order at a moment.
+    function priceAt(Order calldata order, uint40 time) external pure returns (uint96 price);
+
+    /// @notice Whether a nonce was used or cancelled.
+    function nonceUsed(address requester, uint256 nonce) external view returns (bool used);
+
+    /// @notice An account's purse.
+    function purseOf(address account) external view returns (uint256 balance);
+
+    /// @notice The cover pool: what slashes and lapses left over.
+    function coverPool() external view returns (uint256 balance);
+
+    /// @notice The token that pays for everything.
+    function TOKEN() external view returns (IERC20);
+
+    /// @notice The providers' stakes.
+    function STAKES() external view returns (IStakes);
+
+    /// @notice The registry of verifiers.
+    function VERIFIERS() external view returns (IVerifiers);
+}
