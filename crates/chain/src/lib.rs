@@ -1,9 +1,13 @@
 //! The only EVM code of Assay.
+mod client;
 mod clock;
 mod embedded;
 mod error;
+pub mod keystore;
 mod rpc;
+mod watch;
 
+pub use client::{Client, ClientConfig, Endpoint, connect};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use embedded::{
     CHAIN_ID_END, CHAIN_ID_MIN, Config, EmbeddedChain, GenesisAccount, Head, Identity,
@@ -11,4 +15,7 @@ pub use embedded::{
 };
 pub use rpc::{BATCH_MAX, InProcess, PROOF_SLOTS_MAX, READS_AT_ONCE_MAX, Rpc, Server, ServerConfig, serve};
 pub use error::{Error, Rejection, Result};
-mod client { pub(crate) fn is_transient(_: &alloy_transport::TransportError) -> bool { false } }
+pub use watch::{
+    Change, Cursor, CursorStore, Depth, Event, MemoryCursors, OnReorganisation, RedbCursors,
+    SeenBlock, WatchConfig, Watcher,
+};

@@ -22,7 +22,7 @@ const TRANSFER_GAS: u64 = 21_000;
 const ESTIMATE_PRECISION: u64 = 64;
 
 pub(crate) fn call(chain: &EmbeddedChain, view: &View, params: &Params) -> Answer {
-    let mut runner = Runner::new(chain, view, params)?;
+    let runner = Runner::new(chain, view, params)?;
     match runner.run(runner.message.gas_limit)? {
         ExecutionResult::Success { output, .. } => answer(output.data()),
         ExecutionResult::Revert { output, .. } => Err(RpcError::reverted(&output)),
@@ -32,7 +32,7 @@ pub(crate) fn call(chain: &EmbeddedChain, view: &View, params: &Params) -> Answe
 
 /// The least gas with which the message succeeds, within a part in [`ESTIMATE_PRECISION`].
 pub(crate) fn estimate(chain: &EmbeddedChain, view: &View, params: &Params) -> Answer {
-    let mut runner = Runner::new(chain, view, params)?;
+    let runner = Runner::new(chain, view, params)?;
     let cap = runner.affordable()?;
     let result = runner.run(cap)?;
     let used = result.gas().total_gas_spent().max(result.tx_gas_used());
