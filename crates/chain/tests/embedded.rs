@@ -7,7 +7,7 @@ use std::sync::Arc;
 use alloy_consensus::proofs::{calculate_receipt_root, calculate_transaction_root};
 use alloy_consensus::{ReceiptEnvelope, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718;
-use alloy_network::{TransactionBuilder, TransactionResponse};
+use alloy_network::{NetworkTransactionBuilder, TransactionBuilder, TransactionResponse};
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_provider::Provider;
 use alloy_rpc_types_eth::{Filter, TransactionRequest};

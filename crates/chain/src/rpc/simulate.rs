@@ -65,7 +65,7 @@ impl<'a> Runner<'a> {
         params.unsupported(2, "a state override")?;
         params.unsupported(3, "a block override")?;
         let header = chain.next_header(view)?;
-        let message = message_of(request, &header)?;
+        let message = message_of(request, &header, chain.chain_id())?;
         Ok(Self { view, chain_id: chain.chain_id(), header, message })
     }
 
@@ -121,7 +121,11 @@ impl<'a> Runner<'a> {
     }
 }
 
-fn message_of(request: TransactionRequest, header: &Header) -> Result<TxEnv, RpcError> {
+fn message_of(
+    request: TransactionRequest,
+    header: &Header,
+    chain_id: u64,
+) -> Result<TxEnv, RpcError> {
     if request.gas_price.is_some() && request.max_fee_per_gas.is_some() {
         return Err(RpcError::params("both gasPrice and (maxFeePerGas or maxPriorityFeePerGas)"));
     }
@@ -141,7 +145,7 @@ fn message_of(request: TransactionRequest, header: &Header) -> Result<TxEnv, Rpc
         kind: request.to.unwrap_or_default(),
         value: request.value.unwrap_or_default(),
         data: request.input.into_input().unwrap_or_default(),
-        chain_id: None,
+        chain_id: Some(request.chain_id.unwrap_or(chain_id)),
         access_list: request.access_list.unwrap_or_default(),
         authorization_list: authorizations
             .into_iter()

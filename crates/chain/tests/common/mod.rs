@@ -1,5 +1,5 @@
 //! What the tests share: accounts, two small contracts, and a real anvil where there is one.
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
