@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use alloy_json_rpc::ErrorPayload;
 use alloy_primitives::Bytes;
+use alloy_sol_types::{GenericContractError, Revert, SolInterface};
 use serde_json::value::RawValue;
 
 use crate::Error;
@@ -39,13 +40,14 @@ impl RpcError {
 
     /// A revert: the reason in words where it is Solidity's `Error(string)` or `Panic(uint256)`.
     pub(crate) fn reverted(output: &Bytes) -> Self {
-        let reason = alloy_sol_types::decode_revert_reason(output);
-        let message = match reason {
-            Some(reason) if !output.is_empty() => {
-                let reason = reason.strip_prefix("revert: ").map(str::to_owned).unwrap_or(reason);
+        let message = match GenericContractError::abi_decode(output) {
+            Ok(GenericContractError::Revert(Revert { reason })) => {
                 Cow::Owned(format!("execution reverted: {reason}"))
             }
-            _ => Cow::Borrowed("execution reverted"),
+            Ok(GenericContractError::Panic(panic)) => {
+                Cow::Owned(format!("execution reverted: {panic}"))
+            }
+            Err(_) => Cow::Borrowed("execution reverted"),
         };
         let data = serde_json::value::to_raw_value(output).ok();
         Self { code: REVERTED, message, data }

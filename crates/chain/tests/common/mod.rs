@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -117,6 +118,7 @@ pub fn anvil(test: &str, arguments: &[&str]) -> Option<Anvil> {
     let mut child = Command::new(program)
         .args(["--port", "0"])
         .args(arguments)
+        .process_group(0)
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
         .spawn()
@@ -134,7 +136,9 @@ pub fn anvil(test: &str, arguments: &[&str]) -> Option<Anvil> {
 
 impl Drop for Anvil {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // npm's launcher runs the program as a child of its own: end the whole group.
+        let group = format!("-{}", self.child.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
         let _ = self.child.wait();
     }
 }
