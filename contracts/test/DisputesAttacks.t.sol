@@ -162,6 +162,18 @@ contract DisputesAttacksTest is DisputeFixture {
         refusePoint(twin, alice, first, SALT, p, abi.encodeWithSelector(IDisputes.StaleState.selector, first, third));
     }
 
+    /// A reorganisation that swaps the claimant's answer changes the state, so a pointing made for one is none for the other.
+    function test_a_state_hash_binds_the_answer() public {
+        GameId id = commitBy(alice, CLAIM, 15, 0);
+        pointAt(id, lie, 0);
+        uint256 fork = vm.snapshotState();
+        answerWith(id, lie);
+        bytes32 one = stateHash(id);
+        vm.revertToState(fork);
+        answerWith(id, Trees.constant_("other").then(32767, LIE));
+        vm.assertNotEq(one, stateHash(id), "another answer is another state");
+    }
+
     /// A state hash holds no clock: a move sent early is good after a reorganisation that only shifts time.
     function test_a_state_hash_does_not_depend_on_time() public {
         GameId id = commitBy(alice, CLAIM, 15, 0);
