@@ -36,8 +36,9 @@ async fn events_come_once_and_in_order_across_restarts() {
         async move {
             for round in 0..25u64 {
                 let clients = [client(&chain, 0).await, client(&chain, 1).await];
-                let sends = (0..8u64)
-                    .map(|i| clients[(i % 2) as usize].execute(call(emitter, word(round * 8 + i + 1))));
+                let sends = (0..8u64).map(|i| {
+                    clients[(i % 2) as usize].execute(call(emitter, word(round * 8 + i + 1)))
+                });
                 for sent in futures_util::future::join_all(sends).await {
                     sent.expect("emitted");
                 }
@@ -62,7 +63,8 @@ async fn events_come_once_and_in_order_across_restarts() {
     load.await.expect("all sent");
     let transaction = database.begin_read().expect("read");
     let table = transaction.open_table(SEEN).expect("there");
-    let mut values: Vec<_> = table.iter().expect("read").map(|r| r.expect("ok").1.value()).collect();
+    let mut values: Vec<_> =
+        table.iter().expect("read").map(|r| r.expect("ok").1.value()).collect();
     let logs = watching.provider().get_logs(&Filter::new().address(emitter).from_block(0)).await;
     let expected: Vec<_> = logs.expect("logs").iter().map(value).collect();
     assert_eq!(values, expected, "the order of the chain, nothing twice, nothing missed");
@@ -121,7 +123,10 @@ impl Applied {
         let what = (log.block_hash.expect("mined"), value(log));
         match event.change {
             Change::Added => {
-                assert!(self.events.last_key_value().is_none_or(|(last, _)| *last < place), "order");
+                assert!(
+                    self.events.last_key_value().is_none_or(|(last, _)| *last < place),
+                    "order"
+                );
                 assert_eq!(self.events.insert(place, what), None, "{place:?} came twice");
             }
             Change::Removed => {

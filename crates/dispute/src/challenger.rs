@@ -1,5 +1,7 @@
 //! What an honest challenger does next.
 
+use std::sync::Arc;
+
 use assay_machine::{Engine, Level};
 use assay_merkle::TRACE_HEIGHT;
 use assay_types::{Hash, sha256_pair};
@@ -49,7 +51,7 @@ pub enum Challenge {
 /// A claimed tree, as far as it is known.
 pub trait ClaimedTree {
     /// The leaves that the claimant published for this root. They may be wrong: they are checked.
-    fn published(&self, root: Hash) -> Option<TraceTree>;
+    fn published(&self, root: Hash) -> Option<Arc<TraceTree>>;
 
     /// The 32 nodes five levels below a node, if they were revealed. They are right: the contract checks.
     fn revealed(&self, node: Hash) -> Option<[Hash; FAN_OUT]>;
@@ -70,10 +72,7 @@ pub fn challenge<E: Engine + Clone>(
         return None;
     }
     let pointing = match claimed.published(root).filter(|tree| tree.root() == root) {
-        Some(tree) => {
-            let index = first_difference(&own, &tree);
-            Pointing::new(start, index, |height, index| tree.node(height, index))
-        }
+        Some(tree) => Pointing::open(&tree, start, first_difference(&own, &tree)),
         None => match search(&own, root, claimed) {
             Ok((index, view)) => {
                 Pointing::new(start, index, |height, index| view.node(height, index))
@@ -158,6 +157,11 @@ impl Fan {
 }
 
 impl Pointing {
+    /// Opens a leaf, by its index below 2^15, and its predecessor from a whole tree.
+    pub fn open(tree: &TraceTree, start: Hash, index: u32) -> Self {
+        Pointing::new(start, index, |height, index| tree.node(height, index))
+    }
+
     /// Opens a leaf and its predecessor from a tree's nodes, by height and index.
     fn new(start: Hash, index: u32, node: impl Fn(u32, u32) -> Hash) -> Self {
         let leaf = node(0, index);

@@ -1,5 +1,7 @@
 //! Re-running a job wherever the game looks.
 
+use std::sync::Arc;
+
 use assay_machine::{Engine, Run, Witness, trace_segment};
 use assay_merkle::{PaddedTree, TRACE_HEIGHT};
 use assay_types::StateHash;
@@ -14,16 +16,21 @@ pub type TraceTree = PaddedTree<{ TRACE_HEIGHT as usize }>;
 pub struct Tracer<E> {
     start: Run<E>,
     here: Run<E>,
+    /// The tree last asked for: a game asks for one again and again.
+    last: Option<(Segment, Arc<TraceTree>)>,
 }
 
 impl<E: Engine + Clone> Tracer<E> {
     /// Takes a job at its first step.
     pub fn new(start: Run<E>) -> Self {
-        Tracer { here: start.clone(), start }
+        Tracer { here: start.clone(), start, last: None }
     }
 
     /// The tree of a segment, by re-running it: at the worst, all steps before it and 2^15 states.
-    pub fn tree(&mut self, segment: Segment) -> TraceTree {
+    pub fn tree(&mut self, segment: Segment) -> Arc<TraceTree> {
+        if let Some((_, tree)) = self.last.as_ref().filter(|last| last.0 == segment) {
+            return Arc::clone(tree);
+        }
         let run = self.at(segment.start());
         let mut leaves = Vec::new();
         // Leaves after the end are the final state's, so the list can stop there.
@@ -34,7 +41,9 @@ impl<E: Engine + Clone> Tracer<E> {
             let kept = leaves.iter().position(|leaf| *leaf == end).unwrap_or(leaves.len());
             leaves.truncate(kept);
         }
-        TraceTree::new(leaves, last.hash().0)
+        let tree = Arc::new(TraceTree::new(leaves, last.hash().0));
+        self.last = Some((segment, Arc::clone(&tree)));
+        tree
     }
 
     /// The hash of the state after so many steps.

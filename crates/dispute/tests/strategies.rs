@@ -1,6 +1,7 @@
 //! Honest parties win, with leaves published and with leaves withheld: the moves alone, each checked as the contract does.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use assay_dispute::{
     Challenge, ClaimedTree, FAN_OUT, Pointing, Segment, TraceTree, Tracer, answer, challenge,
@@ -15,12 +16,12 @@ use fastrand::Rng;
 /// What a challenger sees of a claim.
 #[derive(Default)]
 struct Seen {
-    trees: BTreeMap<Hash, TraceTree>,
+    trees: BTreeMap<Hash, Arc<TraceTree>>,
     revealed: BTreeMap<Hash, [Hash; FAN_OUT]>,
 }
 
 impl ClaimedTree for Seen {
-    fn published(&self, root: Hash) -> Option<TraceTree> {
+    fn published(&self, root: Hash) -> Option<Arc<TraceTree>> {
         self.trees.get(&root).cloned()
     }
 

@@ -81,7 +81,8 @@ impl EmbeddedChain {
         let chain_id = stored_chain_id(&database, &config)?;
         let view = View::open(database.begin_read()?)?;
         let trie = checked_trie(&view)?;
-        let genesis = view.header(0)?.ok_or_else(|| Error::corrupt("the first block is missing"))?;
+        let genesis =
+            view.header(0)?.ok_or_else(|| Error::corrupt("the first block is missing"))?;
         let last = view.head()?;
         drop(view);
         let head = Head { number: last.header.number, hash: last.hash };

@@ -167,10 +167,11 @@ impl Node {
                 let shared = own.common_prefix_length(&path);
                 let old = Self::leaf(own.slice(shared + 1..), old);
                 let new = Self::leaf(path.slice(shared + 1..), value);
-                Self::fork(path.slice(..shared), (own.get_unchecked(shared), old), (
-                    path.get_unchecked(shared),
-                    new,
-                ))
+                Self::fork(
+                    path.slice(..shared),
+                    (own.get_unchecked(shared), old),
+                    (path.get_unchecked(shared), new),
+                )
             }
             Kind::Extension { path: own, child } => {
                 let shared = own.common_prefix_length(&path);
@@ -180,10 +181,11 @@ impl Node {
                 }
                 let old = Self::extend(own.slice(shared + 1..), child);
                 let new = Self::leaf(path.slice(shared + 1..), value);
-                Self::fork(path.slice(..shared), (own.get_unchecked(shared), old), (
-                    path.get_unchecked(shared),
-                    new,
-                ))
+                Self::fork(
+                    path.slice(..shared),
+                    (own.get_unchecked(shared), old),
+                    (path.get_unchecked(shared), new),
+                )
             }
             Kind::Branch { mut children } => {
                 let slot = &mut children[usize::from(path.get_unchecked(0))];
