@@ -164,7 +164,11 @@ async fn a_hundred_reorganisations_lose_and_repeat_nothing() {
 
     let mut random = Random(0xbadc0de);
     for _ in 0..REORGANISATIONS {
-        tokio::time::sleep(Duration::from_millis(random.pick(5..=60))).await;
+        // 750 blocks in all: past some 900, reorganising makes anvil forget contracts.
+        let until = client.provider().get_block_number().await.expect("read") + random.pick(3..=12);
+        while client.provider().get_block_number().await.expect("read") < until {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         let depth = random.pick(1..=16);
         let none: [u8; 0] = [];
         let _mining = mining.lock().await;
@@ -223,8 +227,6 @@ async fn send(client: &Client, number: u64, account: usize) {
 async fn send_until(client: Client, stop: Arc<AtomicBool>, mining: Arc<Mutex<()>>) -> u64 {
     let mut number = 0;
     while !stop.load(Ordering::SeqCst) {
-        // Past some 900 blocks, reorganising makes anvil forget contracts: stay well below.
-        tokio::time::sleep(Duration::from_millis(12)).await;
         let _mining = mining.lock().await;
         for _ in 0..number % 4 + 1 {
             number += 1;
