@@ -1,5 +1,6 @@
 //! `cargo xtask COMMAND`: everything that the project does to itself.
 
+mod contracts;
 mod install;
 mod programs;
 mod run;

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::run::{cargo, run_watched};
-use crate::{install, programs, root, tidy};
+use crate::{contracts, install, programs, root, tidy};
 
 /// Fewer tests than this means that a path or a filter skipped some.
 const TESTS_MIN: u64 = 200;
@@ -20,6 +20,9 @@ pub(crate) fn test() -> Result<(), String> {
     install::extras()?;
     check()?;
     let mut tests = Tests::default();
+    if contracts::install()? {
+        tests.passed += contracts::test()?;
+    }
     programs::check()?;
     tests.cargo(&["test", "--workspace"])?;
     // The same roots from optimised code: every program on every example.
@@ -64,6 +67,9 @@ mod tests {
     #[test]
     fn closing_lines_are_counted() {
         let mut tests = Tests::default();
+    if contracts::install()? {
+        tests.passed += contracts::test()?;
+    }
         tests.count("test result: ok. 12 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out");
         tests.count("test result: ok. 3 passed; 0 failed; 0 ignored");
         tests.count("nothing of the sort: 7 passed");
