@@ -11,10 +11,15 @@ const TESTS_MIN: u64 = 240;
 /// Installs forge, anvil, cast and solc under `contracts/node_modules`. False if there is no npm, which is said.
 pub(crate) fn install() -> Result<bool, String> {
     if find("npm").is_none() {
-        println!("skipped: everything that needs forge and anvil (npm is not installed; Debian: npm)");
+        println!(
+            "skipped: everything that needs forge and anvil (npm is not installed; Debian: npm)"
+        );
         return Ok(false);
     }
-    run(command("npm").args(["ci", "--no-audit", "--no-fund", "--loglevel", "error"]))?;
+    // Not `npm ci`: it wants every platform's binaries in the lock file, and not every registry has them. This installs what
+    // is locked, and leaves the lock file alone.
+    let install = ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel", "error"];
+    run(command("npm").args(install))?;
     Ok(true)
 }
 

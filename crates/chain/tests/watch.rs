@@ -18,8 +18,8 @@ use common::{
     EMITTER, Random, anvil, call, chain, client, deploy, emitter_topic, funded, with_constructor,
     word,
 };
-use tokio::sync::Mutex;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use tokio::sync::Mutex;
 
 const SEEN: TableDefinition<'_, u64, u64> = TableDefinition::new("seen");
 
@@ -205,7 +205,8 @@ async fn a_hundred_reorganisations_lose_and_repeat_nothing() {
 async fn deploy_on(client: &Client) {
     let accounts: Vec<Address> = client.provider().get_accounts().await.expect("accounts");
     let code = Bytes::from(with_constructor(&[], EMITTER));
-    let request = TransactionRequest::default().from(accounts[9]).gas_limit(200_000).input(code.into());
+    let request =
+        TransactionRequest::default().from(accounts[9]).gas_limit(200_000).input(code.into());
     let rpc = client.provider().client();
     let _: B256 = rpc.request("eth_sendTransaction", (request,)).await.expect("accepted");
     let _: () = rpc.request("anvil_mine", (U256::ONE,)).await.expect("mined");
@@ -237,7 +238,8 @@ async fn send_until(client: Client, stop: Arc<AtomicBool>, mining: Arc<Mutex<()>
             number += 1;
             send(&client, number, (number % 8) as usize).await;
         }
-        let _: () = client.provider().client().request("anvil_mine", (U256::ONE,)).await.expect("mined");
+        let _: () =
+            client.provider().client().request("anvil_mine", (U256::ONE,)).await.expect("mined");
     }
     number
 }
