@@ -22,7 +22,9 @@ pub enum Error {
         path: PathBuf,
     },
     /// The chain's file can't be opened or created: permissions, a full disk, or not a redb file.
-    #[error("cannot open the chain at {path}; check permissions, space and that it is a chain file")]
+    #[error(
+        "cannot open the chain at {path}; check permissions, space and that it is a chain file"
+    )]
     Open {
         /// The chain's file.
         path: PathBuf,
@@ -31,7 +33,9 @@ pub enum Error {
         source: Box<redb::DatabaseError>,
     },
     /// The file is a database, but not a chain of a format that this version knows.
-    #[error("{path} holds format {found:?}, not a chain this version can read; upgrade, or choose another path")]
+    #[error(
+        "{path} holds format {found:?}, not a chain this version can read; upgrade, or choose another path"
+    )]
     Format {
         /// The chain's file.
         path: PathBuf,
@@ -39,7 +43,9 @@ pub enum Error {
         found: String,
     },
     /// The file's chain is not the one that the configuration names.
-    #[error("the file holds chain {found}, the configuration says {expected}; choose another path or remove the setting")]
+    #[error(
+        "the file holds chain {found}, the configuration says {expected}; choose another path or remove the setting"
+    )]
     OtherChain {
         /// The configured chain id.
         expected: u64,
@@ -97,7 +103,9 @@ pub enum Error {
     #[error("transaction {0} reverted")]
     Reverted(B256),
     /// The chain dropped blocks that were taken for final: events already delivered may be gone.
-    #[error("block {number} ({hash}) was delivered as final and has been reorganised away; rewind to a block you trust and wait for more confirmations")]
+    #[error(
+        "block {number} ({hash}) was delivered as final and has been reorganised away; rewind to a block you trust and wait for more confirmations"
+    )]
     Reorganised {
         /// The number of the block that is gone.
         number: u64,
@@ -105,7 +113,9 @@ pub enum Error {
         hash: B256,
     },
     /// The stored cursor is unreadable or belongs to another chain or filter.
-    #[error("the stored cursor does not fit ({what}); remove it to start again from the start block")]
+    #[error(
+        "the stored cursor does not fit ({what}); remove it to start again from the start block"
+    )]
     Cursor {
         /// What does not fit.
         what: String,

@@ -48,11 +48,7 @@ pub fn create(directory: &Path, password: Password) -> Result<(PathBuf, PrivateK
 /// # Errors
 ///
 /// [`Error::Keystore`] also if there is one already; [`Error::Io`].
-pub fn import(
-    directory: &Path,
-    signer: &PrivateKeySigner,
-    password: Password,
-) -> Result<PathBuf> {
+pub fn import(directory: &Path, signer: &PrivateKeySigner, password: Password) -> Result<PathBuf> {
     let path = directory.join(format!("{}.json", signer.address()));
     if path.exists() {
         return Err(keystore_error(&path, "it exists already; remove it first"));
@@ -88,7 +84,8 @@ fn read(password: Password) -> Result<String> {
         }
         Password::File(path) => {
             let what = format!("reading the password file {}", path.display());
-            let size = fs::metadata(&path).map_err(|source| Error::io(what.as_str(), source))?.len();
+            let size =
+                fs::metadata(&path).map_err(|source| Error::io(what.as_str(), source))?.len();
             if size > PASSWORD_BYTES_MAX {
                 return Err(Error::Config(format!("{} is no password file", path.display())));
             }

@@ -13,8 +13,10 @@ pub use embedded::{
     CHAIN_ID_END, CHAIN_ID_MIN, Config, EmbeddedChain, GenesisAccount, Head, Identity,
     TRANSACTION_BYTES_MAX, WAITING_MAX,
 };
-pub use rpc::{BATCH_MAX, InProcess, PROOF_SLOTS_MAX, READS_AT_ONCE_MAX, Rpc, Server, ServerConfig, serve};
 pub use error::{Error, Rejection, Result};
+pub use rpc::{
+    BATCH_MAX, InProcess, PROOF_SLOTS_MAX, READS_AT_ONCE_MAX, Rpc, Server, ServerConfig, serve,
+};
 pub use watch::{
     Change, Cursor, CursorStore, Depth, Event, MemoryCursors, OnReorganisation, RedbCursors,
     SeenBlock, WatchConfig, Watcher,

@@ -234,7 +234,8 @@ async fn logs_are_found_by_address_topic_range_and_block() {
         receipts.push(client.execute(call(emitter, word(i))).await.expect("emitted"));
         client.execute(call(token, transfer(Address::repeat_byte(1), i))).await.expect("sent");
     }
-    let count = async |filter: Filter| client.provider().get_logs(&filter).await.expect("logs").len();
+    let count =
+        async |filter: Filter| client.provider().get_logs(&filter).await.expect("logs").len();
     let all = Filter::new().from_block(0);
     assert_eq!(count(all.clone()).await, 20);
     assert_eq!(count(all.clone().address(emitter)).await, 10);

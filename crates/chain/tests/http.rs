@@ -23,7 +23,8 @@ async fn post_as(
     kind: &str,
     host: Option<&str>,
 ) -> (u16, Value) {
-    let mut request = reqwest_client().post(server.url()).body(body.into()).header("content-type", kind);
+    let mut request =
+        reqwest_client().post(server.url()).body(body.into()).header("content-type", kind);
     if let Some(host) = host {
         request = request.header("host", host);
     }

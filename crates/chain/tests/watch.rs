@@ -18,8 +18,8 @@ use common::{
     EMITTER, Random, anvil, call, chain, client, deploy, emitter_topic, funded, with_constructor,
     word,
 };
-use tokio::sync::Mutex;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use tokio::sync::Mutex;
 
 const SEEN: TableDefinition<'_, u64, u64> = TableDefinition::new("seen");
 
@@ -37,8 +37,9 @@ async fn events_come_once_and_in_order_across_restarts() {
         async move {
             for round in 0..25u64 {
                 let clients = [client(&chain, 0).await, client(&chain, 1).await];
-                let sends = (0..8u64)
-                    .map(|i| clients[(i % 2) as usize].execute(call(emitter, word(round * 8 + i + 1))));
+                let sends = (0..8u64).map(|i| {
+                    clients[(i % 2) as usize].execute(call(emitter, word(round * 8 + i + 1)))
+                });
                 for sent in futures_util::future::join_all(sends).await {
                     sent.expect("emitted");
                 }
@@ -63,7 +64,8 @@ async fn events_come_once_and_in_order_across_restarts() {
     load.await.expect("all sent");
     let transaction = database.begin_read().expect("read");
     let table = transaction.open_table(SEEN).expect("there");
-    let mut values: Vec<_> = table.iter().expect("read").map(|r| r.expect("ok").1.value()).collect();
+    let mut values: Vec<_> =
+        table.iter().expect("read").map(|r| r.expect("ok").1.value()).collect();
     let logs = watching.provider().get_logs(&Filter::new().address(emitter).from_block(0)).await;
     let expected: Vec<_> = logs.expect("logs").iter().map(value).collect();
     assert_eq!(values, expected, "the order of the chain, nothing twice, nothing missed");
@@ -123,7 +125,10 @@ impl Applied {
         let what = (log.block_hash.expect("mined"), value(log));
         match event.change {
             Change::Added => {
-                assert!(self.events.last_key_value().is_none_or(|(last, _)| *last < place), "order");
+                assert!(
+                    self.events.last_key_value().is_none_or(|(last, _)| *last < place),
+                    "order"
+                );
                 assert_eq!(self.events.insert(place, what), None, "{place:?} came twice");
             }
             Change::Removed => {
@@ -200,7 +205,8 @@ async fn a_hundred_reorganisations_lose_and_repeat_nothing() {
 async fn deploy_on(client: &Client) {
     let accounts: Vec<Address> = client.provider().get_accounts().await.expect("accounts");
     let code = Bytes::from(with_constructor(&[], EMITTER));
-    let request = TransactionRequest::default().from(accounts[9]).gas_limit(200_000).input(code.into());
+    let request =
+        TransactionRequest::default().from(accounts[9]).gas_limit(200_000).input(code.into());
     let rpc = client.provider().client();
     let _: B256 = rpc.request("eth_sendTransaction", (request,)).await.expect("accepted");
     let _: () = rpc.request("anvil_mine", (U256::ONE,)).await.expect("mined");
@@ -232,7 +238,8 @@ async fn send_until(client: Client, stop: Arc<AtomicBool>, mining: Arc<Mutex<()>
             number += 1;
             send(&client, number, (number % 8) as usize).await;
         }
-        let _: () = client.provider().client().request("anvil_mine", (U256::ONE,)).await.expect("mined");
+        let _: () =
+            client.provider().client().request("anvil_mine", (U256::ONE,)).await.expect("mined");
     }
     number
 }

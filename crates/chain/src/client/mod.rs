@@ -178,9 +178,9 @@ pub(crate) fn is_transient(error: &TransportError) -> bool {
         RpcError::Transport(TransportErrorKind::HttpError(error)) => {
             matches!(error.status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
         }
-        RpcError::Transport(TransportErrorKind::Custom(cause)) => cause
-            .downcast_ref::<reqwest::Error>()
-            .is_some_and(|cause| !cause.is_builder()),
+        RpcError::Transport(TransportErrorKind::Custom(cause)) => {
+            cause.downcast_ref::<reqwest::Error>().is_some_and(|cause| !cause.is_builder())
+        }
         RpcError::Transport(TransportErrorKind::NonRetryable(_)) => false,
         RpcError::Transport(_) => true,
         _ => false,
@@ -219,8 +219,7 @@ fn http(url: &str, config: &ClientConfig) -> Result<RpcClient> {
         .build()
         .map_err(|error| Error::Config(format!("no HTTP client: {error}")))?;
     let pause = u64::try_from(config.retry_pause.as_millis()).unwrap_or(u64::MAX);
-    let retry =
-        RetryBackoffLayer::new_with_policy(config.retries, pause, u64::MAX, RetryTransient);
+    let retry = RetryBackoffLayer::new_with_policy(config.retries, pause, u64::MAX, RetryTransient);
     Ok(RpcClient::builder().layer(retry).http_with_client(client, parsed))
 }
 

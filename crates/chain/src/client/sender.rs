@@ -155,8 +155,7 @@ impl Signing {
         let unsigned =
             request.build_unsigned().map_err(|error| TransportErrorKind::custom(error.error))?;
         let hash = unsigned.signature_hash();
-        let signature =
-            self.signer.sign_hash_sync(&hash).map_err(TransportErrorKind::custom)?;
+        let signature = self.signer.sign_hash_sync(&hash).map_err(TransportErrorKind::custom)?;
         Ok(unsigned.into_signed(signature).into())
     }
 
@@ -173,7 +172,11 @@ impl Signing {
                 if self.is_known(signed).await { Outcome::Accepted } else { Outcome::NonceTaken }
             }
             _ if is_transient(&error) => {
-                if self.is_known(signed).await { Outcome::Accepted } else { Outcome::Unknown(error) }
+                if self.is_known(signed).await {
+                    Outcome::Accepted
+                } else {
+                    Outcome::Unknown(error)
+                }
             }
             _ => Outcome::Refused(error),
         }

@@ -58,12 +58,7 @@ pub(crate) struct Changes {
 
 impl<'a> Overlay<'a> {
     pub(crate) fn new(base: &'a View) -> Self {
-        Self {
-            base,
-            accounts: HashMap::new(),
-            storage: HashMap::new(),
-            code: HashMap::new(),
-        }
+        Self { base, accounts: HashMap::new(), storage: HashMap::new(), code: HashMap::new() }
     }
 
     pub(crate) fn nonce(&mut self, address: Address) -> Result<u64> {
@@ -137,7 +132,9 @@ impl<'a> Overlay<'a> {
             if slots.wiped {
                 changes.wiped.push(address);
             }
-            changes.slots.extend(slots.values.into_iter().map(|(slot, value)| (address, slot, value)));
+            changes
+                .slots
+                .extend(slots.values.into_iter().map(|(slot, value)| (address, slot, value)));
         }
         changes.accounts = self.accounts.into_iter().collect();
         changes.code = self.code.into_iter().collect();
@@ -217,7 +214,11 @@ pub(crate) fn message_of(transaction: &Recovered<TxEnvelope>) -> TxEnv {
 }
 
 /// The refusal that geth would answer.
-pub(crate) fn rejection_of(invalid: InvalidTransaction, message: &TxEnv, header: &Header) -> Rejection {
+pub(crate) fn rejection_of(
+    invalid: InvalidTransaction,
+    message: &TxEnv,
+    header: &Header,
+) -> Rejection {
     match invalid {
         InvalidTransaction::NonceTooLow { tx, state } => {
             Rejection::NonceTooLow { expected: state, found: tx }

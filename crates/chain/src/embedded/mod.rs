@@ -81,7 +81,8 @@ impl EmbeddedChain {
         let chain_id = stored_chain_id(&database, &config)?;
         let view = View::open(database.begin_read()?)?;
         let trie = checked_trie(&view)?;
-        let genesis = view.header(0)?.ok_or_else(|| Error::corrupt("the first block is missing"))?;
+        let genesis =
+            view.header(0)?.ok_or_else(|| Error::corrupt("the first block is missing"))?;
         let last = view.head()?;
         drop(view);
         let head = Head { number: last.header.number, hash: last.hash };
@@ -159,7 +160,7 @@ impl EmbeddedChain {
         let permit = self.shared.places.clone().try_acquire_owned();
         let permit = permit.map_err(|_| Rejection::Busy { waiting: WAITING_MAX })?;
         let (reply, answer) = oneshot::channel();
-        self.send(Job::Submit(Submission { transaction, reply, permit }))?;
+        self.send(Job::Submit(Box::new(Submission { transaction, reply, permit })))?;
         Ok(answer.await.map_err(|_| Error::Stopped)??)
     }
 

@@ -160,17 +160,18 @@ impl Node {
         }
     }
 
-    fn insert(self: Box<Self>, path: Nibbles, value: Vec<u8>) -> Box<Self> {
+    fn insert(self, path: Nibbles, value: Vec<u8>) -> Box<Self> {
         match self.kind {
             Kind::Leaf { path: own, value: _ } if own == path => Self::leaf(path, value),
             Kind::Leaf { path: own, value: old } => {
                 let shared = own.common_prefix_length(&path);
                 let old = Self::leaf(own.slice(shared + 1..), old);
                 let new = Self::leaf(path.slice(shared + 1..), value);
-                Self::fork(path.slice(..shared), (own.get_unchecked(shared), old), (
-                    path.get_unchecked(shared),
-                    new,
-                ))
+                Self::fork(
+                    path.slice(..shared),
+                    (own.get_unchecked(shared), old),
+                    (path.get_unchecked(shared), new),
+                )
             }
             Kind::Extension { path: own, child } => {
                 let shared = own.common_prefix_length(&path);
@@ -180,10 +181,11 @@ impl Node {
                 }
                 let old = Self::extend(own.slice(shared + 1..), child);
                 let new = Self::leaf(path.slice(shared + 1..), value);
-                Self::fork(path.slice(..shared), (own.get_unchecked(shared), old), (
-                    path.get_unchecked(shared),
-                    new,
-                ))
+                Self::fork(
+                    path.slice(..shared),
+                    (own.get_unchecked(shared), old),
+                    (path.get_unchecked(shared), new),
+                )
             }
             Kind::Branch { mut children } => {
                 let slot = &mut children[usize::from(path.get_unchecked(0))];

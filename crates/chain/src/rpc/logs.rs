@@ -49,9 +49,11 @@ fn collect(
         }
         let Some(transaction) = view.transaction((number, index))? else { continue };
         let hash = *transaction.tx_hash();
-        found.extend(matching.into_iter().map(|(log_index, log)| {
-            describe_log(log, hash, u64::from(index), log_index, sealed)
-        }));
+        found.extend(
+            matching.into_iter().map(|(log_index, log)| {
+                describe_log(log, hash, u64::from(index), log_index, sealed)
+            }),
+        );
     }
     Ok(())
 }

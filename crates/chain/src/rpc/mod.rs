@@ -23,9 +23,7 @@ use tokio::sync::Semaphore;
 
 use crate::embedded::tables::View;
 use crate::{EmbeddedChain, Error};
-use error::{
-    INTERNAL, INVALID_REQUEST, LIMIT_EXCEEDED, METHOD_NOT_FOUND, PARSE, RpcError, SERVER,
-};
+use error::{INTERNAL, INVALID_REQUEST, LIMIT_EXCEEDED, METHOD_NOT_FOUND, PARSE, RpcError, SERVER};
 use params::Params;
 
 pub use server::{Server, ServerConfig, serve};
@@ -136,9 +134,7 @@ impl Rpc {
                 self.chain.mine().await?;
                 answer(&"0x0")
             }
-            "evm_increaseTime" => {
-                answer(&self.chain.advance_time(params.number(0, "seconds")?))
-            }
+            "evm_increaseTime" => answer(&self.chain.advance_time(params.number(0, "seconds")?)),
             _ => {
                 self.chain.set_next_timestamp(params.number(0, "timestamp")?)?;
                 answer(&())
@@ -154,7 +150,8 @@ impl Rpc {
             return Err(RpcError::new(LIMIT_EXCEEDED, "too many storage keys"));
         }
         let block: Option<BlockId> = params.optional(2, "block")?;
-        let slots: Vec<U256> = keys.iter().map(|key| U256::from_be_bytes(key.as_b256().0)).collect();
+        let slots: Vec<U256> =
+            keys.iter().map(|key| U256::from_be_bytes(key.as_b256().0)).collect();
         let proof = self.chain.prove(address, slots.clone()).await?;
         let view = self.chain.view()?;
         chain::check_is_head(&view, block, proof.head)?;

@@ -72,8 +72,7 @@ impl<'a> Runner<'a> {
     fn run(&self, gas_limit: u64) -> Result<ExecutionResult, RpcError> {
         let message = TxEnv { gas_limit, ..self.message.clone() };
         let mut overlay = Overlay::new(self.view);
-        let outcome =
-            overlay.run(&self.header, self.chain_id, message.clone(), Rules::Simulation);
+        let outcome = overlay.run(&self.header, self.chain_id, message.clone(), Rules::Simulation);
         match outcome {
             Ok((result, _)) => Ok(result),
             Err(EvmFailure::Invalid(invalid)) => {

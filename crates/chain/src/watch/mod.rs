@@ -212,7 +212,8 @@ impl Watcher {
             Some(block) => block.number,
             None => self.position.next_block(),
         };
-        let mut headers = self.source.headers(last.as_ref().map(|b| b.number), first, target).await?;
+        let mut headers =
+            self.source.headers(last.as_ref().map(|b| b.number), first, target).await?;
         if let Some(last) = &last {
             // The first header is the last block's own: is it still part of the chain?
             let Some(now) = headers.pop_front() else { return Ok(false) };
@@ -235,7 +236,8 @@ impl Watcher {
 
     /// Drops what does not follow on from the block before; the next round will see clearer.
     fn keep_chain(&self, last: Option<&SeenBlock>, headers: &mut VecDeque<Header>) {
-        let mut parent = last.filter(|block| block.complete).map(|block| (block.number, block.hash));
+        let mut parent =
+            last.filter(|block| block.complete).map(|block| (block.number, block.hash));
         let linked = headers
             .iter()
             .take_while(|header| {

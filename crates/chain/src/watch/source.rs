@@ -96,9 +96,9 @@ impl Source {
     /// The matching logs of each block, asked for by its hash, in order.
     pub(crate) async fn logs(&self, headers: &VecDeque<Header>) -> Result<Vec<Vec<Log>>> {
         let wanted: Vec<&Header> = headers.iter().filter(|header| self.may_match(header)).collect();
-        let calls = wanted.iter().map(|header| {
-            ("eth_getLogs", (self.filter.clone().at_block_hash(header.hash),))
-        });
+        let calls = wanted
+            .iter()
+            .map(|header| ("eth_getLogs", (self.filter.clone().at_block_hash(header.hash),)));
         let mut answers = self.batch::<_, Vec<Log>>(calls).await?.into_iter();
         let mut all = Vec::with_capacity(headers.len());
         for header in headers {
@@ -127,7 +127,9 @@ impl Source {
         if in_block && distinct {
             return Ok(logs);
         }
-        Err(Error::BadAnswer { what: format!("logs that are not those of block {}", header.number) })
+        Err(Error::BadAnswer {
+            what: format!("logs that are not those of block {}", header.number),
+        })
     }
 
     async fn batch<P, T>(&self, calls: impl Iterator<Item = (&'static str, P)>) -> Result<Vec<T>>
@@ -136,7 +138,7 @@ impl Source {
         T: alloy_json_rpc::RpcRecv,
     {
         let client = self.provider.client();
-        let mut batch = BatchRequest::new(&client);
+        let mut batch = BatchRequest::new(client);
         let mut waiters = Vec::new();
         for (method, params) in calls {
             waiters.push(batch.add_call::<P, T>(method, &params)?);

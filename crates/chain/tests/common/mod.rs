@@ -11,9 +11,7 @@ use alloy_network::TransactionBuilder;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, hex, keccak256};
 use alloy_rpc_types_eth::{TransactionReceipt, TransactionRequest};
 use alloy_signer_local::PrivateKeySigner;
-use assay_chain::{
-    Client, ClientConfig, Config, EmbeddedChain, Endpoint, GenesisAccount, connect,
-};
+use assay_chain::{Client, ClientConfig, Config, EmbeddedChain, Endpoint, GenesisAccount, connect};
 
 /// The first topic of the emitter's events.
 pub fn emitter_topic() -> B256 {
