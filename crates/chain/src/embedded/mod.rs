@@ -160,7 +160,7 @@ impl EmbeddedChain {
         let permit = self.shared.places.clone().try_acquire_owned();
         let permit = permit.map_err(|_| Rejection::Busy { waiting: WAITING_MAX })?;
         let (reply, answer) = oneshot::channel();
-        self.send(Job::Submit(Submission { transaction, reply, permit }))?;
+        self.send(Job::Submit(Box::new(Submission { transaction, reply, permit })))?;
         Ok(answer.await.map_err(|_| Error::Stopped)??)
     }
 

@@ -160,7 +160,7 @@ impl Node {
         }
     }
 
-    fn insert(self: Box<Self>, path: Nibbles, value: Vec<u8>) -> Box<Self> {
+    fn insert(self, path: Nibbles, value: Vec<u8>) -> Box<Self> {
         match self.kind {
             Kind::Leaf { path: own, value: _ } if own == path => Self::leaf(path, value),
             Kind::Leaf { path: own, value: old } => {

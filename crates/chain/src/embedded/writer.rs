@@ -26,7 +26,7 @@ use crate::{Rejection, Result};
 /// What the writer is asked to do.
 pub(crate) enum Job {
     /// Put a transaction into a block and answer once that block is durable.
-    Submit(Submission),
+    Submit(Box<Submission>),
     /// Make a block even if nothing waits.
     Mine(oneshot::Sender<Head>),
     /// Prove an account and some of its slots at the head.
@@ -120,7 +120,7 @@ impl Writer {
 
     fn take(&mut self, job: Job) {
         match job {
-            Job::Submit(submission) => self.queue.ready.push_back(submission),
+            Job::Submit(submission) => self.queue.ready.push_back(*submission),
             Job::Mine(reply) => self.queue.mine.push(reply),
             Job::Prove { address, slots, reply } => {
                 let proof = self.prove(address, &slots);

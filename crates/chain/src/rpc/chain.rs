@@ -124,7 +124,6 @@ fn describe(
         block_number: Some(sealed.header.number),
         base_fee: sealed.header.base_fee_per_gas,
         block_timestamp: Some(sealed.header.timestamp),
-        ..TransactionInfo::default()
     };
     Transaction::from_transaction(transaction, info)
 }

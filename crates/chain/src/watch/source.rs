@@ -138,7 +138,7 @@ impl Source {
         T: alloy_json_rpc::RpcRecv,
     {
         let client = self.provider.client();
-        let mut batch = BatchRequest::new(&client);
+        let mut batch = BatchRequest::new(client);
         let mut waiters = Vec::new();
         for (method, params) in calls {
             waiters.push(batch.add_call::<P, T>(method, &params)?);
