@@ -8,7 +8,7 @@ mod test;
 mod tidy;
 
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use run::cargo;
 
@@ -17,9 +17,6 @@ const USAGE: &str = "cargo xtask COMMAND
   check                            formatting, lints, tidy
   test                             check, then every test; installs what is optional when CI is set and it may
   fuzz machine [COUNT] [SEED]      the interpreter against rrs-lib and qemu over COUNT instructions [100,000,000]
-  fuzz steps                       the contract's step against the machine's: 100,000 random steps
-  fuzz games                       300 liars and 300 honest claims played on the embedded chain
-  fuzz crashes                     the embedded chain killed 200 times under load
   vectors                          record vectors/ anew
   programs [--check]               rebuild programs/prebuilt, or compare a rebuild with it
   bench machine                    figures of the machine beside its peers
@@ -46,9 +43,6 @@ fn command(arguments: &[&str]) -> Result<(), String> {
             command.extend(rest);
             cargo(&command)
         }
-        ["fuzz", "steps"] => long_test("steps", "ASSAY_STEPS", "100000"),
-        ["fuzz", "games"] => long_test("games", "ASSAY_GAMES", "300"),
-        ["fuzz", "crashes"] => long_test("crash", "ASSAY_CRASH_ROUNDS", "200"),
         ["vectors"] => cargo(&["run", "--release", "-p", "assay-fuzz", "--", "vectors", "vectors"]),
         ["bench", rest @ ..] => {
             let mut command = vec!["run", "--release", "-p", "assay-bench", "--"];
@@ -60,13 +54,6 @@ fn command(arguments: &[&str]) -> Result<(), String> {
         ["tidy"] => tidy::tidy(root()),
         _ => Err(format!("what?\n\n{USAGE}")),
     }
-}
-
-/// The long form of one of the chain's tests.
-fn long_test(test: &str, variable: &str, count: &str) -> Result<(), String> {
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["test", "--release", "-p", "assay-chain", "--test", test, "--", "--nocapture"]);
-    run::run(command.env(variable, count))
 }
 
 /// The workspace's folder.

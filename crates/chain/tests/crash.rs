@@ -21,7 +21,7 @@ const CHILD: &str = "ASSAY_CRASH_CHILD";
 #[test]
 fn no_acknowledged_block_is_lost_and_no_start_fails() {
     let rounds: u64 =
-        std::env::var("ASSAY_CRASH_ROUNDS").map_or(20, |n| n.parse().expect("a number"));
+        std::env::var("ASSAY_CRASH_ROUNDS").map_or(200, |n| n.parse().expect("a number"));
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("chain.redb");
     let mut random = Random(0x5eed);

@@ -1,7 +1,6 @@
 //! The dispute game on a real chain: honest parties win, whatever the other side does.
 //!
-//! `ASSAY_GAMES=300 cargo test --release -p assay-chain --test games` plays the long form; without it a short one. The games on
-//! anvil need it installed (contracts/).
+//! `ASSAY_GAMES` changes how many of each kind are played. The games on anvil need it installed (contracts/).
 
 mod common;
 
@@ -25,7 +24,7 @@ use assay_types::Hash;
 use fastrand::Rng;
 
 /// Games of each kind without the environment's word.
-const GAMES: u64 = 12;
+const GAMES: u64 = 300;
 
 /// Games of each kind on anvil, which is slower.
 const GAMES_ON_ANVIL: u64 = 20;

@@ -1,6 +1,6 @@
 //! The contract's step and the machine's, on the same witnesses: equal, for every instruction and every trap.
 //!
-//! `ASSAY_STEPS=100000 cargo test --release -p assay-chain --test steps` runs the long form; without it a short one.
+//! `ASSAY_STEPS` changes how many.
 
 mod common;
 
@@ -17,7 +17,7 @@ use assay_machine::{
 use fastrand::Rng;
 
 /// Steps without the environment's word.
-const STEPS: u64 = 4_000;
+const STEPS: u64 = 100_000;
 
 type Contract = Step::StepInstance<alloy_provider::DynProvider>;
 
