@@ -1,6 +1,6 @@
 //! `kill -9` under load: nothing acknowledged is lost, and every start succeeds.
 //!
-//! `ASSAY_CRASH_ROUNDS` sets how often the chain is killed; 20 if unset.
+//! `ASSAY_CRASH_ROUNDS` sets how often the chain is killed; 200 if unset.
 
 mod common;
 
