@@ -247,7 +247,7 @@ contract Market is IMarket, EIP712, Ownable2Step, Pausable, ReentrancyGuardTrans
 
         _requirePassed(demanded.answerBy);
         // A challenger who has won already keeps the bounty; silence itself earns none, or a liar would buy it back.
-        (Verdict verdict, address informer) = _verifierOf(order).verdictOf(jobId);
+        (Verdict verdict, address informer) = _verdictIfAny(order, jobId);
         _slash(order, jobId, job, JobStatus.Silent, verdict == Verdict.Refuted ? informer : address(0));
     }
 
@@ -360,11 +360,8 @@ contract Market is IMarket, EIP712, Ownable2Step, Pausable, ReentrancyGuardTrans
 
     function _unwind(Order calldata order, bytes32 jobId, Job storage job) private {
         _requirePassed(job.deadline + Limits.UNWIND_SECS);
-        // INVARIANT: a verdict cannot be hidden by starving the verifier of gas.
-        if (gasleft() < Limits.VERDICT_GAS_MIN) revert GasShort(gasleft(), Limits.VERDICT_GAS_MIN);
-        try _verifierOf(order).verdictOf(jobId) returns (Verdict verdict, address) {
-            if (verdict != Verdict.Pending) revert VerdictGiven(jobId);
-        } catch {}
+        (Verdict verdict,) = _verdictIfAny(order, jobId);
+        if (verdict != Verdict.Pending) revert VerdictGiven(jobId);
         job.status = JobStatus.Unwound;
         address provider = job.provider;
         _returnEscrow(order, job);
@@ -441,6 +438,17 @@ contract Market is IMarket, EIP712, Ownable2Step, Pausable, ReentrancyGuardTrans
 
     function _verifierOf(Order calldata order) private view returns (IVerifier) {
         return IVerifier(VERIFIERS.verifierOf(order.verifierId));
+    }
+
+    /// @dev The verdict, or Pending of a verifier that breaks, so that a broken one traps nobody.
+    function _verdictIfAny(Order calldata order, bytes32 jobId) private view returns (Verdict, address) {
+        // INVARIANT: a verdict cannot be hidden by starving the verifier of gas.
+        if (gasleft() < Limits.VERDICT_GAS_MIN) revert GasShort(gasleft(), Limits.VERDICT_GAS_MIN);
+        try _verifierOf(order).verdictOf(jobId) returns (Verdict verdict, address informer) {
+            return (verdict, informer);
+        } catch {
+            return (Verdict.Pending, address(0));
+        }
     }
 
     function _requireBlock(Claim calldata claimed, uint40 lockBlock) private view {

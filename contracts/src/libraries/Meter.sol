@@ -9,7 +9,7 @@ library Meter {
     uint256 internal constant MEBISTEP_LOG2 = 20;
 
     /// @notice The amount due to the provider, rounded down.
-    /// @dev 96 + 48 bits cannot overflow. Proved in test/halmos: never above the cap, and never falling with the steps.
+    /// @dev 96 + 48 bits cannot overflow. Proved in test/halmos: never above the cap, and a fixed price in full.
     /// @param priceCap The price locked.
     /// @param priceBase The part that does not depend on the steps.
     /// @param priceMebistep The price of 2^20 steps.

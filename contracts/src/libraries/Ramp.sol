@@ -5,7 +5,7 @@ pragma solidity ^0.8.30;
 /// @notice Flat at the minimum, then a straight line up, then flat at the maximum (spec/contracts.md#price).
 library Ramp {
     /// @notice The price at a moment, rounded down.
-    /// @dev The caller has checked `priceMin <= priceMax`. Proved in test/halmos: within bounds, and never falling.
+    /// @dev The caller has checked `priceMin <= priceMax`. Proved in test/halmos: never below the minimum, flat before and after.
     /// @param priceMin The price until `startAt`.
     /// @param priceMax The price from `startAt + rampSecs`.
     /// @param startAt When the price begins to rise, in Unix seconds.

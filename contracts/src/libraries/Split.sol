@@ -24,8 +24,8 @@ library Split {
     }
 
     /// @notice Cuts a stake in three. Rounding goes to the cover pool.
-    /// @dev The caller has checked the shares. Proved in test/halmos: the parts add up to the stake, and the cover
-    /// pool gets at least its share.
+    /// @dev The caller has checked the shares. Proved in test/halmos: the parts add up to the stake, and
+    /// something is left for the cover pool.
     function slashed(uint96 stake, uint16 compensationBps, uint16 bountyBps)
         internal
         pure

@@ -193,6 +193,25 @@ contract ChunksTest is MarketFixture {
         assertBalanced(0);
     }
 
+    function test_silence_needs_no_verifier() public {
+        demand(CHUNK);
+        skip(1 days + 1);
+        verifier.setBroken(true);
+        market.silence(o, CHUNK);
+        assertStatus(jobId, JobStatus.Silent, "a broken verifier trapped the requester's money");
+        assertBalanced(0);
+    }
+
+    function test_a_won_challenge_is_not_hidden_by_a_lack_of_gas() public {
+        demand(CHUNK);
+        verifier.decide(jobId, Verdict.Refuted, auditor);
+        skip(1 days + 1);
+        for (uint256 gas_ = 30_000; gas_ < 2_000_000; gas_ += 100_000) {
+            (bool ok,) = address(market).call{gas: gas_}(abi.encodeCall(market.silence, (o, CHUNK)));
+            vm.assertFalse(ok, "a starved verifier was taken for an undecided one");
+        }
+    }
+
     function test_a_flood_of_demands_leaves_time_for_each() public {
         uint40 first = uint40(clock + 1 days);
         for (uint32 i = 0; i < 20; ++i) {

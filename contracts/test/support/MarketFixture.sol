@@ -174,9 +174,7 @@ abstract contract MarketFixture is MachineFixture {
         for (uint256 k = 0; k < 17; ++k) {
             bool siblingHasBytes = (chunk >> k) ^ 1 == at_;
             proof[k] = siblingHasBytes ? node : zeros[4 + k];
-            node = at_ & 1 == 0
-                ? sha256(abi.encode(node, zeros[4 + k]))
-                : sha256(abi.encode(zeros[4 + k], node));
+            node = at_ & 1 == 0 ? sha256(abi.encode(node, zeros[4 + k])) : sha256(abi.encode(zeros[4 + k], node));
             at_ >>= 1;
         }
     }
@@ -184,9 +182,8 @@ abstract contract MarketFixture is MachineFixture {
     function outputRoot() internal view returns (bytes32 node) {
         node = chunkRoot(chunkData());
         for (uint256 k = 0; k < 17; ++k) {
-            node = (CHUNK >> k) & 1 == 0
-                ? sha256(abi.encode(node, zeros[4 + k]))
-                : sha256(abi.encode(zeros[4 + k], node));
+            node =
+                (CHUNK >> k) & 1 == 0 ? sha256(abi.encode(node, zeros[4 + k])) : sha256(abi.encode(zeros[4 + k], node));
         }
     }
 

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+
+import {Claim, IMarket, Job, JobStatus, Order} from "../../src/interfaces/IMarket.sol";
+import {Verdict} from "../../src/interfaces/IVerifier.sol";
+import {MarketFixture} from "../support/MarketFixture.sol";
+
+/// @title A market in motion: random people do random things, and a ledger beside it says what must be true
+/// @notice Calls that should not revert are made plainly, so that a revert fails the run. What is random is chosen so that
+/// most calls do something.
+contract MarketHandler is MarketFixture {
+    uint256 private constant JOBS_MAX = 64;
+
+    address[] public cast;
+    Order[] private orders;
+    /// @dev How often each call did something, so that a run which did nothing is seen.
+    mapping(string call => uint256) public did;
+
+    constructor() {
+        setUp();
+        cast = [requester, provider, rival, beneficiary, auditor, stranger];
+    }
+
+    /// @dev Forge may start a call at the time that the run began with.
+    modifier timely() {
+        vm.warp(clock);
+        vm.roll(height);
+        _;
+    }
+
+    // --- moves ----------------------------------------------------------------------------------------------------
+
+    function lockNew(uint256 seed) external timely {
+        if (orders.length == JOBS_MAX) return;
+        Order memory o = random(seed);
+        address who = seed & 1 == 0 ? provider : rival;
+        uint96 price = market.priceAt(o, uint40(clock));
+        if (market.purseOf(requester) < price || stakes.freeOf(who) < o.stake) return;
+        orders.push(o);
+        lockBy(who, o);
+        ++did["lock"];
+    }
+
+    function beginOne(uint256 seed) external timely {
+        (bool some, Order memory o, Job memory job) = find(seed, JobStatus.AwaitingBegin);
+        if (!some || clock > job.deadline) return;
+        vm.prank(job.provider);
+        market.begin(o);
+        ++did["begin"];
+    }
+
+    function claimOne(uint256 seed) external timely {
+        (bool some, Order memory o, Job memory job) = find(seed, JobStatus.AwaitingClaim);
+        if (!some || clock > job.deadline) return;
+        bytes32 jobId = claimBy(job.provider, o);
+        if (seed & 3 != 0) verifier.decide(jobId, seed & 1 == 0 ? Verdict.Upheld : Verdict.Refuted, informer(seed));
+        ++did["claim"];
+    }
+
+    function settleOne(uint256 seed) external timely {
+        (bool some, Order memory o, Job memory job) = find(seed, JobStatus.AwaitingVerdict);
+        if (!some) return;
+        (Verdict verdict,) = verifier.verdictOf(market.jobIdOf(o));
+        if (verdict == Verdict.Pending || (verdict == Verdict.Upheld && clock <= job.deadline)) return;
+        market.settle(o);
+        ++did["settle"];
+    }
+
+    function expireOne(uint256 seed) external timely {
+        JobStatus[4] memory statuses =
+            [JobStatus.AwaitingBegin, JobStatus.AwaitingClaim, JobStatus.AwaitingLate, JobStatus.AwaitingVerdict];
+        JobStatus status = statuses[seed % 4];
+        (bool some, Order memory o, Job memory job) = find(seed >> 2, status);
+        uint256 grace = status == JobStatus.AwaitingVerdict ? 90 days : 0;
+        if (!some || clock <= job.deadline + grace) return;
+        (Verdict verdict,) = verifier.verdictOf(market.jobIdOf(o));
+        if (status == JobStatus.AwaitingVerdict && verdict != Verdict.Pending) return;
+        market.expire(o);
+        ++did["expire"];
+    }
+
+    function lockLate(uint256 seed) external timely {
+        (bool some, Order memory o, Job memory job) = find(seed, JobStatus.AwaitingLate);
+        address who = seed & 1 == 0 ? provider : rival;
+        if (!some || clock > job.deadline || stakes.freeOf(who) < o.stake) return;
+        vm.prank(who);
+        market.lock(o, "", 0, NEVER);
+        ++did["late lock"];
+    }
+
+    function demandSome(uint256 seed) external timely {
+        (bool some, Order memory o, Job memory job) = find(seed, JobStatus.AwaitingVerdict);
+        if (!some || clock > job.deadline) return;
+        for (uint32 chunk = uint32(seed % 5); chunk < 5; chunk += 2) {
+            bool again = market.demandOf(market.jobIdOf(o), chunk).demander != address(0);
+            if (again || market.purseOf(beneficiary) < o.chunkFee) continue;
+            vm.prank(beneficiary);
+            market.demand(o, chunk);
+            ++did["demand"];
+        }
+    }
+
+    function answerOne(uint256 seed) external timely {
+        (bool some, Order memory o,) = find(seed, JobStatus.AwaitingAnswer);
+        if (!some) return;
+        bytes32 jobId = market.jobIdOf(o);
+        for (uint32 chunk = 0; chunk < 5; ++chunk) {
+            if (!market.demandOf(jobId, chunk).open) continue;
+            if (clock <= market.demandOf(jobId, chunk).answerBy) {
+                if (uint256(jobId) & 1 == 0) return; // every other provider stays silent
+                bytes32[17] memory proof = chunkProof(chunk);
+                market.answer(o, chunk, chunk == CHUNK ? chunkData() : new bytes(4096), proof);
+                ++did["answer"];
+            } else {
+                market.silence(o, chunk);
+                ++did["silence"];
+            }
+            return;
+        }
+    }
+
+    function reclaimOne(uint256 seed) external timely {
+        for (uint256 i = 0; i < orders.length; ++i) {
+            Order memory o = orders[(i + seed % orders.length) % orders.length];
+            bytes32 jobId = market.jobIdOf(o);
+            if (market.jobOf(jobId).status != JobStatus.Silent) continue;
+            for (uint32 chunk = 0; chunk < 5; ++chunk) {
+                if (!market.demandOf(jobId, chunk).open) continue;
+                market.silence(o, chunk);
+                ++did["reclaim"];
+                return;
+            }
+        }
+    }
+
+    function wait(uint256 seed) external timely {
+        mine();
+        // Mostly shorter than a run, so that claims come in time; now and then past a window, or past everything.
+        uint256 kind = seed % 32;
+        skip(kind == 0 ? 100 days : kind < 6 ? (seed >> 8) % 3 days : (seed >> 8) % 15 minutes);
+    }
+
+    function takeOut(uint256 seed) external timely {
+        address who = cast[seed % cast.length];
+        uint256 amount = (seed >> 8) % (market.purseOf(who) / 4 + 1);
+        vm.prank(who);
+        market.withdraw(who, amount);
+        uint96 part = uint96(stakes.freeOf(who) / 8);
+        vm.prank(who);
+        stakes.unbond(part);
+        ++did["withdraw"];
+    }
+
+    function pause(bool paused) external timely {
+        if (paused == market.paused()) return;
+        vm.prank(governance);
+        paused ? market.pauseOrders() : market.unpauseOrders();
+        if (!paused) return;
+        // Only the pause itself is of interest: locks go on in the next call.
+        vm.prank(governance);
+        market.unpauseOrders();
+    }
+
+    // --- the ledger beside it ---------------------------------------------------------------------------------------
+
+    /// What jobs hold: escrow of open jobs, and fees of open demands.
+    function held() public view returns (uint256 sum) {
+        for (uint256 i = 0; i < orders.length; ++i) {
+            bytes32 jobId = market.jobIdOf(orders[i]);
+            Job memory job = market.jobOf(jobId);
+            if (isOpen(job.status)) sum += job.price;
+            for (uint32 chunk = 0; chunk < 5; ++chunk) {
+                if (market.demandOf(jobId, chunk).open) sum += orders[i].chunkFee;
+            }
+        }
+    }
+
+    function reservedFor(address who) public view returns (uint256 sum) {
+        for (uint256 i = 0; i < orders.length; ++i) {
+            Job memory job = market.jobOf(market.jobIdOf(orders[i]));
+            if (isOpen(job.status) && job.status != JobStatus.AwaitingLate && job.provider == who) sum += job.stake;
+        }
+    }
+
+    function purses() public view returns (uint256 sum) {
+        for (uint256 i = 0; i < cast.length; ++i) {
+            sum += market.purseOf(cast[i]);
+        }
+    }
+
+    function staked() public view returns (uint256 sum) {
+        for (uint256 i = 0; i < cast.length; ++i) {
+            (uint96 unbonding,) = stakes.unbondingOf(cast[i]);
+            sum += uint256(stakes.freeOf(cast[i])) + stakes.reservedOf(cast[i]) + unbonding;
+        }
+    }
+
+    /// Everything the cast has anywhere: it started with four purses, and may only have lost.
+    function wealth() public view returns (uint256 sum) {
+        sum = purses() + staked() + held();
+        for (uint256 i = 0; i < cast.length; ++i) {
+            sum += token.balanceOf(cast[i]);
+        }
+    }
+
+    function castSize() external view returns (uint256) {
+        return cast.length;
+    }
+
+    function addresses() external view returns (address, address, address) {
+        return (address(token), address(market), address(stakes));
+    }
+
+    // --- choices ----------------------------------------------------------------------------------------------------
+
+    function random(uint256 seed) private view returns (Order memory o) {
+        o = seed & 2 == 0 ? order() : sealedOrder();
+        o.nonce = 1_000 + orders.length;
+        o.rampStartAt = uint40(clock - (seed >> 8) % 150);
+        o.lockDeadline = NEVER;
+        o.stake = uint96(100 * DOLLAR + (seed >> 16) % (400 * DOLLAR));
+        o.chunkFee = uint96((seed >> 64) % (2 * DOLLAR));
+        o.bountyBps = uint16(500 + (seed >> 128) % 3_501);
+        o.compensationBps = uint16(1_000 + (seed >> 160) % (8_001 - o.bountyBps));
+    }
+
+    function informer(uint256 seed) private view returns (address) {
+        return seed & 4 == 0 ? address(0) : cast[(seed >> 8) % cast.length];
+    }
+
+    function find(uint256 seed, JobStatus status) private view returns (bool, Order memory o, Job memory job) {
+        for (uint256 i = 0; i < orders.length; ++i) {
+            o = orders[(i + seed % orders.length) % orders.length];
+            job = market.jobOf(market.jobIdOf(o));
+            if (job.status == status) return (true, o, job);
+        }
+        return (false, o, job);
+    }
+
+    function isOpen(JobStatus status) private pure returns (bool) {
+        return status >= JobStatus.AwaitingBegin && status <= JobStatus.AwaitingLate;
+    }
+}
