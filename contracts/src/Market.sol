@@ -49,6 +49,8 @@ contract Market is IMarket, EIP712, Ownable2Step, Pausable, ReentrancyGuardTrans
     mapping(address account => uint256) public purseOf;
 
     mapping(address requester => BitMaps.BitMap) private nonces;
+    // Written through storage references, which slither does not follow.
+    // slither-disable-next-line uninitialized-state
     mapping(bytes32 jobId => Job) private jobs;
     mapping(bytes32 jobId => Demands) private demands;
     mapping(bytes32 jobId => mapping(uint32 chunk => Demand)) private demandAt;

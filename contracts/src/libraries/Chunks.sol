@@ -29,6 +29,8 @@ library Chunks {
     }
 
     function _root(bytes calldata data) private view returns (bytes32) {
+        // Filled by the first loop.
+        // slither-disable-next-line uninitialized-local
         bytes32[LEAVES] memory nodes;
         for (uint256 i = 0; i < LEAVES; ++i) {
             nodes[i] = Merkle.hash(data[i * LEAF_BYTES:(i + 1) * LEAF_BYTES]);

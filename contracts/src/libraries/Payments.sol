@@ -15,6 +15,8 @@ library Payments {
     /// @notice Takes exactly `amount` from `payer`, who has approved it.
     function take(IERC20 token, address payer, uint256 amount) internal {
         uint256 before = token.balanceOf(address(this));
+        // Every caller passes msg.sender.
+        // slither-disable-next-line arbitrary-send-erc20
         token.safeTransferFrom(payer, address(this), amount);
         uint256 received = token.balanceOf(address(this)) - before;
         // INVARIANT: what is booked has arrived, even if the token keeps a fee.
