@@ -1,4 +1,7 @@
-//! The contracts as Rust sees them: bindings from the committed ABI, and how a set of them is deployed.
+//! The contracts as Rust sees them: bindings from the committed ABI.
+//!
+//! `Market` is missing: its `Order` has 25 fields, and alloy encodes tuples of at most 24. It joins when the order's prices are
+//! a struct of their own.
 
 use alloy_sol_types::sol;
 
