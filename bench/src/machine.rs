@@ -1,12 +1,9 @@
 //! Figures of the machine: interpreting, committing, rooting, witnesses.
 
-use std::path::Path;
-
+use assay_fuzz::programs::{Source, loaded, prebuilt};
 use assay_fuzz::qemu;
-use assay_machine::{
-    Engine, Interpreter, Level, Machine, Program, Run, StepLimit, TraceBuilder, slot, verify_step,
-};
-use assay_merkle::{BlobHeader, blob_root};
+use assay_machine::{Engine, Interpreter, Level, Machine, Program, Run, TraceBuilder, verify_step};
+use assay_merkle::blob_root;
 use assay_types::Salt;
 use sha2::{Digest, Sha256};
 
@@ -36,27 +33,16 @@ pub(crate) fn figures() -> Result<Vec<Figure>, String> {
 /// `montecarlo` over the example prices with so many paths.
 fn montecarlo(paths: u64) -> Result<Job, String> {
     let parameters = MONTECARLO.replace("PATHS", &paths.to_string());
-    job("montecarlo", parameters.as_bytes(), &read(PRICES)?, format!("montecarlo, {paths} paths"))
+    job("montecarlo", parameters.as_bytes(), &PRICES.bytes()?, format!("montecarlo, {paths} paths"))
 }
 
 const MONTECARLO: &str = "seed=1\npaths=PATHS\n";
-const PRICES: &str = "examples/data/wti-daily.csv";
+const PRICES: Source = Source::Data("wti-daily.csv");
 
 fn job(name: &str, input: &[u8], dataset: &[u8], inputs: String) -> Result<Job, String> {
-    let program = Program::from_elf(&read(&format!("programs/prebuilt/{name}.elf"))?)
-        .map_err(|error| format!("{name}: {error}"))?;
-    let mut machine = Machine::new(&program, StepLimit::MAX);
-    for (slot, bytes) in [(slot::INPUT, input), (slot::DATASET, dataset)] {
-        let header =
-            BlobHeader::new(bytes.len() as u64, Salt::PUBLIC).map_err(|e| e.to_string())?;
-        machine.memory.put_blob(slot, header, bytes);
-    }
+    let program = prebuilt(name)?;
+    let machine = loaded(&program, input, dataset)?;
     Ok(Job { program, machine, inputs })
-}
-
-fn read(path: &str) -> Result<Vec<u8>, String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
-    std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Millions of instructions a second, beside rrs-lib and qemu-riscv32.

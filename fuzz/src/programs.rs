@@ -136,17 +136,20 @@ pub fn prebuilt(name: &str) -> Result<Program, String> {
     Program::from_elf(&elf).map_err(|error| format!("{name}: {error}"))
 }
 
+/// A program with its input and dataset loaded, as public blobs.
+pub fn loaded(program: &Program, input: &[u8], dataset: &[u8]) -> Result<Machine, String> {
+    let mut machine = Machine::new(program, StepLimit::MAX);
+    for (slot, bytes) in [(slot::INPUT, input), (slot::DATASET, dataset)] {
+        let header = BlobHeader::new(bytes.len() as u64, Salt::PUBLIC);
+        machine.memory.put_blob(slot, header.map_err(|error| error.to_string())?, bytes);
+    }
+    Ok(machine)
+}
+
 impl Example {
-    /// The machine with everything loaded, as public blobs.
+    /// The machine with everything loaded.
     pub fn machine(&self) -> Result<Machine, String> {
-        let mut machine = Machine::new(&prebuilt(self.program)?, StepLimit::MAX);
-        for (slot, source) in [(slot::INPUT, &self.input), (slot::DATASET, &self.dataset)] {
-            let bytes = source.bytes()?;
-            let header = BlobHeader::new(bytes.len() as u64, Salt::PUBLIC);
-            let header = header.map_err(|error| error.to_string())?;
-            machine.memory.put_blob(slot, header, &bytes);
-        }
-        Ok(machine)
+        loaded(&prebuilt(self.program)?, &self.input.bytes()?, &self.dataset.bytes()?)
     }
 
     /// Runs it, and checks the output against what is expected.

@@ -2,12 +2,14 @@
 
 use std::process::Command;
 
+use assay_builder::DEBIAN_PACKAGES;
+
 use crate::run::{find, run};
 
 /// An optional extra: a command that shows that it is there, the Debian packages that bring it, what goes without it.
 const EXTRAS: [(&str, &[&str], &str); 2] = [
     ("qemu-riscv32", &["qemu-user"], "comparing random programs with qemu"),
-    ("ld.lld", &["rustc-web", "rust-web-src", "lld"], "rebuilding programs/prebuilt bit for bit"),
+    ("ld.lld", &DEBIAN_PACKAGES, "rebuilding programs/prebuilt bit for bit"),
 ];
 
 /// Installs the missing extras if this is CI and it may, and names those that stay missing.

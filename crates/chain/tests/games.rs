@@ -4,20 +4,14 @@
 
 mod common;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use alloy_primitives::{Address, B256, Bytes, FixedBytes, U256};
 use alloy_provider::{DynProvider, Provider};
 use alloy_rpc_types_eth::TransactionReceipt;
 use alloy_sol_types::SolEvent;
 use assay_chain::contracts::{Disputes, Step, TestDollar};
 use assay_chain::{Client, ClientConfig, EmbeddedChain, Endpoint, connect};
-use assay_dispute::{
-    Challenge, ClaimedTree, FAN_OUT, Pointing, Segment, TraceTree, Tracer, answer, challenge,
-    reveal,
-};
-use assay_fuzz::differential::random_machine;
+use assay_dispute::{Challenge, Known, Pointing, Segment, Tracer, answer, challenge, reveal};
+use assay_fuzz::differential::random_job;
 use assay_fuzz::liar::{LIES, Liar};
 use assay_machine::{Engine, Interpreter, Machine, Run};
 use assay_types::Hash;
@@ -174,32 +168,12 @@ async fn mined(pending: Pending) -> TransactionReceipt {
     receipt
 }
 
-/// What the challenger knows of the claimant's trees: published leaves, and reveals as the chain tells them.
-#[derive(Default)]
-struct Seen {
-    trees: BTreeMap<Hash, Arc<TraceTree>>,
-    revealed: BTreeMap<Hash, [Hash; FAN_OUT]>,
-}
-
-impl ClaimedTree for Seen {
-    fn published(&self, root: Hash) -> Option<Arc<TraceTree>> {
-        self.trees.get(&root).cloned()
-    }
-
-    fn revealed(&self, node: Hash) -> Option<[Hash; FAN_OUT]> {
-        self.revealed.get(&node).copied()
-    }
-}
-
-impl Seen {
-    fn read(&mut self, receipt: &TransactionReceipt) {
-        for log in receipt.inner.logs() {
-            if let Ok(event) = Disputes::Revealed::decode_log(&log.inner) {
-                let children: Vec<Hash> =
-                    event.children.iter().map(|child| Hash(child.0)).collect();
-                let children = children.try_into().expect("32 children");
-                self.revealed.insert(Hash(event.node.0), children);
-            }
+/// Takes in what a transaction's events reveal.
+fn read_reveals(known: &mut Known, receipt: &TransactionReceipt) {
+    for log in receipt.inner.logs() {
+        if let Ok(event) = Disputes::Revealed::decode_log(&log.inner) {
+            let children: Vec<Hash> = event.children.iter().map(|child| Hash(child.0)).collect();
+            known.reveal(Hash(event.node.0), children.try_into().expect("32 children"));
         }
     }
 }
@@ -215,8 +189,13 @@ fn pointing(pointing: Pointing) -> Disputes::Pointing {
 
 /// How a challenger chooses its moves.
 trait Player {
-    fn next(&mut self, segment: Segment, start: Hash, root: Hash, seen: &Seen)
-    -> Option<Challenge>;
+    fn next(
+        &mut self,
+        segment: Segment,
+        start: Hash,
+        root: Hash,
+        seen: &Known,
+    ) -> Option<Challenge>;
 }
 
 struct Honest(Tracer<Interpreter>);
@@ -227,7 +206,7 @@ impl Player for Honest {
         segment: Segment,
         start: Hash,
         root: Hash,
-        seen: &Seen,
+        seen: &Known,
     ) -> Option<Challenge> {
         challenge(&mut self.0, segment, start, root, seen)
     }
@@ -237,7 +216,7 @@ impl Player for Honest {
 struct Random(Tracer<Interpreter>, Rng);
 
 impl Player for Random {
-    fn next(&mut self, segment: Segment, start: Hash, root: Hash, _: &Seen) -> Option<Challenge> {
+    fn next(&mut self, segment: Segment, start: Hash, root: Hash, _: &Known) -> Option<Challenge> {
         let tree = self.0.tree(segment);
         assert_eq!(tree.root(), root, "an honest claim has the honest tree");
         // Half of the time near the start, where something happens.
@@ -260,9 +239,9 @@ async fn play<C: Engine + Clone>(
     claimant: &mut Tracer<C>,
     published: bool,
 ) -> Option<u8> {
-    let mut seen = Seen::default();
+    let mut seen = Known::new();
     if published {
-        seen.trees.insert(claim.1, claimant.tree(Segment::WHOLE));
+        seen.publish(claimant.tree(Segment::WHOLE));
     }
     let start = claimant.state_hash(0).0;
     let first = challenger.next(Segment::WHOLE, start, claim.1, &seen)?;
@@ -320,29 +299,19 @@ async fn play<C: Engine + Clone>(
                 let call = arena.claimant.answer(id, state_hash, b256(answer.root), proof);
                 mined(call.send().await).await;
                 if published {
-                    seen.trees.insert(answer.root, claimant.tree(segment));
+                    seen.publish(claimant.tree(segment));
                 }
             }
             AWAITING_REVEAL => {
                 let children =
                     reveal(&claimant.tree(segment), Hash(game.target.0)).expect("its own node");
                 let children = children.map(b256).to_vec();
-                seen.read(
-                    &mined(arena.claimant.reveal(id, state_hash, children).send().await).await,
-                );
+                let call = arena.claimant.reveal(id, state_hash, children);
+                read_reveals(&mut seen, &mined(call.send().await).await);
             }
             ended => return Some(ended),
         }
     }
-}
-
-fn job(seed: u64) -> (Machine, u64, Rng) {
-    let mut rng = Rng::with_seed(seed);
-    let (program, limit) = random_machine(&mut rng);
-    let machine = Machine::new(&program, limit);
-    let mut engine = Interpreter::new(machine.clone());
-    engine.run_until(u64::MAX);
-    (machine, engine.cpu().step, rng)
 }
 
 fn tracer(machine: &Machine) -> Tracer<Interpreter> {
@@ -353,7 +322,7 @@ fn tracer(machine: &Machine) -> Tracer<Interpreter> {
 async fn lies_are_refuted(arena: &Arena, count: u64) {
     let (mut played, mut seed) = (0, 0);
     while played < count {
-        let (machine, steps, mut rng) = job(seed);
+        let (machine, steps, mut rng) = random_job(seed);
         let lie = LIES[seed as usize % LIES.len()];
         let at = rng.u64(1..=steps);
         seed += 1;
@@ -376,7 +345,7 @@ async fn lies_are_refuted(arena: &Arena, count: u64) {
 /// True claims stand, whatever is pointed at.
 async fn true_claims_stand(arena: &Arena, count: u64) {
     for number in 0..count {
-        let (machine, _, rng) = job(1_000_000 + number);
+        let (machine, _, rng) = random_job(1_000_000 + number);
         let mut claimant = tracer(&machine);
         let claim = arena.open_claim(1_000_000 + number, &mut claimant).await;
         let mut challenger = Random(tracer(&machine), rng);

@@ -108,16 +108,14 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
             .next("give --steps-max 1 to 2^45")
     })?;
     let mut machine = Machine::new(&program, step_limit);
-    let source = |file: &Option<PathBuf>, image: &Option<PathBuf>| (file.clone(), image.clone());
-    let inputs = [
-        (slot::INPUT, source(&arguments.input, &arguments.input_image)),
-        (slot::DATASET, source(&arguments.dataset, &arguments.dataset_image)),
-    ];
-    for (slot, (file, image)) in inputs {
+    for (slot, file, image) in [
+        (slot::INPUT, &arguments.input, &arguments.input_image),
+        (slot::DATASET, &arguments.dataset, &arguments.dataset_image),
+    ] {
         if let Some(path) = file {
-            load_blob(&mut machine.memory, slot, &path)?;
+            load_blob(&mut machine.memory, slot, path)?;
         } else if let Some(path) = image {
-            load_image(&mut machine.memory, slot, &path)?;
+            load_image(&mut machine.memory, slot, path)?;
         }
     }
 

@@ -1,5 +1,6 @@
 //! What an honest challenger does next.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use assay_machine::{Engine, Level};
@@ -48,13 +49,28 @@ pub enum Challenge {
     },
 }
 
-/// A claimed tree, as far as it is known.
-pub trait ClaimedTree {
-    /// The leaves that the claimant published for this root. They may be wrong: they are checked.
-    fn published(&self, root: Hash) -> Option<Arc<TraceTree>>;
+/// What is known of a claim's trees: leaves that the claimant published, and what was revealed on chain.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    published: BTreeMap<Hash, Arc<TraceTree>>,
+    revealed: BTreeMap<Hash, [Hash; FAN_OUT]>,
+}
 
-    /// The 32 nodes five levels below a node, if they were revealed. They are right: the contract checks.
-    fn revealed(&self, node: Hash) -> Option<[Hash; FAN_OUT]>;
+impl Known {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes in published leaves, under the root that they really have: a false publication serves nobody.
+    pub fn publish(&mut self, tree: Arc<TraceTree>) {
+        self.published.insert(tree.root(), tree);
+    }
+
+    /// Takes in the 32 nodes five levels below a node, as a `Revealed` event tells them: the contract has checked them.
+    pub fn reveal(&mut self, node: Hash, children: [Hash; FAN_OUT]) {
+        self.revealed.insert(node, children);
+    }
 }
 
 /// The next move against a claimed tree, or `None` if the tree is true: there is nothing to win.
@@ -65,15 +81,15 @@ pub fn challenge<E: Engine + Clone>(
     segment: Segment,
     start: Hash,
     root: Hash,
-    claimed: &impl ClaimedTree,
+    known: &Known,
 ) -> Option<Challenge> {
     let own = tracer.tree(segment);
     if own.root() == root {
         return None;
     }
-    let pointing = match claimed.published(root).filter(|tree| tree.root() == root) {
-        Some(tree) => Pointing::open(&tree, start, first_difference(&own, &tree)),
-        None => match search(&own, root, claimed) {
+    let pointing = match known.published.get(&root) {
+        Some(tree) => Pointing::open(tree, start, first_difference(&own, tree)),
+        None => match search(&own, root, known) {
             Ok((index, view)) => {
                 Pointing::new(start, index, |height, index| view.node(height, index))
             }
@@ -98,15 +114,11 @@ fn first_difference(own: &TraceTree, claimed: &TraceTree) -> u32 {
 }
 
 /// Goes down to the first leaf that differs by what was revealed; `Err` is the demand for what was not.
-fn search<'a>(
-    own: &'a TraceTree,
-    root: Hash,
-    claimed: &impl ClaimedTree,
-) -> Result<(u32, View<'a>), Challenge> {
+fn search<'a>(own: &'a TraceTree, root: Hash, known: &Known) -> Result<(u32, View<'a>), Challenge> {
     let mut view = View { own, fans: Vec::new() };
     let (mut depth, mut index, mut node) = (0, 0, root);
     while depth < TRACE_HEIGHT {
-        let Some(children) = claimed.revealed(node) else {
+        let Some(&children) = known.revealed.get(&node) else {
             let heights = TRACE_HEIGHT - depth..TRACE_HEIGHT;
             let sibling = |height| view.node(height, index >> (height + depth - TRACE_HEIGHT) ^ 1);
             let siblings = heights.map(sibling).collect();

@@ -11,7 +11,7 @@ mod claimant;
 mod segment;
 mod tracer;
 
-pub use challenger::{Challenge, ClaimedTree, Pointing, challenge};
+pub use challenger::{Challenge, Known, Pointing, challenge};
 pub use claimant::{Answer, FAN_OUT, answer, reveal};
 pub use segment::Segment;
 pub use tracer::{TraceTree, Tracer};

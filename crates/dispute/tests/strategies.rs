@@ -1,34 +1,12 @@
 //! Honest parties win, with leaves published and with leaves withheld: the moves alone, each checked as the contract does.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use assay_dispute::{
-    Challenge, ClaimedTree, FAN_OUT, Pointing, Segment, TraceTree, Tracer, answer, challenge,
-    reveal,
-};
-use assay_fuzz::differential::random_machine;
+use assay_dispute::{Challenge, Known, Pointing, Segment, Tracer, answer, challenge, reveal};
+use assay_fuzz::differential::random_job;
 use assay_fuzz::liar::{LIES, Liar};
 use assay_machine::{Engine, Interpreter, Machine, Run, State, TRACE_LEAVES, Witness};
 use assay_types::{Hash, sha256, sha256_pair};
-use fastrand::Rng;
-
-/// What a challenger sees of a claim.
-#[derive(Default)]
-struct Seen {
-    trees: BTreeMap<Hash, Arc<TraceTree>>,
-    revealed: BTreeMap<Hash, [Hash; FAN_OUT]>,
-}
-
-impl ClaimedTree for Seen {
-    fn published(&self, root: Hash) -> Option<Arc<TraceTree>> {
-        self.trees.get(&root).cloned()
-    }
-
-    fn revealed(&self, node: Hash) -> Option<[Hash; FAN_OUT]> {
-        self.revealed.get(&node).copied()
-    }
-}
 
 /// The root of 2^k nodes.
 fn root_of(nodes: &[Hash]) -> Hash {
@@ -74,11 +52,11 @@ fn play<C: Engine + Clone>(
     let mut segment = Segment::WHOLE;
     let mut start = challenger.state_hash(0).0;
     let mut tree = claimant.tree(segment);
-    let mut seen = Seen::default();
+    let mut seen = Known::new();
     let mut demands = 0;
     loop {
         if published {
-            seen.trees.insert(tree.root(), tree.clone());
+            seen.publish(tree.clone());
         }
         match challenge(challenger, segment, start, tree.root(), &seen)? {
             Challenge::Demand { depth, index, node, siblings } => {
@@ -95,7 +73,7 @@ fn play<C: Engine + Clone>(
                 );
                 let children = reveal(&tree, node).expect("the claimant has its own tree");
                 assert_eq!(root_of(&children), node, "a reveal can't be wrong");
-                seen.revealed.insert(node, children);
+                seen.reveal(node, children);
             }
             Challenge::Point(pointing) => {
                 assert_eq!(opened(&pointing), tree.root(), "the pointing opens");
@@ -117,15 +95,6 @@ fn play<C: Engine + Clone>(
     }
 }
 
-fn job(seed: u64) -> (Machine, u64, Rng) {
-    let mut rng = Rng::with_seed(seed);
-    let (program, limit) = random_machine(&mut rng);
-    let machine = Machine::new(&program, limit);
-    let mut engine = Interpreter::new(machine.clone());
-    engine.run_until(u64::MAX);
-    (machine, engine.cpu().step, rng)
-}
-
 fn honest(machine: &Machine) -> Tracer<Interpreter> {
     Tracer::new(Run::new(Interpreter::new(machine.clone())))
 }
@@ -136,7 +105,7 @@ fn honest(machine: &Machine) -> Tracer<Interpreter> {
 fn an_honest_challenger_finds_every_lie() {
     let mut found = BTreeMap::new();
     for seed in 0..90 {
-        let (machine, steps, mut rng) = job(seed);
+        let (machine, steps, mut rng) = random_job(seed);
         let lie = LIES[seed as usize % LIES.len()];
         let at = rng.u64(1..=steps);
         let mut claimant = Tracer::new(Run::new(Liar::new(machine.clone(), at, lie)));
@@ -156,7 +125,7 @@ fn an_honest_challenger_finds_every_lie() {
 #[test]
 fn there_is_nothing_to_find_in_a_true_claim() {
     for seed in 100..110 {
-        let (machine, _, _) = job(seed);
+        let (machine, _, _) = random_job(seed);
         let found = play(&mut honest(&machine), &mut honest(&machine), true);
         assert_eq!(found, None, "seed {seed}");
     }
@@ -165,7 +134,7 @@ fn there_is_nothing_to_find_in_a_true_claim() {
 /// The tracer agrees with a run step by step, wherever it is asked.
 #[test]
 fn a_tracer_can_be_asked_in_any_order() {
-    let (machine, steps, mut rng) = job(7);
+    let (machine, steps, mut rng) = random_job(7);
     let mut tracer = honest(&machine);
     for _ in 0..20 {
         let step = rng.u64(..steps + 5);
