@@ -4,12 +4,14 @@
 
 mod common;
 
+use std::sync::{Arc, Mutex};
+
 use alloy_primitives::{Address, B256, Bytes, FixedBytes, U256};
 use alloy_provider::{DynProvider, Provider};
 use alloy_rpc_types_eth::TransactionReceipt;
 use alloy_sol_types::SolEvent;
 use assay_chain::contracts::{Disputes, Step, TestDollar};
-use assay_chain::{Client, ClientConfig, EmbeddedChain, Endpoint, connect};
+use assay_chain::{Client, ClientConfig, Clock, EmbeddedChain, Endpoint, connect};
 use assay_dispute::{Challenge, Known, Pointing, Segment, Tracer, answer, challenge, reveal};
 use assay_fuzz::differential::random_job;
 use assay_fuzz::liar::{LIES, Liar};
@@ -42,6 +44,24 @@ struct Arena {
     accounts: [Address; 3],
     client: Client,
     time: Time,
+}
+
+/// The second may end between any two readings, so a move is often mined later than it was prepared: it must not rest on
+/// the clock's standing still, in its gas as in its meaning.
+struct RestlessClock(Mutex<(u64, Rng)>);
+
+impl RestlessClock {
+    fn new() -> Self {
+        Self(Mutex::new((1_700_000_000, Rng::with_seed(0))))
+    }
+}
+
+impl Clock for RestlessClock {
+    fn unix_secs(&self) -> u64 {
+        let mut state = self.0.lock().expect("no panic under it");
+        state.0 += u64::from(state.1.bool());
+        state.0
+    }
 }
 
 enum Time {
@@ -96,6 +116,7 @@ impl Arena {
     async fn embedded() -> (tempfile::TempDir, Self) {
         let mut config = common::funded(3);
         config.test_controls = true;
+        config.clock = Arc::new(RestlessClock::new());
         let (folder, chain) = common::chain(config);
         let clients = [
             common::client(&chain, 0).await,

@@ -16,6 +16,11 @@ use alloy_transport::{TransportError, TransportErrorKind, TransportResult};
 use super::nonces::{Nonces, Taken, lock};
 use super::{is_transient, message_of};
 
+/// One part in this many of an estimate is added to it. An estimate holds for the block that it was made on: in the next
+/// one the clock has moved on or another's move has come first, so a slot that would have stayed as it was is written
+/// (2,900 gas), and a move that fits to the unit runs out of gas.
+const GAS_HEADROOM_PART: u64 = 4;
+
 /// How often one request is signed anew because its nonce turned out to be taken.
 const ATTEMPTS_MAX: u32 = 16;
 
@@ -122,7 +127,7 @@ impl Signing {
         }
         if request.gas.is_none() {
             let estimate = self.root.estimate_gas(request.clone()).await?;
-            request.set_gas_limit(estimate);
+            request.set_gas_limit(estimate.saturating_add(estimate / GAS_HEADROOM_PART));
         }
         Ok(request)
     }
