@@ -22,8 +22,7 @@ contract Disputes is IDisputes {
     struct Claim {
         address claimant;
         uint64 opensUntil; // 0: unknown
-        bytes32 traceRoot;
-        bytes32 initialState;
+        bytes32 endsHash; // binds the initial state and the trace root, which a first game brings again
         uint64 openGames;
         GameId winner; // the earliest commitment among won games
     }
@@ -100,9 +99,8 @@ contract Disputes is IDisputes {
         if (opensUntil > type(uint64).max) opensUntil = type(uint64).max;
         claim.claimant = facts.claimant;
         claim.opensUntil = uint64(opensUntil);
-        claim.traceRoot = facts.traceRoot;
-        claim.initialState = facts.initialState;
-        emit ClaimOpened(claimId, facts.claimant, facts.traceRoot, uint64(opensUntil));
+        claim.endsHash = Games.endsHash(facts.initialState, facts.traceRoot);
+        emit ClaimOpened(claimId, facts.claimant, facts.initialState, facts.traceRoot, uint64(opensUntil));
     }
 
     /// @inheritdoc IVerifier
@@ -125,11 +123,15 @@ contract Disputes is IDisputes {
     // --- the challenger's moves -------------------------------------------------------------------------------------
 
     /// @inheritdoc IDisputes
-    function commit(bytes32 claimId, bytes32 traceRoot, bytes32 commitment) external returns (GameId id) {
+    function commit(bytes32 claimId, bytes32 initialState, bytes32 traceRoot, bytes32 commitment)
+        external
+        returns (GameId id)
+    {
         Claim storage claim = _claim(claimId);
         if (block.timestamp > claim.opensUntil) revert WindowClosed(claim.opensUntil);
         if (!claim.winner.isNone()) revert AlreadyFalse(claimId);
-        if (claim.traceRoot != traceRoot) revert OtherTrace(traceRoot, claim.traceRoot);
+        bytes32 endsHash = Games.endsHash(initialState, traceRoot);
+        if (endsHash != claim.endsHash) revert OtherTrace(endsHash, claim.endsHash);
         claim.openGames += 1;
         id = GameId.wrap(++gameCount);
         Game storage game = games[id];
@@ -140,7 +142,10 @@ contract Disputes is IDisputes {
         game.committedBlock = uint64(block.number);
         game.claimantLeftSecs = CLOCK_SECS;
         game.challengerLeftSecs = CLOCK_SECS;
+        game.start = initialState;
         game.target = commitment;
+        // The top tree stands where answers do. Only games read it, so an undisputed claim need not pay for keeping it.
+        answers[claimId][Games.TOP_TREE].root = traceRoot;
         emit Committed(id, claimId, msg.sender, commitment);
         TOKEN.safeTransferFrom(msg.sender, address(this), BOND);
     }
@@ -287,15 +292,14 @@ contract Disputes is IDisputes {
         view
         returns (
             address claimant,
-            bytes32 traceRoot,
-            bytes32 initialState,
+            bytes32 endsHash,
             uint64 opensUntil,
             uint64 openGames,
             GameId winner
         )
     {
         Claim storage claim = _claim(claimId);
-        return (claim.claimant, claim.traceRoot, claim.initialState, claim.opensUntil, claim.openGames, claim.winner);
+        return (claim.claimant, claim.endsHash, claim.opensUntil, claim.openGames, claim.winner);
     }
 
     /// @inheritdoc IDisputes
@@ -335,12 +339,7 @@ contract Disputes is IDisputes {
         } else if (game.stage == Stage.AwaitingReveal) {
             _catchUp(game, reveals[game.claimId][game.target]);
         }
-        if (game.level == 0) {
-            root = claims[game.claimId].traceRoot;
-            game.start = claims[game.claimId].initialState;
-        } else if (game.stage != Stage.AwaitingAnswer) {
-            root = answers[game.claimId][game.treeKey()].root;
-        }
+        if (game.stage != Stage.AwaitingAnswer) root = answers[game.claimId][game.treeKey()].root;
     }
 
     function _catchUp(Game memory game, uint64 givenAt) private view {

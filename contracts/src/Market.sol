@@ -297,7 +297,7 @@ contract Market is IMarket, EIP712, Ownable2Step, Pausable, ReentrancyGuardTrans
 
     /// @inheritdoc IMarket
     function priceAt(Order calldata order, uint40 time) public pure returns (uint96 price) {
-        return Ramp.priceAt(order.priceMin, order.priceMax, order.rampStartAt, order.rampSecs, time);
+        return Ramp.priceAt(order.price.min, order.price.max, order.price.rampStartAt, order.price.rampSecs, time);
     }
 
     // --- shared ---------------------------------------------------------------------------------------------------
@@ -325,7 +325,7 @@ contract Market is IMarket, EIP712, Ownable2Step, Pausable, ReentrancyGuardTrans
 
     /// @dev Checked at lock, so that nobody holds a lock that can't be claimed.
     function _checkVerifier(Order calldata order) private view {
-        uint96 value = order.priceMax > order.stake ? order.priceMax : order.stake;
+        uint96 value = order.price.max > order.stake ? order.price.max : order.stake;
         uint64 windowMin = IVerifier(VERIFIERS.admit(order.verifierId, value)).windowMin(order.stepLimit);
         if (order.windowSecs < windowMin || order.windowSecs > Limits.WINDOW_SECS_MAX) {
             revert WindowOutOfRange(order.windowSecs, windowMin);
@@ -335,7 +335,7 @@ contract Market is IMarket, EIP712, Ownable2Step, Pausable, ReentrancyGuardTrans
     function _pay(Order calldata order, bytes32 jobId, Job storage job) private {
         job.status = JobStatus.Paid;
         (address provider, uint96 price) = (job.provider, job.price);
-        uint96 due = job.late ? price : Meter.due(price, order.priceBase, order.priceMebistep, job.steps);
+        uint96 due = job.late ? price : Meter.due(price, order.price.base, order.price.mebistep, job.steps);
         purseOf[provider] += due;
         // INVARIANT: due + refund is the escrow: Meter never exceeds its cap.
         if (due != price) purseOf[order.requester] += price - due;

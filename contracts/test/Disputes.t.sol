@@ -533,7 +533,7 @@ contract DisputesTest is DisputeFixture {
         vm.warp(vm.getBlockTimestamp() + 1);
         vm.expectRevert(abi.encodeWithSelector(IDisputes.WindowClosed.selector, uint64(vm.getBlockTimestamp() - 1)));
         vm.prank(bob);
-        disputes.commit(CLAIM, root, bytes32(0));
+        disputes.commit(CLAIM, states[0], root, bytes32(0));
         assertVerdict(CLAIM, Verdict.Pending, address(0), "an open game holds the verdict");
         pointAt(id, lie, 0);
         vm.warp(deadline(id) + 1);
@@ -559,7 +559,7 @@ contract DisputesTest is DisputeFixture {
         bytes32 root = lie.root();
         vm.expectRevert(abi.encodeWithSelector(IDisputes.AlreadyFalse.selector, CLAIM));
         vm.prank(bob);
-        disputes.commit(CLAIM, root, bytes32(0));
+        disputes.commit(CLAIM, states[0], root, bytes32(0));
         afterWindow();
         assertVerdict(CLAIM, Verdict.Refuted, alice, "refuted for ever");
     }
@@ -598,7 +598,7 @@ contract DisputesTest is DisputeFixture {
         disputes.verdictOf(CLAIM);
         vm.expectRevert(abi.encodeWithSelector(IDisputes.UnknownClaim.selector, CLAIM));
         vm.prank(alice);
-        disputes.commit(CLAIM, "root", "commitment");
+        disputes.commit(CLAIM, states[0], "root", "commitment");
     }
 
     function test_parameters_that_contradict_each_other_are_refused() public {

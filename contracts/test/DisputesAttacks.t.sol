@@ -53,9 +53,9 @@ contract DisputesAttacksTest is DisputeFixture {
         bytes32 commitment = disputes.commitmentOf(CLAIM, alice, 15, 0, SALT);
         bytes32 root = lie.root();
         vm.prank(alice);
-        GameId a = disputes.commit(CLAIM, root, commitment);
+        GameId a = disputes.commit(CLAIM, states[0], root, commitment);
         vm.prank(bob);
-        GameId b = disputes.commit(CLAIM, root, commitment);
+        GameId b = disputes.commit(CLAIM, states[0], root, commitment);
         vm.roll(vm.getBlockNumber() + 1);
         Pointing memory p = pointing(states[0], lie, 0);
         refusePoint(b, bob, stateHash(b), SALT, p, abi.encodeWithSelector(IDisputes.OpeningMismatch.selector));
@@ -84,7 +84,7 @@ contract DisputesAttacksTest is DisputeFixture {
         bytes32 commitment = disputes.commitmentOf(CLAIM, alice, 15, 0, SALT);
         bytes32 root = lie.root();
         vm.prank(alice);
-        GameId id = disputes.commit(CLAIM, root, commitment);
+        GameId id = disputes.commit(CLAIM, states[0], root, commitment);
         Pointing memory p = pointing(states[0], lie, 0);
         refusePoint(id, alice, stateHash(id), SALT, p, abi.encodeWithSelector(IDisputes.OpeningTooSoon.selector));
     }
@@ -105,7 +105,7 @@ contract DisputesAttacksTest is DisputeFixture {
         bytes32 commitment = disputes.commitmentOf(CLAIM, alice, 15, 0, SALT);
         bytes32 root = lie.root();
         vm.prank(alice);
-        GameId id = disputes.commit(other, root, commitment);
+        GameId id = disputes.commit(other, states[0], root, commitment);
         vm.roll(vm.getBlockNumber() + 1);
         Pointing memory p = pointing(states[0], lie, 0);
         refusePoint(id, alice, stateHash(id), SALT, p, abi.encodeWithSelector(IDisputes.OpeningMismatch.selector));
@@ -184,9 +184,15 @@ contract DisputesAttacksTest is DisputeFixture {
 
     function test_a_commitment_to_another_trace_is_refused() public {
         bytes32 root = lie.root();
-        vm.expectRevert(abi.encodeWithSelector(IDisputes.OtherTrace.selector, bytes32("mine"), root));
+        bytes32 actual = keccak256(abi.encode(states[0], root));
+        bytes32 mine = keccak256(abi.encode(states[0], bytes32("mine")));
+        vm.expectRevert(abi.encodeWithSelector(IDisputes.OtherTrace.selector, mine, actual));
         vm.prank(alice);
-        disputes.commit(CLAIM, "mine", "commitment");
+        disputes.commit(CLAIM, states[0], "mine", "commitment");
+        bytes32 start = keccak256(abi.encode(states[1], root));
+        vm.expectRevert(abi.encodeWithSelector(IDisputes.OtherTrace.selector, start, actual));
+        vm.prank(alice);
+        disputes.commit(CLAIM, states[1], root, "commitment");
     }
 
     function test_foreign_ids_are_refused() public {
@@ -270,8 +276,8 @@ contract DisputesAttacksTest is DisputeFixture {
         bytes32 root = lie.root();
         vm.expectRevert();
         vm.prank(poor);
-        disputes.commit(CLAIM, root, "commitment");
-        (,,,, uint64 openGames,) = disputes.claimOf(CLAIM);
+        disputes.commit(CLAIM, states[0], root, "commitment");
+        (,,, uint64 openGames,) = disputes.claimOf(CLAIM);
         vm.assertEq(uint256(openGames), 0, "and without one there is no game");
     }
 
@@ -639,7 +645,7 @@ contract DisputesAttacksTest is DisputeFixture {
         }
         vm.assertEq(coin.balanceOf(address(disputes)), 6 * BOND - paid, "the rest stays for ever");
         (Verdict verdict,) = disputes.verdictOf(CLAIM);
-        (,,,, uint64 openGames,) = disputes.claimOf(CLAIM);
+        (,,, uint64 openGames,) = disputes.claimOf(CLAIM);
         vm.assertEq(uint256(openGames), 0, "all games have ended");
         vm.assertTrue(
             verdict == Verdict.Refuted || vm.getBlockTimestamp() <= 1_700_000_000 + WINDOW_SECS

@@ -55,7 +55,13 @@ struct Pointing {
 interface IDisputes is IVerifier {
     // --- events -----------------------------------------------------------------------------------------------------
 
-    event ClaimOpened(bytes32 indexed claimId, address indexed claimant, bytes32 traceRoot, uint64 opensUntil);
+    event ClaimOpened(
+        bytes32 indexed claimId,
+        address indexed claimant,
+        bytes32 initialState,
+        bytes32 traceRoot,
+        uint64 opensUntil
+    );
     event Committed(GameId indexed id, bytes32 indexed claimId, address indexed challenger, bytes32 commitment);
     event Pointed(
         GameId indexed id, bytes32 indexed claimId, uint8 level, uint32 position, bytes32 start, bytes32 leaf
@@ -85,7 +91,7 @@ interface IDisputes is IVerifier {
     error WindowClosed(uint64 opensUntil);
     /// @notice The claim is already known to be false.
     error AlreadyFalse(bytes32 claimId);
-    /// @notice The claim has another trace than the challenger believed.
+    /// @notice The claim has another initial state or trace than the challenger believed; the hashes are of both.
     error OtherTrace(bytes32 given, bytes32 actual);
     /// @notice The move is the challenger's.
     error NotChallenger(address caller);
@@ -129,9 +135,13 @@ interface IDisputes is IVerifier {
     // --- moves ------------------------------------------------------------------------------------------------------
 
     /// @notice Opens a game with a hidden first move, and takes the bond. Last possible at the window's last second.
-    /// @param traceRoot The claim's trace as the challenger knows it, so that a reorganisation strands no bond.
+    /// @param initialState Where the run starts, and
+    /// @param traceRoot the claim's trace, both as the challenger knows them: a claim keeps only their hash, and a
+    /// reorganisation strands no bond.
     /// @param commitment See `commitmentOf`.
-    function commit(bytes32 claimId, bytes32 traceRoot, bytes32 commitment) external returns (GameId id);
+    function commit(bytes32 claimId, bytes32 initialState, bytes32 traceRoot, bytes32 commitment)
+        external
+        returns (GameId id);
 
     /// @notice The challenger points at the first leaf that differs from its own run. First move, or the second opening.
     /// @param stateHash What `gameOf` gave: the state that this move answers.
@@ -196,8 +206,7 @@ interface IDisputes is IVerifier {
 
     /// @notice A claim as this contract knows it.
     /// @return claimant Whose key answers.
-    /// @return traceRoot Root of the top tree.
-    /// @return initialState Where the run starts.
+    /// @return endsHash keccak256 of the initial state's hash and the top trace's root, 64 bytes.
     /// @return opensUntil The last second at which a game may be opened.
     /// @return openGames Games that have not ended.
     /// @return winner The earliest commitment among won games, zero if none is won.
@@ -206,14 +215,13 @@ interface IDisputes is IVerifier {
         view
         returns (
             address claimant,
-            bytes32 traceRoot,
-            bytes32 initialState,
+            bytes32 endsHash,
             uint64 opensUntil,
             uint64 openGames,
             GameId winner
         );
 
-    /// @notice The claimant's answer for a tree, or zero.
+    /// @notice The root of a claim's tree: the claimant's answer, or at level 0 the trace root once a game has begun; or zero.
     function answerOf(bytes32 claimId, uint8 level, uint32 position) external view returns (bytes32 root);
 
     /// @notice What a deployment chose.

@@ -5,6 +5,22 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IStakes} from "./IStakes.sol";
 import {IVerifiers} from "./IVerifiers.sol";
 
+/// @notice What an order pays: an escrow that rises until somebody locks, and the part of it that a run's steps earn.
+/// @param min The escrow until `rampStartAt`.
+/// @param max The escrow from `rampStartAt + rampSecs`.
+/// @param base The part due whatever the steps; `max` for a fixed price.
+/// @param mebistep What 2^20 steps earn; zero for a fixed price.
+/// @param rampStartAt When the escrow begins to rise.
+/// @param rampSecs How long it rises.
+struct Price {
+    uint96 min;
+    uint96 max;
+    uint96 base;
+    uint96 mebistep;
+    uint40 rampStartAt;
+    uint32 rampSecs;
+}
+
 /// @notice What a requester signs (EIP-712; spec/contracts.md#orders). Amounts are in the token's smallest unit, times in
 /// Unix seconds; a field that an order does not use is zero.
 /// @param requester Who orders and pays.
@@ -17,21 +33,16 @@ import {IVerifiers} from "./IVerifiers.sol";
 /// @param nonce Any number not used or cancelled before.
 /// @param stepLimit The most steps, 1 to 2^45.
 /// @param verifierId What makes the claim final (`IVerifiers`).
-/// @param rampStartAt When the price begins to rise.
-/// @param rampSecs How long it rises.
 /// @param lockDeadline The last second in which the order can be locked.
 /// @param beginSecs Sealed orders: the time from lock to `begin`. Zero: not sealed, the run starts at lock.
 /// @param runSecs The time for the run and its claim.
 /// @param windowSecs The window after a claim.
-/// @param priceMin The price until `rampStartAt`.
-/// @param priceMax The price from `rampStartAt + rampSecs`.
-/// @param priceBase The part of the price due whatever the steps; `priceMax` for a fixed price.
-/// @param priceMebistep The price of 2^20 steps; zero for a fixed price.
 /// @param stake What the provider puts at stake.
 /// @param lapseFee Sealed orders: what each side pays if no `begin` comes in time; else zero.
 /// @param chunkFee What a demand for one output chunk pays the provider.
 /// @param compensationBps The requester's share of a slashed stake.
 /// @param bountyBps The share of whoever shows the fault, or delivers late.
+/// @param price What the requester pays.
 struct Order {
     address requester;
     address provider;
@@ -43,21 +54,16 @@ struct Order {
     uint256 nonce;
     uint64 stepLimit;
     uint16 verifierId;
-    uint40 rampStartAt;
-    uint32 rampSecs;
     uint40 lockDeadline;
     uint32 beginSecs;
     uint32 runSecs;
     uint32 windowSecs;
-    uint96 priceMin;
-    uint96 priceMax;
-    uint96 priceBase;
-    uint96 priceMebistep;
     uint96 stake;
     uint96 lapseFee;
     uint96 chunkFee;
     uint16 compensationBps;
     uint16 bountyBps;
+    Price price;
 }
 
 /// @notice What a provider says of a finished run (spec/contracts.md#claims).

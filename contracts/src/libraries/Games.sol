@@ -102,7 +102,10 @@ library Games {
         game.target = leaf;
     }
 
-    /// @notice Where the answer to the tree in play is kept; one word for (level, position).
+    /// @notice The key of the top tree: level 0, position 0.
+    uint256 internal constant TOP_TREE = 0;
+
+    /// @notice Where the tree in play is kept; one word for (level, position).
     function treeKey(Game memory game) internal pure returns (uint256) {
         return (uint256(game.level) << 32) | game.position;
     }
@@ -132,6 +135,11 @@ library Games {
                 root
             )
         );
+    }
+
+    /// @notice What a claim keeps of its run's two ends: the initial state's hash and the top trace's root.
+    function endsHash(bytes32 initialState, bytes32 traceRoot) internal pure returns (bytes32) {
+        return keccak256(abi.encode(initialState, traceRoot));
     }
 
     /// @notice What a challenger commits to.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-import {IMarket, Order, OrderFault} from "../interfaces/IMarket.sol";
+import {IMarket, Order, OrderFault, Price} from "../interfaces/IMarket.sol";
 import {Limits} from "./Limits.sol";
 import {MachineState} from "./MachineState.sol";
 import {Split} from "./Split.sol";
@@ -11,14 +11,20 @@ library Orders {
     /// @notice The EIP-712 type of `Order`.
     bytes32 internal constant TYPE_HASH = keccak256(
         "Order(address requester,address provider,address beneficiary,bytes32 programId,bytes32 inputRoot,"
-        "bytes32 datasetRoot,bytes32 termsHash,uint256 nonce,uint64 stepLimit,uint16 verifierId,uint40 rampStartAt,"
-        "uint32 rampSecs,uint40 lockDeadline,uint32 beginSecs,uint32 runSecs,uint32 windowSecs,uint96 priceMin,"
-        "uint96 priceMax,uint96 priceBase,uint96 priceMebistep,uint96 stake,uint96 lapseFee,uint96 chunkFee,"
-        "uint16 compensationBps,uint16 bountyBps)"
+        "bytes32 datasetRoot,bytes32 termsHash,uint256 nonce,uint64 stepLimit,uint16 verifierId,uint40 lockDeadline,"
+        "uint32 beginSecs,uint32 runSecs,uint32 windowSecs,uint96 stake,uint96 lapseFee,uint96 chunkFee,"
+        "uint16 compensationBps,uint16 bountyBps,Price price)"
+        "Price(uint96 min,uint96 max,uint96 base,uint96 mebistep,uint40 rampStartAt,uint32 rampSecs)"
     );
 
-    /// @dev 25 fields of one word each.
-    uint256 private constant BYTES = 25 * 32;
+    /// @notice The EIP-712 type of `Price`.
+    bytes32 internal constant PRICE_TYPE_HASH = keccak256(
+        "Price(uint96 min,uint96 max,uint96 base,uint96 mebistep,uint40 rampStartAt,uint32 rampSecs)"
+    );
+
+    /// @dev 19 fields of one word each stand before the price.
+    uint256 private constant FLAT_BYTES = 19 * 32;
+    uint256 private constant PRICE_BYTES = 6 * 32;
 
     /// @notice The EIP-712 hash of an order, without the domain.
     /// @dev Every field is one word, so the struct's bytes in calldata are its EIP-712 encoding, and are hashed as they
@@ -26,11 +32,16 @@ library Orders {
     /// something that no EIP-712 signer produces, and reading that field reverts.
     function structHash(Order calldata order) internal pure returns (bytes32 digest) {
         bytes32 typeHash = TYPE_HASH;
+        bytes32 priceTypeHash = PRICE_TYPE_HASH;
         assembly ("memory-safe") {
             let pointer := mload(0x40)
+            mstore(pointer, priceTypeHash)
+            calldatacopy(add(pointer, 32), add(order, FLAT_BYTES), PRICE_BYTES)
+            let priceHash := keccak256(pointer, add(PRICE_BYTES, 32))
             mstore(pointer, typeHash)
-            calldatacopy(add(pointer, 32), order, BYTES)
-            digest := keccak256(pointer, add(BYTES, 32))
+            calldatacopy(add(pointer, 32), order, FLAT_BYTES)
+            mstore(add(pointer, add(FLAT_BYTES, 32)), priceHash)
+            digest := keccak256(pointer, add(FLAT_BYTES, 64))
         }
     }
 
@@ -39,15 +50,16 @@ library Orders {
         _require(order.requester != address(0), OrderFault.Requester);
         _require(order.beneficiary != address(0), OrderFault.Beneficiary);
         _require(order.stepLimit != 0 && order.stepLimit <= MachineState.STEP_LIMIT_MAX, OrderFault.StepLimit);
-        _require(order.priceMin <= order.priceMax, OrderFault.PriceRange);
-        bool metered = order.priceBase < order.priceMax;
-        bool fixedPrice = order.priceBase == order.priceMax && order.priceMebistep == 0;
+        Price calldata price = order.price;
+        _require(price.min <= price.max, OrderFault.PriceRange);
+        bool metered = price.base < price.max;
+        bool fixedPrice = price.base == price.max && price.mebistep == 0;
         _require(metered || fixedPrice, OrderFault.Meter);
         _require(order.stake != 0, OrderFault.Stake);
         _require(order.runSecs != 0 && order.runSecs <= Limits.RUN_SECS_MAX, OrderFault.RunSecs);
         _require(order.beginSecs <= Limits.BEGIN_SECS_MAX, OrderFault.BeginSecs);
         // INVARIANT: both sides can pay the fee of a lapse from what the lock reserved.
-        bool payable_ = isSealed(order) && Split.lapseFeeValid(order.lapseFee, order.priceMin, order.stake);
+        bool payable_ = isSealed(order) && Split.lapseFeeValid(order.lapseFee, price.min, order.stake);
         _require(order.lapseFee == 0 || payable_, OrderFault.LapseFee);
         // INVARIANT: a slash always leaves the cover pool a part, so one person in every role still loses.
         _require(Split.sharesValid(order.compensationBps, order.bountyBps), OrderFault.Shares);

@@ -216,7 +216,7 @@ contract MarketHandler is MarketFixture {
     function random(uint256 seed) private view returns (Order memory o) {
         o = seed & 2 == 0 ? order() : sealedOrder();
         o.nonce = 1_000 + orders.length;
-        o.rampStartAt = uint40(clock - (seed >> 8) % 150);
+        o.price.rampStartAt = uint40(clock - (seed >> 8) % 150);
         o.lockDeadline = NEVER;
         o.stake = uint96(100 * DOLLAR + (seed >> 16) % (400 * DOLLAR));
         o.chunkFee = uint96((seed >> 64) % (2 * DOLLAR));

@@ -70,7 +70,7 @@ contract MarketGasTest is MarketFixture {
         send("lock", abi.encodeCall(market.lock, (o, signature, 0, NEVER)), 130_000);
         mine();
         Claim memory c = claimOf(o);
-        send("claim", abi.encodeCall(market.claim, (o, c)), 175_000);
+        send("claim", abi.encodeCall(market.claim, (o, c)), 150_000);
         skip(o.windowSecs + 1);
         send("settle", abi.encodeCall(market.settle, (o)), 70_000);
         vm.assertEq(market.purseOf(provider), 101 * DOLLAR, "an undisputed claim is not paid");

@@ -31,10 +31,10 @@ contract LockTest is MarketFixture {
         Order memory o = order();
         bytes32 typeHash = keccak256(
             "Order(address requester,address provider,address beneficiary,bytes32 programId,bytes32 inputRoot,"
-            "bytes32 datasetRoot,bytes32 termsHash,uint256 nonce,uint64 stepLimit,uint16 verifierId,uint40 rampStartAt,"
-            "uint32 rampSecs,uint40 lockDeadline,uint32 beginSecs,uint32 runSecs,uint32 windowSecs,uint96 priceMin,"
-            "uint96 priceMax,uint96 priceBase,uint96 priceMebistep,uint96 stake,uint96 lapseFee,uint96 chunkFee,"
-            "uint16 compensationBps,uint16 bountyBps)"
+            "bytes32 datasetRoot,bytes32 termsHash,uint256 nonce,uint64 stepLimit,uint16 verifierId,uint40 lockDeadline,"
+            "uint32 beginSecs,uint32 runSecs,uint32 windowSecs,uint96 stake,uint96 lapseFee,uint96 chunkFee,"
+            "uint16 compensationBps,uint16 bountyBps,Price price)"
+            "Price(uint96 min,uint96 max,uint96 base,uint96 mebistep,uint40 rampStartAt,uint32 rampSecs)"
         );
         bytes32 domain = keccak256(
             abi.encode(
@@ -45,7 +45,16 @@ contract LockTest is MarketFixture {
                 address(market)
             )
         );
-        bytes32 digest = keccak256(abi.encodePacked("\x19\x01", domain, keccak256(abi.encode(typeHash, o))));
+        bytes32 priceType = keccak256(
+            "Price(uint96 min,uint96 max,uint96 base,uint96 mebistep,uint40 rampStartAt,uint32 rampSecs)"
+        );
+        // A struct within a struct is encoded as its own hash: the type and 19 words, then that.
+        bytes memory words = abi.encode(typeHash, o);
+        assembly ("memory-safe") {
+            mstore(words, mul(20, 32))
+        }
+        bytes32 structHash = keccak256(bytes.concat(words, keccak256(abi.encode(priceType, o.price))));
+        bytes32 digest = keccak256(abi.encodePacked("\x19\x01", domain, structHash));
         vm.assertEq(market.jobIdOf(o), digest, "wallets would sign another digest");
     }
 
@@ -55,7 +64,7 @@ contract LockTest is MarketFixture {
         o.requester = address(wallet);
         fill(address(wallet), PURSE);
         lock(o);
-        vm.assertEq(market.purseOf(address(wallet)), PURSE - o.priceMin, "the wallet has not paid");
+        vm.assertEq(market.purseOf(address(wallet)), PURSE - o.price.min, "the wallet has not paid");
     }
 
     // --- what stands in the way ----------------------------------------------------------------------------------
@@ -68,7 +77,7 @@ contract LockTest is MarketFixture {
         expectRefused(
             o,
             signature,
-            abi.encodeWithSelector(IMarket.PurseShort.selector, requester, uint256(0), uint256(o.priceMin))
+            abi.encodeWithSelector(IMarket.PurseShort.selector, requester, uint256(0), uint256(o.price.min))
         );
     }
 
@@ -102,7 +111,7 @@ contract LockTest is MarketFixture {
         lock(o);
         bytes memory used = abi.encodeWithSelector(IMarket.NonceUsed.selector, requester, o.nonce);
         expectRefused(o, signature, used);
-        o.priceMax += 1; // re-pricing under the same nonce makes a choice, not a second job
+        o.price.max += 1; // re-pricing under the same nonce makes a choice, not a second job
         expectRefused(o, sign(o), used);
     }
 
@@ -327,14 +336,14 @@ contract LockTest is MarketFixture {
 
     function test_prices_that_contradict_are_refused() public {
         Order memory o = order();
-        o.priceMin = o.priceMax + 1;
+        o.price.min = o.price.max + 1;
         refuse(o, OrderFault.PriceRange);
         o = order();
-        o.priceBase = o.priceMax + 1;
+        o.price.base = o.price.max + 1;
         refuse(o, OrderFault.Meter);
-        o.priceBase = o.priceMax;
+        o.price.base = o.price.max;
         refuse(o, OrderFault.Meter); // a fixed price leaves the rate zero
-        o.priceMebistep = 0;
+        o.price.mebistep = 0;
         lock(o);
     }
 

@@ -27,18 +27,18 @@ contract SettleTest is MarketFixture {
 
     function test_the_price_locked_caps_the_payment() public {
         Order memory o = order();
-        o.priceMebistep = 100 * DOLLAR;
+        o.price.mebistep = 100 * DOLLAR;
         finished(o);
         market.settle(o);
-        vm.assertEq(market.purseOf(provider), o.priceMin, "the payment is not the price locked");
-        vm.assertEq(market.purseOf(requester), PURSE - o.priceMin, "the requester paid another price");
+        vm.assertEq(market.purseOf(provider), o.price.min, "the payment is not the price locked");
+        vm.assertEq(market.purseOf(requester), PURSE - o.price.min, "the requester paid another price");
         assertBalanced(0);
     }
 
     function test_a_fixed_price_pays_the_price_locked() public {
         skip(50);
         Order memory o = order();
-        (o.priceBase, o.priceMebistep) = (o.priceMax, 0);
+        (o.price.base, o.price.mebistep) = (o.price.max, 0);
         finished(o);
         market.settle(o);
         vm.assertEq(market.purseOf(provider), 150 * DOLLAR, "a fixed price is what the ramp gave");
@@ -125,7 +125,7 @@ contract SettleTest is MarketFixture {
     function test_settling_another_order_is_refused() public {
         Order memory o = order();
         finished(o);
-        o.priceBase += 1;
+        o.price.base += 1;
         vm.expectRevert(wrongStatus(market.jobIdOf(o), JobStatus.None));
         market.settle(o);
     }
@@ -141,10 +141,10 @@ contract SettleTest is MarketFixture {
     ) public {
         Order memory o = order();
         o.stake = uint96(bound(stake, 1, PURSE));
-        o.priceMax = uint96(bound(priceMax, 1, PURSE));
-        o.priceMin = o.priceMax;
-        o.priceBase = uint96(bound(priceBase, 0, o.priceMax - 1));
-        o.priceMebistep = rate;
+        o.price.max = uint96(bound(priceMax, 1, PURSE));
+        o.price.min = o.price.max;
+        o.price.base = uint96(bound(priceBase, 0, o.price.max - 1));
+        o.price.mebistep = rate;
         o.bountyBps = uint16(bound(bountyBps, 500, 4_000));
         o.compensationBps = uint16(bound(compensationBps, 1_000, 9_000 - o.bountyBps));
         verifier.decide(claimed(o), refuted ? Verdict.Refuted : Verdict.Upheld, auditor);

@@ -58,6 +58,8 @@ abstract contract DisputeFixture is MachineFixture {
 
     /// The honest run: states 0 to 7, and for each but the last the witness of its step.
     bytes32[8] internal states;
+    /// The top trace of each open claim.
+    mapping(bytes32 claimId => bytes32) internal traceRoots;
     bytes[7] internal witnesses;
     bytes32 internal honestEnd;
     bytes32 internal constant LIE = keccak256("a false final state");
@@ -177,14 +179,14 @@ abstract contract DisputeFixture is MachineFixture {
     }
 
     function openClaim(bytes32 claimId, Leaves memory top) internal {
-        disputes.open(claimId, facts(top.root()), "");
+        traceRoots[claimId] = top.root();
+        disputes.open(claimId, facts(traceRoots[claimId]), "");
     }
 
     function commitBy(address who, bytes32 claimId, uint8 depth, uint32 index) internal returns (GameId id) {
         bytes32 commitment = disputes.commitmentOf(claimId, who, depth, index, SALT);
-        (, bytes32 traceRoot,,,,) = disputes.claimOf(claimId);
         vm.prank(who);
-        id = disputes.commit(claimId, traceRoot, commitment);
+        id = disputes.commit(claimId, states[0], traceRoots[claimId], commitment);
         vm.roll(vm.getBlockNumber() + 1);
     }
 

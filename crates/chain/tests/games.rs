@@ -275,7 +275,7 @@ async fn play<C: Engine + Clone>(
     let (claim_id, root) = (claim.0, b256(claim.1));
     let commitment = arena.challenger.commitmentOf(claim_id, arena.accounts[2], depth, index, salt);
     let commitment = commitment.call().await.expect("a commitment");
-    let receipt = mined(arena.challenger.commit(claim_id, root, commitment).send().await).await;
+    let receipt = mined(arena.challenger.commit(claim_id, b256(start), root, commitment).send().await).await;
     let committed = receipt
         .inner
         .logs()
