@@ -1,7 +1,4 @@
 //! The contracts as Rust sees them: bindings from the committed ABI.
-//!
-//! `Market` is missing: its `Order` has 25 fields, and alloy encodes tuples of at most 24. It joins when the order's prices are
-//! a struct of their own.
 
 use alloy_sol_types::sol;
 
@@ -18,6 +15,13 @@ sol!(
     #[derive(Debug)]
     Disputes,
     "../../contracts/abi/Disputes.json"
+);
+sol!(
+    #[sol(rpc)]
+    #[allow(missing_docs, clippy::too_many_arguments)]
+    #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    Market,
+    "../../contracts/abi/Market.json"
 );
 sol!(
     #[sol(rpc)]

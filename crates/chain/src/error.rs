@@ -99,6 +99,9 @@ pub enum Error {
         /// The chain id found.
         found: u64,
     },
+    /// A contract refused, or could not be asked.
+    #[error("a contract call failed: {0}")]
+    Contract(#[from] alloy_contract::Error),
     /// The transaction was mined and reverted.
     #[error("transaction {0} reverted")]
     Reverted(B256),

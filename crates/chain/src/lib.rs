@@ -2,6 +2,7 @@
 mod client;
 mod clock;
 pub mod contracts;
+mod deployment;
 mod embedded;
 mod error;
 pub mod keystore;
@@ -10,6 +11,7 @@ mod watch;
 
 pub use client::{Client, ClientConfig, Endpoint, connect};
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use deployment::{DEPLOYMENT_SCHEMA, Deployment, DeploymentPlan, DisputeTerms};
 pub use embedded::{
     CHAIN_ID_END, CHAIN_ID_MIN, Config, EmbeddedChain, GenesisAccount, Head, Identity,
     TRANSACTION_BYTES_MAX, WAITING_MAX,

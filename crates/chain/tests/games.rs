@@ -6,16 +6,24 @@ mod common;
 
 use std::sync::{Arc, Mutex};
 
+use alloy_primitives::aliases::{U40, U96};
 use alloy_primitives::{Address, B256, Bytes, FixedBytes, U256};
 use alloy_provider::{DynProvider, Provider};
 use alloy_rpc_types_eth::TransactionReceipt;
-use alloy_sol_types::SolEvent;
-use assay_chain::contracts::{Disputes, Step, TestDollar};
-use assay_chain::{Client, ClientConfig, Clock, EmbeddedChain, Endpoint, connect};
-use assay_dispute::{Challenge, Known, Pointing, Segment, Tracer, answer, challenge, reveal};
-use assay_fuzz::differential::random_job;
+use alloy_signer::SignerSync;
+use alloy_sol_types::{SolEvent, SolStruct, eip712_domain};
+use assay_chain::contracts::{Disputes, Market, Stakes, TestDollar};
+use assay_chain::{
+    Client, ClientConfig, Clock, Deployment, DeploymentPlan, DisputeTerms, EmbeddedChain, Endpoint,
+    connect,
+};
+use assay_dispute::{
+    Challenge, Claim, Known, Pointing, Segment, Tracer, answer, challenge, reveal,
+};
+use assay_fuzz::differential::{random_job, random_machine};
 use assay_fuzz::liar::{LIES, Liar};
-use assay_machine::{Engine, Interpreter, Machine, Run};
+use assay_machine::{Engine, Interpreter, Machine, Program, Run, Status};
+use assay_merkle::empty_slot;
 use assay_types::Hash;
 use fastrand::Rng;
 
@@ -25,8 +33,24 @@ const GAMES: u64 = 300;
 /// Games of each kind on anvil, which is slower.
 const GAMES_ON_ANVIL: u64 = 20;
 
-const BOND: u128 = 1_000_000_000;
-const WINDOW_SECS: u64 = 1000;
+const DOLLAR: u128 = 1_000_000;
+const STAKE: u128 = 500 * DOLLAR;
+const PRICE: u128 = 10 * DOLLAR;
+const WINDOW_SECS: u32 = 1000;
+
+const TERMS: DisputeTerms = DisputeTerms {
+    bond: 1_000 * DOLLAR,
+    cost_base: 50 * DOLLAR,
+    cost_answer: 20 * DOLLAR,
+    cost_reveal: 10 * DOLLAR,
+    steps_per_sec: 1 << 30,
+    retrace_steps_per_sec: 1 << 20,
+    fetch_secs: 1,
+    censorship_secs: 1,
+    opening_secs: 600,
+    clock_secs: 3600,
+    move_floor_secs: 300,
+};
 
 fn games() -> u64 {
     std::env::var("ASSAY_GAMES").map_or(GAMES, |count| count.parse().expect("a number"))
@@ -36,14 +60,24 @@ fn b256(hash: Hash) -> B256 {
     B256::from(hash.0)
 }
 
-/// Where the games are played, and how time passes there.
+/// Where the games are played, and how time passes there. Accounts: the requester, the claimant, the challenger.
 struct Arena {
+    requester: Market::MarketInstance<DynProvider>,
+    provider: Market::MarketInstance<DynProvider>,
     claimant: Disputes::DisputesInstance<DynProvider>,
     challenger: Disputes::DisputesInstance<DynProvider>,
-    market: Disputes::DisputesInstance<DynProvider>,
     accounts: [Address; 3],
     client: Client,
+    deployment: Deployment,
     time: Time,
+}
+
+/// A claim that was made.
+struct Claimed {
+    id: B256,
+    order: Market::Order,
+    start: Hash,
+    root: Hash,
 }
 
 /// The second may end between any two readings, so a move is often mined later than it was prepared: it must not rest on
@@ -70,45 +104,32 @@ enum Time {
 }
 
 impl Arena {
-    /// Deploys the contracts with the first account as the market, and funds the challenger.
+    /// Deploys a market; fills the requester's purse, the claimant's stake and the challenger's pocket.
     async fn new(clients: [Client; 3], time: Time) -> Self {
-        let [market, claimant, challenger] = clients.each_ref().map(|c| c.provider().clone());
+        let plan = DeploymentPlan { token: None, governance: None, terms: TERMS };
+        let deployment = Deployment::create(&clients[0], &plan).await.expect("deployed");
+        deployment.check(&clients[0]).await.expect("belongs together");
         let accounts = clients.each_ref().map(|client| client.signer().expect("signs"));
-        let token = TestDollar::deploy(market.clone()).await.expect("deployed");
-        let step = Step::deploy(market.clone()).await.expect("deployed");
-        let parameters = Disputes::DisputeParameters {
-            token: *token.address(),
-            market: accounts[0],
-            step: *step.address(),
-            bond: BOND,
-            costBase: 50_000_000,
-            costAnswer: 20_000_000,
-            costReveal: 10_000_000,
-            stepsPerSec: 1 << 30,
-            retraceStepsPerSec: 1 << 20,
-            fetchSecs: 1,
-            censorshipSecs: 1,
-            openingSecs: 600,
-            clockSecs: 3600,
-            moveFloorSecs: 300,
-        };
-        let disputes = Disputes::deploy(market.clone(), parameters).await.expect("deployed");
-        let address = *disputes.address();
-        let funds = U256::from(BOND * 1000);
-        let mut minted = U256::ZERO;
-        while minted < funds {
-            let part = token.MINT_MAX().call().await.expect("a bound").min(funds - minted);
-            mined(token.mint(accounts[2], part).send().await).await;
-            minted += part;
+        let [requester, provider, challenger] = clients.each_ref().map(|c| c.provider().clone());
+        let amounts = [PRICE * 1000, STAKE * 1000, TERMS.bond * 1000];
+        let payees = [deployment.market, deployment.stakes, deployment.disputes];
+        for (client, (amount, payee)) in clients.iter().zip(amounts.into_iter().zip(payees)) {
+            let token = TestDollar::new(deployment.token, client.provider().clone());
+            mint(&token, client.signer().expect("signs"), amount).await;
+            mined(token.approve(payee, U256::MAX).send().await).await;
         }
-        let token = TestDollar::new(*token.address(), challenger.clone());
-        mined(token.approve(address, U256::MAX).send().await).await;
+        let market = Market::new(deployment.market, requester);
+        mined(market.deposit(accounts[0], U256::from(amounts[0])).send().await).await;
+        let stakes = Stakes::new(deployment.stakes, provider.clone());
+        mined(stakes.deposit(accounts[1], U96::from(amounts[1])).send().await).await;
         Arena {
-            claimant: Disputes::new(address, claimant),
-            challenger: Disputes::new(address, challenger),
-            market: disputes,
+            requester: market,
+            provider: Market::new(deployment.market, provider.clone()),
+            claimant: Disputes::new(deployment.disputes, provider),
+            challenger: Disputes::new(deployment.disputes, challenger),
             accounts,
             client: clients[0].clone(),
+            deployment,
             time,
         }
     }
@@ -142,34 +163,126 @@ impl Arena {
         }
     }
 
-    async fn open_claim<E: Engine + Clone>(
-        &self,
-        number: u64,
-        tracer: &mut Tracer<E>,
-    ) -> (B256, Hash) {
-        let claim = B256::from(U256::from(number + 1));
-        let root = tracer.tree(Segment::WHOLE).root();
-        let facts = Disputes::ClaimFacts {
-            claimant: self.accounts[1],
-            initialState: b256(tracer.state_hash(0).0),
-            finalState: b256(tracer.state_hash(u64::MAX).0),
-            traceRoot: b256(root),
-            stepLimit: 1 << 45,
+    /// An order for the job, locked by the claimant.
+    async fn lock(&self, number: u64, program: &Program, limit: u64) -> (B256, Market::Order) {
+        let order = Market::Order {
+            requester: self.accounts[0],
+            provider: self.accounts[1],
+            beneficiary: self.accounts[0],
+            programId: b256(program.id().0),
+            inputRoot: b256(empty_slot().0),
+            datasetRoot: b256(empty_slot().0),
+            termsHash: B256::ZERO,
+            nonce: U256::from(number),
+            stepLimit: limit,
+            verifierId: self.deployment.fraud_proofs,
+            lockDeadline: U40::MAX,
+            beginSecs: 0,
+            runSecs: 86_400,
             windowSecs: WINDOW_SECS,
+            stake: U96::from(STAKE),
+            lapseFee: U96::ZERO,
+            chunkFee: U96::ZERO,
+            compensationBps: 4_000,
+            bountyBps: 3_000,
+            price: Market::Price {
+                min: U96::from(PRICE),
+                max: U96::from(PRICE),
+                base: U96::from(PRICE),
+                mebistep: U96::ZERO,
+                rampStartAt: U40::ZERO,
+                rampSecs: 0,
+            },
         };
-        mined(self.market.open(claim, facts, Bytes::new()).send().await).await;
-        (claim, root)
+        let domain = eip712_domain! {
+            name: "Assay Market",
+            version: "1",
+            chain_id: self.deployment.chain_id,
+            verifying_contract: self.deployment.market,
+        };
+        let id = order.eip712_signing_hash(&domain);
+        let asked = self.requester.jobIdOf(order.clone()).call().await.expect("an id");
+        assert_eq!(asked, id, "the contract hashes orders as wallets do");
+        let signature = common::key(0).sign_hash_sync(&id).expect("signed").as_bytes();
+        let lock = self.provider.lock(order.clone(), signature.into(), U96::from(PRICE), U40::MAX);
+        mined(lock.send().await).await;
+        (id, order)
     }
 
-    /// Upheld, refuted or pending; and who informed.
-    async fn verdict(&self, claim: B256) -> (u8, Address) {
-        let verdict = self.market.verdictOf(claim).call().await.expect("a verdict");
-        (verdict.verdict, verdict.informer)
+    /// What the claimant says of a run, for the contract.
+    async fn say(&self, program: &Program, claim: &Claim) -> Market::Claim {
+        // Not the head: some nodes try a call out in the head's own place, where its hash is not known yet. And not a block
+        // before the lock.
+        self.pass(1).await;
+        let provider = self.client.provider();
+        let block = provider.get_block_number().await.expect("a head") - 1;
+        let header = provider.get_block_by_number(block.into()).await.expect("read");
+        let header = header.expect("a block before the head").header;
+        Market::Claim {
+            program: program.id_preimage().to_vec().into(),
+            finalState: claim.final_state().to_vec().into(),
+            traceRoot: b256(claim.trace_root),
+            traceProof: claim.trace_proof.0.map(b256),
+            outputRoot: b256(claim.output_root.0),
+            outputProof: claim.output_proof.0.map(b256),
+            blockNumber: block,
+            blockHash: header.hash,
+            evidence: Bytes::new(),
+        }
+    }
+
+    /// Locks an order for the job and claims what the tracer says of it.
+    async fn claim<E: Engine + Clone>(
+        &self,
+        number: u64,
+        program: &Program,
+        tracer: &mut Tracer<E>,
+    ) -> Claimed {
+        let claim = Claim::of(tracer);
+        let (id, order) = self.lock(number, program, claim.end.cpu.step_limit.steps()).await;
+        let said = self.say(program, &claim).await;
+        mined(self.provider.claim(order.clone(), said).send().await).await;
+        Claimed { id, order, start: tracer.state_hash(0).0, root: claim.trace_root }
+    }
+
+    /// Settles, and gives what the market did.
+    async fn settle(&self, claim: &Claimed) -> TransactionReceipt {
+        mined(self.requester.settle(claim.order.clone()).send().await).await
+    }
+
+    /// The claim is refuted: the requester has its price and its share, the challenger the bounty.
+    async fn expect_slashed(&self, claim: &Claimed, what: &str) {
+        let receipt = self.settle(claim).await;
+        let logs = receipt.inner.logs();
+        let slashed = logs.iter().find_map(|log| Market::JobSlashed::decode_log(&log.inner).ok());
+        let slashed = slashed.unwrap_or_else(|| panic!("{what}: not slashed"));
+        assert_eq!(slashed.informer, self.accounts[2], "{what}: another informer");
+        assert_eq!(slashed.refunded, U96::from(PRICE), "{what}: the price is not back");
+        let shares = [slashed.compensation, slashed.bounty, slashed.cover];
+        let expected = [STAKE * 4 / 10, STAKE * 3 / 10, STAKE * 3 / 10].map(U96::from);
+        assert_eq!(shares, expected, "{what}: the stake is shared otherwise");
+    }
+
+    /// The claim stands: the provider is paid.
+    async fn expect_paid(&self, claim: &Claimed, what: &str) {
+        let receipt = self.settle(claim).await;
+        let logs = receipt.inner.logs();
+        let paid = logs.iter().find_map(|log| Market::JobPaid::decode_log(&log.inner).ok());
+        let paid = paid.unwrap_or_else(|| panic!("{what}: not paid"));
+        assert_eq!(paid.paid, U96::from(PRICE), "{what}: not the price");
     }
 }
 
-const UPHELD: u8 = 1;
-const REFUTED: u8 = 2;
+async fn mint(token: &TestDollar::TestDollarInstance<DynProvider>, to: Address, amount: u128) {
+    let most = token.MINT_MAX().call().await.expect("a bound");
+    let mut left = U256::from(amount);
+    while !left.is_zero() {
+        let part = left.min(most);
+        mined(token.mint(to, part).send().await).await;
+        left -= part;
+    }
+}
+
 const AWAITING_OPENING: u8 = 1;
 const AWAITING_ANSWER: u8 = 2;
 const AWAITING_REVEAL: u8 = 3;
@@ -255,7 +368,7 @@ impl Player for Random {
 /// Plays one game to its end. `None` if the challenger has nothing to challenge; else the game's last stage.
 async fn play<C: Engine + Clone>(
     arena: &Arena,
-    claim: (B256, Hash),
+    claim: &Claimed,
     challenger: &mut impl Player,
     claimant: &mut Tracer<C>,
     published: bool,
@@ -264,18 +377,19 @@ async fn play<C: Engine + Clone>(
     if published {
         seen.publish(claimant.tree(Segment::WHOLE));
     }
-    let start = claimant.state_hash(0).0;
-    let first = challenger.next(Segment::WHOLE, start, claim.1, &seen)?;
+    let start = claim.start;
+    let first = challenger.next(Segment::WHOLE, start, claim.root, &seen)?;
     let (depth, index) = match &first {
         Challenge::Point(pointing) => (15, pointing.index),
         Challenge::Demand { depth, index, .. } => (*depth as u8, *index),
         Challenge::Prove { .. } => unreachable!("not at the top"),
     };
     let salt = B256::repeat_byte(7);
-    let (claim_id, root) = (claim.0, b256(claim.1));
+    let (claim_id, root) = (claim.id, b256(claim.root));
     let commitment = arena.challenger.commitmentOf(claim_id, arena.accounts[2], depth, index, salt);
     let commitment = commitment.call().await.expect("a commitment");
-    let receipt = mined(arena.challenger.commit(claim_id, b256(start), root, commitment).send().await).await;
+    let receipt =
+        mined(arena.challenger.commit(claim_id, b256(start), root, commitment).send().await).await;
     let committed = receipt
         .inner
         .logs()
@@ -284,7 +398,7 @@ async fn play<C: Engine + Clone>(
     let id = committed.expect("an event").id;
     let mut prepared = Some(first);
     loop {
-        let view = arena.market.gameOf(id).call().await.expect("a game");
+        let view = arena.challenger.gameOf(id).call().await.expect("a game");
         let game = view.game;
         let segment = Segment::new(game.level, game.position).expect("a segment");
         let stage = game.stage;
@@ -339,44 +453,78 @@ fn tracer(machine: &Machine) -> Tracer<Interpreter> {
     Tracer::new(Run::new(Interpreter::new(machine.clone())))
 }
 
-/// False claims about every kind of thing, leaves published and withheld by turns: each is refuted.
+fn program(seed: u64) -> Program {
+    random_machine(&mut Rng::with_seed(seed)).0
+}
+
+/// False claims about every kind of thing, leaves published and withheld by turns: each is refuted and paid for. The seventh
+/// kind is a false end to a true trace, which the market refuses at once.
 async fn lies_are_refuted(arena: &Arena, count: u64) {
     let (mut played, mut seed) = (0, 0);
     while played < count {
         let (machine, steps, mut rng) = random_job(seed);
-        let lie = LIES[seed as usize % LIES.len()];
-        let at = rng.u64(1..=steps);
+        let program = program(seed);
+        let what = format!("seed {seed}");
+        let lie = LIES.get(seed as usize % (LIES.len() + 1)).copied();
         seed += 1;
+        let Some(lie) = lie else {
+            a_false_end_is_refused(arena, seed, &program, &machine).await;
+            played += 1;
+            continue;
+        };
+        let at = rng.u64(1..=steps);
         let mut claimant = Tracer::new(Run::new(Liar::new(machine.clone(), at, lie)));
         let mut challenger = Honest(tracer(&machine));
-        let claim = arena.open_claim(seed, &mut claimant).await;
+        let claim = arena.claim(seed, &program, &mut claimant).await;
         let published = seed % 2 == 0;
-        let Some(stage) = play(arena, claim, &mut challenger, &mut claimant, published).await
+        let Some(stage) = play(arena, &claim, &mut challenger, &mut claimant, published).await
         else {
             // The lie left no mark on what is claimed: the claim is true.
             assert_eq!(claimant.tree(Segment::WHOLE), challenger.0.tree(Segment::WHOLE));
             continue;
         };
-        assert_eq!(stage, WON, "seed {}: {lie:?} at {at}, published {published}", seed - 1);
-        assert_eq!(arena.verdict(claim.0).await, (REFUTED, arena.accounts[2]));
+        assert_eq!(stage, WON, "{what}: {lie:?} at {at}, published {published}");
+        arena.expect_slashed(&claim, &what).await;
         played += 1;
     }
 }
 
+async fn a_false_end_is_refused(arena: &Arena, seed: u64, program: &Program, machine: &Machine) {
+    let mut claim = Claim::of(&mut tracer(machine));
+    let (id, order) = arena.lock(seed, program, claim.end.cpu.step_limit.steps()).await;
+    claim.end.cpu.status = match claim.end.cpu.status {
+        Status::Exited { code } => Status::Exited { code: code ^ 1 },
+        _ => Status::Exited { code: 0 },
+    };
+    let said = arena.say(program, &claim).await;
+    let refused = arena
+        .provider
+        .claim(order, said)
+        .from(arena.accounts[1])
+        .call()
+        .await
+        .expect_err("refused");
+    let refused = refused.as_decoded_interface_error::<Market::MarketErrors>();
+    let as_meant = matches!(refused, Some(Market::MarketErrors::TraceNotFinal(_)));
+    assert!(as_meant, "job {id}: {refused:?}");
+}
+
 /// True claims stand, whatever is pointed at.
 async fn true_claims_stand(arena: &Arena, count: u64) {
+    let mut claims = Vec::new();
     for number in 0..count {
-        let (machine, _, rng) = random_job(1_000_000 + number);
+        let seed = 1_000_000 + number;
+        let (machine, _, rng) = random_job(seed);
         let mut claimant = tracer(&machine);
-        let claim = arena.open_claim(1_000_000 + number, &mut claimant).await;
+        let claim = arena.claim(seed, &program(seed), &mut claimant).await;
         let mut challenger = Random(tracer(&machine), rng);
-        let stage = play(arena, claim, &mut challenger, &mut claimant, true).await;
+        let stage = play(arena, &claim, &mut challenger, &mut claimant, true).await;
         assert_eq!(stage, Some(LOST), "job {number}");
+        claims.push(claim);
     }
-    arena.pass(WINDOW_SECS + 1).await;
-    for number in 0..count {
-        let claim = B256::from(U256::from(1_000_000 + number + 1));
-        assert_eq!(arena.verdict(claim).await, (UPHELD, Address::ZERO), "job {number}");
+    arena.pass(u64::from(WINDOW_SECS) + 1).await;
+    for claim in claims {
+        arena.expect_paid(&claim, &format!("job {}", claim.id)).await;
     }
 }
 

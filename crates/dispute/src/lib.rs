@@ -7,11 +7,13 @@
 //! Pure: no I/O, no clock, no randomness. A view of a game comes in, a move goes out.
 
 mod challenger;
+mod claim;
 mod claimant;
 mod segment;
 mod tracer;
 
 pub use challenger::{Challenge, Known, Pointing, challenge};
+pub use claim::Claim;
 pub use claimant::{Answer, FAN_OUT, answer, reveal};
 pub use segment::Segment;
 pub use tracer::{TraceTree, Tracer};

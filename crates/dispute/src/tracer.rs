@@ -57,7 +57,7 @@ impl<E: Engine + Clone> Tracer<E> {
     }
 
     /// The run after so many steps, or at its end.
-    fn at(&mut self, step: u64) -> &mut Run<E> {
+    pub(crate) fn at(&mut self, step: u64) -> &mut Run<E> {
         if self.here.engine().cpu().step > step {
             self.here = self.start.clone();
         }

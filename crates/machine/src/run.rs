@@ -1,6 +1,6 @@
 //! A run: an engine, and the tree that commits to its memory.
 
-use assay_merkle::{LEAF_SIZE, MemoryTree, PAGE_LEAVES, page_leaf};
+use assay_merkle::{LEAF_SIZE, MemoryTree, PAGE_LEAVES, Proof, SLOT_HEIGHT, page_leaf};
 use assay_types::BlobRoot;
 
 use crate::engine::Engine;
@@ -42,6 +42,13 @@ impl<E: Engine> Run<E> {
     pub fn slot_root(&mut self, slot: u32) -> BlobRoot {
         self.commit();
         self.tree.slot_root(slot)
+    }
+
+    /// The siblings of a slot's root, 0 to 7, from its own upwards: with the root they open the memory root.
+    pub fn slot_proof(&mut self, slot: u32) -> Proof<3> {
+        self.commit();
+        let Proof(siblings) = self.tree.prove(slot << SLOT_HEIGHT);
+        Proof(std::array::from_fn(|k| siblings[SLOT_HEIGHT as usize + k]))
     }
 
     /// The witness of the next step.
