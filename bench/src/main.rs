@@ -1,7 +1,8 @@
-//! `cargo xtask bench machine [--json]`: figures, with the machine, the inputs and the peers of the same run.
+//! `cargo xtask bench machine|chain [--json]`: figures, with the machine, the inputs and the peers of the same run.
 //!
 //! Timings on a shared machine wander, so each figure is a median and peers take turns with ours.
 
+mod chain;
 mod figure;
 mod machine;
 mod peers;
@@ -14,7 +15,9 @@ fn main() -> ExitCode {
     let (figures, json) = match arguments[..] {
         ["machine"] => (machine::figures(), false),
         ["machine", "--json"] => (machine::figures(), true),
-        _ => (Err("usage: assay-bench machine [--json]".to_owned()), false),
+        ["chain"] => (chain::figures(), false),
+        ["chain", "--json"] => (chain::figures(), true),
+        _ => (Err("usage: assay-bench machine|chain [--json]".to_owned()), false),
     };
     match figures {
         Ok(figures) => {

@@ -19,7 +19,8 @@ const USAGE: &str = "cargo xtask COMMAND
   fuzz machine [COUNT] [SEED]      the interpreter against rrs-lib and qemu over COUNT instructions [100,000,000]
   vectors                          record vectors/ anew
   programs [--check]               rebuild programs/prebuilt, or compare a rebuild with it
-  bench machine                    figures of the machine beside its peers
+  bench machine|chain              figures beside peers
+  contracts prove                  halmos on the rules and slither on the sources (both from PyPI); some minutes
   tidy                             the rules that no compiler checks";
 
 fn main() -> ExitCode {
@@ -51,6 +52,7 @@ fn command(arguments: &[&str]) -> Result<(), String> {
         }
         ["programs"] => programs::write(),
         ["programs", "--check"] => programs::check(),
+        ["contracts", "prove"] => contracts::prove(),
         ["tidy"] => tidy::tidy(root()),
         _ => Err(format!("what?\n\n{USAGE}")),
     }

@@ -11,10 +11,18 @@ pub(crate) fn cargo(arguments: &[&str]) -> Result<(), String> {
     run(Command::new(env!("CARGO")).args(arguments))
 }
 
+/// The workspace's folder, unless the command has one of its own.
+fn in_workspace(command: &mut Command) -> &mut Command {
+    if command.get_current_dir().is_none() {
+        command.current_dir(root());
+    }
+    command
+}
+
 /// Runs a command in the workspace; not succeeding is an error.
 pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let shown = show(command);
-    let status = command.current_dir(root()).status();
+    let status = in_workspace(command).status();
     let status = status.map_err(|error| format!("cannot start {shown}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{shown}: {status}")) }
 }
@@ -22,7 +30,7 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
 /// Runs a command in the workspace, showing what it prints and giving each line to `line` too.
 pub(crate) fn run_watched(command: &mut Command, mut line: impl FnMut(&str)) -> Result<(), String> {
     let shown = show(command);
-    let child = command.current_dir(root()).stdout(Stdio::piped()).spawn();
+    let child = in_workspace(command).stdout(Stdio::piped()).spawn();
     let mut child = child.map_err(|error| format!("cannot start {shown}: {error}"))?;
     if let Some(stdout) = child.stdout.take() {
         for text in BufReader::new(stdout).lines().map_while(Result::ok) {

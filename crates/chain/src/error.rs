@@ -101,7 +101,7 @@ pub enum Error {
     },
     /// A contract refused, or could not be asked.
     #[error("a contract call failed: {0}")]
-    Contract(#[from] alloy_contract::Error),
+    Contract(alloy_contract::Error),
     /// The transaction was mined and reverted.
     #[error("transaction {0} reverted")]
     Reverted(B256),
@@ -131,6 +131,15 @@ pub enum Error {
         /// What failed.
         what: String,
     },
+}
+
+impl From<alloy_contract::Error> for Error {
+    fn from(error: alloy_contract::Error) -> Self {
+        match error {
+            alloy_contract::Error::TransportError(error) => error.into(),
+            other => Self::Contract(other),
+        }
+    }
 }
 
 impl Error {

@@ -73,8 +73,13 @@ pub fn import(directory: &Path, signer: &PrivateKeySigner, password: Password) -
 ///
 /// [`Error::Keystore`] for a wrong password or a file that is no keystore; [`Error::Io`].
 pub fn load(path: &Path, password: Password) -> Result<PrivateKeySigner> {
-    PrivateKeySigner::decrypt_keystore(path, read(password)?)
-        .map_err(|error| keystore_error(path, error.to_string()))
+    PrivateKeySigner::decrypt_keystore(path, read(password)?).map_err(|error| {
+        let what = match error.to_string() {
+            text if text.contains("Mac Mismatch") => "the password is not this keystore's".into(),
+            text => text,
+        };
+        keystore_error(path, what)
+    })
 }
 
 fn read(password: Password) -> Result<String> {

@@ -44,6 +44,15 @@ async fn over_http(server: &Server, number: u64) -> Client {
     connect(endpoint, Some(key(number)), ClientConfig::default()).await.expect("connected")
 }
 
+#[tokio::test]
+async fn an_error_does_not_name_the_url() {
+    let config = ClientConfig { retries: 1, ..ClientConfig::default() };
+    let url = "http://127.0.0.1:9/key-that-is-secret".to_owned();
+    let error = connect(Endpoint::Url(url), None, config).await.expect_err("nobody answers");
+    let text = format!("{error} {error:?}");
+    assert!(!text.contains("secret"), "{text}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_client_works_over_http() {
     let (_directory, chain) = chain(funded(1));

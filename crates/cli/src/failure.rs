@@ -55,3 +55,33 @@ impl Failure {
         ExitCode::from(self.exit_code)
     }
 }
+
+impl From<assay_chain::Error> for Failure {
+    /// The errors of a chain say what to do in their own text.
+    fn from(error: assay_chain::Error) -> Self {
+        let failure = Failure::new(&error);
+        match std::error::Error::source(&error) {
+            Some(cause) if !failure.error.contains(&cause.to_string()) => failure.cause(cause),
+            _ => failure,
+        }
+    }
+}
+
+impl From<assay_node::Error> for Failure {
+    fn from(error: assay_node::Error) -> Self {
+        use assay_node::Error;
+        let failure = match &error {
+            Error::File { source, .. } => {
+                Failure::new(&error).cause(source).next("check the folder's permissions and space")
+            }
+            Error::Damaged { .. } => {
+                Failure::new(&error).next("restore the file from a backup, or give another --home")
+            }
+            _ => Failure::new(&error),
+        };
+        match error {
+            Error::Chain(error) => error.into(),
+            _ => failure,
+        }
+    }
+}

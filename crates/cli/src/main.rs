@@ -1,7 +1,10 @@
 //! The `assay` command. Results go to standard output, progress and errors to standard error.
 
+mod account;
+mod chain;
 mod exec;
 mod failure;
+mod home;
 mod program;
 mod text;
 mod witness;
@@ -31,6 +34,12 @@ const EXIT_CODES: &str = "Exit codes: 0 done (whatever the program's outcome), 1
 enum Command {
     /// Run a program on this machine and print what a claim would say of it.
     Exec(exec::Arguments),
+    /// Chains and the market's contracts on them.
+    #[command(subcommand)]
+    Chain(chain::Command),
+    /// Keys at rest.
+    #[command(subcommand)]
+    Account(account::Command),
     /// Step witnesses.
     #[command(subcommand)]
     Witness(witness::Command),
@@ -44,6 +53,8 @@ fn main() -> ExitCode {
     let json = arguments.json;
     let done = match arguments.command {
         Command::Exec(arguments) => exec::run(&arguments, json),
+        Command::Chain(command) => chain::run(&command, json),
+        Command::Account(command) => account::run(&command, json),
         Command::Witness(command) => witness::run(&command, json),
         Command::Program(command) => program::run(&command, json),
     };

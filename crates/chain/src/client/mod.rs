@@ -2,6 +2,7 @@
 
 mod nonces;
 mod sender;
+mod without_url;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 
 use crate::{EmbeddedChain, Error, Head, InProcess, Result};
 use sender::{Fees, Signing};
+use without_url::WithoutUrlLayer;
 
 /// Where the chain is.
 #[derive(Clone, Debug)]
@@ -87,7 +89,13 @@ pub async fn connect(
             let fees = Fees::Fixed { base_fee_wei: chain.config().base_fee_wei };
             (RootProvider::<Ethereum>::new(client), Some(chain.heads()), fees)
         }
-        Endpoint::Url(url) => (RootProvider::new(http(url, &config)?), None, Fees::Market),
+        Endpoint::Url(url) => {
+            let root = RootProvider::new(http(url, &config)?);
+            // A chain that asks nothing for gas must not ask for an account with ether either.
+            let free = root.get_gas_price().await? == 0;
+            let fees = if free { Fees::Fixed { base_fee_wei: 0 } } else { Fees::Market };
+            (root, None, fees)
+        }
     };
     let usual = if heads.is_some() { Duration::from_millis(10) } else { Duration::from_secs(1) };
     let poll = config.poll.unwrap_or(usual);
@@ -137,6 +145,18 @@ impl Client {
     /// The embedded chain's heads; none behind a URL.
     pub fn heads(&self) -> Option<watch::Receiver<Head>> {
         self.heads.clone()
+    }
+
+    /// The last block: number and hash.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Transport`], [`Error::BadAnswer`].
+    pub async fn head(&self) -> Result<(u64, B256)> {
+        let block = self.provider.get_block_by_number(alloy_eips::BlockNumberOrTag::Latest).await?;
+        let missing = || Error::BadAnswer { what: "it has no last block".into() };
+        let header = block.ok_or_else(missing)?.header;
+        Ok((header.number, header.hash))
     }
 
     /// Sends a transaction and waits until it is mined.
@@ -220,7 +240,7 @@ fn http(url: &str, config: &ClientConfig) -> Result<RpcClient> {
         .map_err(|error| Error::Config(format!("no HTTP client: {error}")))?;
     let pause = u64::try_from(config.retry_pause.as_millis()).unwrap_or(u64::MAX);
     let retry = RetryBackoffLayer::new_with_policy(config.retries, pause, u64::MAX, RetryTransient);
-    Ok(RpcClient::builder().layer(retry).http_with_client(client, parsed))
+    Ok(RpcClient::builder().layer(retry).layer(WithoutUrlLayer).http_with_client(client, parsed))
 }
 
 async fn genesis_hash(root: &RootProvider) -> Result<B256> {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use alloy_network::TransactionBuilder;
@@ -146,8 +146,9 @@ pub fn tool(name: &str, variable: &str) -> Option<PathBuf> {
     if let Some(path) = std::env::var_os(variable) {
         return Some(path.into());
     }
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../contracts/node_modules/.bin");
-    Some(root.join(name)).filter(|path| path.exists())
+    let folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let mut installed = folders.map(|folder| folder.join("contracts/node_modules/.bin").join(name));
+    installed.find(|path| path.exists())
 }
 
 /// anvil's first well-known key, which it funds.

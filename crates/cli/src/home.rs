@@ -1,0 +1,89 @@
+//! Where state and keys are.
+
+use std::path::PathBuf;
+
+use alloy_primitives::Address;
+use assay_chain::keystore::{self, Password};
+use assay_node::Home;
+
+use crate::failure::Failure;
+
+#[derive(clap::Args)]
+pub(crate) struct HomeArgument {
+    /// The folder of the chain, the keys and all other state [default: assay in the platform's data folder]
+    #[arg(long, value_name = "FOLDER", env = "ASSAY_HOME")]
+    home: Option<PathBuf>,
+}
+
+impl HomeArgument {
+    pub(crate) fn open(&self) -> Result<Home, Failure> {
+        let folder = self.home.clone().or_else(|| Some(dirs::data_dir()?.join("assay")));
+        let lost = || Failure::new("this platform names no data folder").next("give --home FOLDER");
+        folder.map(Home::at).ok_or_else(lost)
+    }
+}
+
+#[derive(clap::Args)]
+pub(crate) struct PasswordArgument {
+    /// Where the keystore's password is: the file's first line. Without it, it is asked for.
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+impl PasswordArgument {
+    /// The password: from the file or from the terminal, never from an argument, which others could see.
+    pub(crate) fn ask(&self, prompt: &'static str) -> Password {
+        match &self.password_file {
+            Some(path) => Password::File(path.clone()),
+            None => Password::Prompt(Box::new(move || rpassword::prompt_password(prompt))),
+        }
+    }
+
+    /// The same for a new key: typed twice.
+    pub(crate) fn choose(&self) -> Password {
+        match &self.password_file {
+            Some(path) => Password::File(path.clone()),
+            None => Password::Prompt(Box::new(|| {
+                let first = rpassword::prompt_password("New password: ")?;
+                if rpassword::prompt_password("Again: ")? != first {
+                    return Err(std::io::Error::other("the two passwords differ"));
+                }
+                Ok(first)
+            })),
+        }
+    }
+}
+
+#[derive(clap::Args)]
+pub(crate) struct KeyArgument {
+    /// The key that signs: a web3 keystore (version 3).
+    #[arg(long, value_name = "FILE", conflicts_with = "account")]
+    keystore: Option<PathBuf>,
+    /// The key that signs, by its account: a keystore of the home folder (`assay account list`).
+    #[arg(long, value_name = "ADDRESS")]
+    account: Option<Address>,
+    #[command(flatten)]
+    password: PasswordArgument,
+}
+
+impl KeyArgument {
+    pub(crate) fn load(
+        &self,
+        home: &Home,
+    ) -> Result<alloy_signer_local::PrivateKeySigner, Failure> {
+        let path = match (&self.keystore, self.account) {
+            (Some(path), _) => path.clone(),
+            (None, Some(account)) => home.keys().join(format!("{account}.json")),
+            (None, None) => {
+                return Err(Failure::new("no key was named to sign with").next(
+                    "give --keystore FILE or --account ADDRESS; `assay account new` makes one",
+                ));
+            }
+        };
+        if !path.is_file() {
+            return Err(Failure::new(format!("there is no keystore at {}", path.display()))
+                .next("`assay account list` shows what there is"));
+        }
+        Ok(keystore::load(&path, self.password.ask("Keystore password: "))?)
+    }
+}

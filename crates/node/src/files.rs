@@ -1,0 +1,72 @@
+//! Small files that are there whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{Error, Result};
+
+/// Writes a file that only its owner can read, replacing an older one in one step.
+pub(crate) fn write(path: &Path, content: &[u8]) -> Result<()> {
+    let failed = |source| Error::file("writing", path, source);
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(failed)?;
+    let unique = getrandom::u64().map_err(Error::Randomness)?;
+    let draft = path.with_extension(format!("draft-{unique:016x}"));
+    let done = write_draft(&draft, content).and_then(|()| fs::rename(&draft, path));
+    if done.is_err() {
+        let _ = fs::remove_file(&draft);
+    }
+    done.map_err(failed)?;
+    // The name is durable only once its folder is. Not every system can sync a folder.
+    if let Ok(folder) = File::open(folder) {
+        let _ = folder.sync_all();
+    }
+    Ok(())
+}
+
+fn write_draft(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// Reads a file; `None` if there is none.
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::file("reading", path, error)),
+    }
+}
+
+/// Removes a file that need not be there.
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(Error::file("removing", path, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a value as JSON.
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(|error| Error::damaged(path, error))?;
+    text.push(b'\n');
+    write(path, &text)
+}
+
+/// Reads a JSON value; `None` if there is no file.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    let parse =
+        |text: Vec<u8>| serde_json::from_slice(&text).map_err(|error| Error::damaged(path, error));
+    read(path)?.map(parse).transpose()
+}

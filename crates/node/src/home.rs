@@ -1,0 +1,44 @@
+//! Where a node keeps its state.
+
+use std::path::{Path, PathBuf};
+
+/// The folder of a local market (spec/cli.md#home).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home(PathBuf);
+
+impl Home {
+    /// The home at a path, which need not be there yet.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Home(path.into())
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The embedded chain.
+    pub fn chain(&self) -> PathBuf {
+        self.0.join("chain/chain.redb")
+    }
+
+    /// Where the market's contracts are on it.
+    pub fn deployment(&self) -> PathBuf {
+        self.0.join("chain/deployment.json")
+    }
+
+    /// Where a running chain is served.
+    pub fn running(&self) -> PathBuf {
+        self.0.join("chain/running.json")
+    }
+
+    /// Keystores, each named for its account.
+    pub fn keys(&self) -> PathBuf {
+        self.0.join("keys")
+    }
+
+    /// The seed of the local market's own keys.
+    pub fn development_seed(&self) -> PathBuf {
+        self.0.join("keys/development-seed")
+    }
+}
