@@ -69,8 +69,11 @@ pub(crate) fn prove() -> Result<(), String> {
     if proved != RULES {
         return Err(format!("halmos proved {proved} rules of {RULES}"));
     }
+    // What halmos had built is no whole compiler's output, and slither reads all that lies there.
+    let built = folder.join("out/build-info");
+    std::fs::remove_dir_all(&built).map_err(|error| format!("{}: {error}", built.display()))?;
     run(Command::new(folder.join("node_modules/.bin/forge"))
-        .args(["build", "--build-info", "--skip", "test"])
+        .args(["build", "--build-info", "--skip", "test", "--force"])
         .current_dir(&folder)
         .env("PWD", &folder))?;
     run(tool("slither").args([".", "--ignore-compile"]))?;

@@ -1,6 +1,19 @@
 //! The contracts as Rust sees them: bindings from the committed ABI.
 
-use alloy_sol_types::sol;
+use alloy_primitives::B256;
+use alloy_sol_types::{SolStruct, eip712_domain, sol};
+
+use crate::Deployment;
+
+/// An order's id on a market: what its requester signs (spec/contracts.md#orders).
+pub fn job_id(deployment: &Deployment, order: &Market::Order) -> B256 {
+    order.eip712_signing_hash(&eip712_domain! {
+        name: "Assay Market",
+        version: "1",
+        chain_id: deployment.chain_id,
+        verifying_contract: deployment.market,
+    })
+}
 
 sol!(
     #[sol(rpc)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use assay_machine::{Engine, Run, Witness, trace_segment};
-use assay_merkle::{PaddedTree, TRACE_HEIGHT};
+use assay_merkle::{PAGE_SIZE, PaddedTree, Page, Proof, TRACE_HEIGHT};
 use assay_types::StateHash;
 
 use crate::segment::Segment;
@@ -54,6 +54,19 @@ impl<E: Engine + Clone> Tracer<E> {
     /// The witness of the step that follows so many.
     pub fn witness(&mut self, step: u64) -> Witness {
         self.at(step).witness()
+    }
+
+    /// The engine at the job's end.
+    pub fn end(&mut self) -> &E {
+        self.at(u64::MAX).engine()
+    }
+
+    /// A page (its address / 4096) at the job's end, and its proof below its slot's root.
+    pub fn end_page(&mut self, page: u32) -> (Box<Page>, Proof<17>) {
+        let run = self.at(u64::MAX);
+        let proof = run.page_proof(page);
+        let bytes = run.engine().page(page).map_or([0; PAGE_SIZE as usize], |bytes| *bytes);
+        (Box::new(bytes), proof)
     }
 
     /// The run after so many steps, or at its end.

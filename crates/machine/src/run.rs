@@ -51,6 +51,14 @@ impl<E: Engine> Run<E> {
         Proof(std::array::from_fn(|k| siblings[SLOT_HEIGHT as usize + k]))
     }
 
+    /// The siblings of a page (its address / 4096) below its slot's root, from its own upwards.
+    pub fn page_proof(&mut self, page: u32) -> Proof<17> {
+        self.commit();
+        let Proof(siblings) = self.tree.prove(page * PAGE_LEAVES);
+        let first = PAGE_LEAVES.ilog2() as usize;
+        Proof(std::array::from_fn(|k| siblings[first + k]))
+    }
+
     /// The witness of the next step.
     pub fn witness(&mut self) -> Witness {
         let state = self.state();

@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use alloy_primitives::Address;
+use assay_types::{BlobRoot, ProgramId};
+
 /// The crate's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -31,6 +34,47 @@ pub enum Error {
         /// What does not fit.
         what: String,
     },
+    /// The board's store.
+    #[error(transparent)]
+    Store(#[from] assay_store::Error),
+    /// A program that is not there, or not what its name says.
+    #[error("program {id} cannot be run: {cause}")]
+    Program {
+        /// What was asked for.
+        id: ProgramId,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// An input or dataset that nobody has published.
+    #[error("nobody has published the blob of root {root}")]
+    InputMissing {
+        /// What was asked for.
+        root: BlobRoot,
+    },
+    /// What was published is another blob.
+    #[error("what was published as the blob of root {root} has root {found}")]
+    InputMismatch {
+        /// What was asked for.
+        root: BlobRoot,
+        /// What was found.
+        found: BlobRoot,
+    },
+    /// An account can't pay.
+    #[error("account {account} holds {has} of the token's smallest unit and needs {needed}")]
+    Funds {
+        /// Whose.
+        account: Address,
+        /// What it holds.
+        has: u128,
+        /// What it needs.
+        needed: u128,
+    },
+    /// A contract refused a call.
+    #[error("the contract refused: {0}")]
+    Refused(String),
+    /// A job that can't be ordered, run or checked.
+    #[error("{0}")]
+    Job(String),
     /// The operating system has no randomness to give.
     #[error("the operating system gave no randomness: {0}")]
     Randomness(getrandom::Error),

@@ -32,6 +32,21 @@ impl Home {
         self.0.join("chain/running.json")
     }
 
+    /// Orders, programs and blobs.
+    pub fn board(&self) -> PathBuf {
+        self.0.join("board")
+    }
+
+    /// The orders that were signed here.
+    pub fn jobs(&self) -> PathBuf {
+        self.0.join("jobs")
+    }
+
+    /// What an auditor must remember of the games it plays.
+    pub fn challenges(&self) -> PathBuf {
+        self.0.join("challenges")
+    }
+
     /// Keystores, each named for its account.
     pub fn keys(&self) -> PathBuf {
         self.0.join("keys")

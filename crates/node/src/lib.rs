@@ -3,13 +3,35 @@
 //! The only crate with a real clock, sockets and randomness. It decides nothing that `machine`, `dispute` or the contracts
 //! decide.
 
+mod auditor;
+mod board;
+mod contracts;
+mod engines;
 mod error;
 mod files;
+mod games;
+mod history;
 mod home;
+mod inputs;
 mod keys;
 mod local;
+mod market;
+mod provider;
+mod requester;
+mod role;
+mod status;
 
+pub use auditor::{Auditor, AuditorPlan};
+pub use board::{Board, LocalBoard, SignedOrder};
+pub use contracts::Contracts;
+pub use engines::Liar;
 pub use error::{Error, Result};
+pub use history::{JobEvent, history};
 pub use home::Home;
+pub use inputs::public_blob;
 pub use keys::{DevelopmentKeys, Role};
 pub use local::{LocalChain, Running};
+pub use market::{LocalMarket, MarketPlan};
+pub use provider::{Provider, ProviderPlan};
+pub use requester::{JobRecord, JobTerms, Requester};
+pub use status::JobStatus;

@@ -98,6 +98,11 @@ impl LocalChain {
         &self.deployment
     }
 
+    /// A role's key.
+    pub(crate) fn key(&self, role: Role) -> alloy_signer_local::PrivateKeySigner {
+        self.keys.key(role)
+    }
+
     /// A client that signs as a role.
     ///
     /// # Errors

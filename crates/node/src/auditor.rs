@@ -1,0 +1,332 @@
+//! An auditor: re-runs claims, challenges the false ones and plays to the end.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use alloy_primitives::{B256, hex, keccak256};
+use alloy_rpc_types_eth::TransactionRequest;
+use assay_chain::contracts::{Disputes, Market};
+use assay_dispute::{Challenge, Known, Pointing, Segment, Tracer, challenge};
+use assay_machine::Interpreter;
+use assay_types::Hash;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, watch};
+
+use crate::board::Board;
+use crate::contracts::{Contracts, chain};
+use crate::games::{self, b256, segment, stage};
+use crate::inputs::start;
+use crate::role::{Next, Role, Work, blocking};
+use crate::status::JobStatus;
+use crate::{Error, Result, files};
+
+/// How an auditor works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditorPlan {
+    /// The share of claims that it re-runs, in basis points: 10,000 for all. Which ones follows from a secret, so that no
+    /// provider can know.
+    pub share_bps: u16,
+    /// How many claims it re-runs at once.
+    pub runs_at_once: usize,
+}
+
+/// What must be remembered of a commitment, written before it is made: without the salt it could never be opened.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Commitment {
+    salt: B256,
+}
+
+/// A claim that was found false.
+struct False {
+    tracer: Tracer<Interpreter>,
+    start: Hash,
+    root: Hash,
+}
+
+/// An auditor of every claim whose inputs it can get.
+pub struct Auditor {
+    contracts: Contracts,
+    board: Board,
+    plan: AuditorPlan,
+    challenges: PathBuf,
+    /// Chooses the claims.
+    secret: B256,
+    running: Semaphore,
+    found: Mutex<BTreeMap<B256, False>>,
+}
+
+impl Auditor {
+    /// An auditor that remembers its commitments in a folder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Randomness`]; [`Error::Chain`] if it can't let the game take its bonds.
+    pub async fn new(
+        contracts: Contracts,
+        board: Board,
+        plan: AuditorPlan,
+        challenges: PathBuf,
+    ) -> Result<Self> {
+        contracts.allow(contracts.deployment.disputes).await?;
+        let running = Semaphore::new(plan.runs_at_once.max(1));
+        let secret = random()?;
+        Ok(Auditor { contracts, board, plan, challenges, secret, running, found: Mutex::default() })
+    }
+
+    /// Works until told to stop.
+    pub async fn run(self, stop: watch::Receiver<bool>) {
+        let contracts = self.contracts.clone();
+        let board = self.board.clone();
+        Work::new(Arc::new(self), board, contracts).run(stop).await;
+    }
+
+    /// Re-runs a claim; its own run of it if it is false.
+    async fn audit(
+        &self,
+        id: B256,
+        order: &Market::Order,
+        lock_block: u64,
+    ) -> Result<Option<False>> {
+        let opened = self.contracts.disputes.ClaimOpened_filter().topic1(id);
+        let opened = opened.from_block(lock_block).query().await.map_err(chain)?;
+        let (claim, _) = opened.first().ok_or_else(|| Error::Job("a claim has no event".into()))?;
+        let (start_hash, root) = (Hash(claim.initialState.0), Hash(claim.traceRoot.0));
+        let _turn = self.running.acquire().await.map_err(|error| Error::Job(error.to_string()))?;
+        let (_, tracer) = start(&self.board, order, Interpreter::new).await?;
+        blocking(move || {
+            let mut tracer = tracer;
+            let is_true = tracer.tree(Segment::WHOLE).root() == root;
+            (!is_true).then_some(False { tracer, start: start_hash, root })
+        })
+        .await
+    }
+
+    /// Makes the next move in the own game, or opens it.
+    async fn play(
+        &self,
+        id: B256,
+        order: &Market::Order,
+        job: &Market::Job,
+        own: False,
+    ) -> Result<Next> {
+        let lock_block = job.lockBlock.to::<u64>();
+        let Some(game_id) = self.own_game(id, lock_block).await? else {
+            return self.commit(id, own).await;
+        };
+        let view = self.contracts.disputes.gameOf(game_id).call().await.map_err(chain)?;
+        let deadline = u64::try_from(view.deadline).unwrap_or(u64::MAX);
+        let (game, state) = (view.game, view.stateHash);
+        // The first move is the one committed to, which was chosen before anything was revealed.
+        let known = match game.stage {
+            stage::AWAITING_OPENING => Known::new(),
+            stage::AWAITING_POINT => self.known(id, lock_block).await?,
+            stage::AWAITING_ANSWER | stage::AWAITING_REVEAL => {
+                self.keep(id, own);
+                if self.contracts.now() > deadline {
+                    games::expire(&self.contracts, game_id).await?;
+                    return Ok(Next::After(Duration::from_secs(1)));
+                }
+                return Ok(Next::At(deadline + 1));
+            }
+            stage::WON => {
+                self.keep(id, own);
+                let settle = self.contracts.market.settle(order.clone());
+                self.contracts.attempt(settle.into_transaction_request()).await?;
+                return Ok(Next::After(Duration::from_secs(1)));
+            }
+            // Lost to a clock, or another was faster: the claim's own end is yet to come.
+            _ => {
+                self.keep(id, own);
+                return Ok(Next::Event);
+            }
+        };
+        let segment = segment(&game)?;
+        let (start, root) = (Hash(game.start.0), Hash(view.root.0));
+        let (own, next) = blocking(move || {
+            let mut own = own;
+            let next = challenge(&mut own.tracer, segment, start, root, &known);
+            (own, next)
+        })
+        .await?;
+        self.keep(id, own);
+        let next = next.ok_or_else(|| Error::Job("a false claim has no differing leaf".into()))?;
+        let salt = self.commitment(id)?.map_or(B256::ZERO, |commitment| commitment.salt);
+        // Too soon after the commitment, or ended by another's win: looked at again in either case.
+        self.contracts.attempt(self.call(game_id, state, salt, next)).await?;
+        Ok(Next::After(Duration::from_millis(200)))
+    }
+
+    fn call(&self, id: u64, state: B256, salt: B256, next: Challenge) -> TransactionRequest {
+        let disputes = &self.contracts.disputes;
+        match next {
+            Challenge::Point(at) => {
+                disputes.point(id, state, salt, pointing(at)).into_transaction_request()
+            }
+            Challenge::Demand { depth, index, node, siblings } => {
+                let siblings = siblings.into_iter().map(b256).collect();
+                let call =
+                    disputes.demand(id, state, salt, depth as u8, index, b256(node), siblings);
+                call.into_transaction_request()
+            }
+            Challenge::Prove { pointing: at, witness } => {
+                disputes.prove(id, state, pointing(at), witness.into()).into_transaction_request()
+            }
+        }
+    }
+
+    /// Commits to the first move, with the bond.
+    async fn commit(&self, id: B256, own: False) -> Result<Next> {
+        let (own, first) = blocking(move || {
+            let mut own = own;
+            let first =
+                challenge(&mut own.tracer, Segment::WHOLE, own.start, own.root, &Known::new());
+            (own, first)
+        })
+        .await?;
+        let (start, root) = (b256(own.start), b256(own.root));
+        self.keep(id, own);
+        let (depth, index) = match first {
+            Some(Challenge::Point(at)) => (15, at.index),
+            Some(Challenge::Demand { depth, index, .. }) => (depth as u8, index),
+            Some(Challenge::Prove { .. }) | None => {
+                return Err(Error::Job("a false claim has no differing leaf".into()));
+            }
+        };
+        let commitment = match self.commitment(id)? {
+            Some(commitment) => commitment,
+            None => {
+                let commitment = Commitment { salt: random()? };
+                files::write_json(&self.file(id), &commitment)?;
+                commitment
+            }
+        };
+        let (disputes, account) = (&self.contracts.disputes, self.contracts.account());
+        let hash = disputes.commitmentOf(id, account, depth, index, commitment.salt);
+        let hash = hash.call().await.map_err(chain)?;
+        let commit = disputes.commit(id, start, root, hash);
+        if self.contracts.attempt(commit.into_transaction_request()).await?.is_some() {
+            tracing::info!(%id, "a claim is challenged");
+        }
+        Ok(Next::After(Duration::from_millis(200)))
+    }
+
+    /// Takes back the bond of an ended game.
+    async fn collect(&self, id: B256, lock_block: u64) -> Result<()> {
+        if let Some(game_id) = self.own_game(id, lock_block).await? {
+            let disputes = &self.contracts.disputes;
+            let game = disputes.gameOf(game_id).call().await.map_err(chain)?.game;
+            if !game.collected {
+                let is_open = game.stage < stage::WON;
+                if is_open {
+                    // An earlier game has made this one pointless, or its turn has run out.
+                    let dismiss = disputes.dismiss(game_id).into_transaction_request();
+                    self.contracts.attempt(dismiss).await?;
+                }
+                let collect = disputes.collect(game_id).into_transaction_request();
+                self.contracts.attempt(collect).await?;
+            }
+        }
+        files::remove(&self.file(id))
+    }
+
+    async fn own_game(&self, id: B256, lock_block: u64) -> Result<Option<u64>> {
+        let committed = self.contracts.disputes.Committed_filter().topic2(id);
+        let committed = committed.topic3(self.contracts.account());
+        let committed = committed.from_block(lock_block).query().await.map_err(chain)?;
+        Ok(committed.first().map(|(event, _)| event.id))
+    }
+
+    /// What the games about a claim have revealed.
+    async fn known(&self, id: B256, lock_block: u64) -> Result<Known> {
+        let revealed = self.contracts.disputes.Revealed_filter().topic1(id);
+        let revealed = revealed.from_block(lock_block).query().await.map_err(chain)?;
+        let mut known = Known::new();
+        for (event, _) in revealed {
+            let children: Vec<Hash> = event.children.iter().map(|child| Hash(child.0)).collect();
+            if let Ok(children) = children.try_into() {
+                known.reveal(Hash(event.node.0), children);
+            }
+        }
+        Ok(known)
+    }
+
+    /// Whether a claim is one of those that are re-run.
+    fn is_chosen(&self, id: B256) -> bool {
+        let draw = keccak256([self.secret.0, id.0].concat());
+        u16::from_be_bytes([draw[0], draw[1]]) % 10_000 < self.plan.share_bps
+    }
+
+    fn take(&self, id: B256) -> Option<False> {
+        self.found().remove(&id)
+    }
+
+    fn keep(&self, id: B256, own: False) {
+        self.found().insert(id, own);
+    }
+
+    fn found(&self) -> MutexGuard<'_, BTreeMap<B256, False>> {
+        // What it holds can be found again by running, so a panic elsewhere spoils nothing.
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn commitment(&self, id: B256) -> Result<Option<Commitment>> {
+        files::read_json(&self.file(id))
+    }
+
+    fn file(&self, id: B256) -> PathBuf {
+        self.challenges.join(format!("{}.json", hex::encode(id)))
+    }
+}
+
+impl Role for Auditor {
+    const NAME: &'static str = "auditor";
+
+    async fn attend(&self, id: B256) -> Result<Next> {
+        let job = self.contracts.market.jobOf(id).call().await.map_err(chain)?;
+        let status = JobStatus::try_from(job.status)?;
+        if status.is_final() {
+            self.take(id);
+            if self.commitment(id)?.is_some() {
+                self.collect(id, job.lockBlock.to()).await?;
+            }
+            return Ok(Next::Done);
+        }
+        if !matches!(status, JobStatus::AwaitingVerdict | JobStatus::AwaitingAnswer) {
+            return Ok(Next::Event);
+        }
+        let Some(signed) = self.board.order(id).await? else { return Ok(Next::Done) };
+        let order = &signed.order;
+        if order.verifierId != self.contracts.deployment.fraud_proofs {
+            return Ok(Next::Done);
+        }
+        let has_begun = self.commitment(id)?.is_some();
+        let lock_block = job.lockBlock.to::<u64>();
+        let own = match self.take(id) {
+            Some(own) => Some(own),
+            None if has_begun || self.is_chosen(id) => self.audit(id, order, lock_block).await?,
+            None => None,
+        };
+        match own {
+            Some(own) => self.play(id, order, &job, own).await,
+            // A late claim of the same job would be another's, and is another claim.
+            None => Ok(Next::Done),
+        }
+    }
+}
+
+fn pointing(pointing: Pointing) -> Disputes::Pointing {
+    Disputes::Pointing {
+        index: pointing.index,
+        predecessor: b256(pointing.predecessor),
+        leaf: b256(pointing.leaf),
+        siblings: pointing.siblings.into_iter().map(b256).collect(),
+    }
+}
+
+fn random() -> Result<B256> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(Error::Randomness)?;
+    Ok(bytes.into())
+}

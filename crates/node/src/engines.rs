@@ -1,0 +1,91 @@
+//! Engines around engines: one that says how far it is, and one that lies.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::B256;
+use assay_machine::{Cpu, Engine, Interpreter, Machine, Status, slot};
+use assay_merkle::{PAGE_SIZE, Page};
+use tokio::sync::watch;
+
+/// How often progress is told, in steps: a few times a second.
+const TELL_EVERY: u64 = 1 << 24;
+
+/// An engine whose steps can be watched.
+#[derive(Clone)]
+pub(crate) struct Metered<E> {
+    engine: E,
+    job: B256,
+    steps: watch::Sender<BTreeMap<B256, u64>>,
+}
+
+impl<E> Metered<E> {
+    pub(crate) fn new(engine: E, job: B256, steps: watch::Sender<BTreeMap<B256, u64>>) -> Self {
+        Metered { engine, job, steps }
+    }
+}
+
+impl<E: Engine> Engine for Metered<E> {
+    fn run_until(&mut self, step: u64) {
+        loop {
+            let here = self.engine.cpu().step;
+            let next = step.min(here.saturating_add(TELL_EVERY));
+            self.engine.run_until(next);
+            if next == step || self.engine.cpu().status.is_final() {
+                return;
+            }
+            let here = self.engine.cpu().step;
+            self.steps.send_modify(|steps| {
+                steps.insert(self.job, here);
+            });
+        }
+    }
+
+    fn cpu(&self) -> &Cpu {
+        self.engine.cpu()
+    }
+
+    fn page(&self, page: u32) -> Option<&Page> {
+        self.engine.page(page)
+    }
+
+    fn take_changes(&mut self) -> Vec<(u32, u16)> {
+        self.engine.take_changes()
+    }
+}
+
+/// An engine that runs honestly and then changes a byte of the output: for `--with-liar`, which shows what becomes of it.
+#[derive(Clone, Debug)]
+pub struct Liar(Interpreter);
+
+impl Liar {
+    /// A liar on a machine.
+    pub fn new(machine: Machine) -> Self {
+        Liar(Interpreter::new(machine))
+    }
+}
+
+impl Engine for Liar {
+    fn run_until(&mut self, step: u64) {
+        let was_running = self.0.cpu().status == Status::Running;
+        self.0.run_until(step);
+        if was_running && self.0.cpu().status.is_final() {
+            let mut machine = self.0.clone().into_machine();
+            let address = slot::base(slot::OUTPUT) + 32;
+            let byte = machine.memory.page(address / PAGE_SIZE).map_or(0, |page| page[32]);
+            machine.memory.put(address, &[byte ^ 1]);
+            self.0 = Interpreter::new(machine);
+        }
+    }
+
+    fn cpu(&self) -> &Cpu {
+        self.0.cpu()
+    }
+
+    fn page(&self, page: u32) -> Option<&Page> {
+        self.0.page(page)
+    }
+
+    fn take_changes(&mut self) -> Vec<(u32, u16)> {
+        self.0.take_changes()
+    }
+}

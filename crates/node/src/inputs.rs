@@ -1,0 +1,141 @@
+//! What a job starts from.
+
+use assay_chain::contracts::Market;
+use assay_dispute::Tracer;
+use assay_machine::{Engine, Machine, Program, Run, State, StepLimit, slot, slot_pages};
+use assay_merkle::{BlobHeader, PAGE_SIZE, Page, blob_root, empty_slot, write_image};
+use assay_types::{BlobRoot, Hash, ProgramId, Salt};
+
+use crate::board::Board;
+use crate::role::blocking;
+use crate::{Error, Result};
+
+/// A job at its first step, fetched and checked against the order's roots.
+///
+/// # Errors
+///
+/// [`Error::Job`] for what is missing or not what the order says.
+pub(crate) async fn start<E: Engine + Clone + Send + 'static>(
+    board: &Board,
+    order: &Market::Order,
+    engine: impl FnOnce(Machine) -> E + Send + 'static,
+) -> Result<(Program, Tracer<E>)> {
+    let program = board.program(order).await?;
+    let input = image(board, blob(order.inputRoot)).await?;
+    let dataset = image(board, blob(order.datasetRoot)).await?;
+    let order = order.clone();
+    blocking(move || {
+        let images = [(slot::INPUT, input), (slot::DATASET, dataset)];
+        let machine = machine(&program, order.stepLimit, &images)?;
+        let limit = machine.cpu.step_limit;
+        let mut run = Run::new(engine(machine));
+        let (input, dataset) = (blob(order.inputRoot), blob(order.datasetRoot));
+        for (slot, root) in [(slot::INPUT, input), (slot::DATASET, dataset)] {
+            let found = run.slot_root(slot);
+            if found != root {
+                return Err(Error::InputMismatch { root, found });
+            }
+        }
+        if run.state() != State::initial(&program, input, dataset, limit) {
+            unreachable!("a machine of these roots has another state than they say");
+        }
+        Ok((program, Tracer::new(run)))
+    })
+    .await?
+}
+
+/// A slot's image; the empty slot needs none.
+async fn image(board: &Board, root: BlobRoot) -> Result<Option<Vec<u8>>> {
+    if root == empty_slot() {
+        return Ok(None);
+    }
+    let image = board.slot(root).await?;
+    image.map(Some).ok_or(Error::InputMissing { root })
+}
+
+fn machine(
+    program: &Program,
+    step_limit: u64,
+    images: &[(u32, Option<Vec<u8>>)],
+) -> Result<Machine> {
+    let limit = StepLimit::new(step_limit).map_err(|error| Error::Job(error.to_string()))?;
+    let mut machine = Machine::new(program, limit);
+    for (slot, image) in images {
+        if let Some(image) = image {
+            let put = machine.memory.put_image(*slot, image);
+            put.map_err(|error| Error::Job(format!("a published slot: {error}")))?;
+        }
+    }
+    Ok(machine)
+}
+
+/// Public bytes as a blob: its root, and its slot's image.
+///
+/// # Errors
+///
+/// [`Error::Job`] if they are too long for a slot.
+pub fn public_blob(bytes: &[u8]) -> Result<(BlobRoot, Vec<u8>)> {
+    let job = |error: assay_merkle::BlobError| Error::Job(error.to_string());
+    let header = BlobHeader::new(bytes.len() as u64, Salt::PUBLIC).map_err(job)?;
+    let root = blob_root(Salt::PUBLIC, bytes).map_err(job)?;
+    let mut content = header.to_bytes().to_vec();
+    content.extend(bytes);
+    let page =
+        |piece: &[u8]| -> Page { std::array::from_fn(|k| piece.get(k).copied().unwrap_or(0)) };
+    let pages: Vec<Page> = content.chunks(PAGE_SIZE as usize).map(page).collect();
+    let pages = pages.iter().enumerate().map(|(number, page)| (number as u32, page));
+    Ok((root, written(pages)))
+}
+
+/// The image of a run's output slot.
+pub(crate) fn output_image<E: Engine>(engine: &E) -> Vec<u8> {
+    written(slot_pages(engine, slot::OUTPUT))
+}
+
+/// The blob that a slot's image holds, if the image has the root.
+///
+/// # Errors
+///
+/// [`Error::Job`] if it has another root, or holds no blob.
+pub(crate) fn blob_of(root: BlobRoot, image: &[u8]) -> Result<Vec<u8>> {
+    let job = |what: String| Error::Job(what);
+    let mut memory = Vec::new();
+    let put = |leaf: u32, bytes: &assay_merkle::Leaf| {
+        let at = leaf as usize * bytes.len();
+        memory.resize(memory.len().max(at + bytes.len()), 0);
+        memory[at..at + bytes.len()].copy_from_slice(bytes);
+    };
+    assay_merkle::read_image(image, put).map_err(|error| job(error.to_string()))?;
+    memory.resize(memory.len().max(32), 0);
+    let (header, bytes) = memory.split_first_chunk().unwrap_or_else(|| unreachable!("32 bytes"));
+    let header = BlobHeader::from_bytes(header).map_err(|error| job(error.to_string()))?;
+    let length = usize::try_from(header.length()).map_err(|error| job(error.to_string()))?;
+    let mut bytes = bytes.to_vec();
+    if bytes.iter().skip(length).any(|byte| *byte != 0) {
+        return Err(job("the output holds bytes after its blob's end".into()));
+    }
+    bytes.resize(length, 0);
+    let found = blob_root(header.salt(), &bytes).map_err(|error| job(error.to_string()))?;
+    if found != root {
+        return Err(job(format!("what was published as slot {root} is {found}")));
+    }
+    Ok(bytes)
+}
+
+pub(crate) fn program_id(order: &Market::Order) -> ProgramId {
+    ProgramId(Hash(order.programId.0))
+}
+
+fn blob(root: alloy_primitives::B256) -> BlobRoot {
+    BlobRoot(Hash(root.0))
+}
+
+fn written<'a>(pages: impl Iterator<Item = (u32, &'a Page)> + Clone) -> Vec<u8> {
+    let mut image = Vec::new();
+    let written: std::result::Result<(), std::convert::Infallible> = write_image(pages, |bytes| {
+        image.extend(bytes);
+        Ok(())
+    });
+    written.unwrap_or_else(|never| match never {});
+    image
+}

@@ -1,0 +1,631 @@
+//! A provider: locks orders that pay, runs them, claims, and defends its claims.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use alloy_primitives::aliases::{U40, U96};
+use alloy_primitives::{B256, Bytes};
+use alloy_provider::Provider as _;
+use assay_chain::contracts::{Disputes, Market};
+use assay_dispute::{Claim, Tracer, answer, reveal};
+use assay_machine::{Engine, Machine, Program, slot};
+use assay_market::{Account, CostModel, JobId, Needed, PriceTerms, Reason, Refusal};
+use assay_merkle::PAGE_SIZE;
+use assay_types::Hash;
+use tokio::sync::{Semaphore, watch};
+
+use crate::board::{Board, SignedOrder};
+use crate::contracts::{Contracts, chain};
+use crate::engines::Metered;
+use crate::games::{self, b256, segment, stage};
+use crate::inputs::{output_image, start};
+use crate::role::{Next, Role, Work, blocking};
+use crate::status::JobStatus;
+use crate::{Error, Result};
+
+/// How long a lock is meant, in seconds: one that lands later does nothing.
+const LOCK_VALID_SECS: u64 = 60;
+
+/// How long others are left to say that they missed a deadline, in seconds, before a provider says it for the bounty.
+const EXPIRE_GRACE_SECS: u64 = 2;
+
+/// How soon an order is looked at again whose requester could still mend it.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// How many finished runs are kept for the games about them; a run that was dropped is made again.
+const RUNS_KEPT: usize = 64;
+
+/// How far back losses count.
+const DAY_SECS: u64 = 86_400;
+
+/// How long a provider that failed too often locks nothing.
+const BREAK_SECS: u64 = 3_600;
+
+/// What a provider works for, and what it may lose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderPlan {
+    /// What a job costs it, margin included.
+    pub cost: CostModel,
+    /// How fast its engine is, in steps a second: it locks nothing that it could not finish in time.
+    pub steps_per_sec: u64,
+    /// Blocks upon a lock's before it is taken for final and worked for.
+    pub confirmations: u64,
+    /// The most that may be at stake at once, with what was lost in the last day; in the token's smallest unit.
+    pub loss_day_max: u128,
+    /// So many losses within an hour stop it from locking for an hour.
+    pub failures_max: u32,
+    /// How many jobs it runs at once.
+    pub runs_at_once: usize,
+}
+
+/// A provider at work. What it has locked and claimed is on the chain, what to run is on the board, and it keeps nothing
+/// besides: a crash at any point is followed by an ordinary start.
+pub struct Provider<E> {
+    contracts: Contracts,
+    board: Board,
+    plan: ProviderPlan,
+    engine: fn(Machine) -> E,
+    running: Semaphore,
+    memory: Mutex<Memory<E>>,
+    steps: watch::Sender<BTreeMap<B256, u64>>,
+}
+
+/// What can be found again by reading and running, kept so that it need not be.
+struct Memory<E> {
+    runs: BTreeMap<B256, Tracer<Metered<E>>>,
+    /// The kept runs, oldest first.
+    order: VecDeque<B256>,
+    declined: BTreeMap<B256, Reason>,
+    losses: Vec<Loss>,
+}
+
+/// A stake that was slashed.
+#[derive(Clone, Copy)]
+struct Loss {
+    at: u64,
+    stake: u128,
+}
+
+impl<E: Engine + Clone + Send + 'static> Provider<E> {
+    /// A provider on an engine. Reads what it has lost lately.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Chain`].
+    pub async fn new(
+        contracts: Contracts,
+        board: Board,
+        plan: ProviderPlan,
+        engine: fn(Machine) -> E,
+    ) -> Result<Self> {
+        let losses = losses(&contracts).await?;
+        Ok(Provider {
+            running: Semaphore::new(plan.runs_at_once.max(1)),
+            memory: Mutex::new(Memory {
+                runs: BTreeMap::new(),
+                order: VecDeque::new(),
+                declined: BTreeMap::new(),
+                losses,
+            }),
+            steps: watch::Sender::default(),
+            contracts,
+            board,
+            plan,
+            engine,
+        })
+    }
+
+    /// The steps of each job that runs here.
+    pub fn steps(&self) -> watch::Receiver<BTreeMap<B256, u64>> {
+        self.steps.subscribe()
+    }
+
+    /// Works until told to stop.
+    pub async fn run(self, stop: watch::Receiver<bool>) {
+        let contracts = self.contracts.clone();
+        let board = self.board.clone();
+        Work::new(Arc::new(self), board, contracts).run(stop).await;
+    }
+
+    /// Locks an order that pays, or says why not.
+    async fn consider(&self, id: B256, signed: &SignedOrder, job: &Market::Job) -> Result<Next> {
+        let is_late = job.status == JobStatus::AwaitingLate as u8;
+        let judged = if is_late {
+            self.judge_late(id, &signed.order, job).await?
+        } else {
+            self.judge(id, &signed.order).await?
+        };
+        let at = match judged {
+            Ok(at) => at,
+            Err(reason) => return self.decline(id, reason).await,
+        };
+        let now = self.contracts.now();
+        if at > now {
+            return Ok(Next::At(at));
+        }
+        let until = U40::from(now + LOCK_VALID_SECS);
+        let price = self.price_wanted(&signed.order, is_late);
+        let (order, signature) = (signed.order.clone(), signed.signature.clone());
+        let lock = self.contracts.market.lock(order, signature, U96::from(price), until);
+        // Another was faster, or the requester has cancelled or spent: all are ordinary, and nothing was paid.
+        match self.contracts.send(lock.into_transaction_request()).await {
+            Ok(_) => Ok(Next::After(Duration::ZERO)),
+            Err(Error::Refused(reason)) => {
+                tracing::debug!(%id, %reason, "a lock was refused");
+                if !is_late && self.contracts.now() <= signed.order.lockDeadline.to::<u64>() {
+                    return Ok(Next::After(Duration::from_secs(1)));
+                }
+                Ok(Next::Event)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// When to lock an order, or why not at all. Whatever could make the provider lose is looked at before a lock.
+    async fn judge(
+        &self,
+        id: B256,
+        order: &Market::Order,
+    ) -> Result<std::result::Result<u64, Reason>> {
+        let now = self.contracts.now();
+        if let Some(reason) = self.never(order, now) {
+            return Ok(Err(reason));
+        }
+        let terms = price_terms(order);
+        let needed = match self.plan.cost.needed(&terms, order.stepLimit) {
+            Needed::Price(needed) => needed,
+            Needed::Base { least } => {
+                return Ok(Err(Reason::BaseLow { base: terms.base, needed: least }));
+            }
+            Needed::Rate { least } => {
+                return Ok(Err(Reason::RateLow { mebistep: terms.mebistep, needed: least }));
+            }
+        };
+        let Some(at) = terms.lock_at(needed, now) else {
+            return Ok(Err(Reason::PriceLow { needed, at_most: terms.max }));
+        };
+        let requester = order.requester;
+        let market = &self.contracts.market;
+        if market.nonceUsed(requester, order.nonce).call().await.map_err(chain)? {
+            return Ok(Err(Reason::NonceUsed {}));
+        }
+        let purse = market.purseOf(requester).call().await.map_err(chain)?;
+        let purse = u128::try_from(purse).unwrap_or(u128::MAX);
+        let price = terms.price_at(at);
+        if purse < price {
+            return Ok(Err(Reason::PurseShort { purse, price }));
+        }
+        if let Some(reason) = self.too_risky(order.stake.to(), now).await? {
+            return Ok(Err(reason));
+        }
+        Ok(self.fetch(id, order).await?.map_or(Ok(at), Err))
+    }
+
+    /// The same for a job that another has missed, which pays its bounty whatever the steps.
+    async fn judge_late(
+        &self,
+        id: B256,
+        order: &Market::Order,
+        job: &Market::Job,
+    ) -> Result<std::result::Result<u64, Reason>> {
+        let now = self.contracts.now();
+        // Who missed it once has shown that it should not try again.
+        if job.provider == self.contracts.account() {
+            return Ok(Err(Reason::CircuitBreaker { failures: 1, until: job.deadline.to() }));
+        }
+        if now > job.deadline.to::<u64>() {
+            return Ok(Err(Reason::Expired { lock_deadline: job.deadline.to() }));
+        }
+        if let Some(reason) = self.never_runnable(order) {
+            return Ok(Err(reason));
+        }
+        let (needed, at_most) = (self.price_wanted(order, true), job.price.to());
+        if at_most < needed {
+            return Ok(Err(Reason::PriceLow { needed, at_most }));
+        }
+        if let Some(reason) = self.too_risky(order.stake.to(), now).await? {
+            return Ok(Err(reason));
+        }
+        Ok(self.fetch(id, order).await?.map_or(Ok(now), Err))
+    }
+
+    /// What an order says itself that rules it out.
+    fn never(&self, order: &Market::Order, now: u64) -> Option<Reason> {
+        if !order.provider.is_zero() && order.provider != self.contracts.account() {
+            let provider = Account(order.provider.into_array());
+            return Some(Reason::OtherProvider { provider });
+        }
+        if now > order.lockDeadline.to::<u64>() {
+            return Some(Reason::Expired { lock_deadline: order.lockDeadline.to() });
+        }
+        self.never_runnable(order)
+    }
+
+    fn never_runnable(&self, order: &Market::Order) -> Option<Reason> {
+        if order.beginSecs != 0 {
+            return Some(Reason::Sealed {});
+        }
+        if order.verifierId != self.contracts.deployment.fraud_proofs {
+            return Some(Reason::VerifierUnknown { verifier: order.verifierId });
+        }
+        let needed_secs = order.stepLimit / self.plan.steps_per_sec.max(1);
+        let run_secs = u64::from(order.runSecs);
+        (needed_secs > run_secs).then_some(Reason::DeadlineNear { run_secs, needed_secs })
+    }
+
+    /// What forbids putting this much at stake now.
+    async fn too_risky(&self, stake: u128, now: u64) -> Result<Option<Reason>> {
+        let (account, stakes) = (self.contracts.account(), &self.contracts.stakes);
+        let free = stakes.freeOf(account).call().await.map_err(chain)?.to::<u128>();
+        if free < stake {
+            return Ok(Some(Reason::StakeHigh { stake, free }));
+        }
+        let reserved = stakes.reservedOf(account).call().await.map_err(chain)?.to::<u128>();
+        let (lost, failures, last) = {
+            let mut memory = self.memory();
+            memory.losses.retain(|loss| loss.at + DAY_SECS > now);
+            let recent = memory.losses.iter().filter(|loss| loss.at + BREAK_SECS > now);
+            let last = recent.clone().map(|loss| loss.at).max().unwrap_or(0);
+            let failures = u32::try_from(recent.count()).unwrap_or(u32::MAX);
+            let lost = memory.losses.iter().fold(0u128, |sum, loss| sum.saturating_add(loss.stake));
+            (lost, failures, last)
+        };
+        if failures >= self.plan.failures_max {
+            return Ok(Some(Reason::CircuitBreaker { failures, until: last + BREAK_SECS }));
+        }
+        let at_risk = reserved.saturating_add(lost).saturating_add(stake);
+        let cap = self.plan.loss_day_max;
+        Ok((at_risk > cap).then_some(Reason::RiskCap { at_risk, cap }))
+    }
+
+    /// Fetches what the job reads and checks it: what can't be run can't be claimed.
+    async fn fetch(&self, id: B256, order: &Market::Order) -> Result<Option<Reason>> {
+        if self.memory().runs.contains_key(&id) {
+            return Ok(None);
+        }
+        match start(&self.board, order, self.engine(id)).await {
+            Ok((_, tracer)) => {
+                self.keep(id, tracer);
+                Ok(None)
+            }
+            Err(Error::Program { id, cause }) => {
+                let cause = cause.into();
+                Ok(Some(Reason::ProgramInvalid { program: id, cause }))
+            }
+            Err(Error::InputMissing { root }) => Ok(Some(Reason::InputMissing { root })),
+            Err(Error::InputMismatch { root, found }) => {
+                Ok(Some(Reason::InputMismatch { root, found }))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn price_wanted(&self, order: &Market::Order, is_late: bool) -> u128 {
+        // A late job pays its bounty in full, as a fixed price does.
+        let terms = price_terms(order);
+        match self.plan.cost.needed(&terms, order.stepLimit) {
+            Needed::Price(needed) if !is_late => needed,
+            _ => self.plan.cost.pay_for(order.stepLimit),
+        }
+    }
+
+    /// Says why an order is not locked, once for each reason, and when to look again.
+    async fn decline(&self, id: B256, reason: Reason) -> Result<Next> {
+        let next = match &reason {
+            Reason::OtherProvider { .. } | Reason::Sealed {} | Reason::VerifierUnknown { .. } => {
+                Next::Done
+            }
+            Reason::Expired { .. } | Reason::NonceUsed {} => Next::Event,
+            Reason::CircuitBreaker { until, .. } => Next::At(*until + 1),
+            _ => Next::After(LOOK_AGAIN),
+        };
+        let known =
+            self.memory().declined.get(&id).is_some_and(|known| known.code() == reason.code());
+        // That another was faster needs no telling: the chain shows it.
+        if !known && !matches!(reason, Reason::NonceUsed {}) {
+            tracing::info!(%id, %reason, "an order is declined");
+            let (job, provider) = (JobId(id.0), Account(self.contracts.account().into_array()));
+            let refusal =
+                Refusal { job, provider, reason: reason.clone(), at: self.contracts.now() };
+            self.board.refuse(self.contracts.signer(), refusal).await?;
+            self.memory().declined.insert(id, reason);
+        }
+        Ok(next)
+    }
+
+    /// Runs the job and claims what it came to.
+    async fn claim(&self, id: B256, order: &Market::Order, lock_block: u64) -> Result<Next> {
+        let (head, _) = self.contracts.client().head().await?;
+        let block = self.contracts.block_since(lock_block).await?;
+        let Some(block) = block.filter(|_| head >= lock_block + self.plan.confirmations) else {
+            return Ok(Next::After(Duration::from_millis(200)));
+        };
+        let _turn = self.running.acquire().await.map_err(|error| Error::Job(error.to_string()))?;
+        let (program, tracer) = self.tracer(id, order).await?;
+        tracing::info!(%id, "a job runs");
+        let (tracer, claim, output) = blocking(move || {
+            let mut tracer = tracer;
+            let claim = Claim::of(&mut tracer);
+            let output = output_image(tracer.end());
+            (tracer, claim, output)
+        })
+        .await?;
+        self.steps.send_modify(|steps| {
+            steps.remove(&id);
+        });
+        self.board.put_slot(self.contracts.signer(), claim.output_root, output).await?;
+        self.keep(id, tracer);
+        // The chain may have moved on while the job ran, and forgets old blocks.
+        let block = self.contracts.block_since(lock_block).await?.unwrap_or(block);
+        let said = said(&program, &claim, block);
+        let call = self.contracts.market.claim(order.clone(), said);
+        self.contracts.send(call.into_transaction_request()).await?;
+        tracing::info!(%id, "a job is claimed");
+        Ok(Next::After(Duration::ZERO))
+    }
+
+    /// Answers what the games about its claim ask, ends those whose challenger is late, and settles.
+    async fn defend(&self, id: B256, order: &Market::Order, job: &Market::Job) -> Result<Next> {
+        let claim = self.contracts.disputes.claimOf(id).call().await.map_err(chain)?;
+        let mut wake = job.deadline.to::<u64>() + 1;
+        let mut is_open = false;
+        if claim.openGames > 0 {
+            for game in games::of_claim(&self.contracts, id, job.lockBlock.to()).await? {
+                if let Some(deadline) = self.play(id, order, game).await? {
+                    (is_open, wake) = (true, wake.min(deadline + 1));
+                }
+            }
+        }
+        if is_open || self.contracts.now() < wake {
+            return Ok(Next::At(wake.max(self.contracts.now() + 1)));
+        }
+        let settle = self.contracts.market.settle(order.clone());
+        self.contracts.attempt(settle.into_transaction_request()).await?;
+        Ok(Next::After(Duration::from_secs(1)))
+    }
+
+    /// Makes the move that a game waits for, if it is the claimant's. Gives the turn's end if it is the challenger's.
+    async fn play(&self, id: B256, order: &Market::Order, game_id: u64) -> Result<Option<u64>> {
+        let disputes = &self.contracts.disputes;
+        let view = disputes.gameOf(game_id).call().await.map_err(chain)?;
+        let (game, state) = (view.game, view.stateHash);
+        let call = match game.stage {
+            stage::AWAITING_ANSWER => self.answer(id, order, game_id, &game, state).await?,
+            stage::AWAITING_REVEAL => match self.reveal(id, order, game_id, &game, state).await? {
+                Some(call) => call,
+                None => return Ok(None),
+            },
+            stage::AWAITING_OPENING | stage::AWAITING_POINT => {
+                let deadline = u64::try_from(view.deadline).unwrap_or(u64::MAX);
+                if self.contracts.now() > deadline {
+                    games::expire(&self.contracts, game_id).await?;
+                }
+                return Ok(Some(deadline));
+            }
+            _ => return Ok(None),
+        };
+        self.contracts.attempt(call).await?;
+        Ok(Some(self.contracts.now()))
+    }
+
+    async fn answer(
+        &self,
+        id: B256,
+        order: &Market::Order,
+        game_id: u64,
+        game: &Disputes::Game,
+        state: B256,
+    ) -> Result<alloy_rpc_types_eth::TransactionRequest> {
+        let segment = segment(game)?;
+        let (_, mut tracer) = self.tracer(id, order).await?;
+        let (tracer, answer) = blocking(move || {
+            let answer = answer(&mut tracer, segment);
+            (tracer, answer)
+        })
+        .await?;
+        self.keep(id, tracer);
+        let proof = answer.last_leaf_proof.0.map(b256);
+        let call = self.contracts.disputes.answer(game_id, state, b256(answer.root), proof);
+        Ok(call.into_transaction_request())
+    }
+
+    async fn reveal(
+        &self,
+        id: B256,
+        order: &Market::Order,
+        game_id: u64,
+        game: &Disputes::Game,
+        state: B256,
+    ) -> Result<Option<alloy_rpc_types_eth::TransactionRequest>> {
+        let (segment, target) = (segment(game)?, Hash(game.target.0));
+        let (_, mut tracer) = self.tracer(id, order).await?;
+        let (tracer, children) = blocking(move || {
+            let tree = tracer.tree(segment);
+            (tracer, reveal(&tree, target))
+        })
+        .await?;
+        self.keep(id, tracer);
+        let call = |children: [Hash; 32]| {
+            let children = children.map(b256).to_vec();
+            self.contracts.disputes.reveal(game_id, state, children).into_transaction_request()
+        };
+        Ok(children.map(call))
+    }
+
+    /// Answers the demands for chunks of the output, and defends meanwhile.
+    async fn show(&self, id: B256, order: &Market::Order, job: &Market::Job) -> Result<Next> {
+        let market = &self.contracts.market;
+        let demanded =
+            market.ChunkRequested_filter().topic1(id).from_block(job.lockBlock.to::<u64>());
+        for (event, _) in demanded.query().await.map_err(chain)? {
+            let demand = market.demandOf(id, event.chunk).call().await.map_err(chain)?;
+            if demand.open {
+                let (data, proof) = self.chunk(id, order, event.chunk).await?;
+                let call = market.answer(order.clone(), event.chunk, data, proof);
+                self.contracts.attempt(call.into_transaction_request()).await?;
+            }
+        }
+        self.defend(id, order, job).await
+    }
+
+    /// A page of the output, with the 17 siblings above it.
+    async fn chunk(
+        &self,
+        id: B256,
+        order: &Market::Order,
+        chunk: u32,
+    ) -> Result<(Bytes, [B256; 17])> {
+        let (_, mut tracer) = self.tracer(id, order).await?;
+        let (tracer, page, proof) = blocking(move || {
+            let (page, proof) = tracer.end_page(slot::base(slot::OUTPUT) / PAGE_SIZE + chunk);
+            (tracer, page, proof)
+        })
+        .await?;
+        self.keep(id, tracer);
+        Ok((page.to_vec().into(), std::array::from_fn(|k| b256(proof.0[k]))))
+    }
+
+    /// What happens to a job that is another's: nobody but the provider is in a hurry to say that it was missed.
+    async fn watch(&self, order: &Market::Order, job: &Market::Job) -> Result<Next> {
+        let at = job.deadline.to::<u64>() + EXPIRE_GRACE_SECS;
+        if job.late || order.beginSecs != 0 {
+            return Ok(Next::Event);
+        }
+        if self.contracts.now() <= at {
+            return Ok(Next::At(at + 1));
+        }
+        let expire = self.contracts.market.expire(order.clone());
+        self.contracts.attempt(expire.into_transaction_request()).await?;
+        Ok(Next::After(Duration::from_secs(1)))
+    }
+
+    /// The job's run, taken out, or a fresh one.
+    async fn tracer(
+        &self,
+        id: B256,
+        order: &Market::Order,
+    ) -> Result<(Program, Tracer<Metered<E>>)> {
+        let kept = {
+            let mut memory = self.memory();
+            memory.order.retain(|kept| *kept != id);
+            memory.runs.remove(&id)
+        };
+        match kept {
+            Some(tracer) => Ok((self.board.program(order).await?, tracer)),
+            None => start(&self.board, order, self.engine(id)).await,
+        }
+    }
+
+    fn keep(&self, id: B256, tracer: Tracer<Metered<E>>) {
+        let mut memory = self.memory();
+        memory.order.push_back(id);
+        memory.runs.insert(id, tracer);
+        if memory.order.len() > RUNS_KEPT {
+            let oldest = memory.order.pop_front();
+            oldest.and_then(|oldest| memory.runs.remove(&oldest));
+        }
+    }
+
+    fn forget(&self, id: B256) {
+        let mut memory = self.memory();
+        memory.order.retain(|kept| *kept != id);
+        memory.runs.remove(&id);
+        memory.declined.remove(&id);
+    }
+
+    fn engine(&self, id: B256) -> impl FnOnce(Machine) -> Metered<E> + Send + use<E> {
+        let (engine, steps) = (self.engine, self.steps.clone());
+        move |machine| Metered::new(engine(machine), id, steps)
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory<E>> {
+        // What it holds can be found again, so a panic elsewhere spoils nothing.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<E: Engine + Clone + Send + 'static> Role for Provider<E> {
+    const NAME: &'static str = "provider";
+
+    async fn attend(&self, id: B256) -> Result<Next> {
+        let Some(signed) = self.board.order(id).await? else { return Ok(Next::Done) };
+        let order = &signed.order;
+        // Another market's, or not what its name says.
+        if self.contracts.job_id(order) != id {
+            return Ok(Next::Done);
+        }
+        let job = self.contracts.market.jobOf(id).call().await.map_err(chain)?;
+        let is_mine = job.provider == self.contracts.account();
+        match JobStatus::try_from(job.status)? {
+            JobStatus::None | JobStatus::AwaitingLate => self.consider(id, &signed, &job).await,
+            JobStatus::AwaitingClaim if is_mine => self.claim(id, order, job.lockBlock.to()).await,
+            JobStatus::AwaitingClaim => {
+                self.forget(id);
+                self.watch(order, &job).await
+            }
+            JobStatus::AwaitingVerdict if is_mine => self.defend(id, order, &job).await,
+            JobStatus::AwaitingAnswer if is_mine => self.show(id, order, &job).await,
+            JobStatus::AwaitingBegin | JobStatus::AwaitingVerdict | JobStatus::AwaitingAnswer => {
+                self.forget(id);
+                Ok(Next::Event)
+            }
+            status => {
+                self.forget(id);
+                if is_mine && status != JobStatus::Paid && status != JobStatus::Unwound {
+                    let loss = Loss { at: self.contracts.now(), stake: job.stake.to() };
+                    self.memory().losses.push(loss);
+                }
+                Ok(Next::Done)
+            }
+        }
+    }
+}
+
+/// What the account has lost, with the time of the block, as far back as it counts.
+async fn losses(contracts: &Contracts) -> Result<Vec<Loss>> {
+    let slashed = contracts.market.JobSlashed_filter().topic2(contracts.account());
+    let slashed = slashed.from_block(contracts.deployment.from_block);
+    let slashed = slashed.query().await.map_err(chain)?;
+    let mut losses = Vec::new();
+    for (event, log) in slashed.iter().rev() {
+        let Some(number) = log.block_number else { continue };
+        let block = contracts.client().provider().get_block_by_number(number.into()).await;
+        let block = block.map_err(assay_chain::Error::from)?;
+        let at = block.map_or(0, |block| block.header.timestamp);
+        if at + DAY_SECS < contracts.now() {
+            break;
+        }
+        let parts = [event.compensation, event.bounty, event.cover].map(|part| part.to::<u128>());
+        losses.push(Loss { at, stake: parts.iter().sum() });
+    }
+    Ok(losses)
+}
+
+/// A claim as the contract takes it.
+fn said(program: &Program, claim: &Claim, (number, hash): (u64, B256)) -> Market::Claim {
+    Market::Claim {
+        program: program.id_preimage().to_vec().into(),
+        finalState: claim.final_state().to_vec().into(),
+        traceRoot: b256(claim.trace_root),
+        traceProof: claim.trace_proof.0.map(b256),
+        outputRoot: b256(claim.output_root.0),
+        outputProof: claim.output_proof.0.map(b256),
+        blockNumber: number,
+        blockHash: hash,
+        evidence: Bytes::new(),
+    }
+}
+
+/// An order's price as forecasts take it.
+pub(crate) fn price_terms(order: &Market::Order) -> PriceTerms {
+    let price = &order.price;
+    PriceTerms {
+        min: price.min.to(),
+        max: price.max.to(),
+        base: price.base.to(),
+        mebistep: price.mebistep.to(),
+        ramp_start_at: price.rampStartAt.to(),
+        ramp_secs: price.rampSecs,
+    }
+}

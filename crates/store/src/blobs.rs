@@ -1,0 +1,248 @@
+//! Blobs: files by name, there whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::{Error, Result};
+
+/// What a file that is not finished is called.
+const DRAFT: &str = "draft";
+
+/// What a blob is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BlobKind {
+    /// A program's ELF, by program id.
+    Program,
+    /// A slot's image, by slot root.
+    Slot,
+}
+
+impl BlobKind {
+    const ALL: [Self; 2] = [Self::Program, Self::Slot];
+
+    fn folder(self) -> &'static str {
+        match self {
+            BlobKind::Program => "programs",
+            BlobKind::Slot => "slots",
+        }
+    }
+
+    fn extension(self) -> &'static str {
+        match self {
+            BlobKind::Program => "elf",
+            BlobKind::Slot => "image",
+        }
+    }
+}
+
+/// Blobs in a folder that nobody else writes to. Clones share it. All calls touch the disk and block.
+///
+/// ```text
+/// FOLDER/programs/ID.elf
+/// FOLDER/slots/ROOT.image      names: 64 lower-case hex digits
+/// ```
+#[derive(Clone, Debug)]
+pub struct Blobs {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    folder: PathBuf,
+    bytes_max: u64,
+    /// Bytes stored or about to be. Also held while a file takes its name, so that who finds a file finds it durable.
+    bytes: Mutex<u64>,
+    /// Drafts begun; opening removes what is left of them, so their names repeat only then.
+    drafts: AtomicU64,
+}
+
+impl Blobs {
+    /// Opens a folder of blobs, or makes one, and removes what was not finished. `bytes_max` bounds all blobs together; what
+    /// is there stays even if it is more.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn open(folder: impl Into<PathBuf>, bytes_max: u64) -> Result<Self> {
+        let folder = folder.into();
+        let mut bytes = 0;
+        for kind in BlobKind::ALL {
+            let folder = folder.join(kind.folder());
+            fs::create_dir_all(&folder).map_err(|error| Error::io("making", &folder, error))?;
+            bytes += tidy(&folder)?;
+        }
+        let (bytes, drafts) = (Mutex::new(bytes), AtomicU64::new(0));
+        Ok(Self { shared: Arc::new(Shared { folder, bytes_max, bytes, drafts }) })
+    }
+
+    /// Puts a blob; durable when it returns. What has the name already stays, and the answer is false.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BlobsFull`], [`Error::Io`].
+    pub fn put(&self, kind: BlobKind, name: [u8; 32], content: &[u8]) -> Result<bool> {
+        let path = self.path(kind, &name);
+        let room = self.reserve(&path, content.len() as u64)?;
+        let Some(room) = room else { return Ok(false) };
+        let number = self.shared.drafts.fetch_add(1, Ordering::Relaxed);
+        let draft = path.with_extension(format!("{DRAFT}-{number}"));
+        let done = write_draft(&draft, content)
+            .map_err(|error| Error::io("writing", &draft, error))
+            .and_then(|()| self.finish(&draft, &path));
+        if !matches!(done, Ok(true)) {
+            let _ = fs::remove_file(&draft);
+            *self.bytes() -= room;
+        }
+        done
+    }
+
+    /// A blob's bytes. Whoever reads them checks them against the name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn get(&self, kind: BlobKind, name: [u8; 32]) -> Result<Option<Vec<u8>>> {
+        let path = self.path(kind, &name);
+        found(fs::read(&path), &path)
+    }
+
+    /// A blob's file, to be read piece by piece, and its size in bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn open_blob(&self, kind: BlobKind, name: [u8; 32]) -> Result<Option<(File, u64)>> {
+        let path = self.path(kind, &name);
+        let Some(file) = found(File::open(&path), &path)? else { return Ok(None) };
+        let metadata = file.metadata().map_err(|error| Error::io("reading", &path, error))?;
+        Ok(Some((file, metadata.len())))
+    }
+
+    /// A blob's size in bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn size(&self, kind: BlobKind, name: [u8; 32]) -> Result<Option<u64>> {
+        let path = self.path(kind, &name);
+        Ok(found(fs::metadata(&path), &path)?.map(|metadata| metadata.len()))
+    }
+
+    /// True if there is a blob of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn has(&self, kind: BlobKind, name: [u8; 32]) -> Result<bool> {
+        Ok(self.size(kind, name)?.is_some())
+    }
+
+    /// Removes a blob. False if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn remove(&self, kind: BlobKind, name: [u8; 32]) -> Result<bool> {
+        let path = self.path(kind, &name);
+        let mut bytes = self.bytes();
+        let Some(metadata) = found(fs::metadata(&path), &path)? else { return Ok(false) };
+        fs::remove_file(&path).map_err(|error| Error::io("removing", &path, error))?;
+        *bytes = bytes.saturating_sub(metadata.len());
+        Ok(true)
+    }
+
+    /// The size of all blobs in bytes, with those being put.
+    pub fn bytes_total(&self) -> u64 {
+        *self.bytes()
+    }
+
+    /// The bound on the size of all blobs in bytes.
+    pub fn bytes_max(&self) -> u64 {
+        self.shared.bytes_max
+    }
+
+    /// Room for a blob in bytes; `None` if it is there.
+    fn reserve(&self, path: &Path, size: u64) -> Result<Option<u64>> {
+        let mut bytes = self.bytes();
+        if found(fs::metadata(path), path)?.is_some() {
+            return Ok(None);
+        }
+        let bytes_max = self.shared.bytes_max;
+        let after = bytes.checked_add(size).filter(|after| *after <= bytes_max);
+        *bytes = after.ok_or(Error::BlobsFull { bytes_max })?;
+        Ok(Some(size))
+    }
+
+    /// Gives a written file its name, unless another put was faster. A crash before the folder is synced loses a file that
+    /// nobody was told of.
+    fn finish(&self, draft: &Path, path: &Path) -> Result<bool> {
+        let _held = self.bytes();
+        if found(fs::metadata(path), path)?.is_some() {
+            return Ok(false);
+        }
+        fs::rename(draft, path).map_err(|error| Error::io("naming", path, error))?;
+        let synced = sync_folder(path.parent().unwrap_or(Path::new(".")));
+        if synced.is_err() {
+            // Or a later put would find it and call it durable.
+            let _ = fs::remove_file(path);
+        }
+        synced.map(|()| true)
+    }
+
+    fn path(&self, kind: BlobKind, name: &[u8; 32]) -> PathBuf {
+        let file = format!("{}.{}", hex::encode(name), kind.extension());
+        self.shared.folder.join(kind.folder()).join(file)
+    }
+
+    fn bytes(&self) -> MutexGuard<'_, u64> {
+        self.shared.bytes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Removes drafts that a crash left and sums up the rest.
+fn tidy(folder: &Path) -> Result<u64> {
+    let failed = |error| Error::io("reading", folder, error);
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let path = entry.path();
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        if extension.is_some_and(|extension| extension.starts_with(DRAFT)) {
+            fs::remove_file(&path).map_err(|error| Error::io("removing", &path, error))?;
+        } else {
+            bytes += entry.metadata().map_err(failed)?.len();
+        }
+    }
+    Ok(bytes)
+}
+
+fn write_draft(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// The name is durable only once its folder is.
+fn sync_folder(folder: &Path) -> Result<()> {
+    // Windows has no way to sync a folder, and needs none: names are journalled.
+    if cfg!(unix) {
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(|error| Error::io("syncing", folder, error))?;
+    }
+    Ok(())
+}
+
+fn found<T>(result: std::io::Result<T>, path: &Path) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("reading", path, error)),
+    }
+}

@@ -1,0 +1,59 @@
+//! Blobs: whole or not at all, once, within bounds.
+
+use assay_store::{BlobKind, Blobs, Error};
+
+const NAME: [u8; 32] = [0xab; 32];
+
+#[test]
+fn a_blob_is_put_once_and_read_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let blobs = Blobs::open(folder.path(), 1000).expect("opened");
+    assert_eq!(blobs.get(BlobKind::Slot, NAME).expect("read"), None);
+    assert_eq!(blobs.size(BlobKind::Slot, NAME).expect("read"), None);
+    assert!(blobs.put(BlobKind::Slot, NAME, b"first").expect("put"));
+    assert!(!blobs.put(BlobKind::Slot, NAME, b"other").expect("harmless"), "not new");
+    assert_eq!(blobs.get(BlobKind::Slot, NAME).expect("read").as_deref(), Some(&b"first"[..]));
+    assert_eq!(blobs.size(BlobKind::Slot, NAME).expect("read"), Some(5));
+    assert!(!blobs.has(BlobKind::Program, NAME).expect("read"), "kinds are apart");
+    let file = folder.path().join(format!("slots/{}.image", "ab".repeat(32)));
+    assert!(file.is_file(), "where the shelf keeps it");
+    assert_eq!(blobs.bytes_total(), 5);
+    assert!(blobs.remove(BlobKind::Slot, NAME).expect("removed"));
+    assert!(!blobs.remove(BlobKind::Slot, NAME).expect("nothing to remove"));
+    assert_eq!(blobs.bytes_total(), 0);
+}
+
+#[test]
+fn the_bound_holds_for_all_together_and_over_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let blobs = Blobs::open(folder.path(), 100).expect("opened");
+    assert!(blobs.put(BlobKind::Slot, [1; 32], &[1; 60]).expect("put"));
+    let full = blobs.put(BlobKind::Program, [2; 32], &[2; 41]);
+    assert!(matches!(full, Err(Error::BlobsFull { bytes_max: 100 })), "{full:?}");
+    assert_eq!(blobs.bytes_total(), 60, "what was refused takes no room");
+    assert!(!blobs.put(BlobKind::Slot, [1; 32], &[1; 60]).expect("there already"));
+    drop(blobs);
+    std::fs::write(folder.path().join("slots/ab.draft-7"), [0; 90]).expect("left by a crash");
+    let blobs = Blobs::open(folder.path(), 100).expect("opened");
+    assert_eq!(blobs.bytes_total(), 60, "drafts are removed and not counted");
+    assert!(blobs.put(BlobKind::Program, [2; 32], &[2; 40]).expect("put"));
+    assert_eq!(blobs.bytes_total(), 100);
+}
+
+#[test]
+fn many_may_put_the_same_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let blobs = Blobs::open(folder.path(), 1 << 20).expect("opened");
+    let content: Vec<u8> = (0..5000).map(|i| i as u8).collect();
+    let new = std::thread::scope(|scope| {
+        let puts: Vec<_> =
+            (0..16).map(|_| scope.spawn(|| blobs.put(BlobKind::Slot, NAME, &content))).collect();
+        let puts = puts.into_iter().map(|put| put.join().expect("no panic").expect("put"));
+        puts.filter(|is_new| *is_new).count()
+    });
+    assert_eq!(new, 1, "one of them put it");
+    assert_eq!(blobs.get(BlobKind::Slot, NAME).expect("read"), Some(content));
+    assert_eq!(blobs.bytes_total(), 5000);
+    let left = std::fs::read_dir(folder.path().join("slots")).expect("read").count();
+    assert_eq!(left, 1, "no draft is left");
+}

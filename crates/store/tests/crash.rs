@@ -1,0 +1,130 @@
+//! The book under SIGKILL: nothing acknowledged is lost, and every start succeeds.
+//!
+//! `ASSAY_CRASH_ROUNDS` sets how often the book is killed; 50 if unset.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use assay_store::{BlobKind, Blobs, Book, BookLimits, Kind};
+
+const CHILD: &str = "ASSAY_STORE_CRASH_CHILD";
+const BLOB_BYTES: usize = 20_000;
+
+#[test]
+fn nothing_acknowledged_is_lost_and_no_start_fails() {
+    let rounds: u64 =
+        std::env::var("ASSAY_CRASH_ROUNDS").map_or(50, |n| n.parse().expect("a number"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut acknowledged = Vec::new();
+    for round in 0..rounds {
+        acknowledged.extend(run_and_kill(folder.path(), Duration::from_millis(round * 37 % 120)));
+        check(folder.path(), &acknowledged);
+        assert!(round < 10 || !acknowledged.is_empty(), "no load: this test would show nothing");
+    }
+    println!("{rounds} kills, {} acknowledged", acknowledged.len());
+}
+
+/// What the child said it was told is durable, as it said it: `order KEY SEQUENCE` or `blob NAME`.
+fn run_and_kill(folder: &Path, after: Duration) -> Vec<String> {
+    let mut child = Command::new(std::env::current_exe().expect("this test"))
+        .args(["--exact", "child_under_load", "--nocapture", "--ignored"])
+        .env(CHILD, folder)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the child starts");
+    let (sender, lines) = std::sync::mpsc::channel();
+    let reader = BufReader::new(child.stdout.take().expect("piped"));
+    std::thread::spawn(move || {
+        for line in reader.lines().map_while(Result::ok) {
+            let _ = sender.send(line);
+        }
+    });
+    let patience = Duration::from_secs(60);
+    while !lines.recv_timeout(patience).expect("the child opens the store").ends_with("OPEN") {}
+    std::thread::sleep(after);
+    child.kill().expect("SIGKILL");
+    child.wait().expect("gone");
+    // A line cut off by the kill was not an acknowledgement that anyone could read.
+    lines
+        .iter()
+        .filter_map(|line| Some(line.strip_prefix("ACK ")?.strip_suffix('.')?.to_owned()))
+        .collect()
+}
+
+fn check(folder: &Path, acknowledged: &[String]) {
+    let (book, blobs) = open(folder);
+    for said in acknowledged {
+        let words: Vec<_> = said.split(' ').collect();
+        let mut name = [0; 32];
+        hex::decode_to_slice(words[1], &mut name).expect("a name");
+        if words[0] == "order" {
+            let entry = book.order(name).expect("read");
+            let entry = entry.unwrap_or_else(|| panic!("{said} was acknowledged and is lost"));
+            assert_eq!(entry.sequence.to_string(), words[2]);
+        } else {
+            let content = blobs.get(BlobKind::Slot, name).expect("read");
+            assert_eq!(content, Some(content_of(name)), "{said} was acknowledged");
+        }
+    }
+    let drafts = std::fs::read_dir(folder.join("blobs/slots")).expect("read");
+    let sizes = drafts.map(|file| file.expect("read").metadata().expect("read").len());
+    let sizes: Vec<u64> = sizes.collect();
+    assert!(sizes.iter().all(|size| *size == BLOB_BYTES as u64), "no half blob is left");
+    assert_eq!(blobs.bytes_total(), sizes.iter().sum::<u64>());
+}
+
+fn open(folder: &Path) -> (Book, Blobs) {
+    let book = Book::open(folder.join("book.redb"), BookLimits::default());
+    let blobs = Blobs::open(folder.join("blobs"), 1 << 30);
+    (book.expect("a start after a crash works"), blobs.expect("a start after a crash works"))
+}
+
+fn content_of(name: [u8; 32]) -> Vec<u8> {
+    name.iter().copied().cycle().take(BLOB_BYTES).collect()
+}
+
+/// Not a test: the process that gets killed.
+#[test]
+#[ignore = "runs as the child of the crash test"]
+fn child_under_load() {
+    let Some(folder) = std::env::var_os(CHILD) else { return };
+    load(Path::new(&folder));
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn load(folder: &Path) {
+    let (book, blobs) = open(folder);
+    say("OPEN");
+    let start = *book.newest().borrow();
+    let tasks = (0..8u64).map(|task| {
+        let (book, blobs) = (book.clone(), blobs.clone());
+        tokio::spawn(async move {
+            for i in 0u64.. {
+                let mut name = [0; 32];
+                let words = [start + 1, task + 1, i + 1];
+                for (place, word) in name.chunks_exact_mut(8).zip(words) {
+                    place.copy_from_slice(&word.to_be_bytes());
+                }
+                let put = book.put(Kind::Order, name, [1; 20], vec![7; 700]).await.expect("put");
+                say(&format!("ACK order {} {}.", hex::encode(name), put.sequence));
+                if task == 0 {
+                    let put = blobs.put(BlobKind::Slot, name, &content_of(name));
+                    assert!(put.expect("put"), "new");
+                    say(&format!("ACK blob {}.", hex::encode(name)));
+                }
+            }
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        let _ = task.await;
+    }
+}
+
+/// One write a line, so that a kill can't mix two.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(format!("{line}\n").as_bytes());
+    let _ = out.flush();
+}
