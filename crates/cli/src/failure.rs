@@ -77,6 +77,12 @@ impl From<assay_node::Error> for Failure {
             Error::Damaged { .. } => {
                 Failure::new(&error).next("restore the file from a backup, or give another --home")
             }
+            Error::Funds { .. } => {
+                Failure::new(&error).next("lower the price, or fund the account")
+            }
+            Error::InputMissing { .. } => {
+                Failure::new(&error).next("ask the provider to publish it, within the window")
+            }
             _ => Failure::new(&error),
         };
         match error {

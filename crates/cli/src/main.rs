@@ -6,6 +6,7 @@ mod exec;
 mod failure;
 mod home;
 mod program;
+mod run;
 mod text;
 mod witness;
 
@@ -34,6 +35,8 @@ const EXIT_CODES: &str = "Exit codes: 0 done (whatever the program's outcome), 1
 enum Command {
     /// Run a program on this machine and print what a claim would say of it.
     Exec(exec::Arguments),
+    /// Order a job on the market of this machine, which starts if need be, and get its answer.
+    Run(run::Arguments),
     /// Chains and the market's contracts on them.
     #[command(subcommand)]
     Chain(chain::Command),
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
     let json = arguments.json;
     let done = match arguments.command {
         Command::Exec(arguments) => exec::run(&arguments, json),
+        Command::Run(arguments) => run::run(&arguments, json),
         Command::Chain(command) => chain::run(&command, json),
         Command::Account(command) => account::run(&command, json),
         Command::Witness(command) => witness::run(&command, json),

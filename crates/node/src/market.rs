@@ -6,7 +6,7 @@ use alloy_primitives::aliases::U96;
 use alloy_primitives::{Address, B256, U256};
 use assay_chain::{ClientConfig, Endpoint};
 use assay_machine::Interpreter;
-use assay_market::CostModel;
+use assay_market::{Account, CostModel, Offer, Quote, quote};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -50,6 +50,7 @@ pub struct LocalMarket {
     board: Board,
     requester: Requester,
     liar: Option<Address>,
+    offers: Vec<Offer>,
     steps: Vec<watch::Receiver<BTreeMap<B256, u64>>>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
@@ -66,9 +67,16 @@ impl LocalMarket {
         let local = LocalChain::open(home).await?;
         let board = Board::Local(LocalBoard::open(&home.board())?);
         let (stop, stopped) = watch::channel(false);
-        let (mut tasks, mut steps) = (JoinSet::new(), Vec::new());
+        let (mut tasks, mut steps, mut offers) = (JoinSet::new(), Vec::new(), Vec::new());
         for (number, cost) in (0..).zip(&plan.providers) {
             let contracts = provider(&local, number).await?;
+            let account = Account(contracts.account().into_array());
+            offers.push(Offer {
+                provider: account,
+                cost: *cost,
+                stake_free: FUNDS,
+                until: u64::MAX,
+            });
             let plan = provider_plan(*cost);
             let provider = Provider::new(contracts, board.clone(), plan, Interpreter::new).await?;
             steps.push(provider.steps());
@@ -90,12 +98,17 @@ impl LocalMarket {
         let contracts = connected(&local, Role::Requester).await?;
         fund(&contracts).await?;
         let requester = Requester::new(contracts, board.clone(), home.jobs());
-        Ok(LocalMarket { local, board, requester, liar, steps, stop, tasks })
+        Ok(LocalMarket { local, board, requester, liar, offers, steps, stop, tasks })
     }
 
     /// The market's own requester.
     pub fn requester(&self) -> &Requester {
         &self.requester
+    }
+
+    /// What a job would cost here now.
+    pub fn quote(&self, step_limit: u64, stake: u128) -> Quote {
+        quote(step_limit, stake, &self.offers, self.requester.contracts().now())
     }
 
     /// The provider that lies, if there is one.

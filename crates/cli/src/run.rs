@@ -1,0 +1,280 @@
+//! `assay run`: a job from order to settlement, on a market of this machine.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use alloy_primitives::B256;
+use assay_market::PriceTerms;
+use assay_node::{JobEvent, JobRecord, JobStatus, JobTerms, LocalMarket, MarketPlan};
+use assay_types::{Hash, sha256};
+use indicatif::{ProgressBar, ProgressDrawTarget};
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::home::HomeArgument;
+use crate::text::{grouped, table};
+
+/// What a provider puts at stake: a hundred test dollars.
+const STAKE: u128 = 100_000_000;
+
+/// How long an order can be locked, in seconds.
+const LOCK_SECS: u64 = 60;
+
+/// How fast a run is taken to be at the least, in steps a second, when its time is set.
+const STEPS_PER_SEC: u64 = 10_000_000;
+
+/// The least time for a run, in seconds.
+const RUN_SECS_MIN: u64 = 60;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    home: HomeArgument,
+    /// The program, an ELF for the machine.
+    program: PathBuf,
+    /// The input, any file, published in the clear.
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// The dataset, any file, published in the clear.
+    #[arg(long, value_name = "FILE")]
+    dataset: Option<PathBuf>,
+    /// Where to write the output's bytes; `-` for standard output.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// The most steps that the job may take, 1 to 2^45.
+    #[arg(long, value_name = "N", default_value_t = 1 << 30)]
+    steps_max: u64,
+    /// A fixed price in the token's smallest unit, a millionth of a test dollar [default: metered, as quoted]
+    #[arg(long, value_name = "AMOUNT")]
+    price: Option<u128>,
+    /// Order it first from a provider that lies, to see what becomes of it.
+    #[arg(long)]
+    with_liar: bool,
+}
+
+/// A line of `--json` (spec/cli.md#run).
+#[derive(Serialize)]
+struct Line<'a> {
+    schema: &'static str,
+    job: B256,
+    #[serde(flatten)]
+    event: &'a JobEvent,
+}
+
+/// The last line of `--json`.
+#[derive(Serialize)]
+struct Done<'a> {
+    schema: &'static str,
+    job: B256,
+    event: &'static str,
+    status: JobStatus,
+    output: Option<&'a Path>,
+    output_bytes: usize,
+}
+
+pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failure> {
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| Failure::new("cannot start the runtime").cause(error))?;
+    let home = arguments.home.open()?;
+    let read = |path: &PathBuf| {
+        std::fs::read(path).map_err(|error| Failure::file("read", path, error).next("give a file"))
+    };
+    let program = read(&arguments.program)?;
+    let input = arguments.input.as_ref().map(read).transpose()?;
+    let dataset = arguments.dataset.as_ref().map(read).transpose()?;
+    runtime.block_on(async {
+        let plan = MarketPlan { with_liar: arguments.with_liar, ..MarketPlan::default() };
+        let market = LocalMarket::open(&home, &plan).await?;
+        let price = match arguments.price {
+            Some(price) => {
+                let (min, max, base) = (price, price, price);
+                PriceTerms { min, max, base, mebistep: 0, ramp_start_at: 0, ramp_secs: 0 }
+            }
+            None => {
+                let quoted = market.quote(arguments.steps_max, STAKE).median;
+                quoted.map(|quoted| quoted.metered()).ok_or_else(|| {
+                    Failure::new("nobody offers to run a job of so many steps")
+                        .next("lower --steps-max, or give --price")
+                })?
+            }
+        };
+        let run_secs = (arguments.steps_max / STEPS_PER_SEC).max(RUN_SECS_MIN);
+        let terms = JobTerms {
+            program,
+            input,
+            dataset,
+            step_limit: arguments.steps_max,
+            price,
+            stake: STAKE,
+            provider: None,
+            lock_secs: LOCK_SECS,
+            run_secs: u32::try_from(run_secs).unwrap_or(u32::MAX),
+            window_secs: None,
+        };
+        let done = go(&market, arguments, &terms, as_json).await;
+        market.close().await?;
+        done
+    })
+}
+
+async fn go(
+    market: &LocalMarket,
+    arguments: &Arguments,
+    terms: &JobTerms,
+    as_json: bool,
+) -> Result<String, Failure> {
+    if let Some(liar) = market.liar() {
+        let terms = JobTerms { provider: Some(liar), ..terms.clone() };
+        let (key, record, status) = follow(market, &terms, as_json).await?;
+        market.requester().finish(key, &record)?;
+        if status != JobStatus::Refuted {
+            return Err(Failure::refused(format!("the liar's job ended as {status:?}")));
+        }
+    }
+    let (key, record, status) = follow(market, terms, as_json).await?;
+    if status != JobStatus::Paid {
+        market.requester().finish(key, &record)?;
+        return Err(unpaid(market, &record, status).await);
+    }
+    let output = market.requester().output(record.job_id).await?;
+    if let Some(path) = arguments.output.as_ref().filter(|path| **path != Path::new("-")) {
+        std::fs::write(path, &output).map_err(|error| Failure::file("write", path, error))?;
+    }
+    market.requester().finish(key, &record)?;
+    let to_stdout = arguments.output.as_deref() == Some(Path::new("-"));
+    if to_stdout && !as_json {
+        return Ok(String::from_utf8_lossy(&output).into_owned());
+    }
+    if as_json {
+        let done = Done {
+            schema: "assay.run/1",
+            job: record.job_id,
+            event: "done",
+            status,
+            output: arguments.output.as_deref(),
+            output_bytes: output.len(),
+        };
+        return Ok(line(&done));
+    }
+    let written = arguments.output.as_ref().map_or_else(
+        || "not written; --output FILE writes it".to_owned(),
+        |path| path.display().to_string(),
+    );
+    Ok(table(&[
+        ("job", record.job_id.to_string()),
+        ("output", format!("{} bytes, {written}", grouped(output.len() as u64))),
+    ]))
+}
+
+/// Orders and follows a job to its end, showing what happens.
+async fn follow(
+    market: &LocalMarket,
+    terms: &JobTerms,
+    as_json: bool,
+) -> Result<(Hash, JobRecord, JobStatus), Failure> {
+    let requester = market.requester();
+    let key = key(terms);
+    let record = requester.order(key, terms).await?;
+    let id = record.job_id;
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    bar.enable_steady_tick(Duration::from_millis(100));
+    if !as_json {
+        bar.suspend(|| eprintln!("ordered    {id}"));
+    }
+    let told = |event: &JobEvent| {
+        if as_json {
+            // A reader that went away is told nothing more; the job goes on.
+            let _ = crate::print(&line(&Line { schema: "assay.run/1", job: id, event }));
+        } else {
+            bar.suspend(|| eprintln!("{}", sentence(event)));
+        }
+    };
+    let status = tokio::select! {
+        status = requester.follow(&record, told) => status,
+        _ = tokio::signal::ctrl_c() => {
+            bar.finish_and_clear();
+            return Err(Failure::new("interrupted; the order stands")
+                .next("give the same command again to take the job up"));
+        }
+    };
+    bar.finish_and_clear();
+    Ok((key, record, status?))
+}
+
+/// Why a job did not come to an answer.
+async fn unpaid(market: &LocalMarket, record: &JobRecord, status: JobStatus) -> Failure {
+    if status != JobStatus::None {
+        return Failure::new(format!("the job ended without an answer, as {status:?}"))
+            .next("the price is back in the purse; order it again");
+    }
+    let failure = Failure::new("nobody took the order in time, and nothing was paid");
+    let refusals = market.board().refusals(record.job_id).await.unwrap_or_default();
+    let needed = refusals.iter().filter_map(|refusal| refusal.reason.price_needed()).min();
+    let failure = match refusals.first() {
+        Some(refusal) => failure.cause(&refusal.reason),
+        None => failure,
+    };
+    match needed {
+        Some(needed) => failure.next(format!("--price {needed} would have filled it")),
+        None => failure,
+    }
+}
+
+/// What makes two orders the same: taking up an unfinished one never pays twice.
+fn key(terms: &JobTerms) -> Hash {
+    let piece = |bytes: Option<&[u8]>| bytes.map_or([0; 32], |bytes| sha256(bytes).0);
+    let mut content = Vec::new();
+    content.extend(sha256(&terms.program).0);
+    content.extend(piece(terms.input.as_deref()));
+    content.extend(piece(terms.dataset.as_deref()));
+    content.extend(terms.step_limit.to_be_bytes());
+    content.extend(terms.price.max.to_be_bytes());
+    content.extend(terms.provider.unwrap_or_default());
+    content.extend([u8::from(terms.input.is_some()), u8::from(terms.dataset.is_some())]);
+    sha256(&content)
+}
+
+fn sentence(event: &JobEvent) -> String {
+    match event {
+        JobEvent::Locked { provider, price, stake, late, .. } => {
+            let late = if *late { ", late, for the bounty" } else { "" };
+            let (price, stake) = (dollars(*price), dollars(*stake));
+            format!("locked     by {provider} for at most {price}, with {stake} at stake{late}")
+        }
+        JobEvent::Claimed { provider, steps, exit_code, .. } => {
+            let steps = grouped(*steps);
+            format!(
+                "claimed    by {provider}: {steps} steps, exit code {exit_code}; the window is open"
+            )
+        }
+        JobEvent::Challenged { challenger, game } => {
+            format!("challenged by {challenger} in game {game}")
+        }
+        JobEvent::GameEnded { game, claim_false } => {
+            let outcome = if *claim_false { "the claim is false" } else { "the claim stands" };
+            format!("game {game}     ended: {outcome}")
+        }
+        JobEvent::Paid { provider, paid, refunded } => {
+            let (paid, refunded) = (dollars(*paid), dollars(*refunded));
+            format!("settled    {paid} to {provider}, {refunded} back to the purse")
+        }
+        JobEvent::Slashed { provider, refunded, compensation, informer, bounty, cover, .. } => {
+            let [refunded, compensation, bounty, cover] =
+                [*refunded, *compensation, *bounty, *cover].map(dollars);
+            format!(
+                "slashed    {provider}: {refunded} and {compensation} to the requester, {bounty} to {informer}, {cover} to the cover pool"
+            )
+        }
+        JobEvent::Other { name } => name.clone(),
+    }
+}
+
+/// An amount of a token of six decimals.
+fn dollars(amount: u128) -> String {
+    format!("{}.{:06} tUSD", amount / 1_000_000, amount % 1_000_000)
+}
+
+fn line(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|error| unreachable!("plain structs: {error}"))
+        + "\n"
+}
