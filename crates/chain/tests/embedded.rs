@@ -43,6 +43,18 @@ async fn each_instance_is_a_chain_of_its_own_and_stays_it() {
 }
 
 #[tokio::test]
+async fn a_closed_chain_lets_go_of_its_file_whoever_still_has_a_clone() {
+    let (directory, first) = chain(funded(1));
+    let client = client(&first, 0).await;
+    first.close();
+    let path = directory.path().join("chain.redb");
+    let again = EmbeddedChain::open(&path, funded(1)).expect("its file is free");
+    let refused = client.head().await.err().map(|error| error.to_string());
+    assert!(refused.is_some(), "a clone of a closed chain still reads");
+    again.close();
+}
+
+#[tokio::test]
 async fn a_foreign_file_is_refused_and_left_alone() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("text");

@@ -11,7 +11,7 @@ pub(crate) mod writer;
 use std::fmt;
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use alloy_consensus::transaction::{Recovered, SignerRecoverable};
@@ -49,7 +49,8 @@ pub struct EmbeddedChain {
 }
 
 struct Shared {
-    database: Arc<Database>,
+    /// None once closed: whoever still has a clone must not keep the file locked.
+    database: RwLock<Option<Arc<Database>>>,
     config: Arc<Config>,
     chain_id: u64,
     genesis_hash: B256,
@@ -117,6 +118,7 @@ impl EmbeddedChain {
             .map_err(|source| Error::io("starting the chain's writer thread", source))?;
         let places = Arc::new(Semaphore::new(WAITING_MAX));
         let thread = Mutex::new(Some(thread));
+        let database = RwLock::new(Some(database));
         let shared =
             Shared { database, config, chain_id, genesis_hash, jobs, heads, time, places, thread };
         Ok(Self { shared: Arc::new(shared) })
@@ -206,7 +208,8 @@ impl EmbeddedChain {
     }
 
     pub(crate) fn view(&self) -> Result<View> {
-        View::open(self.shared.database.begin_read()?)
+        let database = self.shared.database.read().unwrap_or_else(PoisonError::into_inner);
+        View::open(database.as_ref().ok_or(Error::Stopped)?.begin_read()?)
     }
 
     /// The header that a block made now would start from: what simulations run in.
@@ -273,6 +276,7 @@ impl Shared {
         if let Some(thread) = thread {
             let _ = thread.join();
         }
+        self.database.write().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
