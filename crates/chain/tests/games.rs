@@ -11,8 +11,8 @@ use alloy_primitives::{Address, B256, Bytes, FixedBytes, U256};
 use alloy_provider::{DynProvider, Provider};
 use alloy_rpc_types_eth::TransactionReceipt;
 use alloy_signer::SignerSync;
-use alloy_sol_types::{SolEvent, SolStruct, eip712_domain};
-use assay_chain::contracts::{Disputes, Market, Stakes, TestDollar};
+use alloy_sol_types::SolEvent;
+use assay_chain::contracts::{Disputes, Market, Stakes, TestDollar, job_id};
 use assay_chain::{
     Client, ClientConfig, Clock, Deployment, DeploymentPlan, DisputeTerms, EmbeddedChain, Endpoint,
     connect,
@@ -194,13 +194,7 @@ impl Arena {
                 rampSecs: 0,
             },
         };
-        let domain = eip712_domain! {
-            name: "Assay Market",
-            version: "1",
-            chain_id: self.deployment.chain_id,
-            verifying_contract: self.deployment.market,
-        };
-        let id = order.eip712_signing_hash(&domain);
+        let id = job_id(&self.deployment, &order);
         let asked = self.requester.jobIdOf(order.clone()).call().await.expect("an id");
         assert_eq!(asked, id, "the contract hashes orders as wallets do");
         let signature = common::key(0).sign_hash_sync(&id).expect("signed").as_bytes();

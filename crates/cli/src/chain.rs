@@ -94,9 +94,7 @@ struct Status<'a> {
 }
 
 pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
-    let runtime = tokio::runtime::Runtime::new()
-        .map_err(|error| Failure::new("cannot start the runtime").cause(error))?;
-    runtime.block_on(async {
+    crate::block_on(async {
         match command {
             Command::Up { home, port } => up(&home.open()?, *port, as_json).await,
             Command::Status { home, rpc, deployment } => {

@@ -66,6 +66,13 @@ fn main() -> ExitCode {
         .map_or_else(|failure| failure.report(json), |()| ExitCode::SUCCESS)
 }
 
+/// Runs what waits for chains.
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| Failure::new("cannot start the runtime").cause(error))?;
+    runtime.block_on(work)
+}
+
 /// Writes a result. A reader that went away (`assay ... | head`) is not an error.
 fn print(output: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();

@@ -73,8 +73,6 @@ struct Done<'a> {
 }
 
 pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failure> {
-    let runtime = tokio::runtime::Runtime::new()
-        .map_err(|error| Failure::new("cannot start the runtime").cause(error))?;
     let home = arguments.home.open()?;
     let read = |path: &PathBuf| {
         std::fs::read(path).map_err(|error| Failure::file("read", path, error).next("give a file"))
@@ -82,14 +80,11 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
     let program = read(&arguments.program)?;
     let input = arguments.input.as_ref().map(read).transpose()?;
     let dataset = arguments.dataset.as_ref().map(read).transpose()?;
-    runtime.block_on(async {
+    crate::block_on(async {
         let plan = MarketPlan { with_liar: arguments.with_liar, ..MarketPlan::default() };
         let market = LocalMarket::open(&home, &plan).await?;
         let price = match arguments.price {
-            Some(price) => {
-                let (min, max, base) = (price, price, price);
-                PriceTerms { min, max, base, mebistep: 0, ramp_start_at: 0, ramp_secs: 0 }
-            }
+            Some(price) => PriceTerms::fixed(price),
             None => {
                 let quoted = market.quote(arguments.steps_max, STAKE).median;
                 quoted.map(|quoted| quoted.metered()).ok_or_else(|| {
@@ -208,7 +203,7 @@ async fn unpaid(market: &LocalMarket, record: &JobRecord, status: JobStatus) -> 
             .next("the price is back in the purse; order it again");
     }
     let failure = Failure::new("nobody took the order in time, and nothing was paid");
-    let refusals = market.board().refusals(record.job_id).await.unwrap_or_default();
+    let refusals = market.board().refusals(record.job_id).unwrap_or_default();
     let needed = refusals.iter().filter_map(|refusal| refusal.reason.price_needed()).min();
     let failure = match refusals.first() {
         Some(refusal) => failure.cause(&refusal.reason),

@@ -17,6 +17,7 @@ mod quote;
 mod refusal;
 mod repricing;
 mod reputation;
+mod status;
 mod why;
 
 pub use amount::AMOUNT_MAX;
@@ -29,4 +30,5 @@ pub use reputation::{
     DAY_MAX, HALF_LIFE_DAYS, Outcome, OutcomeKind, PRIOR, PRIOR_KEPT, Reputation, SCORE_MAX,
     reputation,
 };
-pub use why::{Explanation, Facts, Finding, JobStatus, explain};
+pub use status::{JobStatus, UnknownStatus};
+pub use why::{Explanation, Facts, Finding, explain};

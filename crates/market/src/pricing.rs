@@ -30,6 +30,12 @@ pub struct PriceTerms {
 }
 
 impl PriceTerms {
+    /// A fixed price, the same at any time.
+    pub fn fixed(price: u128) -> Self {
+        let (min, max, base) = (price, price, price);
+        PriceTerms { min, max, base, mebistep: 0, ramp_start_at: 0, ramp_secs: 0 }
+    }
+
     /// The escrow of a lock at this time: a forecast of the contract's `Ramp`.
     ///
     /// The contract decides; a differential test in `crates/node` compares the two. The contract refuses an order whose

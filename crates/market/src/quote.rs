@@ -54,15 +54,7 @@ pub struct Quoted {
 impl Quoted {
     /// A fixed price, the same at any time.
     pub fn fixed(&self) -> PriceTerms {
-        let price = self.price;
-        PriceTerms {
-            min: price,
-            max: price,
-            base: price,
-            mebistep: 0,
-            ramp_start_at: 0,
-            ramp_secs: 0,
-        }
+        PriceTerms::fixed(self.price)
     }
 
     /// A metered price, the same at any time. Fixed where the steps are too few to matter: an order's base is below its

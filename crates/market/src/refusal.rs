@@ -26,8 +26,8 @@ pub struct Refusal {
 
 /// A ground for declining, with the figures that matter. Displayed as a sentence that says what to do, to the requester.
 ///
-/// Amounts are in the token's smallest unit. Providers look at the grounds in this order and name the first that holds, so
-/// that one who names a price, a base or a rate has found nothing else wrong: `price_low` is what a price can mend.
+/// Amounts are in the token's smallest unit. A provider names the first ground that it finds, and looks at the job's files
+/// last: `price_low` is what a price can mend, though something else may be found then.
 ///
 /// Grounds without figures have braces, so that unknown fields are refused there too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -289,7 +289,7 @@ impl Reason {
         }
     }
 
-    /// The escrow at which this provider would have locked, if nothing but the price stood in the way.
+    /// The escrow at which the price would not have stood in this provider's way, if that is what did.
     pub fn price_needed(&self) -> Option<u128> {
         match self {
             Reason::PriceLow { needed, .. } => Some(*needed),

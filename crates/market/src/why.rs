@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::amount::{option_text, text};
-use crate::{Account, PriceTerms, Reason, Refusal};
+use crate::{Account, JobStatus, PriceTerms, Reason, Refusal};
 
 /// What is known of an order and its job: the order's fields, and what the market says of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,43 +33,13 @@ pub struct Facts {
     pub deadline: u64,
 }
 
-/// Where a job stands: the contract's `JobStatus` (spec/contracts.md#a-job).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum JobStatus {
-    /// Nobody has locked the order.
-    None,
-    /// Sealed, locked.
-    AwaitingBegin,
-    /// Runs.
-    AwaitingClaim,
-    /// Claimed.
-    AwaitingVerdict,
-    /// Claimed, and an output chunk is demanded.
-    AwaitingAnswer,
-    /// Missed; another provider may deliver for the bounty.
-    AwaitingLate,
-    /// The provider was paid.
-    Paid,
-    /// The claim was false.
-    Refuted,
-    /// Output was withheld.
-    Silent,
-    /// Nobody delivered.
-    Missed,
-    /// No `begin`.
-    Lapsed,
-    /// The verifier never decided.
-    Unwound,
-}
-
 /// Why an order stands where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explanation {
     /// What was found, the decisive first; never empty.
     pub findings: Vec<Finding>,
-    /// The escrow that would have filled the order: the least that a provider named who lacked nothing else. `None` if no
-    /// price alone would have, or the order was filled.
+    /// The escrow that would have met a refusal for the price: the least that a provider named. `None` if no refusal was for
+    /// the price, or the order was filled.
     #[serde(serialize_with = "option_text")]
     pub price_needed: Option<u128>,
     /// What the requester does next.

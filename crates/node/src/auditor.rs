@@ -10,6 +10,7 @@ use alloy_rpc_types_eth::TransactionRequest;
 use assay_chain::contracts::{Disputes, Market};
 use assay_dispute::{Challenge, Known, Pointing, Segment, Tracer, challenge};
 use assay_machine::Interpreter;
+use assay_market::JobStatus;
 use assay_types::Hash;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, watch};
@@ -19,7 +20,6 @@ use crate::contracts::{Contracts, chain};
 use crate::games::{self, b256, segment, stage};
 use crate::inputs::start;
 use crate::role::{Next, Role, Work, blocking};
-use crate::status::JobStatus;
 use crate::{Error, Result, files};
 
 /// How an auditor works.
@@ -104,16 +104,10 @@ impl Auditor {
     }
 
     /// Makes the next move in the own game, or opens it.
-    async fn play(
-        &self,
-        id: B256,
-        order: &Market::Order,
-        job: &Market::Job,
-        own: False,
-    ) -> Result<Next> {
+    async fn play(&self, id: B256, order: &Market::Order, job: &Market::Job) -> Result<Next> {
         let lock_block = job.lockBlock.to::<u64>();
         let Some(game_id) = self.own_game(id, lock_block).await? else {
-            return self.commit(id, own).await;
+            return self.commit(id).await;
         };
         let view = self.contracts.disputes.gameOf(game_id).call().await.map_err(chain)?;
         let deadline = u64::try_from(view.deadline).unwrap_or(u64::MAX);
@@ -123,7 +117,6 @@ impl Auditor {
             stage::AWAITING_OPENING => Known::new(),
             stage::AWAITING_POINT => self.known(id, lock_block).await?,
             stage::AWAITING_ANSWER | stage::AWAITING_REVEAL => {
-                self.keep(id, own);
                 if self.contracts.now() > deadline {
                     games::expire(&self.contracts, game_id).await?;
                     return Ok(Next::After(Duration::from_secs(1)));
@@ -131,27 +124,18 @@ impl Auditor {
                 return Ok(Next::At(deadline + 1));
             }
             stage::WON => {
-                self.keep(id, own);
                 let settle = self.contracts.market.settle(order.clone());
                 self.contracts.attempt(settle.into_transaction_request()).await?;
                 return Ok(Next::After(Duration::from_secs(1)));
             }
             // Lost to a clock, or another was faster: the claim's own end is yet to come.
-            _ => {
-                self.keep(id, own);
-                return Ok(Next::Event);
-            }
+            _ => return Ok(Next::Event),
         };
         let segment = segment(&game)?;
         let (start, root) = (Hash(game.start.0), Hash(view.root.0));
-        let (own, next) = blocking(move || {
-            let mut own = own;
-            let next = challenge(&mut own.tracer, segment, start, root, &known);
-            (own, next)
-        })
-        .await?;
-        self.keep(id, own);
-        let next = next.ok_or_else(|| Error::Job("a false claim has no differing leaf".into()))?;
+        let choose =
+            move |own: &mut False| challenge(&mut own.tracer, segment, start, root, &known);
+        let next = self.with_found(id, choose).await?.ok_or_else(no_difference)?;
         let salt = self.commitment(id)?.map_or(B256::ZERO, |commitment| commitment.salt);
         // Too soon after the commitment, or ended by another's win: looked at again in either case.
         self.contracts.attempt(self.call(game_id, state, salt, next)).await?;
@@ -177,22 +161,17 @@ impl Auditor {
     }
 
     /// Commits to the first move, with the bond.
-    async fn commit(&self, id: B256, own: False) -> Result<Next> {
-        let (own, first) = blocking(move || {
-            let mut own = own;
-            let first =
-                challenge(&mut own.tracer, Segment::WHOLE, own.start, own.root, &Known::new());
-            (own, first)
-        })
-        .await?;
-        let (start, root) = (b256(own.start), b256(own.root));
-        self.keep(id, own);
+    async fn commit(&self, id: B256) -> Result<Next> {
+        let choose = |own: &mut False| {
+            let (start, root) = (own.start, own.root);
+            let first = challenge(&mut own.tracer, Segment::WHOLE, start, root, &Known::new());
+            (start, root, first)
+        };
+        let (start, root, first) = self.with_found(id, choose).await?;
         let (depth, index) = match first {
             Some(Challenge::Point(at)) => (15, at.index),
             Some(Challenge::Demand { depth, index, .. }) => (depth as u8, index),
-            Some(Challenge::Prove { .. }) | None => {
-                return Err(Error::Job("a false claim has no differing leaf".into()));
-            }
+            Some(Challenge::Prove { .. }) | None => return Err(no_difference()),
         };
         let commitment = match self.commitment(id)? {
             Some(commitment) => commitment,
@@ -205,7 +184,7 @@ impl Auditor {
         let (disputes, account) = (&self.contracts.disputes, self.contracts.account());
         let hash = disputes.commitmentOf(id, account, depth, index, commitment.salt);
         let hash = hash.call().await.map_err(chain)?;
-        let commit = disputes.commit(id, start, root, hash);
+        let commit = disputes.commit(id, b256(start), b256(root), hash);
         if self.contracts.attempt(commit.into_transaction_request()).await?.is_some() {
             tracing::info!(%id, "a claim is challenged");
         }
@@ -258,12 +237,21 @@ impl Auditor {
         u16::from_be_bytes([draw[0], draw[1]]) % 10_000 < self.plan.share_bps
     }
 
-    fn take(&self, id: B256) -> Option<False> {
-        self.found().remove(&id)
-    }
-
-    fn keep(&self, id: B256, own: False) {
+    /// Works with a claim that was found false.
+    async fn with_found<T: Send + 'static>(
+        &self,
+        id: B256,
+        work: impl FnOnce(&mut False) -> T + Send + 'static,
+    ) -> Result<T> {
+        let lost = || Error::Job("the run of a false claim is lost and will be made again".into());
+        let mut own = self.found().remove(&id).ok_or_else(lost)?;
+        let (own, done) = blocking(move || {
+            let done = work(&mut own);
+            (own, done)
+        })
+        .await?;
         self.found().insert(id, own);
+        Ok(done)
     }
 
     fn found(&self) -> MutexGuard<'_, BTreeMap<B256, False>> {
@@ -287,7 +275,7 @@ impl Role for Auditor {
         let job = self.contracts.market.jobOf(id).call().await.map_err(chain)?;
         let status = JobStatus::try_from(job.status)?;
         if status.is_final() {
-            self.take(id);
+            self.found().remove(&id);
             if self.commitment(id)?.is_some() {
                 self.collect(id, job.lockBlock.to()).await?;
             }
@@ -296,24 +284,29 @@ impl Role for Auditor {
         if !matches!(status, JobStatus::AwaitingVerdict | JobStatus::AwaitingAnswer) {
             return Ok(Next::Event);
         }
-        let Some(signed) = self.board.order(id).await? else { return Ok(Next::Done) };
+        let Some(signed) = self.board.order(id)? else { return Ok(Next::Done) };
         let order = &signed.order;
         if order.verifierId != self.contracts.deployment.fraud_proofs {
             return Ok(Next::Done);
         }
         let has_begun = self.commitment(id)?.is_some();
         let lock_block = job.lockBlock.to::<u64>();
-        let own = match self.take(id) {
-            Some(own) => Some(own),
-            None if has_begun || self.is_chosen(id) => self.audit(id, order, lock_block).await?,
-            None => None,
-        };
-        match own {
-            Some(own) => self.play(id, order, &job, own).await,
+        let is_found = self.found().contains_key(&id);
+        if !is_found {
+            let audited = match has_begun || self.is_chosen(id) {
+                true => self.audit(id, order, lock_block).await?,
+                false => None,
+            };
             // A late claim of the same job would be another's, and is another claim.
-            None => Ok(Next::Done),
+            let Some(own) = audited else { return Ok(Next::Done) };
+            self.found().insert(id, own);
         }
+        self.play(id, order, &job).await
     }
+}
+
+fn no_difference() -> Error {
+    Error::Job("a false claim has no differing leaf".into())
 }
 
 fn pointing(pointing: Pointing) -> Disputes::Pointing {

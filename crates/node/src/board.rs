@@ -1,9 +1,8 @@
-//! Where orders and blobs are: a broker's store in this process, or a broker behind HTTP.
+//! Where orders and blobs are.
 
 use std::path::Path;
 
 use alloy_primitives::B256;
-use alloy_signer_local::PrivateKeySigner;
 use assay_chain::contracts::Market;
 use assay_machine::Program;
 use assay_market::Refusal;
@@ -19,7 +18,7 @@ use crate::{Error, Result};
 /// How many orders are read at once.
 const PAGE: usize = 500;
 
-/// How much a local board keeps of blobs, in bytes.
+/// How much a board keeps of blobs, in bytes.
 const BLOB_BYTES_MAX: u64 = 64 << 30;
 
 /// An order and its requester's signature.
@@ -32,53 +31,39 @@ pub struct SignedOrder {
     pub signature: alloy_primitives::Bytes,
 }
 
-/// Where roles meet. What is read is checked against its name by whoever reads it, so nobody needs to trust who wrote it.
+/// A broker's store, opened in this process: where roles meet. What is read is checked against its name by whoever reads
+/// it, so nobody needs to trust who wrote it.
 #[derive(Clone)]
-pub enum Board {
-    /// In this process.
-    Local(LocalBoard),
-}
-
-/// A broker's store, opened in this process.
-#[derive(Clone)]
-pub struct LocalBoard {
-    /// Orders, refusals, offers.
-    pub book: Book,
+pub struct Board {
+    /// Orders and refusals.
+    book: Book,
     /// Programs and slots.
-    pub blobs: Blobs,
+    blobs: Blobs,
 }
 
-impl LocalBoard {
+impl Board {
     /// Opens the store in a folder, made if need be.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
+    /// [`Error::Store`], [`Error::File`].
     pub fn open(folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(|error| Error::file("making", folder, error))?;
-        Ok(LocalBoard {
+        Ok(Board {
             book: Book::open(folder.join("book.redb"), BookLimits::default())?,
             blobs: Blobs::open(folder.join("blobs"), BLOB_BYTES_MAX)?,
         })
     }
-}
 
-impl Board {
-    /// Changes when there are new orders; `None` where nothing tells.
-    pub(crate) fn newest(&self) -> Option<watch::Receiver<u64>> {
-        match self {
-            Board::Local(local) => Some(local.book.newest()),
-        }
+    /// Changes when there are new orders.
+    pub(crate) fn newest(&self) -> watch::Receiver<u64> {
+        self.book.newest()
     }
 
     /// The job ids of the next orders after a place in the book, with their places.
-    pub(crate) async fn orders(&self, after: u64) -> Result<Vec<(u64, B256)>> {
-        match self {
-            Board::Local(local) => {
-                let entries = local.book.orders(after, PAGE)?;
-                Ok(entries.into_iter().map(|entry| (entry.sequence, entry.key.into())).collect())
-            }
-        }
+    pub(crate) fn orders(&self, after: u64) -> Result<Vec<(u64, B256)>> {
+        let entries = self.book.orders(after, PAGE)?;
+        Ok(entries.into_iter().map(|entry| (entry.sequence, entry.key.into())).collect())
     }
 
     /// An order by its job id.
@@ -86,12 +71,8 @@ impl Board {
     /// # Errors
     ///
     /// [`Error::Store`]; [`Error::Job`] if what is there is no order.
-    pub async fn order(&self, id: B256) -> Result<Option<SignedOrder>> {
-        match self {
-            Board::Local(local) => {
-                local.book.order(id.0)?.map(|entry| parse(&entry.body)).transpose()
-            }
-        }
+    pub fn order(&self, id: B256) -> Result<Option<SignedOrder>> {
+        self.book.order(id.0)?.map(|entry| parse(&entry.body)).transpose()
     }
 
     /// Posts an order. The same again changes nothing.
@@ -100,13 +81,9 @@ impl Board {
     ///
     /// [`Error::Store`].
     pub async fn put_order(&self, id: B256, order: &SignedOrder) -> Result<()> {
-        match self {
-            Board::Local(local) => {
-                let author = order.order.requester.into_array();
-                local.book.put(Kind::Order, id.0, author, json(order)?).await?;
-                Ok(())
-            }
-        }
+        let author = order.order.requester.into_array();
+        self.book.put(Kind::Order, id.0, author, json(order)?).await?;
+        Ok(())
     }
 
     /// Publishes a program's ELF.
@@ -114,12 +91,7 @@ impl Board {
     /// # Errors
     ///
     /// [`Error::Store`].
-    pub async fn put_program(
-        &self,
-        _signer: &PrivateKeySigner,
-        program: &Program,
-        elf: Vec<u8>,
-    ) -> Result<()> {
+    pub async fn put_program(&self, program: &Program, elf: Vec<u8>) -> Result<()> {
         self.put_blob(BlobKind::Program, program.id().0.0, elf).await
     }
 
@@ -128,23 +100,14 @@ impl Board {
     /// # Errors
     ///
     /// [`Error::Store`].
-    pub async fn put_slot(
-        &self,
-        _signer: &PrivateKeySigner,
-        root: BlobRoot,
-        image: Vec<u8>,
-    ) -> Result<()> {
+    pub async fn put_slot(&self, root: BlobRoot, image: Vec<u8>) -> Result<()> {
         self.put_blob(BlobKind::Slot, root.0.0, image).await
     }
 
     async fn put_blob(&self, kind: BlobKind, name: [u8; 32], content: Vec<u8>) -> Result<()> {
-        match self {
-            Board::Local(local) => {
-                let blobs = local.blobs.clone();
-                blocking(move || blobs.put(kind, name, &content)).await??;
-                Ok(())
-            }
-        }
+        let blobs = self.blobs.clone();
+        blocking(move || blobs.put(kind, name, &content)).await??;
+        Ok(())
     }
 
     /// The program that an order names.
@@ -167,36 +130,24 @@ impl Board {
     }
 
     async fn blob(&self, kind: BlobKind, name: [u8; 32]) -> Result<Option<Vec<u8>>> {
-        match self {
-            Board::Local(local) => {
-                let blobs = local.blobs.clone();
-                Ok(blocking(move || blobs.get(kind, name)).await??)
-            }
-        }
+        let blobs = self.blobs.clone();
+        Ok(blocking(move || blobs.get(kind, name)).await??)
     }
 
     /// Posts why an order is declined.
-    pub(crate) async fn refuse(&self, _signer: &PrivateKeySigner, refusal: Refusal) -> Result<()> {
-        match self {
-            Board::Local(local) => {
-                let (job, author) = (refusal.job.0, refusal.provider.0);
-                local.book.put(Kind::Refusal, job, author, json(&refusal)?).await?;
-                Ok(())
-            }
-        }
+    pub(crate) async fn refuse(&self, refusal: Refusal) -> Result<()> {
+        let (job, author) = (refusal.job.0, refusal.provider.0);
+        self.book.put(Kind::Refusal, job, author, json(&refusal)?).await?;
+        Ok(())
     }
 
     /// Why providers decline an order.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
-    pub async fn refusals(&self, id: B256) -> Result<Vec<Refusal>> {
-        match self {
-            Board::Local(local) => {
-                local.book.refusals(id.0)?.iter().map(|entry| parse(&entry.body)).collect()
-            }
-        }
+    /// [`Error::Store`]; [`Error::Job`] if what is there is no refusal.
+    pub fn refusals(&self, id: B256) -> Result<Vec<Refusal>> {
+        self.book.refusals(id.0)?.iter().map(|entry| parse(&entry.body)).collect()
     }
 }
 

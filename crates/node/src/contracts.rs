@@ -96,11 +96,6 @@ impl Contracts {
         self.disputes.windowMin(step_limit).call().await.map_err(chain)
     }
 
-    /// The registry of verifiers.
-    pub fn verifiers(&self) -> Verifiers::VerifiersInstance<DynProvider> {
-        Verifiers::new(self.deployment.verifiers, self.client.provider().clone())
-    }
-
     /// Sends a call and waits until it is mined.
     ///
     /// # Errors
@@ -152,13 +147,16 @@ impl Contracts {
     }
 
     /// A block that a claim may name: its number and hash, not before the lock's (spec/contracts.md#claims). `None` if the
-    /// chain has not come that far.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Chain`].
-    pub async fn block_since(&self, lock_block: u64) -> Result<Option<(u64, B256)>> {
+    /// chain has not come that far, or fewer than `confirmations` blocks stand upon the lock's.
+    pub(crate) async fn block_since(
+        &self,
+        lock_block: u64,
+        confirmations: u64,
+    ) -> Result<Option<(u64, B256)>> {
         let (number, hash) = self.client.head().await?;
+        if number < lock_block + confirmations {
+            return Ok(None);
+        }
         // An embedded chain makes no block without a transaction, and tries calls out in the next block's place.
         if self.client.heads().is_some() {
             return Ok(Some((number, hash)));

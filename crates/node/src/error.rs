@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use alloy_primitives::Address;
+use assay_market::UnknownStatus;
 use assay_types::{BlobRoot, ProgramId};
 
 /// The crate's result.
@@ -59,6 +60,9 @@ pub enum Error {
         /// What was found.
         found: BlobRoot,
     },
+    /// The market is of another version.
+    #[error(transparent)]
+    Status(#[from] UnknownStatus),
     /// An account can't pay.
     #[error("account {account} holds {has} of the token's smallest unit and needs {needed}")]
     Funds {

@@ -1,9 +1,10 @@
 //! Small files that are there whole or not at all.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::Path;
 
+use assay_store::write_new;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -16,7 +17,7 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> Result<()> {
     fs::create_dir_all(folder).map_err(failed)?;
     let unique = getrandom::u64().map_err(Error::Randomness)?;
     let draft = path.with_extension(format!("draft-{unique:016x}"));
-    let done = write_draft(&draft, content).and_then(|()| fs::rename(&draft, path));
+    let done = write_new(&draft, content).and_then(|()| fs::rename(&draft, path));
     if done.is_err() {
         let _ = fs::remove_file(&draft);
     }
@@ -26,16 +27,6 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> Result<()> {
         let _ = folder.sync_all();
     }
     Ok(())
-}
-
-fn write_draft(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
 }
 
 /// Reads a file; `None` if there is none.

@@ -1,15 +1,17 @@
 //! What has happened to a job, as the chain tells it.
 
+use std::ops::RangeInclusive;
+
 use alloy_primitives::{Address, B256};
 use alloy_provider::Provider;
 use alloy_rpc_types_eth::Filter;
 use alloy_sol_types::SolEventInterface;
 use assay_chain::contracts::{Disputes, Market};
+use assay_market::JobStatus;
 use serde::Serialize;
 
 use crate::Result;
 use crate::contracts::Contracts;
-use crate::status::JobStatus;
 
 /// Something that happened to a job. Amounts are in the token's smallest unit, times Unix seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -86,18 +88,25 @@ pub enum JobEvent {
     },
 }
 
-/// All that has happened to a job, in order.
+/// What has happened to a job in these blocks, in order.
 ///
 /// # Errors
 ///
 /// [`Error::Chain`](crate::Error::Chain).
-pub async fn history(contracts: &Contracts, id: B256) -> Result<Vec<JobEvent>> {
+pub async fn history(
+    contracts: &Contracts,
+    id: B256,
+    blocks: RangeInclusive<u64>,
+) -> Result<Vec<JobEvent>> {
     let deployment = &contracts.deployment;
     let market = Filter::new().address(deployment.market).topic1(id);
     let disputes = Filter::new().address(deployment.disputes).topic2(id);
+    if blocks.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut logs = Vec::new();
     for filter in [market, disputes] {
-        let filter = filter.from_block(deployment.from_block);
+        let filter = filter.from_block(*blocks.start()).to_block(*blocks.end());
         let found = contracts.client().provider().get_logs(&filter).await;
         logs.extend(found.map_err(assay_chain::Error::from)?);
     }

@@ -74,7 +74,7 @@ fn machine(
 /// # Errors
 ///
 /// [`Error::Job`] if they are too long for a slot.
-pub fn public_blob(bytes: &[u8]) -> Result<(BlobRoot, Vec<u8>)> {
+pub(crate) fn public_blob(bytes: &[u8]) -> Result<(BlobRoot, Vec<u8>)> {
     let job = |error: assay_merkle::BlobError| Error::Job(error.to_string());
     let header = BlobHeader::new(bytes.len() as u64, Salt::PUBLIC).map_err(job)?;
     let root = blob_root(Salt::PUBLIC, bytes).map_err(job)?;
@@ -138,4 +138,73 @@ fn written<'a>(pages: impl Iterator<Item = (u32, &'a Page)> + Clone) -> Vec<u8> 
     });
     written.unwrap_or_else(|never| match never {});
     image
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::{Address, B256, U256};
+    use assay_machine::Interpreter;
+
+    use super::*;
+
+    const WORDCOUNT: &[u8] = include_bytes!("../../../programs/prebuilt/wordcount.elf");
+
+    fn order(program: &Program, input: BlobRoot) -> Market::Order {
+        let price = Market::Price {
+            min: Default::default(),
+            max: Default::default(),
+            base: Default::default(),
+            mebistep: Default::default(),
+            rampStartAt: Default::default(),
+            rampSecs: 0,
+        };
+        Market::Order {
+            requester: Address::ZERO,
+            provider: Address::ZERO,
+            beneficiary: Address::ZERO,
+            programId: B256::from(program.id().0.0),
+            inputRoot: B256::from(input.0.0),
+            datasetRoot: B256::from(empty_slot().0.0),
+            termsHash: B256::ZERO,
+            nonce: U256::ZERO,
+            stepLimit: 1 << 20,
+            verifierId: 1,
+            lockDeadline: Default::default(),
+            beginSecs: 0,
+            runSecs: 1,
+            windowSecs: 1,
+            stake: Default::default(),
+            lapseFee: Default::default(),
+            chunkFee: Default::default(),
+            compensationBps: 0,
+            bountyBps: 0,
+            price,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_published_is_checked_against_its_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let board = Board::open(folder.path()).expect("a board");
+        let program = Program::from_elf(WORDCOUNT).expect("a program");
+        let (one, image_of_one) = public_blob(b"one").expect("a blob");
+        let (two, image_of_two) = public_blob(b"two").expect("a blob");
+        let order = order(&program, one);
+        let begin = || start(&board, &order, Interpreter::new);
+
+        assert!(matches!(begin().await, Err(Error::Program { .. })), "nobody has published it");
+        board.put_program(&program, WORDCOUNT.to_vec()).await.expect("published");
+        let missing = begin().await.err();
+        assert!(
+            matches!(missing, Some(Error::InputMissing { root }) if root == one),
+            "{missing:?}"
+        );
+        board.put_slot(one, image_of_two.clone()).await.expect("published");
+        let other = begin().await.err();
+        let Some(Error::InputMismatch { root, found }) = other else { panic!("{other:?}") };
+        assert_eq!((root, found), (one, two));
+
+        assert_eq!(blob_of(one, &image_of_one).expect("a blob"), b"one");
+        assert!(blob_of(one, &image_of_two).is_err(), "an output of another root is no output");
+    }
 }

@@ -1,9 +1,7 @@
 //! A whole market in this process: chain, board, providers and an auditor.
 
-use std::collections::BTreeMap;
-
 use alloy_primitives::aliases::U96;
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, U256};
 use assay_chain::{ClientConfig, Endpoint};
 use assay_machine::Interpreter;
 use assay_market::{Account, CostModel, Offer, Quote, quote};
@@ -11,9 +9,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::auditor::{Auditor, AuditorPlan};
-use crate::board::{Board, LocalBoard};
+use crate::board::Board;
 use crate::contracts::{Contracts, chain};
-use crate::engines::Liar;
+use crate::liar::Liar;
 use crate::provider::{Provider, ProviderPlan};
 use crate::requester::Requester;
 use crate::{Home, LocalChain, Result, Role};
@@ -51,7 +49,6 @@ pub struct LocalMarket {
     requester: Requester,
     liar: Option<Address>,
     offers: Vec<Offer>,
-    steps: Vec<watch::Receiver<BTreeMap<B256, u64>>>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
 }
@@ -65,9 +62,9 @@ impl LocalMarket {
     /// [`Error::Store`](crate::Error::Store), [`Error::File`](crate::Error::File).
     pub async fn open(home: &Home, plan: &MarketPlan) -> Result<Self> {
         let local = LocalChain::open(home).await?;
-        let board = Board::Local(LocalBoard::open(&home.board())?);
+        let board = Board::open(&home.board())?;
         let (stop, stopped) = watch::channel(false);
-        let (mut tasks, mut steps, mut offers) = (JoinSet::new(), Vec::new(), Vec::new());
+        let (mut tasks, mut offers) = (JoinSet::new(), Vec::new());
         for (number, cost) in (0..).zip(&plan.providers) {
             let contracts = provider(&local, number).await?;
             let account = Account(contracts.account().into_array());
@@ -79,7 +76,6 @@ impl LocalMarket {
             });
             let plan = provider_plan(*cost);
             let provider = Provider::new(contracts, board.clone(), plan, Interpreter::new).await?;
-            steps.push(provider.steps());
             tasks.spawn(provider.run(stopped.clone()));
         }
         let mut liar = None;
@@ -98,7 +94,7 @@ impl LocalMarket {
         let contracts = connected(&local, Role::Requester).await?;
         fund(&contracts).await?;
         let requester = Requester::new(contracts, board.clone(), home.jobs());
-        Ok(LocalMarket { local, board, requester, liar, offers, steps, stop, tasks })
+        Ok(LocalMarket { local, board, requester, liar, offers, stop, tasks })
     }
 
     /// The market's own requester.
@@ -119,16 +115,6 @@ impl LocalMarket {
     /// Where its orders are.
     pub fn board(&self) -> &Board {
         &self.board
-    }
-
-    /// The chain.
-    pub fn local(&self) -> &LocalChain {
-        &self.local
-    }
-
-    /// The steps that a job has run, if one of the providers runs it.
-    pub fn steps(&self, id: B256) -> Option<u64> {
-        self.steps.iter().find_map(|steps| steps.borrow().get(&id).copied())
     }
 
     /// Stops everyone and closes the chain.

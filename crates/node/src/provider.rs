@@ -10,18 +10,16 @@ use alloy_provider::Provider as _;
 use assay_chain::contracts::{Disputes, Market};
 use assay_dispute::{Claim, Tracer, answer, reveal};
 use assay_machine::{Engine, Machine, Program, slot};
-use assay_market::{Account, CostModel, JobId, Needed, PriceTerms, Reason, Refusal};
+use assay_market::{Account, CostModel, JobId, JobStatus, Needed, PriceTerms, Reason, Refusal};
 use assay_merkle::PAGE_SIZE;
 use assay_types::Hash;
 use tokio::sync::{Semaphore, watch};
 
 use crate::board::{Board, SignedOrder};
 use crate::contracts::{Contracts, chain};
-use crate::engines::Metered;
 use crate::games::{self, b256, segment, stage};
 use crate::inputs::{output_image, start};
 use crate::role::{Next, Role, Work, blocking};
-use crate::status::JobStatus;
 use crate::{Error, Result};
 
 /// How long a lock is meant, in seconds: one that lands later does nothing.
@@ -68,12 +66,11 @@ pub struct Provider<E> {
     engine: fn(Machine) -> E,
     running: Semaphore,
     memory: Mutex<Memory<E>>,
-    steps: watch::Sender<BTreeMap<B256, u64>>,
 }
 
 /// What can be found again by reading and running, kept so that it need not be.
 struct Memory<E> {
-    runs: BTreeMap<B256, Tracer<Metered<E>>>,
+    runs: BTreeMap<B256, (Program, Tracer<E>)>,
     /// The kept runs, oldest first.
     order: VecDeque<B256>,
     declined: BTreeMap<B256, Reason>,
@@ -108,17 +105,11 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
                 declined: BTreeMap::new(),
                 losses,
             }),
-            steps: watch::Sender::default(),
             contracts,
             board,
             plan,
             engine,
         })
-    }
-
-    /// The steps of each job that runs here.
-    pub fn steps(&self) -> watch::Receiver<BTreeMap<B256, u64>> {
-        self.steps.subscribe()
     }
 
     /// Works until told to stop.
@@ -284,9 +275,9 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         if self.memory().runs.contains_key(&id) {
             return Ok(None);
         }
-        match start(&self.board, order, self.engine(id)).await {
-            Ok((_, tracer)) => {
-                self.keep(id, tracer);
+        match start(&self.board, order, self.engine).await {
+            Ok(run) => {
+                self.keep(id, run);
                 Ok(None)
             }
             Err(Error::Program { id, cause }) => {
@@ -328,7 +319,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
             let (job, provider) = (JobId(id.0), Account(self.contracts.account().into_array()));
             let refusal =
                 Refusal { job, provider, reason: reason.clone(), at: self.contracts.now() };
-            self.board.refuse(self.contracts.signer(), refusal).await?;
+            self.board.refuse(refusal).await?;
             self.memory().declined.insert(id, reason);
         }
         Ok(next)
@@ -336,28 +327,21 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
 
     /// Runs the job and claims what it came to.
     async fn claim(&self, id: B256, order: &Market::Order, lock_block: u64) -> Result<Next> {
-        let (head, _) = self.contracts.client().head().await?;
-        let block = self.contracts.block_since(lock_block).await?;
-        let Some(block) = block.filter(|_| head >= lock_block + self.plan.confirmations) else {
+        let confirmations = self.plan.confirmations;
+        let Some(block) = self.contracts.block_since(lock_block, confirmations).await? else {
             return Ok(Next::After(Duration::from_millis(200)));
         };
         let _turn = self.running.acquire().await.map_err(|error| Error::Job(error.to_string()))?;
-        let (program, tracer) = self.tracer(id, order).await?;
         tracing::info!(%id, "a job runs");
-        let (tracer, claim, output) = blocking(move || {
-            let mut tracer = tracer;
-            let claim = Claim::of(&mut tracer);
-            let output = output_image(tracer.end());
-            (tracer, claim, output)
-        })
-        .await?;
-        self.steps.send_modify(|steps| {
-            steps.remove(&id);
-        });
-        self.board.put_slot(self.contracts.signer(), claim.output_root, output).await?;
-        self.keep(id, tracer);
+        let (program, claim, output) = self
+            .with_run(id, order, |program, tracer| {
+                let claim = Claim::of(tracer);
+                (program.id_preimage(), claim, output_image(tracer.end()))
+            })
+            .await?;
+        self.board.put_slot(claim.output_root, output).await?;
         // The chain may have moved on while the job ran, and forgets old blocks.
-        let block = self.contracts.block_since(lock_block).await?.unwrap_or(block);
+        let block = self.contracts.block_since(lock_block, confirmations).await?.unwrap_or(block);
         let said = said(&program, &claim, block);
         let call = self.contracts.market.claim(order.clone(), said);
         self.contracts.send(call.into_transaction_request()).await?;
@@ -418,13 +402,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         state: B256,
     ) -> Result<alloy_rpc_types_eth::TransactionRequest> {
         let segment = segment(game)?;
-        let (_, mut tracer) = self.tracer(id, order).await?;
-        let (tracer, answer) = blocking(move || {
-            let answer = answer(&mut tracer, segment);
-            (tracer, answer)
-        })
-        .await?;
-        self.keep(id, tracer);
+        let answer = self.with_run(id, order, move |_, tracer| answer(tracer, segment)).await?;
         let proof = answer.last_leaf_proof.0.map(b256);
         let call = self.contracts.disputes.answer(game_id, state, b256(answer.root), proof);
         Ok(call.into_transaction_request())
@@ -439,13 +417,9 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         state: B256,
     ) -> Result<Option<alloy_rpc_types_eth::TransactionRequest>> {
         let (segment, target) = (segment(game)?, Hash(game.target.0));
-        let (_, mut tracer) = self.tracer(id, order).await?;
-        let (tracer, children) = blocking(move || {
-            let tree = tracer.tree(segment);
-            (tracer, reveal(&tree, target))
-        })
-        .await?;
-        self.keep(id, tracer);
+        let reveal =
+            move |_: &Program, tracer: &mut Tracer<E>| reveal(&tracer.tree(segment), target);
+        let children = self.with_run(id, order, reveal).await?;
         let call = |children: [Hash; 32]| {
             let children = children.map(b256).to_vec();
             self.contracts.disputes.reveal(game_id, state, children).into_transaction_request()
@@ -476,13 +450,9 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         order: &Market::Order,
         chunk: u32,
     ) -> Result<(Bytes, [B256; 17])> {
-        let (_, mut tracer) = self.tracer(id, order).await?;
-        let (tracer, page, proof) = blocking(move || {
-            let (page, proof) = tracer.end_page(slot::base(slot::OUTPUT) / PAGE_SIZE + chunk);
-            (tracer, page, proof)
-        })
-        .await?;
-        self.keep(id, tracer);
+        let number = slot::base(slot::OUTPUT) / PAGE_SIZE + chunk;
+        let page = move |_: &Program, tracer: &mut Tracer<E>| tracer.end_page(number);
+        let (page, proof) = self.with_run(id, order, page).await?;
         Ok((page.to_vec().into(), std::array::from_fn(|k| b256(proof.0[k]))))
     }
 
@@ -500,27 +470,37 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         Ok(Next::After(Duration::from_secs(1)))
     }
 
-    /// The job's run, taken out, or a fresh one.
-    async fn tracer(
+    /// Works with the job's run, the kept one or a fresh one, and keeps it.
+    async fn with_run<T: Send + 'static>(
         &self,
         id: B256,
         order: &Market::Order,
-    ) -> Result<(Program, Tracer<Metered<E>>)> {
-        let kept = {
-            let mut memory = self.memory();
-            memory.order.retain(|kept| *kept != id);
-            memory.runs.remove(&id)
+        work: impl FnOnce(&Program, &mut Tracer<E>) -> T + Send + 'static,
+    ) -> Result<T> {
+        let kept = self.take(id);
+        let (program, mut tracer) = match kept {
+            Some(run) => run,
+            None => start(&self.board, order, self.engine).await?,
         };
-        match kept {
-            Some(tracer) => Ok((self.board.program(order).await?, tracer)),
-            None => start(&self.board, order, self.engine(id)).await,
-        }
+        let (run, done) = blocking(move || {
+            let done = work(&program, &mut tracer);
+            ((program, tracer), done)
+        })
+        .await?;
+        self.keep(id, run);
+        Ok(done)
     }
 
-    fn keep(&self, id: B256, tracer: Tracer<Metered<E>>) {
+    fn take(&self, id: B256) -> Option<(Program, Tracer<E>)> {
+        let mut memory = self.memory();
+        memory.order.retain(|kept| *kept != id);
+        memory.runs.remove(&id)
+    }
+
+    fn keep(&self, id: B256, run: (Program, Tracer<E>)) {
         let mut memory = self.memory();
         memory.order.push_back(id);
-        memory.runs.insert(id, tracer);
+        memory.runs.insert(id, run);
         if memory.order.len() > RUNS_KEPT {
             let oldest = memory.order.pop_front();
             oldest.and_then(|oldest| memory.runs.remove(&oldest));
@@ -528,15 +508,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
     }
 
     fn forget(&self, id: B256) {
-        let mut memory = self.memory();
-        memory.order.retain(|kept| *kept != id);
-        memory.runs.remove(&id);
-        memory.declined.remove(&id);
-    }
-
-    fn engine(&self, id: B256) -> impl FnOnce(Machine) -> Metered<E> + Send + use<E> {
-        let (engine, steps) = (self.engine, self.steps.clone());
-        move |machine| Metered::new(engine(machine), id, steps)
+        self.take(id);
+        self.memory().declined.remove(&id);
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory<E>> {
@@ -549,7 +522,7 @@ impl<E: Engine + Clone + Send + 'static> Role for Provider<E> {
     const NAME: &'static str = "provider";
 
     async fn attend(&self, id: B256) -> Result<Next> {
-        let Some(signed) = self.board.order(id).await? else { return Ok(Next::Done) };
+        let Some(signed) = self.board.order(id)? else { return Ok(Next::Done) };
         let order = &signed.order;
         // Another market's, or not what its name says.
         if self.contracts.job_id(order) != id {
@@ -603,9 +576,9 @@ async fn losses(contracts: &Contracts) -> Result<Vec<Loss>> {
 }
 
 /// A claim as the contract takes it.
-fn said(program: &Program, claim: &Claim, (number, hash): (u64, B256)) -> Market::Claim {
+fn said(program: &[u8; 52], claim: &Claim, (number, hash): (u64, B256)) -> Market::Claim {
     Market::Claim {
-        program: program.id_preimage().to_vec().into(),
+        program: program.to_vec().into(),
         finalState: claim.final_state().to_vec().into(),
         traceRoot: b256(claim.trace_root),
         traceProof: claim.trace_proof.0.map(b256),

@@ -8,7 +8,7 @@ use alloy_primitives::{Address, B256, U256, hex};
 use alloy_signer::SignerSync;
 use assay_chain::contracts::Market;
 use assay_machine::Program;
-use assay_market::PriceTerms;
+use assay_market::{JobStatus, PriceTerms};
 use assay_merkle::empty_slot;
 use assay_types::{BlobRoot, Hash};
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,6 @@ use crate::contracts::{Contracts, chain};
 use crate::games::b256;
 use crate::history::{JobEvent, history};
 use crate::inputs::{blob_of, public_blob};
-use crate::status::JobStatus;
 use crate::{Error, Result, files};
 
 /// How often a chain that can't call is asked.
@@ -92,8 +91,7 @@ impl Requester {
     pub async fn order(&self, key: Hash, terms: &JobTerms) -> Result<JobRecord> {
         let program = Program::from_elf(&terms.program);
         let program = program.map_err(|error| Error::Job(format!("the program: {error}")))?;
-        let signer = self.contracts.signer();
-        self.board.put_program(signer, &program, terms.program.clone()).await?;
+        self.board.put_program(&program, terms.program.clone()).await?;
         let input = self.publish(terms.input.as_deref()).await?;
         let dataset = self.publish(terms.dataset.as_deref()).await?;
         let record = match self.record(key)?.filter(|record| !record.is_done) {
@@ -134,14 +132,14 @@ impl Requester {
     ) -> Result<JobStatus> {
         let (id, order) = (record.job_id, &record.signed.order);
         let mut heads = self.contracts.client().heads();
-        let mut count = 0;
+        let mut next_block = self.contracts.deployment.from_block;
         loop {
-            self.contracts.head().await?;
             let job = self.contracts.market.jobOf(id).call().await.map_err(chain)?;
             let status = JobStatus::try_from(job.status)?;
-            let events = history(&self.contracts, id).await?;
-            events.iter().skip(count).for_each(&mut told);
-            count = events.len();
+            // Read after the job, so that what it came to is among the events.
+            let (head, _) = self.contracts.head().await?;
+            history(&self.contracts, id, next_block..=head).await?.iter().for_each(&mut told);
+            next_block = head + 1;
             if status.is_final() {
                 return Ok(status);
             }
@@ -194,7 +192,7 @@ impl Requester {
     async fn publish(&self, bytes: Option<&[u8]>) -> Result<BlobRoot> {
         let Some(bytes) = bytes else { return Ok(empty_slot()) };
         let (root, image) = public_blob(bytes)?;
-        self.board.put_slot(self.contracts.signer(), root, image).await?;
+        self.board.put_slot(root, image).await?;
         Ok(root)
     }
 

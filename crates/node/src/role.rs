@@ -19,7 +19,7 @@ use crate::board::Board;
 use crate::contracts::Contracts;
 use crate::{Error, Result};
 
-/// How often a chain or a broker that can't call is asked.
+/// How often a chain that can't call is asked.
 const POLL: Duration = Duration::from_millis(500);
 
 /// How often every open job is looked at though nothing was heard of it.
@@ -59,6 +59,8 @@ pub(crate) trait Role: Send + Sync + 'static {
 /// What is known of a job between two calls.
 #[derive(Default)]
 struct Open {
+    /// It waits in the queue of those to be attended to.
+    is_ready: bool,
     in_flight: bool,
     /// Something happened while it was in flight.
     again: bool,
@@ -102,15 +104,21 @@ impl<R: Role> Work<R> {
         }
     }
 
-    /// Works until told to stop; calls in flight are then dropped, which is as safe as a crash.
-    pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+    /// Works until told to stop; calls in flight are then dropped, which is as safe as a crash, and hold nothing when this
+    /// returns.
+    pub(crate) async fn run(mut self, stop: watch::Receiver<bool>) {
+        self.work(stop).await;
+        self.tasks.shutdown().await;
+    }
+
+    async fn work(&mut self, mut stop: watch::Receiver<bool>) {
         let mut heads = self.contracts.client().heads();
-        let mut orders = self.board.newest();
+        let mut orders = Some(self.board.newest());
         loop {
             if *stop.borrow() {
                 return;
             }
-            for seen in [self.see_blocks().await, self.see_orders().await] {
+            for seen in [self.see_blocks().await, self.see_orders()] {
                 if let Err(error) = seen {
                     tracing::warn!(role = R::NAME, %error, "could not look for news");
                 }
@@ -170,9 +178,9 @@ impl<R: Role> Work<R> {
         Ok(block.is_none_or(|block| block.header.hash != hash))
     }
 
-    async fn see_orders(&mut self) -> Result<()> {
+    fn see_orders(&mut self) -> Result<()> {
         loop {
-            let page = self.board.orders(self.after).await?;
+            let page = self.board.orders(self.after)?;
             let Some((last, _)) = page.last() else { return Ok(()) };
             self.after = *last;
             for (_, id) in page {
@@ -192,7 +200,7 @@ impl<R: Role> Work<R> {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.in_flight {
             job.again = true;
-        } else if !self.ready.contains(&id) {
+        } else if !std::mem::replace(&mut job.is_ready, true) {
             self.ready.push_back(id);
         }
     }
@@ -218,7 +226,7 @@ impl<R: Role> Work<R> {
         while self.tasks.len() < AT_ONCE {
             let Some(id) = self.ready.pop_front() else { return };
             let Some(job) = self.jobs.get_mut(&id) else { continue };
-            job.in_flight = true;
+            (job.is_ready, job.in_flight) = (false, true);
             if let Some(at) = job.due.take() {
                 self.timers.remove(&(at, id));
             }

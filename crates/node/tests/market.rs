@@ -17,18 +17,13 @@ const DOLLAR: u128 = 1_000_000;
 /// How long a job may take here before something hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-fn fixed(price: u128) -> PriceTerms {
-    let (min, max, base) = (price, price, price);
-    PriceTerms { min, max, base, mebistep: 0, ramp_start_at: 0, ramp_secs: 0 }
-}
-
 fn wordcount(input: &str) -> JobTerms {
     JobTerms {
         program: WORDCOUNT.to_vec(),
         input: Some(input.as_bytes().to_vec()),
         dataset: None,
         step_limit: 1 << 30,
-        price: fixed(DOLLAR / 10),
+        price: PriceTerms::fixed(DOLLAR / 10),
         stake: 100 * DOLLAR,
         provider: None,
         lock_secs: 60,
@@ -169,7 +164,7 @@ async fn a_silent_provider_is_slashed_and_another_delivers_late() {
     contracts.send(deposit).await.expect("staked");
     // A price that nobody else works for.
     let terms = JobTerms {
-        price: fixed(1),
+        price: PriceTerms::fixed(1),
         run_secs: 3,
         step_limit: 1 << 26,
         ..wordcount("late but there")
@@ -220,16 +215,16 @@ async fn an_order_that_nobody_takes_says_why_and_costs_nothing() {
     let (_folder, market) = market(&MarketPlan::default()).await;
     let requester = market.requester();
     let before = wealth(requester.contracts()).await;
-    let terms = JobTerms { price: fixed(10), lock_secs: 2, ..wordcount("too cheap") };
+    let terms = JobTerms { price: PriceTerms::fixed(10), lock_secs: 2, ..wordcount("too cheap") };
     let (record, status, events) = run(&market, b"job", &terms).await;
     assert_eq!((status, events.len()), (JobStatus::None, 0), "{events:?}");
-    let refusals = market.board().refusals(record.job_id).await.expect("read");
+    let refusals = market.board().refusals(record.job_id).expect("read");
     assert_eq!(refusals.len(), 2, "each provider says why");
     let needed = refusals.iter().filter_map(|refusal| refusal.reason.price_needed()).min();
     let needed = needed.expect("a price would mend it");
     assert_eq!(wealth(requester.contracts()).await, before);
     // And that price does mend it.
-    let terms = JobTerms { price: fixed(needed), ..terms };
+    let terms = JobTerms { price: PriceTerms::fixed(needed), ..terms };
     let (_, status, events) = run(&market, b"dearer", &terms).await;
     assert_eq!(status, JobStatus::Paid, "{events:?}");
     market.close().await.expect("closed");
@@ -242,7 +237,7 @@ async fn bad_orders_are_refused_and_harm_nobody() {
     let key = sha256(b"job");
     let no_elf = JobTerms { program: b"not an ELF".to_vec(), ..wordcount("x") };
     assert!(matches!(requester.order(key, &no_elf).await, Err(Error::Job(_))));
-    let poor = JobTerms { price: fixed(1 << 80), ..wordcount("x") };
+    let poor = JobTerms { price: PriceTerms::fixed(1 << 80), ..wordcount("x") };
     assert!(matches!(requester.order(key, &poor).await, Err(Error::Funds { .. })));
     let (_, status, events) = run(&market, b"good", &wordcount("")).await;
     assert_eq!(status, JobStatus::Paid, "the market is healthy after it: {events:?}");
@@ -253,7 +248,7 @@ async fn bad_orders_are_refused_and_harm_nobody() {
 async fn forecasts_of_price_and_pay_are_the_contracts() {
     let (_folder, market) = market(&MarketPlan::default()).await;
     let requester = market.requester();
-    let metered = PriceTerms { base: DOLLAR / 20, mebistep: 5, ..fixed(DOLLAR / 10) };
+    let metered = PriceTerms { base: DOLLAR / 20, mebistep: 5, ..PriceTerms::fixed(DOLLAR / 10) };
     let terms = JobTerms { price: metered, ..wordcount("paid by the step") };
     let (record, status, events) = run(&market, b"job", &terms).await;
     assert_eq!(status, JobStatus::Paid, "{events:?}");

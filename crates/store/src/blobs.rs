@@ -89,7 +89,7 @@ impl Blobs {
         let Some(room) = room else { return Ok(false) };
         let number = self.shared.drafts.fetch_add(1, Ordering::Relaxed);
         let draft = path.with_extension(format!("{DRAFT}-{number}"));
-        let done = write_draft(&draft, content)
+        let done = write_new(&draft, content)
             .map_err(|error| Error::io("writing", &draft, error))
             .and_then(|()| self.finish(&draft, &path));
         if !matches!(done, Ok(true)) {
@@ -219,7 +219,13 @@ fn tidy(folder: &Path) -> Result<u64> {
     Ok(bytes)
 }
 
-fn write_draft(path: &Path, content: &[u8]) -> std::io::Result<()> {
+/// Writes a file that is not there yet, that only its owner can read; its bytes are durable when this returns, its name is
+/// once its folder is synced.
+///
+/// # Errors
+///
+/// The system's; also if there is a file of that name. What was written so far stays.
+pub fn write_new(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

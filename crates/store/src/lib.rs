@@ -6,6 +6,6 @@ mod blobs;
 mod book;
 mod error;
 
-pub use blobs::{BlobKind, Blobs};
+pub use blobs::{BlobKind, Blobs, write_new};
 pub use book::{BOOK_CACHE_BYTES, Book, BookLimits, Entry, Kind, Put};
 pub use error::{Error, Result};
