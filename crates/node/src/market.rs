@@ -30,7 +30,7 @@ const LIAR: u8 = 255;
 pub struct MarketPlan {
     /// What each provider asks.
     pub providers: Vec<CostModel>,
-    /// Whether there is a provider, besides, whose outputs are false.
+    /// Whether there is a provider, besides, whose outputs are false. It takes only orders that name it.
     pub with_liar: bool,
 }
 
@@ -83,6 +83,8 @@ impl LocalMarket {
             let contracts = provider(&local, LIAR).await?;
             liar = Some(contracts.account());
             let plan = provider_plan(CostModel { job: 0, mebistep: 0, margin_bps: 0 });
+            // It must be asked for: nobody's ordinary job is to fall to it.
+            let plan = ProviderPlan { only_named: true, ..plan };
             let provider = Provider::new(contracts, board.clone(), plan, Liar::new).await?;
             tasks.spawn(provider.run(stopped.clone()));
         }
@@ -137,6 +139,7 @@ fn provider_plan(cost: CostModel) -> ProviderPlan {
         loss_day_max: FUNDS,
         failures_max: 3,
         runs_at_once: 1,
+        only_named: false,
     }
 }
 

@@ -55,6 +55,8 @@ pub struct ProviderPlan {
     pub failures_max: u32,
     /// How many jobs it runs at once.
     pub runs_at_once: usize,
+    /// Whether it passes over orders that anyone may take.
+    pub only_named: bool,
 }
 
 /// A provider at work. What it has locked and claimed is on the chain, what to run is on the board, and it keeps nothing
@@ -121,6 +123,9 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
 
     /// Locks an order that pays, or says why not.
     async fn consider(&self, id: B256, signed: &SignedOrder, job: &Market::Job) -> Result<Next> {
+        if self.plan.only_named && signed.order.provider.is_zero() {
+            return Ok(Next::Done);
+        }
         let is_late = job.status == JobStatus::AwaitingLate as u8;
         let judged = if is_late {
             self.judge_late(id, &signed.order, job).await?

@@ -148,6 +148,10 @@ async fn a_liar_is_challenged_and_slashed_and_the_requester_is_whole() {
     assert_eq!(challenger, Some(informer), "the bounty is the challenger's");
     assert_eq!(wealth(requester.contracts()).await, before + compensation);
     expect_exact(requester.contracts(), &[record.job_id]).await;
+    // Who names nobody does not get the liar, not even for a price that it alone would work for.
+    let open = JobTerms { price: PriceTerms::fixed(10), lock_secs: 2, ..wordcount("truth") };
+    let (_, status, events) = run(&market, b"open", &open).await;
+    assert_eq!(status, JobStatus::None, "an ordinary job fell to the liar: {events:?}");
     market.close().await.expect("closed");
 }
 
