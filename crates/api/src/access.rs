@@ -1,0 +1,71 @@
+//! Who asks: the log of requests, and how many of them one address may send.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Instant;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use crate::broker::App;
+use crate::{Problem, ProblemKind};
+
+/// What of a path is logged, in characters.
+const PATH_LOGGED: usize = 120;
+
+/// Where a request comes from, as far as limits go: an IPv4 address, or an IPv6 network of 64 bits, of which one customer has
+/// every address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Peer(IpAddr);
+
+impl Peer {
+    pub(crate) fn of(address: IpAddr) -> Self {
+        Peer(match address.to_canonical() {
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+            }
+            address => address,
+        })
+    }
+}
+
+/// One line a request. No query, no header and no body, which may hold what is nobody's business.
+pub(crate) async fn log(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let path: String = request.uri().path().chars().take(PATH_LOGGED).collect();
+    let response = next.run(request).await;
+    let status = response.status().as_u16();
+    tracing::info!(%method, ?path, status, millis = started.elapsed().as_millis(), "request");
+    response
+}
+
+/// Refuses what passes the address's rate, before anything is read or computed for it.
+pub(crate) async fn limit(
+    State(app): State<App>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    // Without a socket all share one rate.
+    let nobody = Peer(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let peer = request.extensions().get::<Peer>().copied().unwrap_or(nobody);
+    app.per_address.take(peer).map_err(|wait| {
+        ProblemKind::RateExceeded.with("this address sends too many requests").after(wait)
+    })?;
+    Ok(next.run(request).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_customer_is_one_peer() {
+        let peer = |text: &str| Peer::of(text.parse().expect("an address"));
+        assert_eq!(peer("2001:db8:1:2:3::4"), peer("2001:db8:1:2:ffff::1"));
+        assert_ne!(peer("2001:db8:1:2::1"), peer("2001:db8:1:3::1"));
+        assert_eq!(peer("::ffff:192.0.2.1"), peer("192.0.2.1"));
+        assert_ne!(peer("192.0.2.1"), peer("192.0.2.2"));
+    }
+}

@@ -1,0 +1,139 @@
+//! The broker: what its routes share, and the routes put together.
+
+use std::fmt;
+use std::sync::Arc;
+
+use alloy_primitives::Address;
+use assay_chain::{Clock, Deployment, SystemClock};
+use assay_store::{Blobs, Book};
+use axum::Router;
+use axum::body::Bytes;
+use axum::middleware::{from_fn, from_fn_with_state};
+use tokio::sync::{Mutex, Semaphore};
+
+use crate::rate::Rates;
+use crate::{Limits, Problem, ProblemKind, SignatureError, access, routes};
+
+/// A market's order book and blobs, ready to be served.
+#[derive(Clone)]
+pub struct Broker {
+    app: App,
+}
+
+/// What the routes share.
+pub(crate) type App = Arc<Shared>;
+
+pub(crate) struct Shared {
+    pub(crate) book: Book,
+    pub(crate) blobs: Blobs,
+    pub(crate) deployment: Deployment,
+    pub(crate) limits: Limits,
+    pub(crate) clock: Box<dyn Clock>,
+    pub(crate) openapi: Bytes,
+    pub(crate) per_address: Rates,
+    per_account: Rates,
+    /// As many signatures are checked at once as there are cores.
+    checks: Semaphore,
+    /// One blob at a time is hashed, so that orders get through meanwhile.
+    pub(crate) blob_checks: Semaphore,
+    pub(crate) uploads: Semaphore,
+    pub(crate) followers: Arc<Semaphore>,
+    /// Held from looking at an account's offer to replacing it.
+    pub(crate) offers: Mutex<()>,
+}
+
+impl Broker {
+    /// A broker for the market of a deployment.
+    pub fn new(book: Book, blobs: Blobs, deployment: Deployment, limits: Limits) -> Self {
+        Self::with_clock(book, blobs, deployment, limits, SystemClock)
+    }
+
+    /// A broker that asks another clock what has expired.
+    pub fn with_clock(
+        book: Book,
+        blobs: Blobs,
+        deployment: Deployment,
+        limits: Limits,
+        clock: impl Clock,
+    ) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Broker {
+            app: Arc::new(Shared {
+                per_address: Rates::new(limits.rate_per_address),
+                per_account: Rates::new(limits.rate_per_account),
+                checks: Semaphore::new(cores),
+                blob_checks: Semaphore::new(1),
+                uploads: Semaphore::new(limits.uploads_max),
+                followers: Arc::new(Semaphore::new(limits.followers_max)),
+                offers: Mutex::new(()),
+                openapi: openapi().into(),
+                clock: Box::new(clock),
+                book,
+                blobs,
+                deployment,
+                limits,
+            }),
+        }
+    }
+
+    /// The routes, to be given to [`crate::serve`].
+    pub fn router(&self) -> Router {
+        let (router, _) = routes::all().split_for_parts();
+        router
+            .fallback(routes::unknown_path)
+            .method_not_allowed_fallback(routes::unknown_method)
+            .layer(from_fn_with_state(self.app.clone(), access::limit))
+            .layer(from_fn(access::log))
+            .with_state(self.app.clone())
+    }
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker").field("book", &self.app.book).finish_non_exhaustive()
+    }
+}
+
+/// The OpenAPI document of the routes, as `spec/openapi.json` holds it.
+pub fn openapi() -> String {
+    let (_, document) = routes::all().split_for_parts();
+    let text = routes::schema::finish(document).to_pretty_json();
+    text.unwrap_or_else(|error| unreachable!("plain structs: {error}")) + "\n"
+}
+
+impl Shared {
+    pub(crate) fn now(&self) -> u64 {
+        self.clock.unix_secs()
+    }
+
+    /// Work that computes or touches the disk, off the threads that serve.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Shared) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let app = self.clone();
+        tokio::task::spawn_blocking(move || work(&app)).await.map_err(|error| {
+            tracing::error!(%error, "work for a request did not end");
+            ProblemKind::Internal.with("work for the request did not end")
+        })
+    }
+
+    /// Checks a signature, and then that its account may write so often: nobody uses up another's rate.
+    pub(crate) async fn verify<T: Send + 'static>(
+        self: &Arc<Self>,
+        account: Address,
+        check: impl FnOnce(&Deployment) -> Result<T, SignatureError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let place = self.checks.acquire().await;
+        let checked = self.blocking(|app| check(&app.deployment)).await?;
+        drop(place);
+        let value = checked.map_err(|error| match error {
+            SignatureError::Length(_) => ProblemKind::AccountUnsupported.with(error),
+            other => ProblemKind::SignatureInvalid.with(other),
+        })?;
+        self.per_account.take(account).map_err(|wait| {
+            ProblemKind::RateExceeded.with("this account writes too often").after(wait)
+        })?;
+        Ok(value)
+    }
+}

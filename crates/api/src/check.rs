@@ -1,0 +1,80 @@
+//! Content against its name.
+
+use assay_machine::Program;
+use assay_merkle::{ImageError, RootBuilder, SLOT_HEIGHT, read_image, zero_subtree};
+use assay_types::{BlobRoot, ProgramId, sha256_leaf};
+
+/// Checks that an ELF is the program of that id; otherwise says what it is.
+///
+/// # Errors
+///
+/// Why it is not, in words.
+pub fn check_program(id: ProgramId, elf: &[u8]) -> Result<(), String> {
+    let program = Program::from_elf(elf).map_err(|error| format!("it is no program: {error}"))?;
+    let found = program.id();
+    if found == id { Ok(()) } else { Err(format!("it is program {found}")) }
+}
+
+/// Checks that an image is the slot of that root; otherwise says what it is.
+///
+/// # Errors
+///
+/// Why it is not, in words.
+pub fn check_slot(root: BlobRoot, image: &[u8]) -> Result<(), String> {
+    let found = slot_root(image).map_err(|error| format!("it is no slot image: {error}"))?;
+    if found == root { Ok(()) } else { Err(format!("it is slot {found}")) }
+}
+
+/// The root of an image's slot, leaf by leaf: memory does not grow with the slot.
+fn slot_root(image: &[u8]) -> Result<BlobRoot, ImageError> {
+    let mut tree = RootBuilder::new();
+    read_image(image, |index, leaf| {
+        fill(&mut tree, u64::from(index));
+        tree.push(sha256_leaf(leaf));
+    })?;
+    Ok(BlobRoot(tree.finish(SLOT_HEIGHT as u32, zero_subtree)))
+}
+
+/// Zero leaves up to an index, in subtrees as large as fit.
+fn fill(tree: &mut RootBuilder, to: u64) {
+    while tree.len() < to {
+        let aligned = tree.len().trailing_zeros();
+        let room = (to - tree.len()).ilog2();
+        let height = aligned.min(room);
+        tree.push_subtree(height, zero_subtree(height));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::convert::Infallible;
+
+    use super::*;
+    use assay_merkle::{MemoryTree, PAGE_LEAVES, Page, SLOT_PAGES, empty_slot, write_image};
+
+    #[test]
+    fn an_image_has_the_root_that_the_memory_tree_finds() {
+        let leaves = [0, 1, 7, 16, 4096, 4097, (1 << 20) + 3, (1 << 21) - 1];
+        for count in 0..=leaves.len() {
+            let mut pages: BTreeMap<u32, Page> = BTreeMap::new();
+            for leaf in &leaves[..count] {
+                let page = pages.entry(leaf / PAGE_LEAVES).or_insert([0; 4096]);
+                page[(leaf % PAGE_LEAVES * 256 + leaf % 251) as usize] = 7;
+            }
+            let mut tree = MemoryTree::new();
+            for (number, page) in &pages {
+                tree.update(&[(2 * SLOT_PAGES + number, u16::MAX, page)]);
+            }
+            let mut image = Vec::new();
+            let Ok(()) = write_image(pages.iter().map(|(n, p)| (*n, p)), |bytes| {
+                image.extend(bytes);
+                Ok::<_, Infallible>(())
+            });
+            assert_eq!(check_slot(tree.slot_root(2), &image), Ok(()), "{count} leaves");
+            let other = check_slot(empty_slot(), &image);
+            assert_eq!(other.is_err(), count > 0, "{other:?}");
+        }
+        assert!(check_slot(empty_slot(), b"no image").is_err());
+    }
+}

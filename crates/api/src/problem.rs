@@ -1,0 +1,199 @@
+//! What a broker answers when it does not do what was asked: RFC 9457 problems (spec/broker.md#problems).
+
+use std::fmt;
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+pub(crate) const CONTENT_TYPE: &str = "application/problem+json";
+
+/// A problem, as it goes over the wire.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// Which it is: `/problems/NAME`.
+    pub r#type: String,
+    /// What it is, in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What it is in this case.
+    pub detail: String,
+    /// What to try.
+    pub next: String,
+    /// When to try again.
+    #[serde(skip)]
+    pub retry_after: Option<Duration>,
+}
+
+macro_rules! problems {
+    ($($(#[$doc:meta])* $kind:ident = $status:ident, $name:literal, $title:literal, $next:literal;)*) => {
+        /// Every problem that a broker knows.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum ProblemKind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl ProblemKind {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$kind,)*];
+
+            /// Its type: `/problems/NAME`.
+            pub fn uri(self) -> &'static str {
+                match self { $(Self::$kind => concat!("/problems/", $name),)* }
+            }
+
+            fn parts(self) -> (StatusCode, &'static str, &'static str) {
+                match self { $(Self::$kind => (StatusCode::$status, $title, $next),)* }
+            }
+        }
+    };
+}
+
+problems! {
+    /// No route has this path.
+    PathUnknown = NOT_FOUND, "path-unknown", "There is nothing at this path",
+        "see /v1/openapi.json for what there is";
+    /// The path has no such method.
+    MethodUnknown = METHOD_NOT_ALLOWED, "method-unknown", "The path does not know this method",
+        "use a method that the allow header names";
+    /// A part of the path or the query does not parse.
+    ParameterMalformed = BAD_REQUEST, "parameter-malformed", "A parameter does not parse",
+        "see /v1/openapi.json for its form";
+    /// The body has another content type.
+    ContentType = UNSUPPORTED_MEDIA_TYPE, "content-type", "The body has another content type than the route takes",
+        "set the content-type header to what the detail names";
+    /// The body does not parse.
+    BodyMalformed = BAD_REQUEST, "body-malformed", "The body does not parse",
+        "see /v1/openapi.json for its form";
+    /// The body is too large.
+    BodyTooLarge = PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large",
+        "send less; /v1/market tells the limits";
+    /// The body comes too slowly.
+    BodyTooSlow = REQUEST_TIMEOUT, "body-too-slow", "The body comes too slowly",
+        "try again over a faster connection";
+    /// The request needs headers that sign it.
+    RequestUnsigned = UNAUTHORIZED, "request-unsigned", "The request needs a signature in its headers",
+        "send assay-account, assay-digest, assay-expires and assay-signature as the specification says";
+    /// The request's signature has ended, or ends too late.
+    RequestExpired = FORBIDDEN, "request-expired", "The request's signature is not for this time",
+        "check the clock and sign again, with an end within the hour";
+    /// The body has another digest than was signed.
+    DigestMismatch = FORBIDDEN, "digest-mismatch", "The body has another digest than the signed one",
+        "send the body that was signed";
+    /// The signature does not lead to the account.
+    SignatureInvalid = FORBIDDEN, "signature-invalid", "The signature does not lead to the account that must sign",
+        "sign this content with the account's key, for this chain and market";
+    /// The signature is not a key's.
+    AccountUnsupported = UNPROCESSABLE_ENTITY, "account-unsupported", "Only accounts with a key of their own are taken for now",
+        "use an account with a key, which signs 65 bytes";
+    /// The order can't be locked any more.
+    OrderExpired = UNPROCESSABLE_ENTITY, "order-expired", "The order's lock deadline has passed",
+        "sign the order again with a later deadline";
+    /// A time lies too far ahead, or in the past.
+    TimeImplausible = UNPROCESSABLE_ENTITY, "time-implausible", "A signed time is not plausible now",
+        "check the clock and sign again";
+    /// The offer is older than the one in the book.
+    OfferSuperseded = CONFLICT, "offer-superseded", "The book has an offer that ends later, or as late",
+        "sign the offer again with a later end";
+    /// There is no such order.
+    OrderUnknown = NOT_FOUND, "order-unknown", "The book has no such order",
+        "check the job id; what is final is removed";
+    /// There is no such blob.
+    BlobUnknown = NOT_FOUND, "blob-unknown", "Nobody has put a blob of this name",
+        "check the name, or ask another broker";
+    /// The content is not what its name says.
+    BlobMismatch = UNPROCESSABLE_ENTITY, "blob-mismatch", "The content is not what its name says",
+        "put it under its own name, or send the right content";
+    /// Too many requests.
+    RateExceeded = TOO_MANY_REQUESTS, "rate-exceeded", "Too many requests",
+        "wait as long as the retry-after header says";
+    /// Too much is going on.
+    Busy = SERVICE_UNAVAILABLE, "busy", "The broker has too much to do",
+        "try again shortly: repeating a write is harmless";
+    /// A bound of what is stored is reached.
+    StorageFull = INSUFFICIENT_STORAGE, "storage-full", "The broker has no room for this",
+        "use another broker, or try again when jobs have ended";
+    /// The broker's fault.
+    Internal = INTERNAL_SERVER_ERROR, "internal", "The broker failed",
+        "try again later: repeating a write is harmless";
+}
+
+impl ProblemKind {
+    /// The HTTP status.
+    pub fn status(self) -> u16 {
+        self.parts().0.as_u16()
+    }
+
+    /// The problem in a certain case.
+    pub fn with(self, detail: impl fmt::Display) -> Problem {
+        let (status, title, next) = self.parts();
+        Problem {
+            r#type: self.uri().to_owned(),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail: detail.to_string(),
+            next: next.to_owned(),
+            retry_after: None,
+        }
+    }
+}
+
+impl Problem {
+    /// Which it is, if it is one that this version knows.
+    pub fn kind(&self) -> Option<ProblemKind> {
+        ProblemKind::ALL.iter().copied().find(|kind| kind.uri() == self.r#type)
+    }
+
+    /// True where the same request may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self.status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
+    }
+
+    pub(crate) fn after(self, wait: Duration) -> Self {
+        Problem { retry_after: Some(wait), ..self }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({}); {}", self.title, self.detail, self.status, self.next)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self)
+            .unwrap_or_else(|error| unreachable!("strings and a number: {error}"));
+        let mut response = (status, [(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response();
+        if let Some(wait) = self.retry_after {
+            let secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            response.headers_mut().insert(header::RETRY_AFTER, secs.max(1).into());
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            // RFC 9110, 11.6.1: a 401 names a way to authenticate.
+            let way = HeaderValue::from_static("Assay-EIP712");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, way);
+        }
+        response
+    }
+}
+
+impl From<assay_store::Error> for Problem {
+    fn from(error: assay_store::Error) -> Self {
+        use assay_store::Error;
+        match &error {
+            Error::Busy { .. } => ProblemKind::Busy.with(&error).after(Duration::from_secs(1)),
+            Error::Full { .. } | Error::BlobsFull { .. } => ProblemKind::StorageFull.with(&error),
+            other => {
+                // It may name files: for the log only.
+                tracing::error!(error = %other, "the store failed");
+                ProblemKind::Internal.with("the store failed; its operator finds more in the log")
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The routes (spec/broker.md#routes).
+
+mod blobs;
+mod events;
+mod facts;
+mod offers;
+mod orders;
+mod parameters;
+mod refusals;
+pub(crate) mod schema;
+
+use alloy_primitives::B256;
+use assay_store::Put;
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(crate) use events::Stopping;
+
+use crate::body::JSON;
+use crate::broker::App;
+use crate::{Posted, Problem, ProblemKind};
+
+type Answer = Result<Response, Problem>;
+
+/// All routes with their documents.
+pub(crate) fn all() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(schema::Document::openapi())
+        .routes(routes!(facts::market))
+        .routes(routes!(facts::health))
+        .routes(routes!(facts::openapi))
+        .routes(routes!(orders::post, orders::list))
+        .routes(routes!(events::follow))
+        .routes(routes!(orders::one))
+        .routes(routes!(refusals::list))
+        .routes(routes!(refusals::post))
+        .routes(routes!(offers::list))
+        .routes(routes!(offers::put))
+        .routes(routes!(blobs::put_program, blobs::program))
+        .routes(routes!(blobs::put_slot, blobs::slot))
+}
+
+pub(crate) async fn unknown_path(uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(100).collect();
+    ProblemKind::PathUnknown.with(format_args!("{path:?} is no path of this broker"))
+}
+
+pub(crate) async fn unknown_method(method: Method) -> Problem {
+    ProblemKind::MethodUnknown.with(format_args!("this path does not know {method}"))
+}
+
+fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    let body =
+        serde_json::to_vec(value).unwrap_or_else(|error| unreachable!("plain structs: {error}"));
+    (status, [(header::CONTENT_TYPE, JSON)], body).into_response()
+}
+
+/// 201 for what is new, 200 for what was there.
+fn posted(job_id: B256, put: Put) -> Response {
+    json(created(put.is_new), &Posted { job_id, sequence: put.sequence })
+}
+
+fn created(is_new: bool) -> StatusCode {
+    if is_new { StatusCode::CREATED } else { StatusCode::OK }
+}
+
+/// What the book holds was written by this crate.
+fn stored<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| {
+        tracing::error!(%error, "an entry of the book does not parse");
+        ProblemKind::Internal.with("an entry of the book does not parse")
+    })
+}
