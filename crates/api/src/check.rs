@@ -32,7 +32,7 @@ fn slot_root(image: &[u8]) -> Result<BlobRoot, ImageError> {
         fill(&mut tree, u64::from(index));
         tree.push(sha256_leaf(leaf));
     })?;
-    Ok(BlobRoot(tree.finish(SLOT_HEIGHT as u32, zero_subtree)))
+    Ok(BlobRoot(tree.finish(SLOT_HEIGHT, zero_subtree)))
 }
 
 /// Zero leaves up to an index, in subtrees as large as fit.

@@ -107,7 +107,7 @@ pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
 
 async fn up(home: &Home, port: u16, as_json: bool) -> Result<String, Failure> {
     let mut local = LocalChain::open(home).await?;
-    let rpc = local.serve(port).await?;
+    let rpc = local.serve(port, None).await?.rpc;
     let client = local.client(assay_node::Role::Deployer).await?;
     crate::print(&show(&client, local.deployment(), Some(&rpc), as_json).await?)?;
     if !as_json {
@@ -119,7 +119,7 @@ async fn up(home: &Home, port: u16, as_json: bool) -> Result<String, Failure> {
 }
 
 /// Ctrl-C, or what a supervisor sends.
-async fn stopped() {
+pub(crate) async fn stopped() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

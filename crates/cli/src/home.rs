@@ -67,6 +67,11 @@ pub(crate) struct KeyArgument {
 }
 
 impl KeyArgument {
+    /// Whether a key was named.
+    pub(crate) fn is_given(&self) -> bool {
+        self.keystore.is_some() || self.account.is_some()
+    }
+
     pub(crate) fn load(
         &self,
         home: &Home,

@@ -2,18 +2,22 @@
 
 mod account;
 mod chain;
+mod config;
+mod daemons;
 mod exec;
 mod failure;
 mod home;
+mod market;
 mod program;
 mod run;
 mod text;
+mod up;
 mod witness;
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 
 use failure::Failure;
 
@@ -26,6 +30,9 @@ struct Arguments {
     /// Print results, and errors, as JSON (spec/cli.md).
     #[arg(long, global = true)]
     json: bool,
+    /// A file of settings (spec/cli.md#settings) [default: config.toml under the home]
+    #[arg(long, global = true, value_name = "FILE", env = "ASSAY_CONFIG")]
+    config: Option<std::path::PathBuf>,
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done (whatever the program's outcome), 1 could not be done, 2 wrong arguments, \
@@ -37,6 +44,21 @@ enum Command {
     Exec(exec::Arguments),
     /// Order a job on the market of this machine, which starts if need be, and get its answer.
     Run(run::Arguments),
+    /// Run a whole market on this machine: chain, broker, two providers, an auditor.
+    Up(up::Up),
+    /// Stop it.
+    Down(up::Down),
+    /// Show whether it runs, and where.
+    Status(up::Status),
+    /// Serve orders and blobs of a market.
+    Broker(daemons::Broker),
+    /// Run jobs for pay.
+    Provider(daemons::Provider),
+    /// Re-check claims and challenge the false ones.
+    Auditor(daemons::Auditor),
+    /// Settings and where they come from.
+    #[command(subcommand)]
+    Config(config::Command),
     /// Chains and the market's contracts on them.
     #[command(subcommand)]
     Chain(chain::Command),
@@ -52,11 +74,25 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let line: Vec<_> = std::env::args_os().collect();
+    let command = match config::settled(&line) {
+        Ok(command) => command,
+        Err(failure) => return failure.report(line.iter().any(|word| word == "--json")),
+    };
+    let matches = command.get_matches_from(line);
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let json = arguments.json;
+    log();
     let done = match arguments.command {
         Command::Exec(arguments) => exec::run(&arguments, json),
         Command::Run(arguments) => run::run(&arguments, json),
+        Command::Up(arguments) => up::up(&arguments, json),
+        Command::Down(arguments) => up::down(&arguments, json),
+        Command::Status(arguments) => up::status(&arguments, json),
+        Command::Broker(arguments) => daemons::broker(&arguments),
+        Command::Provider(arguments) => daemons::provider(&arguments),
+        Command::Auditor(arguments) => daemons::auditor(&arguments),
+        Command::Config(command) => config::run(&command, json),
         Command::Chain(command) => chain::run(&command, json),
         Command::Account(command) => account::run(&command, json),
         Command::Witness(command) => witness::run(&command, json),
@@ -64,6 +100,16 @@ fn main() -> ExitCode {
     };
     done.and_then(|output| print(&output))
         .map_or_else(|failure| failure.report(json), |()| ExitCode::SUCCESS)
+}
+
+/// What goes on, on standard error: warnings, or from the level that ASSAY_LOG names.
+fn log() {
+    let level = std::env::var("ASSAY_LOG").ok().and_then(|level| level.parse().ok());
+    tracing_subscriber::fmt()
+        .with_max_level(level.unwrap_or(tracing::Level::WARN))
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
 }
 
 /// Runs what waits for chains.
@@ -75,8 +121,12 @@ fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Fail
 
 /// Writes a result. A reader that went away (`assay ... | head`) is not an error.
 fn print(output: &str) -> Result<(), Failure> {
+    print_bytes(output.as_bytes())
+}
+
+fn print_bytes(output: &[u8]) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(output.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(output).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Failure::new("cannot write the result").cause(error).next("check where it goes"))
         }

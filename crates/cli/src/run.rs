@@ -1,24 +1,19 @@
-//! `assay run`: a job from order to settlement, on a market of this machine.
+//! `assay run`: a job from order to settlement, on a market of this machine or another.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use assay_market::PriceTerms;
-use assay_node::{JobEvent, JobRecord, JobStatus, JobTerms, LocalMarket, MarketPlan};
+use assay_node::{JobEvent, JobRecord, JobStatus, JobTerms};
 use assay_types::{Hash, sha256};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::home::HomeArgument;
+use crate::home::{HomeArgument, KeyArgument};
+use crate::market::{MarketArgument, Session};
 use crate::text::{grouped, table};
-
-/// What a provider puts at stake: a hundred test dollars.
-const STAKE: u128 = 100_000_000;
-
-/// How long an order can be locked, in seconds.
-const LOCK_SECS: u64 = 60;
 
 /// How fast a run is taken to be at the least, in steps a second, when its time is set.
 const STEPS_PER_SEC: u64 = 10_000_000;
@@ -30,6 +25,10 @@ const RUN_SECS_MIN: u64 = 60;
 pub(crate) struct Arguments {
     #[command(flatten)]
     home: HomeArgument,
+    #[command(flatten)]
+    market: MarketArgument,
+    #[command(flatten)]
+    key: KeyArgument,
     /// The program, an ELF for the machine.
     program: PathBuf,
     /// The input, any file, published in the clear.
@@ -47,6 +46,18 @@ pub(crate) struct Arguments {
     /// A fixed price in the token's smallest unit, a millionth of a test dollar [default: metered, as quoted]
     #[arg(long, value_name = "AMOUNT")]
     price: Option<u128>,
+    /// What the provider puts at stake, in the token's smallest unit.
+    #[arg(long, value_name = "AMOUNT", default_value_t = 100_000_000)]
+    stake: u128,
+    /// The only provider that may lock it.
+    #[arg(long, value_name = "ADDRESS")]
+    provider: Option<Address>,
+    /// How long it can be locked, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    lock_secs: u64,
+    /// How long the run may take, in seconds [default: by the step limit, at least 60]
+    #[arg(long, value_name = "SECONDS")]
+    run_secs: Option<u32>,
     /// Order it first from a provider that lies, to see what becomes of it.
     #[arg(long)]
     with_liar: bool,
@@ -81,12 +92,13 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
     let input = arguments.input.as_ref().map(read).transpose()?;
     let dataset = arguments.dataset.as_ref().map(read).transpose()?;
     crate::block_on(async {
-        let plan = MarketPlan { with_liar: arguments.with_liar, ..MarketPlan::default() };
-        let market = LocalMarket::open(&home, &plan).await?;
+        let market =
+            Session::open(&arguments.market, &arguments.key, &home, arguments.with_liar).await?;
         let price = match arguments.price {
             Some(price) => PriceTerms::fixed(price),
             None => {
-                let quoted = market.quote(arguments.steps_max, STAKE).median;
+                let quoted =
+                    market.requester().quote(arguments.steps_max, arguments.stake).await?.median;
                 quoted.map(|quoted| quoted.metered()).ok_or_else(|| {
                     Failure::new("nobody offers to run a job of so many steps")
                         .next("lower --steps-max, or give --price")
@@ -100,10 +112,10 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
             dataset,
             step_limit: arguments.steps_max,
             price,
-            stake: STAKE,
-            provider: None,
-            lock_secs: LOCK_SECS,
-            run_secs: u32::try_from(run_secs).unwrap_or(u32::MAX),
+            stake: arguments.stake,
+            provider: arguments.provider,
+            lock_secs: arguments.lock_secs,
+            run_secs: arguments.run_secs.unwrap_or(u32::try_from(run_secs).unwrap_or(u32::MAX)),
             window_secs: None,
         };
         let done = go(&market, arguments, &terms, as_json).await;
@@ -113,7 +125,7 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
 }
 
 async fn go(
-    market: &LocalMarket,
+    market: &Session,
     arguments: &Arguments,
     terms: &JobTerms,
     as_json: bool,
@@ -138,7 +150,8 @@ async fn go(
     market.requester().finish(key, &record)?;
     let to_stdout = arguments.output.as_deref() == Some(Path::new("-"));
     if to_stdout && !as_json {
-        return Ok(String::from_utf8_lossy(&output).into_owned());
+        crate::print_bytes(&output)?;
+        return Ok(String::new());
     }
     if as_json {
         let done = Done {
@@ -163,7 +176,7 @@ async fn go(
 
 /// Orders and follows a job to its end, showing what happens.
 async fn follow(
-    market: &LocalMarket,
+    market: &Session,
     terms: &JobTerms,
     as_json: bool,
 ) -> Result<(Hash, JobRecord, JobStatus), Failure> {
@@ -197,13 +210,13 @@ async fn follow(
 }
 
 /// Why a job did not come to an answer.
-async fn unpaid(market: &LocalMarket, record: &JobRecord, status: JobStatus) -> Failure {
+async fn unpaid(market: &Session, record: &JobRecord, status: JobStatus) -> Failure {
     if status != JobStatus::None {
         return Failure::new(format!("the job ended without an answer, as {status:?}"))
             .next("the price is back in the purse; order it again");
     }
     let failure = Failure::new("nobody took the order in time, and nothing was paid");
-    let refusals = market.board().refusals(record.job_id).unwrap_or_default();
+    let refusals = market.requester().board().refusals(record.job_id).await.unwrap_or_default();
     let needed = refusals.iter().filter_map(|refusal| refusal.reason.price_needed()).min();
     let failure = match refusals.first() {
         Some(refusal) => failure.cause(&refusal.reason),

@@ -1,14 +1,18 @@
 //! Where orders and blobs are.
 
 use std::path::Path;
+use std::time::Duration;
 
 use alloy_primitives::B256;
+use alloy_signer_local::PrivateKeySigner;
+use assay_api::{Broker, BrokerClient, Limits, SignedOffer, SignedOrder, SignedRefusal};
+use assay_chain::Deployment;
 use assay_chain::contracts::Market;
 use assay_machine::Program;
-use assay_market::Refusal;
+use assay_market::{Account, JobId, Offer, Refusal};
 use assay_store::{BlobKind, Blobs, Book, BookLimits, Kind};
-use assay_types::BlobRoot;
-use serde::{Deserialize, Serialize};
+use assay_types::{BlobRoot, ProgramId};
+use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::inputs::program_id;
@@ -21,48 +25,90 @@ const PAGE: usize = 500;
 /// How much a board keeps of blobs, in bytes.
 const BLOB_BYTES_MAX: u64 = 64 << 30;
 
-/// An order and its requester's signature.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SignedOrder {
-    /// What is ordered.
-    pub order: Market::Order,
-    /// 65 bytes, or what a contract account takes.
-    pub signature: alloy_primitives::Bytes,
-}
+/// The pause after a broker failed, however often its client had tried.
+const BROKER_PAUSE: Duration = Duration::from_secs(1);
 
-/// A broker's store, opened in this process: where roles meet. What is read is checked against its name by whoever reads
-/// it, so nobody needs to trust who wrote it.
+/// Orders, refusals, offers and blobs on disk.
 #[derive(Clone)]
-pub struct Board {
-    /// Orders and refusals.
+pub struct Store {
     book: Book,
-    /// Programs and slots.
     blobs: Blobs,
 }
 
-impl Board {
+/// Where a role finds orders, refusals, offers and blobs: in a store of its own, at a broker, or both. With both, what the role
+/// has seen once it has, and a broker that dies takes nothing from it. What is read is checked against its name by whoever reads
+/// it, so nobody needs to trust who wrote it.
+#[derive(Clone)]
+pub struct Board {
+    store: Option<Store>,
+    deployment: Deployment,
+    broker: Option<BrokerClient>,
+}
+
+impl Store {
     /// Opens the store in a folder, made if need be.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`], [`Error::File`].
+    /// [`Error::Store`], for instance if another process has it open; [`Error::File`].
     pub fn open(folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(|error| Error::file("making", folder, error))?;
-        Ok(Board {
+        Ok(Store {
             book: Book::open(folder.join("book.redb"), BookLimits::default())?,
             blobs: Blobs::open(folder.join("blobs"), BLOB_BYTES_MAX)?,
         })
     }
 
+    /// The store as the broker of a market, to be served.
+    pub fn as_broker(&self, deployment: &Deployment, limits: Limits) -> Broker {
+        Broker::new(self.book.clone(), self.blobs.clone(), deployment.clone(), limits)
+    }
+}
+
+impl Board {
+    /// A store that all roles of a market share.
+    pub fn of_store(store: Store, deployment: &Deployment) -> Self {
+        Board { store: Some(store), deployment: deployment.clone(), broker: None }
+    }
+
+    /// A broker; with a store for what was seen there.
+    pub fn of_broker(broker: BrokerClient, store: Option<Store>) -> Self {
+        Board { store, deployment: broker.deployment().clone(), broker: Some(broker) }
+    }
+
+    fn book(&self) -> Option<&Book> {
+        self.store.as_ref().map(|store| &store.book)
+    }
+
+    /// Takes over the broker's orders as they come, until told to stop. Without a broker there is nothing to do.
+    pub(crate) async fn follow(&self, mut stop: watch::Receiver<bool>) {
+        let Some(broker) = &self.broker else { return };
+        let mut orders = broker.follow(0);
+        loop {
+            let next = tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                next = orders.next() => next,
+            };
+            let taken = match next {
+                Ok(order) => self.keep_order(order.job_id, &order.signed()).await,
+                Err(error) => Err(error.into()),
+            };
+            if let Err(error) = taken {
+                tracing::warn!(%error, "the broker's orders do not come in");
+                tokio::time::sleep(BROKER_PAUSE).await;
+            }
+        }
+    }
+
     /// Changes when there are new orders.
-    pub(crate) fn newest(&self) -> watch::Receiver<u64> {
-        self.book.newest()
+    pub(crate) fn newest(&self) -> Option<watch::Receiver<u64>> {
+        self.book().map(Book::newest)
     }
 
     /// The job ids of the next orders after a place in the book, with their places.
     pub(crate) fn orders(&self, after: u64) -> Result<Vec<(u64, B256)>> {
-        let entries = self.book.orders(after, PAGE)?;
+        let Some(book) = self.book() else { return Ok(Vec::new()) };
+        let entries = book.orders(after, PAGE)?;
         Ok(entries.into_iter().map(|entry| (entry.sequence, entry.key.into())).collect())
     }
 
@@ -71,41 +117,80 @@ impl Board {
     /// # Errors
     ///
     /// [`Error::Store`]; [`Error::Job`] if what is there is no order.
-    pub fn order(&self, id: B256) -> Result<Option<SignedOrder>> {
-        self.book.order(id.0)?.map(|entry| parse(&entry.body)).transpose()
+    pub(crate) fn order(&self, id: B256) -> Result<Option<SignedOrder>> {
+        let Some(book) = self.book() else { return Ok(None) };
+        book.order(id.0)?.map(|entry| parse(&entry.body)).transpose()
     }
 
     /// Posts an order. The same again changes nothing.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
+    /// [`Error::Store`], [`Error::Broker`].
     pub async fn put_order(&self, id: B256, order: &SignedOrder) -> Result<()> {
-        let author = order.order.requester.into_array();
-        self.book.put(Kind::Order, id.0, author, json(order)?).await?;
+        self.keep_order(id, order).await?;
+        if let Some(broker) = &self.broker {
+            broker.post_order(order).await?;
+        }
         Ok(())
+    }
+
+    async fn keep_order(&self, id: B256, order: &SignedOrder) -> Result<()> {
+        self.keep(Kind::Order, id.0, order.order.requester.into_array(), order).await
     }
 
     /// Publishes a program's ELF.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
-    pub async fn put_program(&self, program: &Program, elf: Vec<u8>) -> Result<()> {
-        self.put_blob(BlobKind::Program, program.id().0.0, elf).await
+    /// [`Error::Store`], [`Error::Broker`].
+    pub async fn put_program(
+        &self,
+        signer: &PrivateKeySigner,
+        program: &Program,
+        elf: Vec<u8>,
+    ) -> Result<()> {
+        let id = program.id();
+        self.keep_blob(BlobKind::Program, id.0.0, elf.clone()).await?;
+        if let Some(broker) = &self.broker {
+            broker.put_program(signer, id, elf).await?;
+        }
+        Ok(())
     }
 
     /// Publishes a slot's image.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
-    pub async fn put_slot(&self, root: BlobRoot, image: Vec<u8>) -> Result<()> {
-        self.put_blob(BlobKind::Slot, root.0.0, image).await
+    /// [`Error::Store`], [`Error::Broker`].
+    pub async fn put_slot(
+        &self,
+        signer: &PrivateKeySigner,
+        root: BlobRoot,
+        image: Vec<u8>,
+    ) -> Result<()> {
+        self.keep_blob(BlobKind::Slot, root.0.0, image.clone()).await?;
+        if let Some(broker) = &self.broker {
+            broker.put_slot(signer, root, image).await?;
+        }
+        Ok(())
     }
 
-    async fn put_blob(&self, kind: BlobKind, name: [u8; 32], content: Vec<u8>) -> Result<()> {
-        let blobs = self.blobs.clone();
+    async fn keep(
+        &self,
+        kind: Kind,
+        key: [u8; 32],
+        author: [u8; 20],
+        entry: &impl Serialize,
+    ) -> Result<()> {
+        if let Some(book) = self.book() {
+            book.put(kind, key, author, json(entry)?).await?;
+        }
+        Ok(())
+    }
+
+    async fn keep_blob(&self, kind: BlobKind, name: [u8; 32], content: Vec<u8>) -> Result<()> {
+        let Some(Store { blobs, .. }) = self.store.clone() else { return Ok(()) };
         blocking(move || blobs.put(kind, name, &content)).await??;
         Ok(())
     }
@@ -113,7 +198,7 @@ impl Board {
     /// The program that an order names.
     pub(crate) async fn program(&self, order: &Market::Order) -> Result<Program> {
         let id = program_id(order);
-        let elf = self.blob(BlobKind::Program, id.0.0).await?;
+        let elf = self.elf(id).await?;
         let refused = |cause: String| Error::Program { id, cause };
         let elf = elf.ok_or_else(|| refused("nobody has published it".into()))?;
         let program = Program::from_elf(&elf).map_err(|error| refused(error.to_string()))?;
@@ -124,31 +209,123 @@ impl Board {
         }
     }
 
+    async fn elf(&self, id: ProgramId) -> Result<Option<Vec<u8>>> {
+        let kept = self.blob(BlobKind::Program, id.0.0).await?;
+        let (None, Some(broker)) = (&kept, &self.broker) else { return Ok(kept) };
+        let found = broker.program(id).await?;
+        if let Some(elf) = &found {
+            self.keep_blob(BlobKind::Program, id.0.0, elf.clone()).await?;
+        }
+        Ok(found)
+    }
+
     /// A slot's image. Whoever loads it must compare the root.
     pub(crate) async fn slot(&self, root: BlobRoot) -> Result<Option<Vec<u8>>> {
-        self.blob(BlobKind::Slot, root.0.0).await
+        let kept = self.blob(BlobKind::Slot, root.0.0).await?;
+        let (None, Some(broker)) = (&kept, &self.broker) else { return Ok(kept) };
+        let found = broker.slot(root).await?;
+        if let Some(image) = &found {
+            self.keep_blob(BlobKind::Slot, root.0.0, image.clone()).await?;
+        }
+        Ok(found)
     }
 
     async fn blob(&self, kind: BlobKind, name: [u8; 32]) -> Result<Option<Vec<u8>>> {
-        let blobs = self.blobs.clone();
+        let Some(Store { blobs, .. }) = self.store.clone() else { return Ok(None) };
         Ok(blocking(move || blobs.get(kind, name)).await??)
     }
 
-    /// Posts why an order is declined.
-    pub(crate) async fn refuse(&self, refusal: Refusal) -> Result<()> {
-        let (job, author) = (refusal.job.0, refusal.provider.0);
-        self.book.put(Kind::Refusal, job, author, json(&refusal)?).await?;
+    /// Says, signed, why a provider declines an order. Its first reason stays.
+    pub(crate) async fn refuse(&self, signer: &PrivateKeySigner, refusal: &Refusal) -> Result<()> {
+        let said = assay_api::Refusal {
+            job_id: refusal.job.0.into(),
+            provider: refusal.provider.0.into(),
+            reason: object(&refusal.reason)?,
+            at: refusal.at,
+        };
+        let signed = SignedRefusal::sign(said, &self.deployment, signer)?;
+        self.keep(Kind::Refusal, refusal.job.0, refusal.provider.0, &signed).await?;
+        if let Some(broker) = &self.broker {
+            broker.post_refusal(&signed).await?;
+        }
         Ok(())
     }
 
-    /// Why providers decline an order.
+    /// Why providers decline an order. What is not signed by its provider, or gives a reason that this version does not know, is
+    /// left out.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`]; [`Error::Job`] if what is there is no refusal.
-    pub fn refusals(&self, id: B256) -> Result<Vec<Refusal>> {
-        self.book.refusals(id.0)?.iter().map(|entry| parse(&entry.body)).collect()
+    /// [`Error::Store`], [`Error::Broker`]; [`Error::Job`] if what is there is no refusal.
+    pub async fn refusals(&self, id: B256) -> Result<Vec<Refusal>> {
+        let signed: Vec<SignedRefusal> = match (&self.broker, self.book()) {
+            (Some(broker), _) => {
+                let found = broker.refusals(id).await?.unwrap_or_default();
+                found.iter().map(|entry| entry.signed()).collect()
+            }
+            (None, Some(book)) => {
+                let found = book.refusals(id.0)?;
+                found.iter().map(|entry| parse(&entry.body)).collect::<Result<_>>()?
+            }
+            (None, None) => Vec::new(),
+        };
+        let holds = |signed: &&SignedRefusal| signed.verify(&self.deployment).is_ok();
+        let refusals =
+            signed.iter().filter(holds).filter_map(|SignedRefusal { refusal, .. }| {
+                Some(Refusal {
+                    job: JobId(refusal.job_id.0),
+                    provider: Account(refusal.provider.into_array()),
+                    reason: serde_json::from_str(refusal.reason.as_str()).ok()?,
+                    at: refusal.at,
+                })
+            });
+        Ok(refusals.collect())
     }
+
+    /// Says, signed, what a provider works for.
+    pub(crate) async fn offer(&self, signer: &PrivateKeySigner, offer: &Offer) -> Result<()> {
+        let said = assay_api::Offer { offer: object(offer)?, until: offer.until };
+        let signed = SignedOffer::sign(said, &self.deployment, signer)?;
+        let provider = signer.address();
+        let key = provider.into_word().0;
+        self.keep(Kind::Offer, key, provider.into_array(), &signed).await?;
+        if let Some(broker) = &self.broker {
+            broker.put_offer(provider, &signed).await?;
+        }
+        Ok(())
+    }
+
+    /// What providers say that they work for. What is not signed by its provider, or not in terms that this version knows, is
+    /// left out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`], [`Error::Broker`]; [`Error::Job`] if what is there is no offer.
+    pub async fn offers(&self) -> Result<Vec<Offer>> {
+        let signed: Vec<([u8; 20], SignedOffer)> = match (&self.broker, self.book()) {
+            (Some(broker), _) => {
+                let found = broker.offers().await?;
+                found.iter().map(|entry| (entry.provider.into_array(), entry.signed())).collect()
+            }
+            (None, Some(book)) => {
+                let found = book.offers()?;
+                let signed = found.iter().map(|entry| Ok((entry.author, parse(&entry.body)?)));
+                signed.collect::<Result<_>>()?
+            }
+            (None, None) => Vec::new(),
+        };
+        let offers = signed.into_iter().filter_map(|(provider, signed)| {
+            signed.verify(provider.into(), &self.deployment).ok()?;
+            let offer: Offer = serde_json::from_str(signed.offer.as_str()).ok()?;
+            (offer.provider.0 == provider && offer.until == signed.until).then_some(offer)
+        });
+        Ok(offers.collect())
+    }
+}
+
+fn object(value: &impl Serialize) -> Result<assay_api::JsonObject> {
+    let text = serde_json::to_string(value).map_err(|error| Error::Job(error.to_string()))?;
+    text.parse().map_err(|error| Error::Job(format!("{error}")))
 }
 
 fn json(value: &impl Serialize) -> Result<Vec<u8>> {

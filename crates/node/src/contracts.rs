@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use alloy_primitives::aliases::U96;
 use alloy_primitives::{Address, B256, U256};
 use alloy_provider::{DynProvider, Provider};
 use alloy_rpc_types_eth::{TransactionReceipt, TransactionRequest};
@@ -169,6 +170,35 @@ impl Contracts {
         Ok(parent.map(|block| (block.header.number, block.header.hash)))
     }
 
+    /// Makes sure that the account has so much stake, free and reserved together, in the token's smallest unit: what lacks is
+    /// moved from its tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Funds`] if it has not that much; as [`Contracts::send`].
+    pub async fn stake(&self, least: u128) -> Result<()> {
+        let account = self.account();
+        let free = self.stakes.freeOf(account).call().await.map_err(chain)?.to::<u128>();
+        let reserved = self.stakes.reservedOf(account).call().await.map_err(chain)?.to::<u128>();
+        let needed = least.saturating_sub(free.saturating_add(reserved));
+        if needed == 0 {
+            return Ok(());
+        }
+        self.require(needed).await?;
+        self.allow(self.deployment.stakes).await?;
+        let deposit = self.stakes.deposit(account, amount(needed)?);
+        self.send(deposit.into_transaction_request()).await?;
+        Ok(())
+    }
+
+    /// Makes sure that the account holds so many tokens.
+    pub(crate) async fn require(&self, needed: u128) -> Result<()> {
+        let account = self.account();
+        let has = self.token.balanceOf(account).call().await.map_err(chain)?;
+        let has = u128::try_from(has).unwrap_or(u128::MAX);
+        if has < needed { Err(Error::Funds { account, has, needed }) } else { Ok(()) }
+    }
+
     /// Lets a contract take the account's tokens, if it may not yet.
     ///
     /// # Errors
@@ -182,6 +212,12 @@ impl Contracts {
         }
         Ok(())
     }
+}
+
+/// An amount as the contracts keep it.
+pub(crate) fn amount(amount: u128) -> Result<U96> {
+    U96::checked_from_limbs_slice(&[amount as u64, (amount >> 64) as u64])
+        .ok_or_else(|| Error::Job(format!("an amount of {amount} is above 2^96 - 1")))
 }
 
 fn clock_secs() -> u64 {

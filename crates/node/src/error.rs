@@ -38,6 +38,9 @@ pub enum Error {
     /// The board's store.
     #[error(transparent)]
     Store(#[from] assay_store::Error),
+    /// The broker, or its client.
+    #[error(transparent)]
+    Broker(#[from] assay_api::Error),
     /// A program that is not there, or not what its name says.
     #[error("program {id} cannot be run: {cause}")]
     Program {

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use alloy_primitives::Address;
+
 /// The folder of a local market (spec/cli.md#home).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Home(PathBuf);
@@ -35,6 +37,11 @@ impl Home {
     /// Orders, programs and blobs.
     pub fn board(&self) -> PathBuf {
         self.0.join("board")
+    }
+
+    /// What an account's provider or auditor has seen at a broker.
+    pub fn store(&self, account: Address) -> PathBuf {
+        self.0.join("stores").join(account.to_string())
     }
 
     /// The orders that were signed here.

@@ -143,11 +143,31 @@ fn written<'a>(pages: impl Iterator<Item = (u32, &'a Page)> + Clone) -> Vec<u8> 
 #[cfg(test)]
 mod tests {
     use alloy_primitives::{Address, B256, U256};
+    use alloy_signer_local::PrivateKeySigner;
+    use assay_chain::Deployment;
     use assay_machine::Interpreter;
 
     use super::*;
+    use crate::Store;
 
     const WORDCOUNT: &[u8] = include_bytes!("../../../programs/prebuilt/wordcount.elf");
+
+    fn deployment() -> Deployment {
+        Deployment {
+            schema: assay_chain::DEPLOYMENT_SCHEMA.to_owned(),
+            chain_id: 31_337,
+            genesis_hash: B256::ZERO,
+            from_block: 0,
+            token: Address::ZERO,
+            market: Address::ZERO,
+            stakes: Address::ZERO,
+            verifiers: Address::ZERO,
+            disputes: Address::ZERO,
+            step: Address::ZERO,
+            anchors: Address::ZERO,
+            fraud_proofs: 1,
+        }
+    }
 
     fn order(program: &Program, input: BlobRoot) -> Market::Order {
         let price = Market::Price {
@@ -185,7 +205,9 @@ mod tests {
     #[tokio::test]
     async fn what_was_published_is_checked_against_its_name() {
         let folder = tempfile::tempdir().expect("a folder");
-        let board = Board::open(folder.path()).expect("a board");
+        let store = Store::open(folder.path()).expect("a store");
+        let board = Board::of_store(store, &deployment());
+        let signer = PrivateKeySigner::random();
         let program = Program::from_elf(WORDCOUNT).expect("a program");
         let (one, image_of_one) = public_blob(b"one").expect("a blob");
         let (two, image_of_two) = public_blob(b"two").expect("a blob");
@@ -193,13 +215,13 @@ mod tests {
         let begin = || start(&board, &order, Interpreter::new);
 
         assert!(matches!(begin().await, Err(Error::Program { .. })), "nobody has published it");
-        board.put_program(&program, WORDCOUNT.to_vec()).await.expect("published");
+        board.put_program(&signer, &program, WORDCOUNT.to_vec()).await.expect("published");
         let missing = begin().await.err();
         assert!(
             matches!(missing, Some(Error::InputMissing { root }) if root == one),
             "{missing:?}"
         );
-        board.put_slot(one, image_of_two.clone()).await.expect("published");
+        board.put_slot(&signer, one, image_of_two.clone()).await.expect("published");
         let other = begin().await.err();
         let Some(Error::InputMismatch { root, found }) = other else { panic!("{other:?}") };
         assert_eq!((root, found), (one, two));

@@ -16,6 +16,8 @@ use crate::{DevelopmentKeys, Home, Result, Role, files};
 pub struct Running {
     /// The JSON-RPC endpoint.
     pub rpc: String,
+    /// The broker's URL, where a whole market runs.
+    pub broker: Option<String>,
     /// The process.
     pub pid: u32,
 }
@@ -72,20 +74,19 @@ impl LocalChain {
         Ok(LocalChain { home: home.clone(), chain, keys, deployment, server: None })
     }
 
-    /// Serves JSON-RPC on loopback (port 0: any that is free), writes down where, and gives the URL.
+    /// Serves JSON-RPC on loopback (port 0: any that is free), and writes down where, with the broker's URL.
     ///
     /// # Errors
     ///
     /// [`Error::Chain`](crate::Error::Chain) if the port is taken; [`Error::File`](crate::Error::File).
-    pub async fn serve(&mut self, port: u16) -> Result<String> {
+    pub async fn serve(&mut self, port: u16, broker: Option<String>) -> Result<Running> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let server =
             serve(&self.chain, ServerConfig { address, ..ServerConfig::default() }).await?;
-        let rpc = server.url();
-        let running = Running { rpc: rpc.clone(), pid: std::process::id() };
+        let running = Running { rpc: server.url(), broker, pid: std::process::id() };
         files::write_json(&self.home.running(), &running)?;
         self.server = Some(server);
-        Ok(rpc)
+        Ok(running)
     }
 
     /// The chain.
@@ -141,9 +142,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let home = Home::at(folder.path());
         let mut local = LocalChain::open(&home).await.expect("made");
-        let rpc = local.serve(0).await.expect("served");
+        let served = local.serve(0, None).await.expect("served");
         let running = Running::read(&home).expect("read").expect("written");
-        assert_eq!(running.rpc, rpc);
+        assert_eq!(running, served);
         assert!(LocalChain::open(&home).await.is_err(), "a second process must not open it");
         let deployment = local.deployment().clone();
         local.close().await.expect("closed");

@@ -1,20 +1,22 @@
 //! A whole market in this process: chain, board, providers and an auditor.
 
-use alloy_primitives::aliases::U96;
+use std::net::{Ipv4Addr, SocketAddr};
+
 use alloy_primitives::{Address, U256};
+use assay_api::{Limits, Server};
 use assay_chain::{ClientConfig, Endpoint};
 use assay_machine::Interpreter;
-use assay_market::{Account, CostModel, Offer, Quote, quote};
+use assay_market::CostModel;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::auditor::{Auditor, AuditorPlan};
-use crate::board::Board;
+use crate::board::{Board, Store};
 use crate::contracts::{Contracts, chain};
 use crate::liar::Liar;
 use crate::provider::{Provider, ProviderPlan};
 use crate::requester::Requester;
-use crate::{Home, LocalChain, Result, Role};
+use crate::{Home, LocalChain, Result, Role, Running};
 
 /// A test dollar, in its smallest unit.
 const DOLLAR: u128 = 1_000_000;
@@ -45,10 +47,10 @@ impl Default for MarketPlan {
 /// A market of one process, under one home.
 pub struct LocalMarket {
     local: LocalChain,
-    board: Board,
+    store: Store,
     requester: Requester,
     liar: Option<Address>,
-    offers: Vec<Offer>,
+    server: Option<Server>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
 }
@@ -62,20 +64,16 @@ impl LocalMarket {
     /// [`Error::Store`](crate::Error::Store), [`Error::File`](crate::Error::File).
     pub async fn open(home: &Home, plan: &MarketPlan) -> Result<Self> {
         let local = LocalChain::open(home).await?;
-        let board = Board::open(&home.board())?;
+        let store = Store::open(&home.board())?;
+        let board = Board::of_store(store.clone(), local.deployment());
         let (stop, stopped) = watch::channel(false);
-        let (mut tasks, mut offers) = (JoinSet::new(), Vec::new());
+        let mut tasks = JoinSet::new();
         for (number, cost) in (0..).zip(&plan.providers) {
             let contracts = provider(&local, number).await?;
-            let account = Account(contracts.account().into_array());
-            offers.push(Offer {
-                provider: account,
-                cost: *cost,
-                stake_free: FUNDS,
-                until: u64::MAX,
-            });
             let plan = provider_plan(*cost);
             let provider = Provider::new(contracts, board.clone(), plan, Interpreter::new).await?;
+            // Said before anyone asks.
+            provider.offer().await?;
             tasks.spawn(provider.run(stopped.clone()));
         }
         let mut liar = None;
@@ -96,7 +94,7 @@ impl LocalMarket {
         let contracts = connected(&local, Role::Requester).await?;
         fund(&contracts).await?;
         let requester = Requester::new(contracts, board.clone(), home.jobs());
-        Ok(LocalMarket { local, board, requester, liar, offers, stop, tasks })
+        Ok(LocalMarket { local, store, requester, liar, server: None, stop, tasks })
     }
 
     /// The market's own requester.
@@ -104,19 +102,24 @@ impl LocalMarket {
         &self.requester
     }
 
-    /// What a job would cost here now.
-    pub fn quote(&self, step_limit: u64, stake: u128) -> Quote {
-        quote(step_limit, stake, &self.offers, self.requester.contracts().now())
-    }
-
     /// The provider that lies, if there is one.
     pub fn liar(&self) -> Option<Address> {
         self.liar
     }
 
-    /// Where its orders are.
-    pub fn board(&self) -> &Board {
-        &self.board
+    /// Serves the chain and the broker on loopback (port 0: any that is free), and writes down where.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Chain`](crate::Error::Chain) or [`Error::Broker`](crate::Error::Broker) if a port is taken;
+    /// [`Error::File`](crate::Error::File).
+    pub async fn serve(&mut self, chain_port: u16, broker_port: u16) -> Result<Running> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, broker_port));
+        let router = self.store.as_broker(self.local.deployment(), Limits::default()).router();
+        let server = assay_api::serve(address, router).await?;
+        let running = self.local.serve(chain_port, Some(server.url())).await?;
+        self.server = Some(server);
+        Ok(running)
     }
 
     /// Stops everyone and closes the chain.
@@ -126,6 +129,9 @@ impl LocalMarket {
     /// [`Error::File`](crate::Error::File).
     pub async fn close(mut self) -> Result<()> {
         let _ = self.stop.send(true);
+        if let Some(server) = self.server.take() {
+            server.stop().await;
+        }
         while self.tasks.join_next().await.is_some() {}
         self.local.close().await
     }
@@ -152,15 +158,8 @@ async fn connected(local: &LocalChain, role: Role) -> Result<Contracts> {
 /// A provider's contracts, with its stake put down.
 async fn provider(local: &LocalChain, number: u8) -> Result<Contracts> {
     let contracts = connected(local, Role::Provider(number)).await?;
-    let (account, stakes) = (contracts.account(), &contracts.stakes);
-    let free = stakes.freeOf(account).call().await.map_err(chain)?.to::<u128>();
-    let reserved = stakes.reservedOf(account).call().await.map_err(chain)?.to::<u128>();
-    if free + reserved < FUNDS {
-        fund(&contracts).await?;
-        contracts.allow(contracts.deployment.stakes).await?;
-        let deposit = stakes.deposit(account, U96::from(FUNDS - free - reserved));
-        contracts.send(deposit.into_transaction_request()).await?;
-    }
+    fund(&contracts).await?;
+    contracts.stake(FUNDS).await?;
     Ok(contracts)
 }
 

@@ -7,15 +7,18 @@ use std::time::Duration;
 use alloy_primitives::aliases::{U40, U96};
 use alloy_primitives::{B256, Bytes};
 use alloy_provider::Provider as _;
+use assay_api::SignedOrder;
 use assay_chain::contracts::{Disputes, Market};
 use assay_dispute::{Claim, Tracer, answer, reveal};
 use assay_machine::{Engine, Machine, Program, slot};
-use assay_market::{Account, CostModel, JobId, JobStatus, Needed, PriceTerms, Reason, Refusal};
+use assay_market::{
+    Account, CostModel, JobId, JobStatus, Needed, Offer, PriceTerms, Reason, Refusal,
+};
 use assay_merkle::PAGE_SIZE;
 use assay_types::Hash;
 use tokio::sync::{Semaphore, watch};
 
-use crate::board::{Board, SignedOrder};
+use crate::board::Board;
 use crate::contracts::{Contracts, chain};
 use crate::games::{self, b256, segment, stage};
 use crate::inputs::{output_image, start};
@@ -30,6 +33,9 @@ const EXPIRE_GRACE_SECS: u64 = 2;
 
 /// How soon an order is looked at again whose requester could still mend it.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// How long an offer is meant, in seconds.
+const OFFER_SECS: u64 = 3_600;
 
 /// How many finished runs are kept for the games about them; a run that was dropped is made again.
 const RUNS_KEPT: usize = 64;
@@ -116,9 +122,42 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
 
     /// Works until told to stop.
     pub async fn run(self, stop: watch::Receiver<bool>) {
-        let contracts = self.contracts.clone();
-        let board = self.board.clone();
-        Work::new(Arc::new(self), board, contracts).run(stop).await;
+        let (contracts, board) = (self.contracts.clone(), self.board.clone());
+        let provider = Arc::new(self);
+        let work = Work::new(Arc::clone(&provider), board, contracts).run(stop.clone());
+        tokio::join!(work, provider.keep_offering(stop));
+    }
+
+    /// Says what it works for, again before that ends, until told to stop.
+    async fn keep_offering(&self, mut stop: watch::Receiver<bool>) {
+        loop {
+            let said = self.offer().await;
+            if let Err(error) = &said {
+                tracing::warn!(%error, "the offer could not be put");
+            }
+            let pause = if said.is_ok() { OFFER_SECS / 2 } else { 5 };
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                () = tokio::time::sleep(Duration::from_secs(pause)) => {}
+            }
+        }
+    }
+
+    /// Says what it works for.
+    pub(crate) async fn offer(&self) -> Result<()> {
+        // Who takes named orders only has nothing to offer to the others.
+        if self.plan.only_named {
+            return Ok(());
+        }
+        let account = self.contracts.account();
+        let free = self.contracts.stakes.freeOf(account).call().await.map_err(chain)?;
+        let offer = Offer {
+            provider: Account(account.into_array()),
+            cost: self.plan.cost,
+            stake_free: free.to(),
+            until: self.contracts.now() + OFFER_SECS,
+        };
+        self.board.offer(self.contracts.signer(), &offer).await
     }
 
     /// Locks an order that pays, or says why not.
@@ -324,7 +363,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
             let (job, provider) = (JobId(id.0), Account(self.contracts.account().into_array()));
             let refusal =
                 Refusal { job, provider, reason: reason.clone(), at: self.contracts.now() };
-            self.board.refuse(refusal).await?;
+            self.board.refuse(self.contracts.signer(), &refusal).await?;
             self.memory().declined.insert(id, reason);
         }
         Ok(next)
@@ -344,7 +383,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
                 (program.id_preimage(), claim, output_image(tracer.end()))
             })
             .await?;
-        self.board.put_slot(claim.output_root, output).await?;
+        self.board.put_slot(self.contracts.signer(), claim.output_root, output).await?;
         // The chain may have moved on while the job ran, and forgets old blocks.
         let block = self.contracts.block_since(lock_block, confirmations).await?.unwrap_or(block);
         let said = said(&program, &claim, block);

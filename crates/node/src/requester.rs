@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use alloy_primitives::aliases::{U40, U96};
 use alloy_primitives::{Address, B256, U256, hex};
-use alloy_signer::SignerSync;
+use assay_api::SignedOrder;
 use assay_chain::contracts::Market;
 use assay_machine::Program;
-use assay_market::{JobStatus, PriceTerms};
+use assay_market::{JobStatus, PriceTerms, Quote, quote};
 use assay_merkle::empty_slot;
 use assay_types::{BlobRoot, Hash};
 use serde::{Deserialize, Serialize};
 
-use crate::board::{Board, SignedOrder};
-use crate::contracts::{Contracts, chain};
+use crate::board::Board;
+use crate::contracts::{Contracts, amount, chain};
 use crate::games::b256;
 use crate::history::{JobEvent, history};
 use crate::inputs::{blob_of, public_blob};
@@ -77,6 +77,20 @@ impl Requester {
         Requester { contracts, board, records }
     }
 
+    /// Where its orders are.
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// What a job would cost now, by what providers say that they work for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Board::offers`].
+    pub async fn quote(&self, step_limit: u64, stake: u128) -> Result<Quote> {
+        Ok(quote(step_limit, stake, &self.board.offers().await?, self.contracts.now()))
+    }
+
     /// The contracts, as the requester's account sees them.
     pub fn contracts(&self) -> &Contracts {
         &self.contracts
@@ -91,7 +105,8 @@ impl Requester {
     pub async fn order(&self, key: Hash, terms: &JobTerms) -> Result<JobRecord> {
         let program = Program::from_elf(&terms.program);
         let program = program.map_err(|error| Error::Job(format!("the program: {error}")))?;
-        self.board.put_program(&program, terms.program.clone()).await?;
+        let signer = self.contracts.signer();
+        self.board.put_program(signer, &program, terms.program.clone()).await?;
         let input = self.publish(terms.input.as_deref()).await?;
         let dataset = self.publish(terms.dataset.as_deref()).await?;
         let record = match self.record(key)?.filter(|record| !record.is_done) {
@@ -192,7 +207,7 @@ impl Requester {
     async fn publish(&self, bytes: Option<&[u8]>) -> Result<BlobRoot> {
         let Some(bytes) = bytes else { return Ok(empty_slot()) };
         let (root, image) = public_blob(bytes)?;
-        self.board.put_slot(root, image).await?;
+        self.board.put_slot(self.contracts.signer(), root, image).await?;
         Ok(root)
     }
 
@@ -241,10 +256,8 @@ impl Requester {
             },
         };
         let job_id = self.contracts.job_id(&order);
-        let signature = self.contracts.signer().sign_hash_sync(&job_id);
-        let signature = signature.map_err(|error| Error::Job(format!("signing: {error}")))?;
-        let signature = signature.as_bytes().to_vec().into();
-        Ok(JobRecord { job_id, signed: SignedOrder { order, signature }, is_done: false })
+        let signed = SignedOrder::sign(order, &self.contracts.deployment, self.contracts.signer())?;
+        Ok(JobRecord { job_id, signed, is_done: false })
     }
 
     /// Moves from the account to its purse what a price lacks.
@@ -255,12 +268,7 @@ impl Requester {
         else {
             return Ok(());
         };
-        let has = contracts.token.balanceOf(account).call().await.map_err(chain)?;
-        if has < lacks {
-            let smallest = |amount: U256| u128::try_from(amount).unwrap_or(u128::MAX);
-            let (has, needed) = (smallest(has), smallest(lacks));
-            return Err(Error::Funds { account, has, needed });
-        }
+        contracts.require(u128::try_from(lacks).unwrap_or(u128::MAX)).await?;
         contracts.allow(contracts.deployment.market).await?;
         let deposit = contracts.market.deposit(account, lacks);
         contracts.send(deposit.into_transaction_request()).await?;
@@ -274,9 +282,4 @@ impl Requester {
     fn file(&self, key: Hash) -> PathBuf {
         self.records.join(format!("{}.json", hex::encode(key.0)))
     }
-}
-
-fn amount(amount: u128) -> Result<U96> {
-    U96::checked_from_limbs_slice(&[amount as u64, (amount >> 64) as u64])
-        .ok_or_else(|| Error::Job(format!("an amount of {amount} is above 2^96 - 1")))
 }

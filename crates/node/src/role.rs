@@ -107,13 +107,14 @@ impl<R: Role> Work<R> {
     /// Works until told to stop; calls in flight are then dropped, which is as safe as a crash, and hold nothing when this
     /// returns.
     pub(crate) async fn run(mut self, stop: watch::Receiver<bool>) {
-        self.work(stop).await;
+        let board = self.board.clone();
+        tokio::join!(self.work(stop.clone()), board.follow(stop));
         self.tasks.shutdown().await;
     }
 
     async fn work(&mut self, mut stop: watch::Receiver<bool>) {
         let mut heads = self.contracts.client().heads();
-        let mut orders = Some(self.board.newest());
+        let mut orders = self.board.newest();
         loop {
             if *stop.borrow() {
                 return;

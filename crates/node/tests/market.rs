@@ -222,7 +222,7 @@ async fn an_order_that_nobody_takes_says_why_and_costs_nothing() {
     let terms = JobTerms { price: PriceTerms::fixed(10), lock_secs: 2, ..wordcount("too cheap") };
     let (record, status, events) = run(&market, b"job", &terms).await;
     assert_eq!((status, events.len()), (JobStatus::None, 0), "{events:?}");
-    let refusals = market.board().refusals(record.job_id).expect("read");
+    let refusals = requester.board().refusals(record.job_id).await.expect("read");
     assert_eq!(refusals.len(), 2, "each provider says why");
     let needed = refusals.iter().filter_map(|refusal| refusal.reason.price_needed()).min();
     let needed = needed.expect("a price would mend it");

@@ -1,0 +1,202 @@
+//! Settings: a flag goes before an environment variable, that before the file, that before the default.
+//!
+//! The file's values become the defaults of the command line's own arguments, so each setting is defined, parsed and explained in
+//! one place.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory};
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::home::HomeArgument;
+use crate::text::{json, table};
+
+/// The commands that a file has a table for.
+const TABLES: [&str; 5] = ["run", "up", "broker", "provider", "auditor"];
+
+/// What is never a setting: to be told each time.
+const NO_SETTINGS: [&str; 6] = ["help", "json", "config", "with_liar", "detach", "lie"];
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Show what a command would use: its settings with their values.
+    Show {
+        #[command(flatten)]
+        home: HomeArgument,
+        /// The command: run, up, broker, provider or auditor.
+        #[arg(value_parser = TABLES)]
+        command: String,
+        /// Say where each value comes from.
+        #[arg(long)]
+        origin: bool,
+        /// Flags that the command would be given, after `--`.
+        #[arg(last = true)]
+        flags: Vec<OsString>,
+    },
+}
+
+#[derive(Serialize)]
+struct Shown {
+    schema: &'static str,
+    settings: Vec<Setting>,
+}
+
+#[derive(Serialize)]
+struct Setting {
+    name: String,
+    value: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<String>,
+}
+
+/// The command line with the file's values as defaults.
+pub(crate) fn settled(line: &[OsString]) -> Result<clap::Command, Failure> {
+    let command = crate::Arguments::command();
+    let Some((path, text)) = file(line)? else { return Ok(command) };
+    let wrong = |what: String| {
+        Failure::new(format!("cannot use the settings in {}", path.display())).cause(what).next(
+            "`assay config show COMMAND` lists the settings of a command; spec/cli.md shows a file",
+        )
+    };
+    let tables: toml::Table = text.parse().map_err(|error| wrong(format!("{error}")))?;
+    let mut settled = command;
+    for (name, values) in tables {
+        let values = values.as_table().cloned();
+        let (true, Some(values)) = (TABLES.contains(&name.as_str()), values) else {
+            return Err(wrong(format!(
+                "[{name}] is no table for a command: {}",
+                TABLES.join(", ")
+            )));
+        };
+        for (key, value) in values {
+            let value = match value {
+                toml::Value::String(value) => value,
+                toml::Value::Integer(value) => value.to_string(),
+                toml::Value::Boolean(value) => value.to_string(),
+                other => return Err(wrong(format!("{name}.{key} is a {}", other.type_str()))),
+            };
+            let role = settled.find_subcommand(&name);
+            let known = role.is_some_and(|role| {
+                role.get_arguments().any(|a| a.get_id() == key.as_str() && is_setting(a))
+            });
+            if !known {
+                return Err(wrong(format!("{name}.{key} is no setting")));
+            }
+            settled = settled.mut_subcommand(&name, |role| {
+                role.mut_arg(&key, |argument| argument.required(false).default_value(value))
+            });
+        }
+    }
+    Ok(settled)
+}
+
+/// What may stand in a file: an option, no part of what is asked.
+fn is_setting(argument: &clap::Arg) -> bool {
+    !argument.is_positional() && !NO_SETTINGS.contains(&argument.get_id().as_str())
+}
+
+/// The settings' file and its text, if there is one. A file that was named must be there.
+fn file(line: &[OsString]) -> Result<Option<(PathBuf, String)>, Failure> {
+    let named = option(line, "--config").or_else(|| std::env::var_os("ASSAY_CONFIG"));
+    let home = option(line, "--home").or_else(|| std::env::var_os("ASSAY_HOME"));
+    let home = home.map(PathBuf::from).or_else(|| Some(dirs::data_dir()?.join("assay")));
+    let path = match (&named, home) {
+        (Some(path), _) => PathBuf::from(path),
+        (None, Some(home)) => home.join("config.toml"),
+        (None, None) => return Ok(None),
+    };
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some((path, text))),
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::file("read", &path, error).next("give another --config")),
+    }
+}
+
+/// An option's value before the line is parsed, since it decides how.
+fn option(line: &[OsString], name: &str) -> Option<OsString> {
+    let mut words = line.iter().take_while(|word| *word != "--");
+    while let Some(word) = words.next() {
+        if word == name {
+            return words.next().cloned();
+        }
+        let text = word.to_str().and_then(|word| word.strip_prefix(name)?.strip_prefix('='));
+        if let Some(value) = text {
+            return Some(value.into());
+        }
+    }
+    None
+}
+
+pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
+    let Command::Show { command: name, origin, flags, .. } = command;
+    let here: Vec<OsString> = std::env::args_os().collect();
+    let file = file(&here)?.map(|(path, _)| path);
+    let unsettled = crate::Arguments::command();
+    let settled = settled(&here)?;
+    let mut line: Vec<OsString> = vec!["assay".into(), name.into()];
+    line.extend(flags.iter().cloned());
+    // What is asked is not at issue here.
+    let settled = settled.mut_subcommand(name, |role| role.mut_args(|a| a.required(false)));
+    let matches = settled.clone().try_get_matches_from(line);
+    let matches = matches.map_err(|error| Failure::new("these flags do not parse").cause(error))?;
+    let find = |command: &clap::Command| command.find_subcommand(name).cloned();
+    let (Some(role), Some(before), Some((_, matches))) =
+        (find(&settled), find(&unsettled), matches.subcommand())
+    else {
+        return Err(Failure::new(format!("{name} is no command")));
+    };
+    let settings: Vec<Setting> = role
+        .get_arguments()
+        .filter(|argument| is_setting(argument))
+        .map(|argument| {
+            let id = argument.get_id().as_str();
+            let plain = before.get_arguments().find(|a| a.get_id() == id);
+            let is_filed =
+                plain.is_some_and(|a| a.get_default_values() != argument.get_default_values());
+            let origin = origin.then(|| source(matches, argument, is_filed, file.as_deref()));
+            Setting { name: id.to_owned(), value: value(matches, argument), origin }
+        })
+        .collect();
+    if as_json {
+        return Ok(json(&Shown { schema: "assay.config/1", settings }));
+    }
+    let shown: Vec<(String, String)> = settings
+        .into_iter()
+        .map(|Setting { name, value, origin }| {
+            let value = value.unwrap_or_else(|| "unset".to_owned());
+            (name, origin.map_or(value.clone(), |origin| format!("{value}  ({origin})")))
+        })
+        .collect();
+    let rows: Vec<(&str, String)> =
+        shown.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+    Ok(table(&rows))
+}
+
+/// A setting's value as text. URLs may hold secrets.
+fn value(matches: &ArgMatches, argument: &clap::Arg) -> Option<String> {
+    let raw = matches.get_raw(argument.get_id().as_str())?.next()?;
+    let hidden = argument.is_hide_env_values_set();
+    Some(if hidden { "set, not shown".to_owned() } else { raw.to_string_lossy().into_owned() })
+}
+
+fn source(
+    matches: &ArgMatches,
+    argument: &clap::Arg,
+    is_filed: bool,
+    file: Option<&Path>,
+) -> String {
+    match matches.value_source(argument.get_id().as_str()) {
+        Some(ValueSource::CommandLine) => "flag".to_owned(),
+        Some(ValueSource::EnvVariable) => {
+            let name = argument.get_env().unwrap_or_default();
+            format!("environment {}", name.to_string_lossy())
+        }
+        Some(_) if is_filed => {
+            format!("file {}", file.map(|path| path.display().to_string()).unwrap_or_default())
+        }
+        _ => "default".to_owned(),
+    }
+}

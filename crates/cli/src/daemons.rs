@@ -1,0 +1,161 @@
+//! `assay broker`, `provider` and `auditor`: one role each, on a market of strangers, until Ctrl-C.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use assay_api::Limits;
+use assay_machine::Interpreter;
+use assay_market::CostModel;
+use assay_node::{AuditorPlan, Liar, ProviderPlan, Store};
+use tokio::sync::watch;
+
+use crate::failure::Failure;
+use crate::home::{HomeArgument, KeyArgument};
+use crate::market::{MarketArgument, deployment};
+
+#[derive(clap::Args)]
+pub(crate) struct Broker {
+    #[command(flatten)]
+    home: HomeArgument,
+    /// Where the market's contracts are, as `assay chain deploy` wrote it.
+    #[arg(long, value_name = "FILE", env = "ASSAY_DEPLOYMENT")]
+    deployment: PathBuf,
+    /// Where to listen; port 0 takes any that is free. There is no TLS: for other machines put a proxy before it.
+    #[arg(long, value_name = "ADDRESS", env = "ASSAY_LISTEN", default_value = "127.0.0.1:8546")]
+    listen: SocketAddr,
+    /// The largest slot image that it takes, in bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
+    slot_bytes_max: u64,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Provider {
+    #[command(flatten)]
+    home: HomeArgument,
+    #[command(flatten)]
+    market: MarketArgument,
+    #[command(flatten)]
+    key: KeyArgument,
+    /// What it has at stake at the least, in the token's smallest unit; what lacks is moved from the account.
+    #[arg(long, value_name = "AMOUNT", env = "ASSAY_STAKE", default_value_t = 100_000_000)]
+    stake: u128,
+    /// What a job costs it, however short, in the token's smallest unit.
+    #[arg(long, value_name = "AMOUNT", default_value_t = 20_000)]
+    job_cost: u128,
+    /// What 2^20 steps cost it, in the token's smallest unit.
+    #[arg(long, value_name = "AMOUNT", default_value_t = 1)]
+    mebistep_cost: u128,
+    /// What it adds to both, in basis points.
+    #[arg(long, value_name = "BPS", default_value_t = 1_000)]
+    margin_bps: u16,
+    /// How fast it counts on being, in steps a second: it locks nothing that it could not finish in time.
+    #[arg(long, value_name = "N", default_value_t = 50_000_000)]
+    steps_per_sec: u64,
+    /// Blocks upon a lock's before it works for it.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    confirmations: u64,
+    /// The most at stake at once, with what was lost in the last day, in the token's smallest unit.
+    #[arg(long, value_name = "AMOUNT", default_value_t = 10_000_000_000)]
+    loss_day_max: u128,
+    /// So many losses within an hour stop it from locking for an hour.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    failures_max: u32,
+    /// How many jobs it runs at once.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    runs_at_once: usize,
+    /// Pass over orders that name no provider.
+    #[arg(long)]
+    only_named: bool,
+    /// Claim false outputs, to see what becomes of it: the stake will be lost.
+    #[arg(long, hide = true)]
+    lie: bool,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Auditor {
+    #[command(flatten)]
+    home: HomeArgument,
+    #[command(flatten)]
+    market: MarketArgument,
+    #[command(flatten)]
+    key: KeyArgument,
+    /// The share of claims that it re-runs, in basis points.
+    #[arg(long, value_name = "BPS", default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    share_bps: u16,
+    /// How many claims it re-runs at once.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    runs_at_once: usize,
+}
+
+pub(crate) fn broker(arguments: &Broker) -> Result<String, Failure> {
+    let home = arguments.home.open()?;
+    let deployment = deployment(&arguments.deployment)?;
+    crate::block_on(async {
+        let store = Store::open(&home.board())?;
+        let limits = Limits { slot_bytes_max: arguments.slot_bytes_max, ..Limits::default() };
+        let router = store.as_broker(&deployment, limits).router();
+        let server = assay_api::serve(arguments.listen, router).await.map_err(|error| {
+            Failure::from(assay_node::Error::from(error)).next("give another --listen")
+        })?;
+        crate::print(&format!("broker     {}\n", server.url()))?;
+        crate::chain::stopped().await;
+        server.stop().await;
+        Ok(String::new())
+    })
+}
+
+pub(crate) fn provider(arguments: &Provider) -> Result<String, Failure> {
+    let home = arguments.home.open()?;
+    let plan = ProviderPlan {
+        cost: CostModel {
+            job: arguments.job_cost,
+            mebistep: arguments.mebistep_cost,
+            margin_bps: arguments.margin_bps,
+        },
+        steps_per_sec: arguments.steps_per_sec,
+        confirmations: arguments.confirmations,
+        loss_day_max: arguments.loss_day_max,
+        failures_max: arguments.failures_max,
+        runs_at_once: arguments.runs_at_once,
+        only_named: arguments.only_named,
+    };
+    crate::block_on(async {
+        let there = arguments.market.there(&home).await?;
+        let key = arguments.key.load(&home)?;
+        let account = key.address();
+        let (stake, said) = (arguments.stake, format!("provider   {account}\n"));
+        if arguments.lie {
+            let provider = there.provider(key, &home, plan, stake, Liar::new).await?;
+            crate::print(&said)?;
+            until_stopped(|stop| provider.run(stop)).await;
+        } else {
+            let provider = there.provider(key, &home, plan, stake, Interpreter::new).await?;
+            crate::print(&said)?;
+            until_stopped(|stop| provider.run(stop)).await;
+        }
+        Ok(String::new())
+    })
+}
+
+pub(crate) fn auditor(arguments: &Auditor) -> Result<String, Failure> {
+    let home = arguments.home.open()?;
+    let plan = AuditorPlan { share_bps: arguments.share_bps, runs_at_once: arguments.runs_at_once };
+    crate::block_on(async {
+        let there = arguments.market.there(&home).await?;
+        let key = arguments.key.load(&home)?;
+        let account = key.address();
+        let auditor = there.auditor(key, &home, plan).await?;
+        crate::print(&format!("auditor    {account}\n"))?;
+        until_stopped(|stop| auditor.run(stop)).await;
+        Ok(String::new())
+    })
+}
+
+async fn until_stopped<F: Future<Output = ()>>(work: impl FnOnce(watch::Receiver<bool>) -> F) {
+    let (stop, stopped) = watch::channel(false);
+    let stopping = async {
+        crate::chain::stopped().await;
+        let _ = stop.send(true);
+    };
+    tokio::join!(work(stopped), stopping);
+}

@@ -1,0 +1,126 @@
+//! Which market a command means, and as whom it takes part.
+
+use std::path::PathBuf;
+
+use alloy_primitives::Address;
+use assay_chain::Deployment;
+use assay_node::{DevelopmentKeys, Home, LocalMarket, MarketPlan, RemoteMarket, Requester, Role};
+
+use crate::failure::Failure;
+use crate::home::KeyArgument;
+
+#[derive(clap::Args)]
+pub(crate) struct MarketArgument {
+    /// The broker's URL. May hold a secret: better in ASSAY_MARKET than as an argument.
+    #[arg(long, value_name = "URL", env = "ASSAY_MARKET", hide_env_values = true)]
+    market: Option<String>,
+    /// The chain's JSON-RPC endpoint. May hold a secret: better in ASSAY_RPC than as an argument.
+    #[arg(long, value_name = "URL", env = "ASSAY_RPC", hide_env_values = true)]
+    rpc: Option<String>,
+    /// Where the market's contracts are, as `assay chain deploy` wrote it. Not asked of the broker, which could name others.
+    #[arg(long, value_name = "FILE", env = "ASSAY_DEPLOYMENT")]
+    deployment: Option<PathBuf>,
+}
+
+impl MarketArgument {
+    /// The market that was named; none if none was.
+    pub(crate) fn named(&self) -> Result<Option<RemoteMarket>, Failure> {
+        match (&self.market, &self.rpc, &self.deployment) {
+            (None, None, None) => Ok(None),
+            (Some(broker), Some(rpc), Some(path)) => Ok(Some(RemoteMarket {
+                rpc: rpc.clone(),
+                broker: broker.clone(),
+                deployment: deployment(path)?,
+            })),
+            _ => {
+                Err(Failure::new("a market is named by --market, --rpc and --deployment together")
+                    .cause("some of them are missing")
+                    .next("give all three, or none for the market of this machine"))
+            }
+        }
+    }
+
+    /// The market that was named, or the one that `assay up` runs under the home.
+    pub(crate) async fn there(&self, home: &Home) -> Result<RemoteMarket, Failure> {
+        if let Some(named) = self.named()? {
+            return Ok(named);
+        }
+        RemoteMarket::running(home).await?.ok_or_else(|| {
+            Failure::new(format!("no market runs under {}", home.path().display()))
+                .next("start it with `assay up`, or name one with --market, --rpc and --deployment")
+        })
+    }
+}
+
+pub(crate) fn deployment(path: &std::path::Path) -> Result<Deployment, Failure> {
+    let failed = |verb, error: &dyn std::fmt::Display| {
+        Failure::file(verb, path, error).next("give the file that `assay chain deploy` wrote")
+    };
+    let text = std::fs::read(path).map_err(|error| failed("read", &error))?;
+    serde_json::from_slice(&text).map_err(|error| failed("use", &error))
+}
+
+/// A requester at work on a market.
+pub(crate) enum Session {
+    /// On a market of this process.
+    Here(Box<LocalMarket>),
+    /// On another's.
+    There(Box<Requester>),
+}
+
+impl Session {
+    /// On the market that was named; else on the one that runs under the home; else on the home's own, started here.
+    pub(crate) async fn open(
+        market: &MarketArgument,
+        key: &KeyArgument,
+        home: &Home,
+        with_liar: bool,
+    ) -> Result<Self, Failure> {
+        let (there, signer) = match market.named()? {
+            Some(there) => (Some(there), Some(key.load(home)?)),
+            None => {
+                let there = RemoteMarket::running(home).await?;
+                let signer = match &there {
+                    Some(_) if key.is_given() => Some(key.load(home)?),
+                    Some(_) => Some(DevelopmentKeys::open(home)?.key(Role::Requester)),
+                    None => None,
+                };
+                (there, signer)
+            }
+        };
+        if let (Some(there), Some(signer)) = (there, signer) {
+            if with_liar {
+                return Err(Failure::new(
+                    "a liar takes part only in a market that this command starts",
+                )
+                .cause("the order goes to a market that runs already")
+                .next("give another --home, or stop the market with `assay down`"));
+            }
+            return Ok(Session::There(Box::new(there.requester(signer, home).await?)));
+        }
+        let plan = MarketPlan { with_liar, ..MarketPlan::default() };
+        Ok(Session::Here(Box::new(LocalMarket::open(home, &plan).await?)))
+    }
+
+    pub(crate) fn requester(&self) -> &Requester {
+        match self {
+            Session::Here(market) => market.requester(),
+            Session::There(requester) => requester,
+        }
+    }
+
+    /// The provider that lies, if there is one.
+    pub(crate) fn liar(&self) -> Option<Address> {
+        match self {
+            Session::Here(market) => market.liar(),
+            Session::There(_) => None,
+        }
+    }
+
+    pub(crate) async fn close(self) -> Result<(), Failure> {
+        match self {
+            Session::Here(market) => Ok(market.close().await?),
+            Session::There(_) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Taking part in a market that others run: a chain's JSON-RPC, a broker's URL, and where the contracts are.
+
+use alloy_signer_local::PrivateKeySigner;
+use assay_api::BrokerClient;
+use assay_chain::{ClientConfig, Deployment, Endpoint};
+use assay_machine::{Engine, Machine};
+
+use crate::auditor::{Auditor, AuditorPlan};
+use crate::board::{Board, Store};
+use crate::contracts::Contracts;
+use crate::provider::{Provider, ProviderPlan};
+use crate::requester::Requester;
+use crate::{Home, Result, Running, files};
+
+/// Where a market is. The URLs may hold secrets, so this has no `Debug`.
+#[derive(Clone)]
+pub struct RemoteMarket {
+    /// The chain's JSON-RPC endpoint: trusted for what the contracts say.
+    pub rpc: String,
+    /// The broker's URL: trusted for nothing.
+    pub broker: String,
+    /// Where the contracts are: trusted for what is a market at all, so it never comes from a broker.
+    pub deployment: Deployment,
+}
+
+impl RemoteMarket {
+    /// The market that a process runs under a home, if one does and answers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`](crate::Error::File), [`Error::Damaged`](crate::Error::Damaged).
+    pub async fn running(home: &Home) -> Result<Option<Self>> {
+        let Some(Running { rpc, broker: Some(broker), .. }) = Running::read(home)? else {
+            return Ok(None);
+        };
+        let Some(deployment) = files::read_json::<Deployment>(&home.deployment())? else {
+            return Ok(None);
+        };
+        // What a crash left behind names a process that is gone.
+        let config = assay_api::ClientConfig { retries: 0, ..assay_api::ClientConfig::default() };
+        let client = BrokerClient::with_config(&broker, deployment.clone(), config)?;
+        let answers = client.market().await.is_ok();
+        Ok(answers.then_some(RemoteMarket { rpc, broker, deployment }))
+    }
+
+    /// A requester that keeps its records under a home.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Chain`](crate::Error::Chain), [`Error::Broker`](crate::Error::Broker).
+    pub async fn requester(&self, key: PrivateKeySigner, home: &Home) -> Result<Requester> {
+        let contracts = self.contracts(key).await?;
+        let broker = self.broker().await?;
+        Ok(Requester::new(contracts, Board::of_broker(broker, None), home.jobs()))
+    }
+
+    /// A provider with so much stake, in the token's smallest unit: what lacks is moved from its account.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Funds`](crate::Error::Funds), [`Error::Chain`](crate::Error::Chain), [`Error::Broker`](crate::Error::Broker),
+    /// [`Error::Store`](crate::Error::Store).
+    pub async fn provider<E: Engine + Clone + Send + 'static>(
+        &self,
+        key: PrivateKeySigner,
+        home: &Home,
+        plan: ProviderPlan,
+        stake: u128,
+        engine: fn(Machine) -> E,
+    ) -> Result<Provider<E>> {
+        let contracts = self.contracts(key).await?;
+        contracts.stake(stake).await?;
+        let board = self.board(&contracts, home).await?;
+        Provider::new(contracts, board, plan, engine).await
+    }
+
+    /// An auditor.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Chain`](crate::Error::Chain), [`Error::Broker`](crate::Error::Broker), [`Error::Store`](crate::Error::Store).
+    pub async fn auditor(
+        &self,
+        key: PrivateKeySigner,
+        home: &Home,
+        plan: AuditorPlan,
+    ) -> Result<Auditor> {
+        let contracts = self.contracts(key).await?;
+        let board = self.board(&contracts, home).await?;
+        let challenges = home.challenges().join(contracts.account().to_string());
+        Auditor::new(contracts, board, plan, challenges).await
+    }
+
+    async fn contracts(&self, key: PrivateKeySigner) -> Result<Contracts> {
+        let endpoint = Endpoint::Url(self.rpc.clone());
+        Contracts::connect(endpoint, key, &self.deployment, ClientConfig::default()).await
+    }
+
+    async fn broker(&self) -> Result<BrokerClient> {
+        let broker = BrokerClient::new(&self.broker, self.deployment.clone())?;
+        broker.market().await?;
+        Ok(broker)
+    }
+
+    /// With a store of its own, so that a role can go on with what it has begun while the broker is away.
+    async fn board(&self, contracts: &Contracts, home: &Home) -> Result<Board> {
+        let store = Store::open(&home.store(contracts.account()))?;
+        Ok(Board::of_broker(self.broker().await?, Some(store)))
+    }
+}
