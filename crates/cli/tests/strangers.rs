@@ -1,0 +1,286 @@
+//! A market of strangers: a real chain (anvil), a broker, providers and an auditor, each a process of its own.
+
+#![allow(clippy::unwrap_used, reason = "a test's helpers may panic")]
+
+#[path = "../../chain/tests/common/mod.rs"]
+mod common;
+
+use std::io::{BufRead, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use alloy_network::TransactionBuilder;
+use alloy_primitives::{Address, U256};
+use alloy_rpc_types_eth::TransactionRequest;
+use assay_chain::{ClientConfig, Deployment, Endpoint, connect};
+use assay_node::Contracts;
+use common::{Anvil, anvil, anvil_key};
+use serde_json::Value;
+
+/// A test dollar, in its smallest unit.
+const DOLLAR: u128 = 1_000_000;
+
+/// Longer than anything here should take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn assay(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_assay"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// A process that is killed when dropped, as a power cut would.
+struct Process {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Process {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Process { child, lines }
+    }
+
+    /// The next line, which must come.
+    fn line(&mut self) -> String {
+        self.lines.next().expect("it goes on").unwrap()
+    }
+
+    /// Events until one of that name.
+    fn until(&mut self, event: &str) -> Vec<Value> {
+        let mut events = Vec::new();
+        loop {
+            events.push(serde_json::from_str::<Value>(&self.line()).unwrap());
+            if events[events.len() - 1]["event"] == event {
+                return events;
+            }
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+struct Market {
+    folder: tempfile::TempDir,
+    anvil: Anvil,
+    broker: Option<(Process, String)>,
+    deployment: Deployment,
+}
+
+impl Market {
+    /// A market on anvil with a block a second; nothing without anvil.
+    async fn new(test: &str) -> Option<Self> {
+        let anvil = anvil(test, &["--block-time", "1"])?;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("password"), "a password of tests\n").unwrap();
+        let endpoint = Endpoint::Url(anvil.url.clone());
+        let client = connect(endpoint.clone(), Some(anvil_key()), ClientConfig::default());
+        let client = client.await.unwrap();
+        let mut market = Market { folder, anvil, broker: None, deployment: no_deployment() };
+        let owner = market.account();
+        let ether = U256::from(10).pow(U256::from(19));
+        let fund = |to: Address| {
+            client.execute(TransactionRequest::default().with_to(to).with_value(ether))
+        };
+        fund(owner).await.unwrap();
+        let file = market.path("deployment.json");
+        let arguments = ["chain", "deploy", "--rpc", &market.anvil.url, "--test-dollar"];
+        let rest = ["--terms", "local", "--output", &file];
+        let deployed = assay(&[&arguments[..], &rest].concat()).args(market.key(owner)).output();
+        let deployed = deployed.unwrap();
+        assert!(deployed.status.success(), "{}", String::from_utf8_lossy(&deployed.stderr));
+        market.deployment = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        let home = market.path("broker");
+        let arguments = ["broker", "--home", &home, "--listen", "127.0.0.1:0"];
+        let mut command = assay(&arguments);
+        command.args(["--deployment", &file]);
+        let mut broker = Process::start(command);
+        let url = broker.line().trim_start_matches("broker").trim().to_owned();
+        market.broker = Some((broker, url));
+        Some(market)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    /// A new account with a keystore.
+    fn account(&self) -> Address {
+        let (home, password) = (self.path("home"), self.path("password"));
+        let arguments = ["account", "new", "--json", "--home", &home];
+        let made = assay(&arguments).args(["--password-file", &password]).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+        made["accounts"][0]["account"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// The same with gas and ten thousand test dollars.
+    async fn funded(&self) -> Address {
+        let account = self.account();
+        let endpoint = Endpoint::Url(self.anvil.url.clone());
+        let config = ClientConfig::default();
+        let contracts = Contracts::connect(endpoint, anvil_key(), &self.deployment, config);
+        let contracts = contracts.await.unwrap();
+        let ether = U256::from(10).pow(U256::from(18));
+        let gas = TransactionRequest::default().with_to(account).with_value(ether);
+        contracts.send(gas).await.unwrap();
+        let mint = contracts.token.mint(account, U256::from(10_000 * DOLLAR));
+        contracts.send(mint.into_transaction_request()).await.unwrap();
+        account
+    }
+
+    fn key(&self, account: Address) -> Vec<String> {
+        let (home, password) = (self.path("home"), self.path("password"));
+        let account = account.to_string();
+        ["--home", &home, "--account", &account, "--password-file", &password]
+            .map(str::to_owned)
+            .to_vec()
+    }
+
+    /// A command of the market's as an account.
+    fn command(&self, name: &str, account: Address, arguments: &[&str]) -> Command {
+        let mut command = assay(&[name]);
+        command.args(self.key(account)).args(arguments);
+        command.env("ASSAY_MARKET", &self.broker.as_ref().unwrap().1);
+        command.env("ASSAY_RPC", &self.anvil.url);
+        command.env("ASSAY_DEPLOYMENT", self.path("deployment.json"));
+        command
+    }
+
+    /// A daemon, once it says that it is at work.
+    fn daemon(&self, name: &str, account: Address, arguments: &[&str]) -> Process {
+        let mut process = Process::start(self.command(name, account, arguments));
+        assert!(process.line().starts_with(name), "it says that it works");
+        process
+    }
+
+    fn run(&self, requester: Address, arguments: &[&str]) -> Process {
+        Process::start(self.command("run", requester, &[arguments, &["--json"]].concat()))
+    }
+
+    /// What an account has, wherever: in its account, its purse, and its stakes.
+    async fn wealth(&self, account: Address) -> U256 {
+        let endpoint = Endpoint::Url(self.anvil.url.clone());
+        let config = ClientConfig::default();
+        let contracts = Contracts::connect(endpoint, anvil_key(), &self.deployment, config);
+        let contracts = contracts.await.unwrap();
+        let tokens = contracts.token.balanceOf(account).call().await.unwrap();
+        let purse = contracts.market.purseOf(account).call().await.unwrap();
+        let free = contracts.stakes.freeOf(account).call().await.unwrap();
+        let reserved = contracts.stakes.reservedOf(account).call().await.unwrap();
+        tokens + purse + U256::from(free) + U256::from(reserved)
+    }
+}
+
+fn no_deployment() -> Deployment {
+    Deployment {
+        schema: String::new(),
+        chain_id: 0,
+        genesis_hash: Default::default(),
+        from_block: 0,
+        token: Address::ZERO,
+        market: Address::ZERO,
+        stakes: Address::ZERO,
+        verifiers: Address::ZERO,
+        disputes: Address::ZERO,
+        step: Address::ZERO,
+        anchors: Address::ZERO,
+        fraud_proofs: 0,
+    }
+}
+
+fn program(name: &str) -> String {
+    format!("{}/../../programs/prebuilt/{name}.elf", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The account that an event names.
+fn named(events: &[Value], event: &str) -> Address {
+    let event = events.iter().find(|e| e["event"] == event).unwrap_or_else(|| panic!("{events:?}"));
+    event["provider"].as_str().unwrap().parse().unwrap()
+}
+
+fn has(events: &[Value], event: &str) -> bool {
+    events.iter().any(|e| e["event"] == event)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cheaper_of_two_providers_dies_mid_run_and_still_delivers() {
+    let Some(market) = Market::new("the_cheaper_of_two_providers").await else { return };
+    let (cheap, dear) = (market.funded().await, market.funded().await);
+    let requester = market.funded().await;
+    let begin = || market.daemon("provider", cheap, &["--job-cost", "10000"]);
+    let provider = begin();
+    let _other = market.daemon("provider", dear, &["--job-cost", "40000"]);
+    // Some seconds of work.
+    let content: Vec<u8> = (0..3_000_000u32).map(|i| (i % 251) as u8).collect();
+    let (input, output) = (market.path("input"), market.path("output"));
+    std::fs::write(&input, &content).unwrap();
+    let mut run =
+        market.run(requester, &[&program("sha256"), "--input", &input, "--output", &output]);
+    let events = run.until("locked");
+    assert_eq!(named(&events, "locked"), cheap, "the cheaper one has it");
+    std::thread::sleep(Duration::from_millis(1_500));
+    drop(provider);
+    let _provider = begin();
+    let events = run.until("done");
+    assert_eq!(named(&events, "claimed"), cheap, "it came back: {events:?}");
+    assert!(has(&events, "paid"), "{events:?}");
+    let digest = assay_types::sha256(&content);
+    assert_eq!(std::fs::read_to_string(&output).unwrap().trim(), digest.to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_liar_is_slashed_and_the_requester_is_whole() {
+    let Some(market) = Market::new("a_liar_is_slashed").await else { return };
+    let (liar, auditor) = (market.funded().await, market.funded().await);
+    let requester = market.funded().await;
+    let _liar = market.daemon("provider", liar, &["--lie", "--job-cost", "0"]);
+    let _auditor = market.daemon("auditor", auditor, &[]);
+    let before =
+        [market.wealth(requester).await, market.wealth(liar).await, market.wealth(auditor).await];
+    let started = Instant::now();
+    let mut run = market.run(requester, &[&program("wordcount"), "--price", "1000000"]);
+    let events = run.until("slashed");
+    assert!(started.elapsed() < PATIENCE);
+    assert_eq!(named(&events, "slashed"), liar);
+    assert!(has(&events, "challenged"), "{events:?}");
+    assert_eq!(run.child.wait().unwrap().code(), Some(1), "no answer is no success");
+    let after =
+        [market.wealth(requester).await, market.wealth(liar).await, market.wealth(auditor).await];
+    assert!(after[0] > before[0], "the price is back, and a share of the stake");
+    assert_eq!(before[1] - after[1], U256::from(100 * DOLLAR), "the stake is gone");
+    assert!(after[2] > before[2], "the bounty outweighs what the game cost");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_provider_is_slashed_and_another_delivers_late() {
+    let Some(market) = Market::new("a_silent_provider_is_slashed").await else { return };
+    let (silent, other) = (market.funded().await, market.funded().await);
+    let requester = market.funded().await;
+    // It waits for more blocks than it will live.
+    let arguments = ["--job-cost", "0", "--confirmations", "1000"];
+    let provider = market.daemon("provider", silent, &arguments);
+    let _other = market.daemon("provider", other, &["--job-cost", "900000"]);
+    let before = [market.wealth(requester).await, market.wealth(silent).await];
+    let output = market.path("output");
+    let arguments =
+        ["--price", "1000000", "--steps-max", "10000000", "--run-secs", "8", "--output", &output];
+    let mut run = market.run(requester, &[&[program("sha256").as_str()], &arguments[..]].concat());
+    let events = run.until("locked");
+    assert_eq!(named(&events, "locked"), silent, "the order goes to who asks less");
+    drop(provider);
+    let events = run.until("done");
+    assert_eq!(named(&events, "slashed"), silent);
+    assert_eq!(named(&events, "paid"), other, "late, for the bounty");
+    let digest = assay_types::sha256(b"");
+    assert_eq!(std::fs::read_to_string(&output).unwrap().trim(), digest.to_string());
+    let after = [market.wealth(requester).await, market.wealth(silent).await];
+    assert!(after[0] > before[0], "the price is back, and a share of the stake");
+    assert_eq!(before[1] - after[1], U256::from(100 * DOLLAR), "the stake is gone");
+}
