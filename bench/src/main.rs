@@ -1,10 +1,11 @@
-//! `cargo xtask bench machine|chain [--json]`: figures, with the machine, the inputs and the peers of the same run.
+//! `cargo xtask bench machine|chain|market [--json]`: figures, with the machine, the inputs and the peers of the same run.
 //!
 //! Timings on a shared machine wander, so each figure is a median and peers take turns with ours.
 
 mod chain;
 mod figure;
 mod machine;
+mod market;
 mod peers;
 
 use std::process::ExitCode;
@@ -17,7 +18,9 @@ fn main() -> ExitCode {
         ["machine", "--json"] => (machine::figures(), true),
         ["chain"] => (chain::figures(), false),
         ["chain", "--json"] => (chain::figures(), true),
-        _ => (Err("usage: assay-bench machine|chain [--json]".to_owned()), false),
+        ["market"] => (market::figures(), false),
+        ["market", "--json"] => (market::figures(), true),
+        _ => (Err("usage: assay-bench machine|chain|market [--json]".to_owned()), false),
     };
     match figures {
         Ok(figures) => {

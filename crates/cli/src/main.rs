@@ -7,6 +7,7 @@ mod daemons;
 mod exec;
 mod failure;
 mod home;
+mod job;
 mod market;
 mod program;
 mod run;
@@ -44,6 +45,11 @@ enum Command {
     Exec(exec::Arguments),
     /// Order a job on the market of this machine, which starts if need be, and get its answer.
     Run(run::Arguments),
+    /// What was ordered from here: how it stands, and why.
+    #[command(subcommand)]
+    Job(job::Command),
+    /// Ask what a job would cost.
+    Quote(job::QuoteArguments),
     /// Run a whole market on this machine: chain, broker, two providers, an auditor.
     Up(up::Up),
     /// Stop it.
@@ -86,6 +92,8 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Exec(arguments) => exec::run(&arguments, json),
         Command::Run(arguments) => run::run(&arguments, json),
+        Command::Job(command) => job::run(&command, json),
+        Command::Quote(arguments) => job::quote(&arguments, json),
         Command::Up(arguments) => up::up(&arguments, json),
         Command::Down(arguments) => up::down(&arguments, json),
         Command::Status(arguments) => up::status(&arguments, json),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256};
-use assay_market::PriceTerms;
+use assay_market::{PriceTerms, Repricing};
 use assay_node::{JobEvent, JobRecord, JobStatus, JobTerms};
 use assay_types::{Hash, sha256};
 use indicatif::{ProgressBar, ProgressDrawTarget};
@@ -46,6 +46,15 @@ pub(crate) struct Arguments {
     /// A fixed price in the token's smallest unit, a millionth of a test dollar [default: metered, as quoted]
     #[arg(long, value_name = "AMOUNT")]
     price: Option<u128>,
+    /// How far the price may rise while nobody takes the order [default: it stays]
+    #[arg(long, value_name = "AMOUNT")]
+    price_max: Option<u128>,
+    /// By how much it rises at once, in basis points; or to what providers ask, if that is more.
+    #[arg(long, value_name = "BPS", default_value_t = 2_500)]
+    raise_bps: u16,
+    /// How long a price stands before it rises, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    raise_secs: u32,
     /// What the provider puts at stake, in the token's smallest unit.
     #[arg(long, value_name = "AMOUNT", default_value_t = 100_000_000)]
     stake: u128,
@@ -117,6 +126,12 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
             lock_secs: arguments.lock_secs,
             run_secs: arguments.run_secs.unwrap_or(u32::try_from(run_secs).unwrap_or(u32::MAX)),
             window_secs: None,
+            repricing: arguments.price_max.map(|price_max| Repricing {
+                raise_bps: arguments.raise_bps,
+                every_secs: arguments.raise_secs,
+                price_max,
+                times_max: u8::MAX,
+            }),
         };
         let done = go(&market, arguments, &terms, as_json).await;
         market.close().await?;
@@ -132,22 +147,22 @@ async fn go(
 ) -> Result<String, Failure> {
     if let Some(liar) = market.liar() {
         let terms = JobTerms { provider: Some(liar), ..terms.clone() };
-        let (key, record, status) = follow(market, &terms, as_json).await?;
-        market.requester().finish(key, &record)?;
+        let (record, status) = follow(market, &terms, as_json).await?;
+        market.requester().finish(&record)?;
         if status != JobStatus::Refuted {
             return Err(Failure::refused(format!("the liar's job ended as {status:?}")));
         }
     }
-    let (key, record, status) = follow(market, terms, as_json).await?;
+    let (record, status) = follow(market, terms, as_json).await?;
     if status != JobStatus::Paid {
-        market.requester().finish(key, &record)?;
+        market.requester().finish(&record)?;
         return Err(unpaid(market, &record, status).await);
     }
     let output = market.requester().output(record.job_id).await?;
     if let Some(path) = arguments.output.as_ref().filter(|path| **path != Path::new("-")) {
         std::fs::write(path, &output).map_err(|error| Failure::file("write", path, error))?;
     }
-    market.requester().finish(key, &record)?;
+    market.requester().finish(&record)?;
     let to_stdout = arguments.output.as_deref() == Some(Path::new("-"));
     if to_stdout && !as_json {
         crate::print_bytes(&output)?;
@@ -174,31 +189,38 @@ async fn go(
     ]))
 }
 
-/// Orders and follows a job to its end, showing what happens.
+/// Orders a job and follows it to its end.
 async fn follow(
     market: &Session,
     terms: &JobTerms,
     as_json: bool,
-) -> Result<(Hash, JobRecord, JobStatus), Failure> {
-    let requester = market.requester();
-    let key = key(terms);
-    let record = requester.order(key, terms).await?;
-    let id = record.job_id;
+) -> Result<(JobRecord, JobStatus), Failure> {
+    let mut record = market.requester().order(key(terms), terms).await?;
+    if !as_json {
+        eprintln!("ordered    {}", record.job_id);
+    }
+    let status = watch(market, &mut record, as_json).await?;
+    Ok((record, status))
+}
+
+/// Follows a job to its end, showing what happens.
+pub(crate) async fn watch(
+    market: &Session,
+    record: &mut JobRecord,
+    as_json: bool,
+) -> Result<JobStatus, Failure> {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     bar.enable_steady_tick(Duration::from_millis(100));
-    if !as_json {
-        bar.suspend(|| eprintln!("ordered    {id}"));
-    }
-    let told = |event: &JobEvent| {
+    let told = |job: B256, event: &JobEvent| {
         if as_json {
             // A reader that went away is told nothing more; the job goes on.
-            let _ = crate::print(&line(&Line { schema: "assay.run/1", job: id, event }));
+            let _ = crate::print(&line(&Line { schema: "assay.run/1", job, event }));
         } else {
             bar.suspend(|| eprintln!("{}", sentence(event)));
         }
     };
     let status = tokio::select! {
-        status = requester.follow(&record, told) => status,
+        status = market.requester().follow(record, told) => status,
         _ = tokio::signal::ctrl_c() => {
             bar.finish_and_clear();
             return Err(Failure::new("interrupted; the order stands")
@@ -206,7 +228,7 @@ async fn follow(
         }
     };
     bar.finish_and_clear();
-    Ok((key, record, status?))
+    Ok(status?)
 }
 
 /// Why a job did not come to an answer.
@@ -242,7 +264,7 @@ fn key(terms: &JobTerms) -> Hash {
     sha256(&content)
 }
 
-fn sentence(event: &JobEvent) -> String {
+pub(crate) fn sentence(event: &JobEvent) -> String {
     match event {
         JobEvent::Locked { provider, price, stake, late, .. } => {
             let late = if *late { ", late, for the bounty" } else { "" };
@@ -278,7 +300,7 @@ fn sentence(event: &JobEvent) -> String {
 }
 
 /// An amount of a token of six decimals.
-fn dollars(amount: u128) -> String {
+pub(crate) fn dollars(amount: u128) -> String {
     format!("{}.{:06} tUSD", amount / 1_000_000, amount % 1_000_000)
 }
 

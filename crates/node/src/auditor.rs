@@ -9,7 +9,7 @@ use alloy_primitives::{B256, hex, keccak256};
 use alloy_rpc_types_eth::TransactionRequest;
 use assay_chain::contracts::{Disputes, Market};
 use assay_dispute::{Challenge, Known, Pointing, Segment, Tracer, challenge};
-use assay_machine::Interpreter;
+use assay_machine::{Engine, Machine};
 use assay_market::JobStatus;
 use assay_types::Hash;
 use serde::{Deserialize, Serialize};
@@ -39,26 +39,27 @@ struct Commitment {
 }
 
 /// A claim that was found false.
-struct False {
-    tracer: Tracer<Interpreter>,
+struct False<E> {
+    tracer: Tracer<E>,
     start: Hash,
     root: Hash,
 }
 
 /// An auditor of every claim whose inputs it can get.
-pub struct Auditor {
+pub struct Auditor<E> {
     contracts: Contracts,
     board: Board,
     plan: AuditorPlan,
+    engine: fn(Machine) -> E,
     challenges: PathBuf,
     /// Chooses the claims.
     secret: B256,
     running: Semaphore,
-    found: Mutex<BTreeMap<B256, False>>,
+    found: Mutex<BTreeMap<B256, False<E>>>,
 }
 
-impl Auditor {
-    /// An auditor that remembers its commitments in a folder.
+impl<E: Engine + Clone + Send + 'static> Auditor<E> {
+    /// An auditor on an engine, that remembers its commitments in a folder.
     ///
     /// # Errors
     ///
@@ -68,11 +69,13 @@ impl Auditor {
         board: Board,
         plan: AuditorPlan,
         challenges: PathBuf,
+        engine: fn(Machine) -> E,
     ) -> Result<Self> {
         contracts.allow(contracts.deployment.disputes).await?;
         let running = Semaphore::new(plan.runs_at_once.max(1));
         let secret = random()?;
-        Ok(Auditor { contracts, board, plan, challenges, secret, running, found: Mutex::default() })
+        let found = Mutex::default();
+        Ok(Auditor { contracts, board, plan, engine, challenges, secret, running, found })
     }
 
     /// Works until told to stop.
@@ -88,13 +91,13 @@ impl Auditor {
         id: B256,
         order: &Market::Order,
         lock_block: u64,
-    ) -> Result<Option<False>> {
+    ) -> Result<Option<False<E>>> {
         let opened = self.contracts.disputes.ClaimOpened_filter().topic1(id);
         let opened = opened.from_block(lock_block).query().await.map_err(chain)?;
         let (claim, _) = opened.first().ok_or_else(|| Error::Job("a claim has no event".into()))?;
         let (start_hash, root) = (Hash(claim.initialState.0), Hash(claim.traceRoot.0));
         let _turn = self.running.acquire().await.map_err(|error| Error::Job(error.to_string()))?;
-        let (_, tracer) = start(&self.board, order, Interpreter::new).await?;
+        let (_, tracer) = start(&self.board, order, self.engine).await?;
         blocking(move || {
             let mut tracer = tracer;
             let is_true = tracer.tree(Segment::WHOLE).root() == root;
@@ -134,7 +137,7 @@ impl Auditor {
         let segment = segment(&game)?;
         let (start, root) = (Hash(game.start.0), Hash(view.root.0));
         let choose =
-            move |own: &mut False| challenge(&mut own.tracer, segment, start, root, &known);
+            move |own: &mut False<E>| challenge(&mut own.tracer, segment, start, root, &known);
         let next = self.with_found(id, choose).await?.ok_or_else(no_difference)?;
         let salt = self.commitment(id)?.map_or(B256::ZERO, |commitment| commitment.salt);
         // Too soon after the commitment, or ended by another's win: looked at again in either case.
@@ -162,7 +165,7 @@ impl Auditor {
 
     /// Commits to the first move, with the bond.
     async fn commit(&self, id: B256) -> Result<Next> {
-        let choose = |own: &mut False| {
+        let choose = |own: &mut False<E>| {
             let (start, root) = (own.start, own.root);
             let first = challenge(&mut own.tracer, Segment::WHOLE, start, root, &Known::new());
             (start, root, first)
@@ -241,7 +244,7 @@ impl Auditor {
     async fn with_found<T: Send + 'static>(
         &self,
         id: B256,
-        work: impl FnOnce(&mut False) -> T + Send + 'static,
+        work: impl FnOnce(&mut False<E>) -> T + Send + 'static,
     ) -> Result<T> {
         let lost = || Error::Job("the run of a false claim is lost and will be made again".into());
         let mut own = self.found().remove(&id).ok_or_else(lost)?;
@@ -254,7 +257,7 @@ impl Auditor {
         Ok(done)
     }
 
-    fn found(&self) -> MutexGuard<'_, BTreeMap<B256, False>> {
+    fn found(&self) -> MutexGuard<'_, BTreeMap<B256, False<E>>> {
         // What it holds can be found again by running, so a panic elsewhere spoils nothing.
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -268,7 +271,7 @@ impl Auditor {
     }
 }
 
-impl Role for Auditor {
+impl<E: Engine + Clone + Send + 'static> Role for Auditor<E> {
     const NAME: &'static str = "auditor";
 
     async fn attend(&self, id: B256) -> Result<Next> {

@@ -48,6 +48,20 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
     }
 }
 
+/// Reads all JSON values of a folder, by name; none if there is no folder.
+pub(crate) fn read_all_json<T: DeserializeOwned>(folder: &Path) -> Result<Vec<T>> {
+    let failed = |source| Error::file("reading", folder, source);
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>();
+    let mut paths = paths.map_err(failed)?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    paths.sort();
+    paths.iter().filter_map(|path| read_json(path).transpose()).collect()
+}
+
 /// Writes a value as JSON.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_vec_pretty(value).map_err(|error| Error::damaged(path, error))?;

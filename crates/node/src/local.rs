@@ -1,10 +1,11 @@
 //! The embedded chain with a market on it.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use assay_chain::{
-    Client, ClientConfig, Config, Deployment, DeploymentPlan, DisputeTerms, EmbeddedChain,
-    Endpoint, Server, ServerConfig, connect, serve,
+    Client, ClientConfig, Clock, Config, Deployment, DeploymentPlan, DisputeTerms, EmbeddedChain,
+    Endpoint, Server, ServerConfig, SystemClock, connect, serve,
 };
 use serde::{Deserialize, Serialize};
 
@@ -50,12 +51,21 @@ impl LocalChain {
     /// [`Error::Chain`](crate::Error::Chain), for instance if another process has it open;
     /// [`Error::File`](crate::Error::File), [`Error::Damaged`](crate::Error::Damaged).
     pub async fn open(home: &Home) -> Result<Self> {
+        Self::open_at(home, Arc::new(SystemClock)).await
+    }
+
+    /// The same with another clock, for tests.
+    ///
+    /// # Errors
+    ///
+    /// As [`LocalChain::open`].
+    pub async fn open_at(home: &Home, clock: Arc<dyn Clock>) -> Result<Self> {
         let keys = DevelopmentKeys::open(home)?;
         let path = home.chain();
         let folder = path.parent().unwrap_or(home.path());
         std::fs::create_dir_all(folder)
             .map_err(|source| crate::Error::file("making", folder, source))?;
-        let chain = EmbeddedChain::open(&path, Config::default())?;
+        let chain = EmbeddedChain::open(&path, Config { clock, ..Config::default() })?;
         let client = client(&chain, &keys, Role::Deployer).await?;
         // A crash between deploying and writing this down leaves contracts that nobody uses, and a new deployment.
         let deployment = match files::read_json::<Deployment>(&home.deployment())? {

@@ -1,10 +1,11 @@
 //! A whole market in this process: chain, board, providers and an auditor.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use alloy_primitives::{Address, U256};
 use assay_api::{Limits, Server};
-use assay_chain::{ClientConfig, Endpoint};
+use assay_chain::{ClientConfig, Clock, Endpoint, SystemClock};
 use assay_machine::Interpreter;
 use assay_market::CostModel;
 use tokio::sync::watch;
@@ -63,7 +64,16 @@ impl LocalMarket {
     /// [`Error::Chain`](crate::Error::Chain), for instance if another process has the home open;
     /// [`Error::Store`](crate::Error::Store), [`Error::File`](crate::Error::File).
     pub async fn open(home: &Home, plan: &MarketPlan) -> Result<Self> {
-        let local = LocalChain::open(home).await?;
+        Self::open_at(home, plan, Arc::new(SystemClock)).await
+    }
+
+    /// The same with another clock for the chain, for tests: what is ahead of the system's clock is ahead for everyone.
+    ///
+    /// # Errors
+    ///
+    /// As [`LocalMarket::open`].
+    pub async fn open_at(home: &Home, plan: &MarketPlan, clock: Arc<dyn Clock>) -> Result<Self> {
+        let local = LocalChain::open_at(home, clock).await?;
         let store = Store::open(&home.board())?;
         let board = Board::of_store(store.clone(), local.deployment());
         let (stop, stopped) = watch::channel(false);
@@ -89,7 +99,9 @@ impl LocalMarket {
         let contracts = connected(&local, Role::Auditor).await?;
         fund(&contracts).await?;
         let plan = AuditorPlan { share_bps: 10_000, runs_at_once: 1 };
-        let auditor = Auditor::new(contracts, board.clone(), plan, home.challenges()).await?;
+        let auditor =
+            Auditor::new(contracts, board.clone(), plan, home.challenges(), Interpreter::new)
+                .await?;
         tasks.spawn(auditor.run(stopped));
         let contracts = connected(&local, Role::Requester).await?;
         fund(&contracts).await?;
@@ -100,6 +112,16 @@ impl LocalMarket {
     /// The market's own requester.
     pub fn requester(&self) -> &Requester {
         &self.requester
+    }
+
+    /// Its chain.
+    pub fn chain(&self) -> &LocalChain {
+        &self.local
+    }
+
+    /// Where its orders are.
+    pub fn board(&self) -> Board {
+        Board::of_store(self.store.clone(), self.local.deployment())
     }
 
     /// The provider that lies, if there is one.

@@ -473,6 +473,15 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
 
     /// Answers the demands for chunks of the output, and defends meanwhile.
     async fn show(&self, id: B256, order: &Market::Order, job: &Market::Job) -> Result<Next> {
+        // Who asks has not found it where it was published, so it is published again.
+        let (root, output) = self
+            .with_run(id, order, |_, tracer| {
+                (Claim::of(tracer).output_root, output_image(tracer.end()))
+            })
+            .await?;
+        if let Err(error) = self.board.put_slot(self.contracts.signer(), root, output).await {
+            tracing::warn!(%id, %error, "an output could not be published again");
+        }
         let market = &self.contracts.market;
         let demanded =
             market.ChunkRequested_filter().topic1(id).from_block(job.lockBlock.to::<u64>());

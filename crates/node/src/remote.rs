@@ -3,7 +3,7 @@
 use alloy_signer_local::PrivateKeySigner;
 use assay_api::BrokerClient;
 use assay_chain::{ClientConfig, Deployment, Endpoint};
-use assay_machine::{Engine, Machine};
+use assay_machine::{Engine, Interpreter, Machine};
 
 use crate::auditor::{Auditor, AuditorPlan};
 use crate::board::{Board, Store};
@@ -84,11 +84,11 @@ impl RemoteMarket {
         key: PrivateKeySigner,
         home: &Home,
         plan: AuditorPlan,
-    ) -> Result<Auditor> {
+    ) -> Result<Auditor<Interpreter>> {
         let contracts = self.contracts(key).await?;
         let board = self.board(&contracts, home).await?;
         let challenges = home.challenges().join(contracts.account().to_string());
-        Auditor::new(contracts, board, plan, challenges).await
+        Auditor::new(contracts, board, plan, challenges, Interpreter::new).await
     }
 
     async fn contracts(&self, key: PrivateKeySigner) -> Result<Contracts> {

@@ -1,6 +1,8 @@
 //! A requester: posts an order once, follows the job to its end, and takes back what it is owed.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use alloy_primitives::aliases::{U40, U96};
@@ -8,7 +10,9 @@ use alloy_primitives::{Address, B256, U256, hex};
 use assay_api::SignedOrder;
 use assay_chain::contracts::Market;
 use assay_machine::Program;
-use assay_market::{JobStatus, PriceTerms, Quote, quote};
+use assay_market::{
+    Account, Explanation, Facts, JobStatus, PriceTerms, Quote, Repricing, explain, quote,
+};
 use assay_merkle::empty_slot;
 use assay_types::{BlobRoot, Hash};
 use serde::{Deserialize, Serialize};
@@ -18,6 +22,7 @@ use crate::contracts::{Contracts, amount, chain};
 use crate::games::b256;
 use crate::history::{JobEvent, history};
 use crate::inputs::{blob_of, public_blob};
+use crate::provider::price_terms;
 use crate::{Error, Result, files};
 
 /// How often a chain that can't call is asked.
@@ -49,6 +54,8 @@ pub struct JobTerms {
     pub run_secs: u32,
     /// How long a claim may be challenged, in seconds; `None` for the shortest that the verifier admits.
     pub window_secs: Option<u32>,
+    /// How far the price may rise while nobody takes the order.
+    pub repricing: Option<Repricing>,
 }
 
 /// An order that was signed, as it is remembered: written before it is posted, so that whoever asks for the same again after
@@ -56,10 +63,19 @@ pub struct JobTerms {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct JobRecord {
+    /// What makes two orders the same: an unfinished one is taken up again.
+    pub key: Hash,
     /// The job.
     pub job_id: B256,
     /// What was signed.
     pub signed: SignedOrder,
+    /// The same order at the lower prices that nobody took, which stay good: they share its nonce, so one of them at most becomes a
+    /// job.
+    pub earlier: Vec<SignedOrder>,
+    /// When the price was last raised, or first said, in Unix seconds.
+    pub posted_at: u64,
+    /// How far it may rise by itself.
+    pub repricing: Option<Repricing>,
     /// Whether its output was handed over: the next order of the same is a new one.
     pub is_done: bool,
 }
@@ -69,12 +85,15 @@ pub struct Requester {
     contracts: Contracts,
     board: Board,
     records: PathBuf,
+    /// What the orders that wait for a lock may take from the purse. One that was locked meanwhile may still be among them: then
+    /// the purse holds more than it must, and the requester can withdraw it.
+    promised: Mutex<BTreeMap<B256, u128>>,
 }
 
 impl Requester {
     /// A requester that remembers its orders in a folder.
     pub fn new(contracts: Contracts, board: Board, records: PathBuf) -> Self {
-        Requester { contracts, board, records }
+        Requester { contracts, board, records, promised: Mutex::default() }
     }
 
     /// Where its orders are.
@@ -112,14 +131,14 @@ impl Requester {
         let record = match self.record(key)?.filter(|record| !record.is_done) {
             Some(record) => record,
             None => {
-                let record = self.sign(&program, input, dataset, terms).await?;
+                let record = self.sign(key, &program, input, dataset, terms).await?;
                 files::write_json(&self.file(key), &record)?;
                 record
             }
         };
         let job = self.contracts.market.jobOf(record.job_id).call().await.map_err(chain)?;
         if job.status == JobStatus::None as u8 {
-            self.fill_purse(record.signed.order.price.max.to()).await?;
+            self.fill_purse(&record).await?;
         }
         self.board.put_order(record.job_id, &record.signed).await?;
         Ok(record)
@@ -130,8 +149,71 @@ impl Requester {
     /// # Errors
     ///
     /// [`Error::File`].
-    pub fn finish(&self, key: Hash, record: &JobRecord) -> Result<()> {
-        files::write_json(&self.file(key), &JobRecord { is_done: true, ..record.clone() })
+    pub fn finish(&self, record: &JobRecord) -> Result<()> {
+        files::write_json(&self.file(record.key), &JobRecord { is_done: true, ..record.clone() })
+    }
+
+    /// All orders that were signed here, by key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`], [`Error::Damaged`].
+    pub fn records(&self) -> Result<Vec<JobRecord>> {
+        files::read_all_json(&self.records)
+    }
+
+    /// What is known of an order and its job.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Chain`].
+    pub async fn facts(&self, record: &JobRecord) -> Result<Facts> {
+        let (order, market) = (&record.signed.order, &self.contracts.market);
+        let job = market.jobOf(record.job_id).call().await.map_err(chain)?;
+        let nonce_used = market.nonceUsed(order.requester, order.nonce).call().await;
+        let purse = market.purseOf(order.requester).call().await.map_err(chain)?;
+        Ok(Facts {
+            terms: price_terms(order),
+            step_limit: order.stepLimit,
+            stake: order.stake.to(),
+            lock_deadline: order.lockDeadline.to(),
+            purse: u128::try_from(purse).unwrap_or(u128::MAX),
+            nonce_used: nonce_used.map_err(chain)?,
+            status: JobStatus::try_from(job.status)?,
+            provider: (!job.provider.is_zero()).then(|| Account(job.provider.into_array())),
+            deadline: job.deadline.to(),
+        })
+    }
+
+    /// Why an order stands where it stands, by what the chain shows and providers say.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Chain`], and as [`Board::refusals`].
+    pub async fn why(&self, record: &JobRecord) -> Result<Explanation> {
+        let facts = self.facts(record).await?;
+        let refusals = self.board.refusals(record.job_id).await?;
+        Ok(explain(&facts, &refusals, self.contracts.now()))
+    }
+
+    /// Takes an order back that nobody has locked, at any price: its nonce is used up.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Job`] if it was locked; [`Error::Chain`].
+    pub async fn cancel(&self, record: &JobRecord) -> Result<()> {
+        let nonce = record.signed.order.nonce;
+        let (word, bit) = (nonce >> 8usize, nonce.byte(0));
+        let call = self.contracts.market.cancel(word, U256::from(1) << usize::from(bit));
+        self.contracts.send(call.into_transaction_request()).await?;
+        // A lock may have been faster; the nonce is used either way.
+        for (id, _) in record.all(&self.contracts) {
+            let job = self.contracts.market.jobOf(id).call().await.map_err(chain)?;
+            if job.status != JobStatus::None as u8 {
+                return Err(Error::Job("the order is locked and runs its course".into()));
+            }
+        }
+        self.finish(record)
     }
 
     /// Follows a job to its end, telling each thing that happens to it once; and does what only the requester is in a hurry
@@ -142,27 +224,38 @@ impl Requester {
     /// [`Error::Chain`].
     pub async fn follow(
         &self,
-        record: &JobRecord,
-        mut told: impl FnMut(&JobEvent),
+        record: &mut JobRecord,
+        mut told: impl FnMut(B256, &JobEvent),
     ) -> Result<JobStatus> {
-        let (id, order) = (record.job_id, &record.signed.order);
         let mut heads = self.contracts.client().heads();
         let mut next_block = self.contracts.deployment.from_block;
+        let mut has_output = false;
         loop {
+            if self.choose(record).await? {
+                next_block = self.contracts.deployment.from_block;
+            }
+            let (id, order) = (record.job_id, &record.signed.order);
             let job = self.contracts.market.jobOf(id).call().await.map_err(chain)?;
             let status = JobStatus::try_from(job.status)?;
             // Read after the job, so that what it came to is among the events.
             let (head, _) = self.contracts.head().await?;
-            history(&self.contracts, id, next_block..=head).await?.iter().for_each(&mut told);
+            let events = history(&self.contracts, id, next_block..=head).await?;
+            events.iter().for_each(|event| told(id, event));
             next_block = head + 1;
+            if status != JobStatus::None || self.contracts.now() > record.lock_deadline() {
+                self.promised().remove(&id);
+            }
             if status.is_final() {
                 return Ok(status);
             }
             let now = self.contracts.now();
-            if status == JobStatus::None && now > order.lockDeadline.to::<u64>() {
+            if status == JobStatus::None && now > record.lock_deadline() {
                 return Ok(status);
             }
-            let deadline = job.deadline.to::<u64>();
+            if status == JobStatus::None && self.raise(record, now).await? {
+                continue;
+            }
+            let (deadline, order) = (job.deadline.to::<u64>(), &record.signed.order);
             let market = &self.contracts.market;
             let call = match status {
                 JobStatus::AwaitingBegin | JobStatus::AwaitingClaim | JobStatus::AwaitingLate
@@ -172,6 +265,19 @@ impl Requester {
                 }
                 JobStatus::AwaitingVerdict if now > deadline + SETTLE_GRACE_SECS => {
                     Some(market.settle(order.clone()).into_transaction_request())
+                }
+                // An output is published before it is claimed. Whoever shows no piece of it on demand loses.
+                JobStatus::AwaitingVerdict if now <= deadline && !has_output => {
+                    let root = BlobRoot(Hash(job.outputRoot.0));
+                    has_output = root == empty_slot() || self.board.slot(root).await?.is_some();
+                    let known = market.demandOf(id, 0).call().await.map_err(chain)?;
+                    let is_due = !has_output && known.demander.is_zero();
+                    is_due.then(|| market.demand(order.clone(), 0).into_transaction_request())
+                }
+                JobStatus::AwaitingAnswer => {
+                    let demand = market.demandOf(id, 0).call().await.map_err(chain)?;
+                    let is_late = demand.open && now > demand.answerBy.to::<u64>();
+                    is_late.then(|| market.silence(order.clone(), 0).into_transaction_request())
                 }
                 _ => None,
             };
@@ -204,6 +310,57 @@ impl Requester {
         blob_of(root, &image)
     }
 
+    /// Of an order at several prices, takes the one that was locked. True if there is a new one to follow.
+    async fn choose(&self, record: &mut JobRecord) -> Result<bool> {
+        if record.earlier.is_empty() {
+            return Ok(false);
+        }
+        for (id, signed) in record.all(&self.contracts) {
+            let job = self.contracts.market.jobOf(id).call().await.map_err(chain)?;
+            if job.status != JobStatus::None as u8 {
+                (record.job_id, record.signed) = (id, signed);
+                record.earlier.clear();
+                record.repricing = None;
+                files::write_json(&self.file(record.key), record)?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Signs the order again at a higher price, if one is due. True if so.
+    async fn raise(&self, record: &mut JobRecord, now: u64) -> Result<bool> {
+        let Some(rule) = record.repricing else { return Ok(false) };
+        let terms = price_terms(&record.signed.order);
+        let times = u8::try_from(record.earlier.len()).unwrap_or(u8::MAX);
+        if rule.next(&terms, record.posted_at, times, now, None).is_none() {
+            return Ok(false);
+        }
+        let refusals = self.board.refusals(record.job_id).await?;
+        let hint = refusals.iter().filter_map(|refusal| refusal.reason.price_needed()).min();
+        let Some(next) = rule.next(&terms, record.posted_at, times, now, hint) else {
+            return Ok(false);
+        };
+        let order = Market::Order { price: price(&next)?, ..record.signed.order.clone() };
+        let job_id = self.contracts.job_id(&order);
+        let signed = SignedOrder::sign(order, &self.contracts.deployment, self.contracts.signer())?;
+        let raised = JobRecord {
+            earlier: [record.earlier.clone(), vec![record.signed.clone()]].concat(),
+            job_id,
+            signed,
+            posted_at: now,
+            ..record.clone()
+        };
+        // Written before it is posted, as the first was.
+        files::write_json(&self.file(record.key), &raised)?;
+        // At one of its prices it is locked, not at both.
+        self.promised().remove(&record.job_id);
+        *record = raised;
+        self.fill_purse(record).await?;
+        self.board.put_order(job_id, &record.signed).await?;
+        Ok(true)
+    }
+
     async fn publish(&self, bytes: Option<&[u8]>) -> Result<BlobRoot> {
         let Some(bytes) = bytes else { return Ok(empty_slot()) };
         let (root, image) = public_blob(bytes)?;
@@ -213,6 +370,7 @@ impl Requester {
 
     async fn sign(
         &self,
+        key: Hash,
         program: &Program,
         input: BlobRoot,
         dataset: BlobRoot,
@@ -246,33 +404,47 @@ impl Requester {
             chunkFee: U96::ZERO,
             compensationBps: 4_000,
             bountyBps: 3_000,
-            price: Market::Price {
-                min: amount(terms.price.min)?,
-                max: amount(terms.price.max)?,
-                base: amount(terms.price.base)?,
-                mebistep: amount(terms.price.mebistep)?,
-                rampStartAt: U40::from(terms.price.ramp_start_at),
-                rampSecs: terms.price.ramp_secs,
-            },
+            price: price(&terms.price)?,
         };
         let job_id = self.contracts.job_id(&order);
         let signed = SignedOrder::sign(order, &self.contracts.deployment, self.contracts.signer())?;
-        Ok(JobRecord { job_id, signed, is_done: false })
+        Ok(JobRecord {
+            key,
+            job_id,
+            signed,
+            earlier: Vec::new(),
+            posted_at: self.contracts.now(),
+            repricing: terms.repricing,
+            is_done: false,
+        })
     }
 
-    /// Moves from the account to its purse what a price lacks.
-    async fn fill_purse(&self, price: u128) -> Result<()> {
+    /// Moves from the account to its purse what an order's price lacks beside those of the orders that wait already.
+    async fn fill_purse(&self, record: &JobRecord) -> Result<()> {
         let (contracts, account) = (&self.contracts, self.contracts.account());
+        let needed = {
+            let mut promised = self.promised();
+            promised.insert(record.job_id, record.signed.order.price.max.to());
+            promised.values().fold(0u128, |sum, price| sum.saturating_add(*price))
+        };
         let purse = contracts.market.purseOf(account).call().await.map_err(chain)?;
-        let Some(lacks) = U256::from(price).checked_sub(purse).filter(|lacks| !lacks.is_zero())
+        let Some(lacks) = U256::from(needed).checked_sub(purse).filter(|lacks| !lacks.is_zero())
         else {
             return Ok(());
         };
-        contracts.require(u128::try_from(lacks).unwrap_or(u128::MAX)).await?;
+        if let Err(error) = contracts.require(u128::try_from(lacks).unwrap_or(u128::MAX)).await {
+            self.promised().remove(&record.job_id);
+            return Err(error);
+        }
         contracts.allow(contracts.deployment.market).await?;
         let deposit = contracts.market.deposit(account, lacks);
         contracts.send(deposit.into_transaction_request()).await?;
         Ok(())
+    }
+
+    fn promised(&self) -> MutexGuard<'_, BTreeMap<B256, u128>> {
+        // Too much in it costs nothing, so a panic elsewhere spoils nothing.
+        self.promised.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn record(&self, key: Hash) -> Result<Option<JobRecord>> {
@@ -282,4 +454,28 @@ impl Requester {
     fn file(&self, key: Hash) -> PathBuf {
         self.records.join(format!("{}.json", hex::encode(key.0)))
     }
+}
+
+impl JobRecord {
+    fn lock_deadline(&self) -> u64 {
+        self.signed.order.lockDeadline.to()
+    }
+
+    /// The order at all its prices, with their job ids.
+    fn all(&self, contracts: &Contracts) -> Vec<(B256, SignedOrder)> {
+        let orders = self.earlier.iter().chain([&self.signed]);
+        orders.map(|signed| (contracts.job_id(&signed.order), signed.clone())).collect()
+    }
+}
+
+/// An order's price, from the terms that describe it.
+fn price(terms: &PriceTerms) -> Result<Market::Price> {
+    Ok(Market::Price {
+        min: amount(terms.min)?,
+        max: amount(terms.max)?,
+        base: amount(terms.base)?,
+        mebistep: amount(terms.mebistep)?,
+        rampStartAt: U40::from(terms.ramp_start_at),
+        rampSecs: terms.ramp_secs,
+    })
 }

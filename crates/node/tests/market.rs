@@ -1,12 +1,18 @@
 //! A whole market in one process, on its real chain.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use alloy_primitives::B256;
 use alloy_primitives::aliases::{U40, U96};
-use assay_market::PriceTerms;
+use alloy_primitives::{B256, U256};
+use alloy_signer_local::PrivateKeySigner;
+use assay_chain::{ClientConfig, Clock, Endpoint, SystemClock};
+use assay_machine::{Interpreter, Program};
+use assay_market::{CostModel, PriceTerms, Repricing};
 use assay_node::{
-    Contracts, Error, Home, JobEvent, JobRecord, JobStatus, JobTerms, LocalMarket, MarketPlan,
+    Auditor, AuditorPlan, Board, Contracts, Error, Home, JobEvent, JobRecord, JobStatus, JobTerms,
+    Liar, LocalMarket, MarketPlan, Provider, ProviderPlan, Store,
 };
 use assay_types::sha256;
 
@@ -29,6 +35,7 @@ fn wordcount(input: &str) -> JobTerms {
         lock_secs: 60,
         run_secs: 60,
         window_secs: None,
+        repricing: None,
     }
 }
 
@@ -44,9 +51,9 @@ async fn run(
     terms: &JobTerms,
 ) -> (JobRecord, JobStatus, Vec<JobEvent>) {
     let requester = market.requester();
-    let record = requester.order(sha256(key), terms).await.expect("ordered");
+    let mut record = requester.order(sha256(key), terms).await.expect("ordered");
     let mut events = Vec::new();
-    let followed = requester.follow(&record, |event| events.push(event.clone()));
+    let followed = requester.follow(&mut record, |_, event| events.push(event.clone()));
     let status =
         tokio::time::timeout(PATIENCE, followed).await.expect("in time").expect("followed");
     (record, status, events)
@@ -173,13 +180,13 @@ async fn a_silent_provider_is_slashed_and_another_delivers_late() {
         step_limit: 1 << 26,
         ..wordcount("late but there")
     };
-    let record = requester.order(sha256(b"job"), &terms).await.expect("ordered");
+    let mut record = requester.order(sha256(b"job"), &terms).await.expect("ordered");
     let (order, signature) = (record.signed.order.clone(), record.signed.signature.clone());
     let lock = contracts.market.lock(order, signature, U96::ZERO, U40::MAX);
     let locked = contracts.send(lock.into_transaction_request()).await;
     locked.expect("locked");
     let mut events = Vec::new();
-    let followed = requester.follow(&record, |event| events.push(event.clone()));
+    let followed = requester.follow(&mut record, |_, event| events.push(event.clone()));
     let status =
         tokio::time::timeout(PATIENCE, followed).await.expect("in time").expect("followed");
     assert_eq!(status, JobStatus::Paid, "{events:?}");
@@ -208,7 +215,7 @@ async fn an_order_is_taken_up_again_and_never_paid_twice() {
     let second = LocalMarket::open(&home, &MarketPlan::default()).await.expect("opened again");
     let (again, status, events) = run(&second, b"job", &terms).await;
     assert_eq!((again.job_id, status), (record.job_id, JobStatus::Paid), "{events:?}");
-    second.requester().finish(key, &again).expect("written");
+    second.requester().finish(&again).expect("written");
     let anew = second.requester().order(key, &terms).await.expect("ordered");
     assert_ne!(anew.job_id, record.job_id, "what is finished is ordered anew");
     second.close().await.expect("closed");
@@ -280,5 +287,241 @@ async fn forecasts_of_price_and_pay_are_the_contracts() {
         let price = market.priceAt(order.clone(), U40::from(time)).call().await.expect("a price");
         assert_eq!(price.to::<u128>(), terms.price_at(time), "case {case}: {terms:?} at {time}");
     }
+    market.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn re_pricing_fills_an_order_within_its_bound() {
+    let (_folder, market) = market(&MarketPlan::default()).await;
+    let requester = market.requester();
+    let rule = |price_max| Repricing { raise_bps: 100, every_secs: 1, price_max, times_max: 3 };
+    // A little below what the cheaper provider asks; its refusal says how much.
+    let terms = JobTerms {
+        price: PriceTerms::fixed(DOLLAR / 60),
+        repricing: Some(rule(DOLLAR / 10)),
+        ..wordcount("worth more")
+    };
+    let first = requester.order(sha256(b"raised"), &terms).await.expect("ordered");
+    let (record, status, events) = run(&market, b"raised", &terms).await;
+    assert_eq!(status, JobStatus::Paid, "{events:?}");
+    assert_ne!(record.job_id, first.job_id, "a higher price is another order");
+    let order = &record.signed.order;
+    assert_eq!(order.nonce, first.signed.order.nonce, "of the same nonce: one of them is paid");
+    let paid = order.price.max.to::<u128>();
+    assert!(paid > DOLLAR / 60 && paid <= DOLLAR / 10, "{paid}");
+    let filled = record.job_id;
+    let why = requester.why(&first).await.expect("explained");
+    assert!(why.price_needed.is_some_and(|price| price == paid), "{why:?}");
+    // Where the bound is below what anyone asks, it stays unfilled and says why.
+    let bounded = JobTerms { repricing: Some(rule(DOLLAR / 55)), lock_secs: 6, ..terms };
+    let (record, status, _) = run(&market, b"bounded", &bounded).await;
+    assert_eq!(status, JobStatus::None);
+    assert!(record.signed.order.price.max.to::<u128>() <= DOLLAR / 55);
+    let why = requester.why(&record).await.expect("explained");
+    assert!(why.price_needed.is_some_and(|price| price > DOLLAR / 55), "{why:?}");
+    expect_exact(requester.contracts(), &[filled, record.job_id]).await;
+    market.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_order_is_taken_by_nobody() {
+    let (_folder, market) = market(&MarketPlan { providers: vec![], with_liar: false }).await;
+    let requester = market.requester();
+    let terms = wordcount("never mind");
+    let record = requester.order(sha256(b"job"), &terms).await.expect("ordered");
+    requester.cancel(&record).await.expect("cancelled");
+    let (order, signature) = (record.signed.order.clone(), record.signed.signature.clone());
+    let contracts = requester.contracts();
+    let lock = contracts.market.lock(order, signature, U96::ZERO, U40::MAX);
+    let refused = contracts.send(lock.into_transaction_request()).await;
+    let Err(Error::Refused(reason)) = refused else { panic!("{refused:?}") };
+    assert!(reason.contains("Nonce"), "{reason}");
+    assert!(requester.records().expect("read")[0].is_done);
+    market.close().await.expect("closed");
+}
+
+/// A clock that is ahead of the system's by as much as a test says.
+#[derive(Default)]
+struct Ahead(AtomicU64);
+
+impl Clock for Ahead {
+    fn unix_secs(&self) -> u64 {
+        SystemClock.unix_secs() + self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Ahead {
+    /// Lets time pass. Only a block shows it.
+    async fn pass(&self, secs: u64, contracts: &Contracts) {
+        self.0.fetch_add(secs, Ordering::Relaxed);
+        let mint = contracts.token.mint(contracts.account(), U256::from(1));
+        contracts.send(mint.into_transaction_request()).await.expect("a block");
+    }
+}
+
+/// An account of its own on a market's chain, with a thousand test dollars.
+async fn stranger(market: &LocalMarket) -> Contracts {
+    let endpoint = Endpoint::Embedded(market.chain().chain().clone());
+    let (key, config) = (PrivateKeySigner::random(), ClientConfig::default());
+    let contracts = Contracts::connect(endpoint, key, market.chain().deployment(), config).await;
+    let contracts = contracts.expect("connected");
+    let mint = contracts.token.mint(contracts.account(), U256::from(1_000 * DOLLAR));
+    contracts.send(mint.into_transaction_request()).await.expect("minted");
+    contracts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_withholds_the_output_loses() {
+    let (folder, clock) = (tempfile::tempdir().expect("a folder"), Arc::new(Ahead::default()));
+    let plan = MarketPlan { providers: vec![], with_liar: false };
+    let market = LocalMarket::open_at(&Home::at(folder.path()), &plan, clock.clone()).await;
+    let market = market.expect("a market");
+    let requester = market.requester();
+    let withholder = stranger(&market).await;
+    withholder.stake(100 * DOLLAR).await.expect("staked");
+    let before = wealth(requester.contracts()).await;
+    let terms = JobTerms {
+        input: None,
+        provider: Some(withholder.account()),
+        window_secs: Some(60),
+        ..wordcount("")
+    };
+    let mut record = requester.order(sha256(b"job"), &terms).await.expect("ordered");
+    // Its store is its own, so what it publishes reaches nobody.
+    let store = Store::open(&folder.path().join("own")).expect("a store");
+    let own = Board::of_store(store, market.chain().deployment());
+    let program = Program::from_elf(WORDCOUNT).expect("a program");
+    let signer = PrivateKeySigner::random();
+    own.put_program(&signer, &program, WORDCOUNT.to_vec()).await.expect("kept");
+    own.put_order(record.job_id, &record.signed).await.expect("kept");
+    let plan = ProviderPlan {
+        cost: CostModel { job: 0, mebistep: 0, margin_bps: 0 },
+        steps_per_sec: 50_000_000,
+        confirmations: 0,
+        loss_day_max: 1_000 * DOLLAR,
+        failures_max: 3,
+        runs_at_once: 1,
+        only_named: true,
+    };
+    let provider = Provider::new(withholder.clone(), own, plan, Interpreter::new).await;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let working = tokio::spawn(provider.expect("a provider").run(stopped));
+    let status = async || {
+        let job = requester.contracts().market.jobOf(record.job_id).call().await.expect("read");
+        JobStatus::try_from(job.status).expect("known")
+    };
+    while status().await != JobStatus::AwaitingVerdict {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    stop.send(true).expect("told");
+    working.await.expect("stopped");
+    let mut events = Vec::new();
+    let passing = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        clock.pass(86_500, &withholder).await;
+    };
+    let followed = requester.follow(&mut record, |_, event| events.push(event.clone()));
+    let (status, ()) = tokio::join!(tokio::time::timeout(PATIENCE, followed), passing);
+    assert_eq!(status.expect("in time").expect("followed"), JobStatus::Silent, "{events:?}");
+    assert_eq!(wealth(requester.contracts()).await, before + 40 * DOLLAR, "whole, and more");
+    let free = withholder.stakes.freeOf(withholder.account()).call().await.expect("read");
+    assert_eq!(free.to::<u128>(), 0, "the stake is gone");
+    expect_exact(requester.contracts(), &[record.job_id]).await;
+    market.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frivolous_challenger_loses_its_bond() {
+    let (folder, clock) = (tempfile::tempdir().expect("a folder"), Arc::new(Ahead::default()));
+    let home = Home::at(folder.path());
+    let market = LocalMarket::open_at(&home, &MarketPlan::default(), clock.clone()).await;
+    let market = market.expect("a market");
+    let requester = market.requester();
+    // An auditor whose own runs are false, so that it doubts every true claim, and means it.
+    let challenger = stranger(&market).await;
+    let tokens = async || {
+        let balance = challenger.token.balanceOf(challenger.account()).call().await;
+        balance.expect("read").to::<u128>()
+    };
+    let before = tokens().await;
+    let plan = AuditorPlan { share_bps: 10_000, runs_at_once: 1 };
+    let (challenges, board) = (folder.path().join("frivolous"), market.board());
+    let auditor = Auditor::new(challenger.clone(), board, plan, challenges, Liar::new).await;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let working = tokio::spawn(auditor.expect("an auditor").run(stopped));
+    let mut record = requester.order(sha256(b"job"), &wordcount("true")).await.expect("ordered");
+    let mut events = Vec::new();
+    let followed = requester.follow(&mut record, |_, event| events.push(event.clone()));
+    let contracts = stranger(&market).await;
+    let passing = async {
+        // Slow enough for whoever has a move to make.
+        loop {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            clock.pass(20, &contracts).await;
+        }
+    };
+    let status = tokio::select! {
+        status = tokio::time::timeout(PATIENCE, followed) => status.expect("in time"),
+        () = passing => unreachable!("time goes on"),
+    };
+    assert_eq!(status.expect("followed"), JobStatus::Paid, "{events:?}");
+    let ended = events.iter().find_map(|event| match event {
+        JobEvent::GameEnded { claim_false, .. } => Some(*claim_false),
+        _ => None,
+    });
+    assert_eq!(ended, Some(false), "there was a game, and the claim stood: {events:?}");
+    stop.send(true).expect("told");
+    working.await.expect("stopped");
+    assert_eq!(before - tokens().await, 100 * DOLLAR, "the bond is lost");
+    expect_exact(requester.contracts(), &[record.job_id]).await;
+    market.close().await.expect("closed");
+}
+
+/// Five hundred jobs, three power cuts, a liar that is asked for and orders that nobody wants.
+#[tokio::test(flavor = "multi_thread")]
+async fn five_hundred_jobs_with_faults_all_settle_or_refund() {
+    const JOBS: usize = 500;
+    let folder = tempfile::tempdir().expect("a folder");
+    let home = Home::at(folder.path());
+    let plan = MarketPlan { with_liar: true, ..MarketPlan::default() };
+    let mut market = LocalMarket::open(&home, &plan).await.expect("a market");
+    let mut records = Vec::new();
+    for number in 0..JOBS {
+        let terms = JobTerms { stake: 10 * DOLLAR, ..wordcount(&number.to_string()) };
+        let terms = match number % 50 {
+            7 => JobTerms { provider: market.liar(), ..terms },
+            3 | 13 | 23 => JobTerms { price: PriceTerms::fixed(10), lock_secs: 20, ..terms },
+            _ => terms,
+        };
+        let key = sha256(&number.to_be_bytes());
+        records.push(market.requester().order(key, &terms).await.expect("ordered"));
+        if number % 150 == 149 {
+            // Nobody is told; whatever was under way is cut off.
+            drop(market);
+            let patience = Instant::now() + PATIENCE;
+            market = loop {
+                match LocalMarket::open(&home, &plan).await {
+                    Ok(market) => break market,
+                    Err(error) if Instant::now() > patience => panic!("{error}"),
+                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            };
+        }
+    }
+    let requester = market.requester();
+    let (mut paid, mut refuted, mut untaken) = (0, 0, 0);
+    for record in &mut records {
+        let followed = tokio::time::timeout(PATIENCE, requester.follow(record, |_, _| {})).await;
+        match followed.expect("in time").expect("followed") {
+            JobStatus::Paid => paid += 1,
+            JobStatus::Refuted => refuted += 1,
+            JobStatus::None => untaken += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    // The liar is asked for ten times, and stops after three losses; thirty orders pay too little.
+    assert_eq!((paid, refuted, untaken), (460, 3, 37));
+    let jobs: Vec<B256> = records.iter().map(|record| record.job_id).collect();
+    expect_exact(requester.contracts(), &jobs).await;
     market.close().await.expect("closed");
 }

@@ -1,0 +1,267 @@
+//! `assay job` and `assay quote`: what was ordered from here, how it stands and why, and what an order would cost.
+
+use alloy_primitives::B256;
+use assay_market::{Explanation, Facts, PriceTerms, Quote};
+use assay_node::{JobEvent, JobRecord, JobStatus, history};
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::home::{HomeArgument, KeyArgument};
+use crate::market::{MarketArgument, Session};
+use crate::text::{grouped, json, table};
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Show the orders that were signed here.
+    List(Where),
+    /// Show an order and what has happened to its job.
+    Show(One),
+    /// Follow a job to its end.
+    Watch(One),
+    /// Explain why an order is not filled, or how its job ended, and what price would fill it.
+    Why(One),
+    /// Take back an order that nobody has locked.
+    Cancel(One),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Where {
+    #[command(flatten)]
+    home: HomeArgument,
+    #[command(flatten)]
+    market: MarketArgument,
+    #[command(flatten)]
+    key: KeyArgument,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct One {
+    #[command(flatten)]
+    at: Where,
+    /// The job's id, or how it begins.
+    job: String,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct QuoteArguments {
+    #[command(flatten)]
+    at: Where,
+    /// The most steps that the job may take, 1 to 2^45.
+    #[arg(long, value_name = "N", default_value_t = 1 << 30)]
+    steps_max: u64,
+    /// What the provider puts at stake, in the token's smallest unit.
+    #[arg(long, value_name = "AMOUNT", default_value_t = 100_000_000)]
+    stake: u128,
+}
+
+#[derive(Serialize)]
+struct Jobs {
+    schema: &'static str,
+    jobs: Vec<Job>,
+}
+
+#[derive(Serialize)]
+struct Job {
+    job: B256,
+    status: JobStatus,
+    done: bool,
+    price_max: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    facts: Option<Facts>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    events: Vec<JobEvent>,
+}
+
+#[derive(Serialize)]
+struct Why {
+    schema: &'static str,
+    job: B256,
+    #[serde(flatten)]
+    explanation: Explanation,
+}
+
+#[derive(Serialize)]
+struct Quoted {
+    schema: &'static str,
+    #[serde(flatten)]
+    quote: Quote,
+}
+
+pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
+    let (at, wanted) = match command {
+        Command::List(at) => (at, None),
+        Command::Show(one) | Command::Watch(one) | Command::Why(one) | Command::Cancel(one) => {
+            (&one.at, Some(&one.job))
+        }
+    };
+    on_market(at, async |session| {
+        let records = session.requester().records()?;
+        let Some(wanted) = wanted else { return list(session, &records, as_json).await };
+        let mut record = find(records, wanted)?;
+        match command {
+            Command::Show(_) => show(session, &record, as_json).await,
+            Command::Why(_) => why(session, &record, as_json).await,
+            Command::Watch(_) => {
+                let status = crate::run::watch(session, &mut record, as_json).await?;
+                let job = job(session, &record, status, false).await?;
+                Ok(if as_json { String::new() } else { shown(&job) })
+            }
+            Command::Cancel(_) | Command::List(_) => {
+                session.requester().cancel(&record).await?;
+                show(session, &record, as_json).await
+            }
+        }
+    })
+}
+
+pub(crate) fn quote(arguments: &QuoteArguments, as_json: bool) -> Result<String, Failure> {
+    on_market(&arguments.at, async |session| {
+        let quote = session.requester().quote(arguments.steps_max, arguments.stake).await?;
+        if as_json {
+            return Ok(json(&Quoted { schema: "assay.quote/1", quote }));
+        }
+        let (Some(low), Some(median)) = (quote.low, quote.median) else {
+            return Err(Failure::new("nobody offers to run a job of so many steps")
+                .next("lower --steps-max or --stake, or wait for other providers"));
+        };
+        let price = |quoted: &assay_market::Quoted| {
+            let terms = quoted.metered();
+            format!("{}, asked by {}", said(&terms), quoted.provider)
+        };
+        Ok(table(&[
+            ("providers", grouped(quote.providers.into())),
+            ("cheapest", price(&low)),
+            ("median", price(&median)),
+        ]))
+    })
+}
+
+fn on_market(
+    at: &Where,
+    work: impl AsyncFnOnce(&Session) -> Result<String, Failure>,
+) -> Result<String, Failure> {
+    let home = at.home.open()?;
+    crate::block_on(async {
+        let session = Session::open(&at.market, &at.key, &home, false).await?;
+        let done = work(&session).await;
+        session.close().await?;
+        done
+    })
+}
+
+fn find(records: Vec<JobRecord>, wanted: &str) -> Result<JobRecord, Failure> {
+    let wanted = wanted.trim_start_matches("0x").to_ascii_lowercase();
+    let is_it = |record: &JobRecord| {
+        wanted.len() >= 4 && format!("{:x}", record.job_id).starts_with(&wanted)
+    };
+    let mut found: Vec<_> = records.into_iter().filter(is_it).collect();
+    match (found.pop(), found.is_empty()) {
+        (Some(record), true) => Ok(record),
+        (Some(_), false) => Err(Failure::new("several jobs begin so")
+            .cause(format!("{} other jobs", found.len()))
+            .next("give more of the id")),
+        (None, _) => Err(Failure::new("no such job was ordered from here")
+            .cause(format!("no job's id begins with {wanted:?}"))
+            .next("`assay job list` shows them; four digits are the least")),
+    }
+}
+
+async fn list(session: &Session, records: &[JobRecord], as_json: bool) -> Result<String, Failure> {
+    let mut jobs = Vec::new();
+    for record in records {
+        let status = session.requester().facts(record).await?.status;
+        jobs.push(job(session, record, status, false).await?);
+    }
+    if as_json {
+        return Ok(json(&Jobs { schema: "assay.jobs/1", jobs }));
+    }
+    let line = |job: &Job| format!("{}  {}\n", job.job, status(job.status));
+    Ok(jobs.iter().map(line).collect())
+}
+
+async fn show(session: &Session, record: &JobRecord, as_json: bool) -> Result<String, Failure> {
+    let status = session.requester().facts(record).await?.status;
+    let job = job(session, record, status, true).await?;
+    if as_json {
+        return Ok(json(&Jobs { schema: "assay.jobs/1", jobs: vec![job] }));
+    }
+    Ok(shown(&job))
+}
+
+async fn job(
+    session: &Session,
+    record: &JobRecord,
+    status: JobStatus,
+    with_all: bool,
+) -> Result<Job, Failure> {
+    let contracts = session.requester().contracts();
+    let (mut facts, mut events) = (None, Vec::new());
+    if with_all {
+        facts = Some(session.requester().facts(record).await?);
+        let (head, _) = contracts.client().head().await?;
+        let blocks = contracts.deployment.from_block..=head;
+        events = history(contracts, record.job_id, blocks).await?;
+    }
+    let price_max = record.signed.order.price.max.to_string();
+    Ok(Job { job: record.job_id, status, done: record.is_done, price_max, facts, events })
+}
+
+fn shown(job: &Job) -> String {
+    let mut rows = vec![("job", job.job.to_string()), ("status", status(job.status))];
+    if let Some(facts) = &job.facts {
+        rows.push(("price", said(&facts.terms)));
+        rows.push(("step limit", grouped(facts.step_limit)));
+        rows.push(("stake", crate::run::dollars(facts.stake)));
+    }
+    let events: String = job.events.iter().map(|e| crate::run::sentence(e) + "\n").collect();
+    table(&rows) + &events
+}
+
+async fn why(session: &Session, record: &JobRecord, as_json: bool) -> Result<String, Failure> {
+    let explanation = session.requester().why(record).await?;
+    let job = record.job_id;
+    if as_json {
+        return Ok(json(&Why { schema: "assay.why/1", job, explanation }));
+    }
+    let mut text = String::new();
+    for finding in &explanation.findings {
+        match finding.provider {
+            Some(provider) => text += &format!("{provider}: {}\n", finding.text),
+            None => text += &format!("{}\n", finding.text),
+        }
+    }
+    if let Some(price) = explanation.price_needed {
+        text += &format!("a price of {price} ({}) would fill it\n", crate::run::dollars(price));
+    }
+    Ok(text + &format!("next: {}\n", explanation.next))
+}
+
+fn said(terms: &PriceTerms) -> String {
+    if terms.is_fixed() {
+        return crate::run::dollars(terms.max);
+    }
+    format!(
+        "{} and {} for 2^20 steps, at most {}",
+        crate::run::dollars(terms.base),
+        crate::run::dollars(terms.mebistep),
+        crate::run::dollars(terms.max)
+    )
+}
+
+fn status(status: JobStatus) -> String {
+    match status {
+        JobStatus::None => "not locked",
+        JobStatus::AwaitingBegin => "locked, not begun",
+        JobStatus::AwaitingClaim => "running",
+        JobStatus::AwaitingVerdict => "claimed, the window is open",
+        JobStatus::AwaitingAnswer => "claimed, output demanded",
+        JobStatus::AwaitingLate => "missed; another may deliver",
+        JobStatus::Paid => "settled",
+        JobStatus::Refuted => "refuted, refunded",
+        JobStatus::Silent => "output withheld, refunded",
+        JobStatus::Missed => "missed, refunded",
+        JobStatus::Lapsed => "lapsed, refunded",
+        JobStatus::Unwound => "unwound, refunded",
+    }
+    .to_owned()
+}
