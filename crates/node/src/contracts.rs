@@ -234,6 +234,10 @@ pub(crate) fn chain(error: alloy_contract::Error) -> Error {
 
 /// Names the contract's own error where there is one.
 fn refusal(error: assay_chain::Error) -> Error {
+    // What was tried out before it was sent and fails all the same came after another's move.
+    if let assay_chain::Error::Reverted(hash) = error {
+        return Error::Refused(format!("transaction {hash} came too late and changed nothing"));
+    }
     let assay_chain::Error::Transport(transport) = &error else { return Error::Chain(error) };
     let data = transport.as_error_resp().and_then(|payload| payload.as_revert_data());
     let Some(data) = data else { return Error::Chain(error) };

@@ -21,6 +21,10 @@ use super::{is_transient, message_of};
 /// (2,900 gas), and a move that fits to the unit runs out of gas.
 const GAS_HEADROOM_PART: u64 = 4;
 
+/// And so much at the least: another's transaction in between may leave two balances empty that the estimate found filled, each
+/// of which costs 17,100 gas more to fill again (EIP-2200).
+const GAS_HEADROOM_MIN: u64 = 40_000;
+
 /// How often one request is signed anew because its nonce turned out to be taken.
 const ATTEMPTS_MAX: u32 = 16;
 
@@ -127,7 +131,8 @@ impl Signing {
         }
         if request.gas.is_none() {
             let estimate = self.root.estimate_gas(request.clone()).await?;
-            request.set_gas_limit(estimate.saturating_add(estimate / GAS_HEADROOM_PART));
+            let headroom = (estimate / GAS_HEADROOM_PART).max(GAS_HEADROOM_MIN);
+            request.set_gas_limit(estimate.saturating_add(headroom));
         }
         Ok(request)
     }
