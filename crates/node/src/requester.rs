@@ -150,10 +150,13 @@ impl Requester {
     ///
     /// [`Error::File`].
     pub fn finish(&self, record: &JobRecord) -> Result<()> {
-        files::write_json(&self.file(record.key), &JobRecord { is_done: true, ..record.clone() })
+        let done = JobRecord { is_done: true, ..record.clone() };
+        // Under its own name, so that the next of the same key takes nobody's place.
+        files::write_json(&self.file(Hash(record.job_id.0)), &done)?;
+        files::remove(&self.file(record.key))
     }
 
-    /// All orders that were signed here, by key.
+    /// All orders that were signed here.
     ///
     /// # Errors
     ///
@@ -234,7 +237,7 @@ impl Requester {
             if self.choose(record).await? {
                 next_block = self.contracts.deployment.from_block;
             }
-            let (id, order) = (record.job_id, &record.signed.order);
+            let id = record.job_id;
             let job = self.contracts.market.jobOf(id).call().await.map_err(chain)?;
             let status = JobStatus::try_from(job.status)?;
             // Read after the job, so that what it came to is among the events.
