@@ -71,10 +71,10 @@ fn binary() -> Result<PathBuf, String> {
         .map_err(|error| format!("cargo: {error}"))?;
     let text = String::from_utf8_lossy(&built.stdout);
     let messages = text.lines().filter_map(|line| serde_json::from_str(line).ok());
-    let paths = messages.filter_map(|message: serde_json::Value| {
+    let mut paths = messages.filter_map(|message: serde_json::Value| {
         Some(PathBuf::from(message["executable"].as_str()?))
     });
-    paths.last().ok_or_else(|| "cargo built no assay".to_owned())
+    paths.next_back().ok_or_else(|| "cargo built no assay".to_owned())
 }
 
 /// `assay run` of wordcount on a novel, by a home that has run it before.
