@@ -15,7 +15,7 @@ use assay_market::{
     Account, CostModel, JobId, JobStatus, Needed, Offer, PriceTerms, Reason, Refusal,
 };
 use assay_merkle::PAGE_SIZE;
-use assay_types::Hash;
+use assay_types::{BlobRoot, Hash};
 use tokio::sync::{Semaphore, watch};
 
 use crate::board::Board;
@@ -383,7 +383,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
                 (program.id_preimage(), claim, output_image(tracer.end()))
             })
             .await?;
-        self.board.put_slot(self.contracts.signer(), claim.output_root, output).await?;
+        self.publish(id, claim.output_root, output).await?;
         // The chain may have moved on while the job ran, and forgets old blocks.
         let block = self.contracts.block_since(lock_block, confirmations).await?.unwrap_or(block);
         let said = said(&program, &claim, block);
@@ -391,6 +391,18 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         self.contracts.send(call.into_transaction_request()).await?;
         tracing::info!(%id, "a job is claimed");
         Ok(Next::After(Duration::ZERO))
+    }
+
+    /// Publishes an output. A broker that is away must not cost the stake: the output is kept, and who does not find it demands a
+    /// chunk, which publishes it again.
+    async fn publish(&self, id: B256, root: BlobRoot, output: Vec<u8>) -> Result<()> {
+        match self.board.put_slot(self.contracts.signer(), root, output).await {
+            Err(Error::Broker(error)) => {
+                tracing::warn!(%id, %error, "an output could not be published and is kept");
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     /// Answers what the games about its claim ask, ends those whose challenger is late, and settles.
@@ -479,9 +491,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
                 (Claim::of(tracer).output_root, output_image(tracer.end()))
             })
             .await?;
-        if let Err(error) = self.board.put_slot(self.contracts.signer(), root, output).await {
-            tracing::warn!(%id, %error, "an output could not be published again");
-        }
+        self.publish(id, root, output).await?;
         let market = &self.contracts.market;
         let demanded =
             market.ChunkRequested_filter().topic1(id).from_block(job.lockBlock.to::<u64>());

@@ -71,7 +71,10 @@ impl RemoteMarket {
         let contracts = self.contracts(key).await?;
         contracts.stake(stake).await?;
         let board = self.board(&contracts, home).await?;
-        Provider::new(contracts, board, plan, engine).await
+        let provider = Provider::new(contracts, board, plan, engine).await?;
+        // Said before anyone asks.
+        provider.offer().await?;
+        Ok(provider)
     }
 
     /// An auditor.

@@ -272,7 +272,12 @@ impl Requester {
                 // An output is published before it is claimed. Whoever shows no piece of it on demand loses.
                 JobStatus::AwaitingVerdict if now <= deadline && !has_output => {
                     let root = BlobRoot(Hash(job.outputRoot.0));
-                    has_output = root == empty_slot() || self.board.slot(root).await?.is_some();
+                    // A broker that is away shows no more than a provider that is silent.
+                    let found = match self.board.slot(root).await {
+                        Err(Error::Broker(_)) => false,
+                        found => found?.is_some(),
+                    };
+                    has_output = root == empty_slot() || found;
                     let known = market.demandOf(id, 0).call().await.map_err(chain)?;
                     let is_due = !has_output && known.demander.is_zero();
                     is_due.then(|| market.demand(order.clone(), 0).into_transaction_request())
@@ -339,7 +344,10 @@ impl Requester {
         if rule.next(&terms, record.posted_at, times, now, None).is_none() {
             return Ok(false);
         }
-        let refusals = self.board.refusals(record.job_id).await?;
+        let refusals = match self.board.refusals(record.job_id).await {
+            Err(Error::Broker(_)) => return Ok(false),
+            refusals => refusals?,
+        };
         let hint = refusals.iter().filter_map(|refusal| refusal.reason.price_needed()).min();
         let Some(next) = rule.next(&terms, record.posted_at, times, now, hint) else {
             return Ok(false);
