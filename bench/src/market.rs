@@ -1,23 +1,19 @@
 //! Figures of the market: a job from start to settled, jobs and orders a second, memory at rest.
 
+#[path = "../../crates/api/tests/common/mod.rs"]
+mod common;
+
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use alloy_primitives::aliases::{U40, U96};
-use alloy_primitives::{Address, B256, U256, keccak256};
-use alloy_signer_local::PrivateKeySigner;
-use assay_api::{Broker, BrokerClient, Limits, Rate, SignedOrder, serve};
-use assay_chain::contracts::Market;
-use assay_chain::{DEPLOYMENT_SCHEMA, Deployment};
 use assay_fuzz::asm::{elf_of, load_immediate, op};
 use assay_machine::Op;
 use assay_market::PriceTerms;
 use assay_node::{Home, JobTerms, LocalMarket, MarketPlan};
-use assay_store::{Blobs, Book, BookLimits};
 use assay_types::sha256;
+use common::{Fixture, order};
 use tokio::task::JoinSet;
 
 use crate::figure::{Figure, Goal, median};
@@ -196,22 +192,11 @@ async fn jobs_rate() -> Result<f64, String> {
 
 /// Orders a second that a broker takes.
 async fn orders_rate() -> f64 {
-    let folder = tempfile::tempdir().expect("a folder");
-    let book = Book::open(folder.path().join("book.redb"), BookLimits::default()).expect("opened");
-    let blobs = Blobs::open(folder.path().join("blobs"), 1 << 30).expect("opened");
-    let plenty = Rate { per_sec: 1_000_000, burst: 1_000_000 };
-    let limits = Limits { rate_per_address: plenty, rate_per_account: plenty, ..Limits::default() };
-    let broker = Broker::new(book, blobs, deployment(), limits);
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let server = serve(address, broker.router()).await.expect("served");
-    let mut batches = Vec::new();
-    for number in 0..CLIENTS {
-        let key = PrivateKeySigner::from_bytes(&keccak256(format!("bench key {number}")));
-        let key = key.expect("a valid key");
-        let orders = (0..ORDERS / CLIENTS).map(|nonce| signed(&key, nonce)).collect::<Vec<_>>();
-        batches.push(orders);
-    }
-    let client = BrokerClient::new(&server.url(), deployment()).expect("a URL");
+    let fixture = Fixture::new().await;
+    let batches: Vec<Vec<_>> = (0..CLIENTS)
+        .map(|number| (0..ORDERS / CLIENTS).map(|nonce| order(number, nonce)).collect())
+        .collect();
+    let client = fixture.client();
     let started = Instant::now();
     let mut clients = JoinSet::new();
     for orders in batches {
@@ -228,57 +213,5 @@ async fn orders_rate() -> f64 {
     let rate = ORDERS as f64 / started.elapsed().as_secs_f64();
     let health = client.health().await.expect("it works");
     assert_eq!(health.newest, ORDERS, "each is in the book");
-    server.stop().await;
     rate
-}
-
-fn deployment() -> Deployment {
-    let contract = Address::repeat_byte;
-    Deployment {
-        schema: DEPLOYMENT_SCHEMA.to_owned(),
-        chain_id: 31_337,
-        genesis_hash: B256::repeat_byte(7),
-        from_block: 0,
-        token: contract(1),
-        market: contract(2),
-        stakes: contract(3),
-        verifiers: contract(4),
-        disputes: contract(5),
-        step: contract(6),
-        anchors: contract(7),
-        fraud_proofs: 1,
-    }
-}
-
-fn signed(key: &PrivateKeySigner, nonce: u64) -> SignedOrder {
-    let order = Market::Order {
-        requester: key.address(),
-        provider: Address::ZERO,
-        beneficiary: key.address(),
-        programId: B256::repeat_byte(0xaa),
-        inputRoot: B256::repeat_byte(0xbb),
-        datasetRoot: B256::repeat_byte(0xcc),
-        termsHash: B256::ZERO,
-        nonce: U256::from(nonce),
-        stepLimit: STEP_LIMIT,
-        verifierId: 1,
-        lockDeadline: U40::MAX,
-        beginSecs: 0,
-        runSecs: 600,
-        windowSecs: 60,
-        stake: U96::from(DOLLAR),
-        lapseFee: U96::ZERO,
-        chunkFee: U96::ZERO,
-        compensationBps: 5_000,
-        bountyBps: 2_500,
-        price: Market::Price {
-            min: U96::from(1),
-            max: U96::from(DOLLAR),
-            base: U96::from(DOLLAR),
-            mebistep: U96::ZERO,
-            rampStartAt: U40::ZERO,
-            rampSecs: 60,
-        },
-    };
-    SignedOrder::sign(order, &deployment(), key).expect("signed")
 }

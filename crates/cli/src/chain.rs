@@ -147,12 +147,7 @@ async fn status(
             .next("start it with `assay chain up`, or give --rpc URL")
     })?;
     let path = deployment.map_or_else(|| home.deployment(), Path::to_owned);
-    let text = std::fs::read(&path).map_err(|error| {
-        Failure::file("read", &path, error).next("give the file that `assay chain deploy` wrote")
-    })?;
-    let deployment: Deployment = serde_json::from_slice(&text).map_err(|error| {
-        Failure::file("use", &path, error).next("give the file that `assay chain deploy` wrote")
-    })?;
+    let deployment = crate::market::deployment(&path)?;
     let config = ClientConfig { retries: 1, ..ClientConfig::default() };
     let client = connect(Endpoint::Url(url), None, config).await.map_err(|error| {
         Failure::from(error).next("is it running? `assay chain up` starts the local one")

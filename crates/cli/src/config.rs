@@ -11,7 +11,7 @@ use clap::{ArgMatches, CommandFactory};
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::home::HomeArgument;
+use crate::home::{HomeArgument, folder};
 use crate::text::{json, table};
 
 /// The commands that a file has a table for.
@@ -102,8 +102,7 @@ fn is_setting(argument: &clap::Arg) -> bool {
 fn file(line: &[OsString]) -> Result<Option<(PathBuf, String)>, Failure> {
     let named = option(line, "--config").or_else(|| std::env::var_os("ASSAY_CONFIG"));
     let home = option(line, "--home").or_else(|| std::env::var_os("ASSAY_HOME"));
-    let home = home.map(PathBuf::from).or_else(|| Some(dirs::data_dir()?.join("assay")));
-    let path = match (&named, home) {
+    let path = match (&named, folder(home.map(PathBuf::from))) {
         (Some(path), _) => PathBuf::from(path),
         (None, Some(home)) => home.join("config.toml"),
         (None, None) => return Ok(None),

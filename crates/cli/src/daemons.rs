@@ -10,8 +10,8 @@ use assay_node::{AuditorPlan, Liar, ProviderPlan, Store};
 use tokio::sync::watch;
 
 use crate::failure::Failure;
-use crate::home::{HomeArgument, KeyArgument};
-use crate::market::{MarketArgument, deployment};
+use crate::home::HomeArgument;
+use crate::market::{TakePart, deployment};
 
 #[derive(clap::Args)]
 pub(crate) struct Broker {
@@ -31,11 +31,7 @@ pub(crate) struct Broker {
 #[derive(clap::Args)]
 pub(crate) struct Provider {
     #[command(flatten)]
-    home: HomeArgument,
-    #[command(flatten)]
-    market: MarketArgument,
-    #[command(flatten)]
-    key: KeyArgument,
+    at: TakePart,
     /// What it has at stake at the least, in the token's smallest unit; what lacks is moved from the account.
     #[arg(long, value_name = "AMOUNT", env = "ASSAY_STAKE", default_value_t = 100_000_000)]
     stake: u128,
@@ -74,11 +70,7 @@ pub(crate) struct Provider {
 #[derive(clap::Args)]
 pub(crate) struct Auditor {
     #[command(flatten)]
-    home: HomeArgument,
-    #[command(flatten)]
-    market: MarketArgument,
-    #[command(flatten)]
-    key: KeyArgument,
+    at: TakePart,
     /// The share of claims that it re-runs, in basis points.
     #[arg(long, value_name = "BPS", default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     share_bps: u16,
@@ -105,7 +97,7 @@ pub(crate) fn broker(arguments: &Broker) -> Result<String, Failure> {
 }
 
 pub(crate) fn provider(arguments: &Provider) -> Result<String, Failure> {
-    let home = arguments.home.open()?;
+    let home = arguments.at.home.open()?;
     let plan = ProviderPlan {
         cost: CostModel {
             job: arguments.job_cost,
@@ -120,8 +112,8 @@ pub(crate) fn provider(arguments: &Provider) -> Result<String, Failure> {
         only_named: arguments.only_named,
     };
     crate::block_on(async {
-        let there = arguments.market.there(&home).await?;
-        let key = arguments.key.load(&home)?;
+        let there = arguments.at.market.there(&home).await?;
+        let key = arguments.at.key.load(&home)?;
         let account = key.address();
         let (stake, said) = (arguments.stake, format!("provider   {account}\n"));
         if arguments.lie {
@@ -138,11 +130,11 @@ pub(crate) fn provider(arguments: &Provider) -> Result<String, Failure> {
 }
 
 pub(crate) fn auditor(arguments: &Auditor) -> Result<String, Failure> {
-    let home = arguments.home.open()?;
+    let home = arguments.at.home.open()?;
     let plan = AuditorPlan { share_bps: arguments.share_bps, runs_at_once: arguments.runs_at_once };
     crate::block_on(async {
-        let there = arguments.market.there(&home).await?;
-        let key = arguments.key.load(&home)?;
+        let there = arguments.at.market.there(&home).await?;
+        let key = arguments.at.key.load(&home)?;
         let account = key.address();
         let auditor = there.auditor(key, &home, plan).await?;
         crate::print(&format!("auditor    {account}\n"))?;

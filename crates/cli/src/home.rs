@@ -17,10 +17,15 @@ pub(crate) struct HomeArgument {
 
 impl HomeArgument {
     pub(crate) fn open(&self) -> Result<Home, Failure> {
-        let folder = self.home.clone().or_else(|| Some(dirs::data_dir()?.join("assay")));
+        let folder = folder(self.home.clone());
         let lost = || Failure::new("this platform names no data folder").next("give --home FOLDER");
         folder.map(Home::at).ok_or_else(lost)
     }
+}
+
+/// The home's folder: as named, or in the platform's data folder if it has one.
+pub(crate) fn folder(named: Option<PathBuf>) -> Option<PathBuf> {
+    named.or_else(|| Some(dirs::data_dir()?.join("assay")))
 }
 
 #[derive(clap::Args)]

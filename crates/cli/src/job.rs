@@ -6,14 +6,13 @@ use assay_node::{JobEvent, JobRecord, JobStatus, history};
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::home::{HomeArgument, KeyArgument};
-use crate::market::{MarketArgument, Session};
+use crate::market::{Session, TakePart};
 use crate::text::{grouped, json, table};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     /// Show the orders that were signed here.
-    List(Where),
+    List(TakePart),
     /// Show an order and what has happened to its job.
     Show(One),
     /// Follow a job to its end.
@@ -25,19 +24,9 @@ pub(crate) enum Command {
 }
 
 #[derive(clap::Args)]
-pub(crate) struct Where {
-    #[command(flatten)]
-    home: HomeArgument,
-    #[command(flatten)]
-    market: MarketArgument,
-    #[command(flatten)]
-    key: KeyArgument,
-}
-
-#[derive(clap::Args)]
 pub(crate) struct One {
     #[command(flatten)]
-    at: Where,
+    at: TakePart,
     /// The job's id, or how it begins.
     job: String,
 }
@@ -45,7 +34,7 @@ pub(crate) struct One {
 #[derive(clap::Args)]
 pub(crate) struct QuoteArguments {
     #[command(flatten)]
-    at: Where,
+    at: TakePart,
     /// The most steps that the job may take, 1 to 2^45.
     #[arg(long, value_name = "N", default_value_t = 1 << 30)]
     steps_max: u64,
@@ -137,12 +126,11 @@ pub(crate) fn quote(arguments: &QuoteArguments, as_json: bool) -> Result<String,
 }
 
 fn on_market(
-    at: &Where,
+    at: &TakePart,
     work: impl AsyncFnOnce(&Session) -> Result<String, Failure>,
 ) -> Result<String, Failure> {
-    let home = at.home.open()?;
     crate::block_on(async {
-        let session = Session::open(&at.market, &at.key, &home, false).await?;
+        let session = Session::open(at, false).await?;
         let done = work(&session).await;
         session.close().await?;
         done

@@ -7,7 +7,18 @@ use assay_chain::Deployment;
 use assay_node::{DevelopmentKeys, Home, LocalMarket, MarketPlan, RemoteMarket, Requester, Role};
 
 use crate::failure::Failure;
-use crate::home::KeyArgument;
+use crate::home::{HomeArgument, KeyArgument};
+
+/// Where somebody takes part, and as whom.
+#[derive(clap::Args)]
+pub(crate) struct TakePart {
+    #[command(flatten)]
+    pub(crate) home: HomeArgument,
+    #[command(flatten)]
+    pub(crate) market: MarketArgument,
+    #[command(flatten)]
+    pub(crate) key: KeyArgument,
+}
 
 #[derive(clap::Args)]
 pub(crate) struct MarketArgument {
@@ -70,12 +81,9 @@ pub(crate) enum Session {
 
 impl Session {
     /// On the market that was named; else on the one that runs under the home; else on the home's own, started here.
-    pub(crate) async fn open(
-        market: &MarketArgument,
-        key: &KeyArgument,
-        home: &Home,
-        with_liar: bool,
-    ) -> Result<Self, Failure> {
+    pub(crate) async fn open(at: &TakePart, with_liar: bool) -> Result<Self, Failure> {
+        let TakePart { home, market, key } = at;
+        let home = &home.open()?;
         let (there, signer) = match market.named()? {
             Some(there) => (Some(there), Some(key.load(home)?)),
             None => {

@@ -11,8 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::home::{HomeArgument, KeyArgument};
-use crate::market::{MarketArgument, Session};
+use crate::market::{Session, TakePart};
 use crate::text::{grouped, table};
 
 /// How fast a run is taken to be at the least, in steps a second, when its time is set.
@@ -24,11 +23,7 @@ const RUN_SECS_MIN: u64 = 60;
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    home: HomeArgument,
-    #[command(flatten)]
-    market: MarketArgument,
-    #[command(flatten)]
-    key: KeyArgument,
+    at: TakePart,
     /// The program, an ELF for the machine.
     program: PathBuf,
     /// The input, any file, published in the clear.
@@ -93,7 +88,6 @@ struct Done<'a> {
 }
 
 pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failure> {
-    let home = arguments.home.open()?;
     let read = |path: &PathBuf| {
         std::fs::read(path).map_err(|error| Failure::file("read", path, error).next("give a file"))
     };
@@ -101,8 +95,7 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
     let input = arguments.input.as_ref().map(read).transpose()?;
     let dataset = arguments.dataset.as_ref().map(read).transpose()?;
     crate::block_on(async {
-        let market =
-            Session::open(&arguments.market, &arguments.key, &home, arguments.with_liar).await?;
+        let market = Session::open(&arguments.at, arguments.with_liar).await?;
         let price = match arguments.price {
             Some(price) => PriceTerms::fixed(price),
             None => {

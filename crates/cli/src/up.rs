@@ -51,12 +51,12 @@ struct Shown<'a> {
 
 pub(crate) fn up(arguments: &Up, as_json: bool) -> Result<String, Failure> {
     let home = arguments.home.open()?;
-    if arguments.detach {
-        return detach(arguments, &home, as_json);
-    }
     crate::block_on(async {
-        if RemoteMarket::running(&home).await?.is_some() {
-            return show(Running::read(&home)?.as_ref(), as_json);
+        if let Some(running) = answering(&home).await? {
+            return show(Some(&running), as_json);
+        }
+        if arguments.detach {
+            return detach(arguments, &home, as_json).await;
         }
         let mut market = LocalMarket::open(&home, &MarketPlan::default()).await?;
         let running = market.serve(arguments.rpc_port, arguments.port).await?;
@@ -71,7 +71,7 @@ pub(crate) fn up(arguments: &Up, as_json: bool) -> Result<String, Failure> {
 }
 
 /// Starts this program again, out of the terminal's reach, and waits until its market answers.
-fn detach(arguments: &Up, home: &Home, as_json: bool) -> Result<String, Failure> {
+async fn detach(arguments: &Up, home: &Home, as_json: bool) -> Result<String, Failure> {
     let log = home.path().join("market.log");
     let failed = |error| Failure::file("write", &log, error).next("check the home folder");
     std::fs::create_dir_all(home.path()).map_err(failed)?;
@@ -87,32 +87,27 @@ fn detach(arguments: &Up, home: &Home, as_json: bool) -> Result<String, Failure>
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let child = command.spawn();
     let mut child = child.map_err(|error| Failure::new("cannot start the market").cause(error))?;
-    crate::block_on(async {
-        let started = Instant::now();
-        loop {
-            if RemoteMarket::running(home).await?.is_some() {
-                return show(Running::read(home)?.as_ref(), as_json);
-            }
-            let ended = child.try_wait().ok().flatten().is_some();
-            if ended || started.elapsed() > PATIENCE {
-                let said = std::fs::read_to_string(&log).unwrap_or_default();
-                return Err(Failure::new("the market did not start")
-                    .cause(said.trim())
-                    .next(format!("mend what {} says, and try again", log.display())));
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+    let started = Instant::now();
+    loop {
+        if let Some(running) = answering(home).await? {
+            return show(Some(&running), as_json);
         }
-    })
+        let ended = child.try_wait().ok().flatten().is_some();
+        if ended || started.elapsed() > PATIENCE {
+            let said = std::fs::read_to_string(&log).unwrap_or_default();
+            return Err(Failure::new("the market did not start")
+                .cause(said.trim())
+                .next(format!("mend what {} says, and try again", log.display())));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 pub(crate) fn down(arguments: &Down, as_json: bool) -> Result<String, Failure> {
     let home = arguments.home.open()?;
     crate::block_on(async {
         // The process is asked only if its market answers: a number alone may be another's by now.
-        let (Some(_), Some(running)) = (RemoteMarket::running(&home).await?, Running::read(&home)?)
-        else {
-            return show(None, as_json);
-        };
+        let Some(running) = answering(&home).await? else { return show(None, as_json) };
         let pid = running.pid.to_string();
         let asked = Command::new("kill").args(["-TERM", &pid]).status();
         if !asked.is_ok_and(|status| status.success()) {
@@ -133,12 +128,13 @@ pub(crate) fn down(arguments: &Down, as_json: bool) -> Result<String, Failure> {
 
 pub(crate) fn status(arguments: &Status, as_json: bool) -> Result<String, Failure> {
     let home = arguments.home.open()?;
-    crate::block_on(async {
-        match RemoteMarket::running(&home).await? {
-            Some(_) => show(Running::read(&home)?.as_ref(), as_json),
-            None => show(None, as_json),
-        }
-    })
+    crate::block_on(async { show(answering(&home).await?.as_ref(), as_json) })
+}
+
+/// What runs under the home and answers.
+async fn answering(home: &Home) -> Result<Option<Running>, Failure> {
+    let answers = RemoteMarket::running(home).await?.is_some();
+    Ok(Running::read(home)?.filter(|_| answers))
 }
 
 fn show(running: Option<&Running>, as_json: bool) -> Result<String, Failure> {

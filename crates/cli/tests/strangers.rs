@@ -66,52 +66,22 @@ impl Drop for Process {
     }
 }
 
-struct Market {
-    folder: tempfile::TempDir,
-    anvil: Anvil,
-    broker: Option<(Process, String)>,
-    deployment: Deployment,
-}
+/// A folder with accounts.
+struct Accounts(tempfile::TempDir);
 
-impl Market {
-    /// A market on anvil with a block a second; nothing without anvil.
-    async fn new(test: &str) -> Option<Self> {
-        let anvil = anvil(test, &["--block-time", "1"])?;
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("password"), "a password of tests\n").unwrap();
-        let endpoint = Endpoint::Url(anvil.url.clone());
-        let client = connect(endpoint.clone(), Some(anvil_key()), ClientConfig::default());
-        let client = client.await.unwrap();
-        let mut market = Market { folder, anvil, broker: None, deployment: no_deployment() };
-        let owner = market.account();
-        let ether = U256::from(10).pow(U256::from(19));
-        let fund = |to: Address| {
-            client.execute(TransactionRequest::default().with_to(to).with_value(ether))
-        };
-        fund(owner).await.unwrap();
-        let file = market.path("deployment.json");
-        let arguments = ["chain", "deploy", "--rpc", &market.anvil.url, "--test-dollar"];
-        let rest = ["--terms", "local", "--output", &file];
-        let deployed = assay(&[&arguments[..], &rest].concat()).args(market.key(owner)).output();
-        let deployed = deployed.unwrap();
-        assert!(deployed.status.success(), "{}", String::from_utf8_lossy(&deployed.stderr));
-        market.deployment = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-        let home = market.path("broker");
-        let arguments = ["broker", "--home", &home, "--listen", "127.0.0.1:0"];
-        let mut command = assay(&arguments);
-        command.args(["--deployment", &file]);
-        let mut broker = Process::start(command);
-        let url = broker.line().trim_start_matches("broker").trim().to_owned();
-        market.broker = Some((broker, url));
-        Some(market)
+impl Accounts {
+    fn new() -> Self {
+        let accounts = Accounts(tempfile::tempdir().unwrap());
+        std::fs::write(accounts.path("password"), "a password of tests\n").unwrap();
+        accounts
     }
 
     fn path(&self, name: &str) -> String {
-        self.folder.path().join(name).to_str().unwrap().to_owned()
+        self.0.path().join(name).to_str().unwrap().to_owned()
     }
 
     /// A new account with a keystore.
-    fn account(&self) -> Address {
+    fn create(&self) -> Address {
         let (home, password) = (self.path("home"), self.path("password"));
         let arguments = ["account", "new", "--json", "--home", &home];
         let made = assay(&arguments).args(["--password-file", &password]).output().unwrap();
@@ -120,13 +90,66 @@ impl Market {
         made["accounts"][0]["account"].as_str().unwrap().parse().unwrap()
     }
 
-    /// The same with gas and ten thousand test dollars.
-    async fn funded(&self) -> Address {
-        let account = self.account();
+    /// The options that sign as an account.
+    fn key(&self, account: Address) -> Vec<String> {
+        let (home, password) = (self.path("home"), self.path("password"));
+        let account = account.to_string();
+        ["--home", &home, "--account", &account, "--password-file", &password]
+            .map(str::to_owned)
+            .to_vec()
+    }
+}
+
+struct Market {
+    accounts: Accounts,
+    anvil: Anvil,
+    deployment: Deployment,
+    url: String,
+    _broker: Process,
+}
+
+impl Market {
+    /// A market on anvil with a block a second; nothing without anvil.
+    async fn new(test: &str) -> Option<Self> {
+        let anvil = anvil(test, &["--block-time", "1"])?;
+        let accounts = Accounts::new();
+        let endpoint = Endpoint::Url(anvil.url.clone());
+        let client = connect(endpoint, Some(anvil_key()), ClientConfig::default());
+        let owner = accounts.create();
+        let ether = U256::from(10).pow(U256::from(19));
+        let gas = TransactionRequest::default().with_to(owner).with_value(ether);
+        client.await.unwrap().execute(gas).await.unwrap();
+        let file = accounts.path("deployment.json");
+        let arguments = ["chain", "deploy", "--rpc", &anvil.url, "--test-dollar"];
+        let rest = ["--terms", "local", "--output", &file];
+        let deployed = assay(&[&arguments[..], &rest].concat()).args(accounts.key(owner)).output();
+        let deployed = deployed.unwrap();
+        assert!(deployed.status.success(), "{}", String::from_utf8_lossy(&deployed.stderr));
+        let deployment = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        let home = accounts.path("broker");
+        let arguments = ["broker", "--home", &home, "--listen", "127.0.0.1:0"];
+        let mut command = assay(&arguments);
+        command.args(["--deployment", &file]);
+        let mut broker = Process::start(command);
+        let url = broker.line().trim_start_matches("broker").trim().to_owned();
+        Some(Market { accounts, anvil, deployment, url, _broker: broker })
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.accounts.path(name)
+    }
+
+    /// The contracts, as anvil's own account sees them.
+    async fn contracts(&self) -> Contracts {
         let endpoint = Endpoint::Url(self.anvil.url.clone());
         let config = ClientConfig::default();
-        let contracts = Contracts::connect(endpoint, anvil_key(), &self.deployment, config);
-        let contracts = contracts.await.unwrap();
+        Contracts::connect(endpoint, anvil_key(), &self.deployment, config).await.unwrap()
+    }
+
+    /// A new account with gas and ten thousand test dollars.
+    async fn funded(&self) -> Address {
+        let account = self.accounts.create();
+        let contracts = self.contracts().await;
         let ether = U256::from(10).pow(U256::from(18));
         let gas = TransactionRequest::default().with_to(account).with_value(ether);
         contracts.send(gas).await.unwrap();
@@ -135,19 +158,11 @@ impl Market {
         account
     }
 
-    fn key(&self, account: Address) -> Vec<String> {
-        let (home, password) = (self.path("home"), self.path("password"));
-        let account = account.to_string();
-        ["--home", &home, "--account", &account, "--password-file", &password]
-            .map(str::to_owned)
-            .to_vec()
-    }
-
     /// A command of the market's as an account.
     fn command(&self, name: &str, account: Address, arguments: &[&str]) -> Command {
         let mut command = assay(&[name]);
-        command.args(self.key(account)).args(arguments);
-        command.env("ASSAY_MARKET", &self.broker.as_ref().unwrap().1);
+        command.args(self.accounts.key(account)).args(arguments);
+        command.env("ASSAY_MARKET", &self.url);
         command.env("ASSAY_RPC", &self.anvil.url);
         command.env("ASSAY_DEPLOYMENT", self.path("deployment.json"));
         command
@@ -166,32 +181,12 @@ impl Market {
 
     /// What an account has, wherever: in its account, its purse, and its stakes.
     async fn wealth(&self, account: Address) -> U256 {
-        let endpoint = Endpoint::Url(self.anvil.url.clone());
-        let config = ClientConfig::default();
-        let contracts = Contracts::connect(endpoint, anvil_key(), &self.deployment, config);
-        let contracts = contracts.await.unwrap();
+        let contracts = self.contracts().await;
         let tokens = contracts.token.balanceOf(account).call().await.unwrap();
         let purse = contracts.market.purseOf(account).call().await.unwrap();
         let free = contracts.stakes.freeOf(account).call().await.unwrap();
         let reserved = contracts.stakes.reservedOf(account).call().await.unwrap();
         tokens + purse + U256::from(free) + U256::from(reserved)
-    }
-}
-
-fn no_deployment() -> Deployment {
-    Deployment {
-        schema: String::new(),
-        chain_id: 0,
-        genesis_hash: Default::default(),
-        from_block: 0,
-        token: Address::ZERO,
-        market: Address::ZERO,
-        stakes: Address::ZERO,
-        verifiers: Address::ZERO,
-        disputes: Address::ZERO,
-        step: Address::ZERO,
-        anchors: Address::ZERO,
-        fraud_proofs: 0,
     }
 }
 

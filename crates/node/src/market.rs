@@ -17,7 +17,7 @@ use crate::contracts::{Contracts, chain};
 use crate::liar::Liar;
 use crate::provider::{Provider, ProviderPlan};
 use crate::requester::Requester;
-use crate::{Home, LocalChain, Result, Role, Running};
+use crate::{Error, Home, LocalChain, Result, Role, Running};
 
 /// A test dollar, in its smallest unit.
 const DOLLAR: u128 = 1_000_000;
@@ -82,8 +82,6 @@ impl LocalMarket {
             let contracts = provider(&local, number).await?;
             let plan = provider_plan(*cost);
             let provider = Provider::new(contracts, board.clone(), plan, Interpreter::new).await?;
-            // Said before anyone asks.
-            provider.offer().await?;
             tasks.spawn(provider.run(stopped.clone()));
         }
         let mut liar = None;
@@ -180,8 +178,13 @@ async fn connected(local: &LocalChain, role: Role) -> Result<Contracts> {
 /// A provider's contracts, with its stake put down.
 async fn provider(local: &LocalChain, number: u8) -> Result<Contracts> {
     let contracts = connected(local, Role::Provider(number)).await?;
-    fund(&contracts).await?;
-    contracts.stake(FUNDS).await?;
+    match contracts.stake(FUNDS).await {
+        Err(Error::Funds { .. }) => {
+            fund(&contracts).await?;
+            contracts.stake(FUNDS).await?;
+        }
+        staked => staked?,
+    }
     Ok(contracts)
 }
 

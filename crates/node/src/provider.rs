@@ -93,11 +93,11 @@ struct Loss {
 }
 
 impl<E: Engine + Clone + Send + 'static> Provider<E> {
-    /// A provider on an engine. Reads what it has lost lately.
+    /// A provider on an engine. Reads what it has lost lately, and says what it works for before anyone can ask.
     ///
     /// # Errors
     ///
-    /// [`Error::Chain`].
+    /// [`Error::Chain`], [`Error::Store`], [`Error::Broker`].
     pub async fn new(
         contracts: Contracts,
         board: Board,
@@ -105,7 +105,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         engine: fn(Machine) -> E,
     ) -> Result<Self> {
         let losses = losses(&contracts).await?;
-        Ok(Provider {
+        let provider = Provider {
             running: Semaphore::new(plan.runs_at_once.max(1)),
             memory: Mutex::new(Memory {
                 runs: BTreeMap::new(),
@@ -117,7 +117,9 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
             board,
             plan,
             engine,
-        })
+        };
+        provider.offer().await?;
+        Ok(provider)
     }
 
     /// Works until told to stop.
@@ -128,23 +130,23 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         tokio::join!(work, provider.keep_offering(stop));
     }
 
-    /// Says what it works for, again before that ends, until told to stop.
+    /// Says what it works for again before that ends, until told to stop.
     async fn keep_offering(&self, mut stop: watch::Receiver<bool>) {
+        let mut pause = OFFER_SECS / 2;
         loop {
-            let said = self.offer().await;
-            if let Err(error) = &said {
-                tracing::warn!(%error, "the offer could not be put");
-            }
-            let pause = if said.is_ok() { OFFER_SECS / 2 } else { 5 };
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
                 () = tokio::time::sleep(Duration::from_secs(pause)) => {}
             }
+            let said = self.offer().await;
+            if let Err(error) = &said {
+                tracing::warn!(%error, "the offer could not be put");
+            }
+            pause = if said.is_ok() { OFFER_SECS / 2 } else { 5 };
         }
     }
 
-    /// Says what it works for.
-    pub(crate) async fn offer(&self) -> Result<()> {
+    async fn offer(&self) -> Result<()> {
         // Who takes named orders only has nothing to offer to the others.
         if self.plan.only_named {
             return Ok(());
@@ -486,12 +488,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
     /// Answers the demands for chunks of the output, and defends meanwhile.
     async fn show(&self, id: B256, order: &Market::Order, job: &Market::Job) -> Result<Next> {
         // Who asks has not found it where it was published, so it is published again.
-        let (root, output) = self
-            .with_run(id, order, |_, tracer| {
-                (Claim::of(tracer).output_root, output_image(tracer.end()))
-            })
-            .await?;
-        self.publish(id, root, output).await?;
+        let output = self.with_run(id, order, |_, tracer| output_image(tracer.end())).await?;
+        self.publish(id, BlobRoot(Hash(job.outputRoot.0)), output).await?;
         let market = &self.contracts.market;
         let demanded =
             market.ChunkRequested_filter().topic1(id).from_block(job.lockBlock.to::<u64>());

@@ -71,10 +71,7 @@ impl RemoteMarket {
         let contracts = self.contracts(key).await?;
         contracts.stake(stake).await?;
         let board = self.board(&contracts, home).await?;
-        let provider = Provider::new(contracts, board, plan, engine).await?;
-        // Said before anyone asks.
-        provider.offer().await?;
-        Ok(provider)
+        Provider::new(contracts, board, plan, engine).await
     }
 
     /// An auditor.

@@ -128,7 +128,7 @@ impl Requester {
         self.board.put_program(signer, &program, terms.program.clone()).await?;
         let input = self.publish(terms.input.as_deref()).await?;
         let dataset = self.publish(terms.dataset.as_deref()).await?;
-        let record = match self.record(key)?.filter(|record| !record.is_done) {
+        let record = match self.record(key)? {
             Some(record) => record,
             None => {
                 let record = self.sign(key, &program, input, dataset, terms).await?;

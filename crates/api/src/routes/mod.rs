@@ -53,9 +53,11 @@ pub(crate) async fn unknown_method(method: Method) -> Problem {
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> Response {
-    let body =
-        serde_json::to_vec(value).unwrap_or_else(|error| unreachable!("plain structs: {error}"));
-    (status, [(header::CONTENT_TYPE, JSON)], body).into_response()
+    (status, [(header::CONTENT_TYPE, JSON)], written(value)).into_response()
+}
+
+fn written(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_else(|error| unreachable!("plain structs: {error}"))
 }
 
 /// 201 for what is new, 200 for what was there.

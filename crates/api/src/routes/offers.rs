@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 
 use super::orders::page;
 use super::parameters::{Account, Range};
-use super::{Answer, created, json, stored};
+use super::{Answer, created, json, stored, written};
 use crate::broker::App;
 use crate::limits::{OFFER_SECS_MAX, TERMS_BYTES_MAX};
 use crate::{OfferEntry, OfferPut, OffersPage, Problem, ProblemKind, SignedOffer, body};
@@ -46,8 +46,7 @@ pub(super) async fn put(
         Ok(signed)
     });
     let signed = checked.await?;
-    let body =
-        serde_json::to_vec(&signed).unwrap_or_else(|error| unreachable!("a plain struct: {error}"));
+    let body = written(&signed);
 
     let _held = app.offers.lock().await;
     check_newer(&app, provider, &signed).await?;

@@ -5,7 +5,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
 use super::parameters::{Name, Range};
-use super::{Answer, json, posted, stored};
+use super::{Answer, json, posted, stored, written};
 use crate::broker::App;
 use crate::{OrderEntry, OrdersPage, Posted, Problem, ProblemKind, SignedOrder, body};
 
@@ -31,8 +31,7 @@ pub(super) async fn post(State(app): State<App>, request: Request) -> Answer {
     let requester = signed.order.requester;
     let checked = app.verify(requester, move |deployment| Ok((signed.verify(deployment)?, signed)));
     let (id, signed) = checked.await?;
-    let body =
-        serde_json::to_vec(&signed).unwrap_or_else(|error| unreachable!("a plain struct: {error}"));
+    let body = written(&signed);
     let put = app.book.put(Kind::Order, id.0, requester.into_array(), body).await?;
     Ok(posted(id, put))
 }

@@ -5,7 +5,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
 use super::parameters::Name;
-use super::{Answer, json, posted, stored};
+use super::{Answer, json, posted, stored, written};
 use crate::broker::App;
 use crate::limits::{ACCOUNT_CLOCK_SKEW_SECS_MAX, REASON_BYTES_MAX, REASON_CODE_BYTES_MAX};
 use crate::{
@@ -37,8 +37,7 @@ pub(super) async fn post(State(app): State<App>, request: Request) -> Answer {
     });
     let signed = checked.await?;
     require_order(&app, Name(id)).await?;
-    let body =
-        serde_json::to_vec(&signed).unwrap_or_else(|error| unreachable!("a plain struct: {error}"));
+    let body = written(&signed);
     let put = app.book.put(Kind::Refusal, id.0, provider.into_array(), body).await?;
     Ok(posted(id, put))
 }
