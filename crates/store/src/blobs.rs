@@ -1,11 +1,11 @@
 //! Blobs: files by name, there whole or not at all.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::files::{found, sync_folder, write_new};
 use crate::{Error, Result};
 
 /// What a file that is not finished is called.
@@ -217,38 +217,4 @@ fn tidy(folder: &Path) -> Result<u64> {
         }
     }
     Ok(bytes)
-}
-
-/// Writes a file that is not there yet, that only its owner can read; its bytes are durable when this returns, its name is
-/// once its folder is synced.
-///
-/// # Errors
-///
-/// The system's; also if there is a file of that name. What was written so far stays.
-pub fn write_new(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
-}
-
-/// The name is durable only once its folder is.
-fn sync_folder(folder: &Path) -> Result<()> {
-    // Windows has no way to sync a folder, and needs none: names are journalled.
-    if cfg!(unix) {
-        let synced = File::open(folder).and_then(|folder| folder.sync_all());
-        synced.map_err(|error| Error::io("syncing", folder, error))?;
-    }
-    Ok(())
-}
-
-fn found<T>(result: std::io::Result<T>, path: &Path) -> Result<Option<T>> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io("reading", path, error)),
-    }
 }

@@ -48,6 +48,18 @@ pub enum Error {
     /// The book stopped after a write failed. What was not acknowledged may be there or not; putting it again is harmless.
     #[error("the book has stopped; open it again (an earlier error says why it stopped)")]
     Stopped,
+    /// Another process writes the log in that folder.
+    #[error("the log at {path} is already open; stop the other process or choose another folder")]
+    LogOpen {
+        /// The log's folder.
+        path: PathBuf,
+    },
+    /// The log refuses an entry or could not store it. What was not acknowledged may be there or not; adding it again is harmless.
+    #[error("the log could not take an entry: {what}")]
+    Log {
+        /// Why.
+        what: String,
+    },
     /// Too many entries wait to be written.
     #[error("{waiting} entries wait to be written already; try again shortly")]
     Busy {

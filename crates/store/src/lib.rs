@@ -1,11 +1,16 @@
-//! What a broker keeps: a [`Book`] of small signed entries and [`Blobs`] by name, durable before they are acknowledged.
+//! What is kept: a [`Book`] of small signed entries, [`Blobs`] by name, and a log's [`LogFiles`] with the [`Sequencer`] that appends
+//! to them; all durable before they are acknowledged.
 //!
 //! Keys, names, authors and bodies are bytes to this crate: whether they are what they say is for the caller to check.
 
 mod blobs;
 mod book;
 mod error;
+mod files;
+mod log;
 
-pub use blobs::{BlobKind, Blobs, write_new};
+pub use blobs::{BlobKind, Blobs};
 pub use book::{BOOK_CACHE_BYTES, Book, BookLimits, Entry, Kind, Put};
 pub use error::{Error, Result};
+pub use files::write_new;
+pub use log::{LogFiles, Sequencer, WAITING_MAX};

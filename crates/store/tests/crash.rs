@@ -1,13 +1,14 @@
-//! The book under SIGKILL: nothing acknowledged is lost, and every start succeeds.
+//! The book, the blobs and the log under SIGKILL: nothing acknowledged is lost, and every start succeeds.
 //!
-//! `ASSAY_CRASH_ROUNDS` sets how often the book is killed; 50 if unset.
+//! `ASSAY_CRASH_ROUNDS` sets how often they are killed; 50 if unset.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use assay_store::{BlobKind, Blobs, Book, BookLimits, Kind};
+use assay_store::{BlobKind, Blobs, Book, BookLimits, Kind, LogFiles, Sequencer};
+use assay_tlog::{CHECKPOINT, KeyKind, NoteKey, Policy, Reader, Storage, fsck};
 
 const CHILD: &str = "ASSAY_STORE_CRASH_CHILD";
 const BLOB_BYTES: usize = 20_000;
@@ -26,7 +27,7 @@ fn nothing_acknowledged_is_lost_and_no_start_fails() {
     println!("{rounds} kills, {} acknowledged", acknowledged.len());
 }
 
-/// What the child said it was told is durable, as it said it: `order KEY SEQUENCE` or `blob NAME`.
+/// What the child said it was told is durable, as it said it: `order KEY SEQUENCE`, `blob NAME` or `entry NAME INDEX`.
 fn run_and_kill(folder: &Path, after: Duration) -> Vec<String> {
     let mut child = Command::new(std::env::current_exe().expect("this test"))
         .args(["--exact", "child_under_load", "--nocapture", "--ignored"])
@@ -55,6 +56,11 @@ fn run_and_kill(folder: &Path, after: Duration) -> Vec<String> {
 
 fn check(folder: &Path, acknowledged: &[String]) {
     let (book, blobs) = open(folder);
+    let files = LogFiles::read_only(folder.join("log"));
+    let policy = Policy::of_log(log_key().vkey().clone()).expect("a policy");
+    let note = files.get(CHECKPOINT).expect("read").expect("begun");
+    let tree = policy.open(&note).expect("signed").checkpoint;
+    let log = Reader::new(&files, &tree);
     for said in acknowledged {
         let words: Vec<_> = said.split(' ').collect();
         let mut name = [0; 32];
@@ -63,6 +69,9 @@ fn check(folder: &Path, acknowledged: &[String]) {
             let entry = book.order(name).expect("read");
             let entry = entry.unwrap_or_else(|| panic!("{said} was acknowledged and is lost"));
             assert_eq!(entry.sequence.to_string(), words[2]);
+        } else if words[0] == "entry" {
+            let entry = log.entry(words[2].parse().expect("an index")).expect("there");
+            assert_eq!(entry, entry_of(name), "{said} was acknowledged");
         } else {
             let content = blobs.get(BlobKind::Slot, name).expect("read");
             assert_eq!(content, Some(content_of(name)), "{said} was acknowledged");
@@ -73,6 +82,17 @@ fn check(folder: &Path, acknowledged: &[String]) {
     let sizes: Vec<u64> = sizes.collect();
     assert!(sizes.iter().all(|size| *size == BLOB_BYTES as u64), "no half blob is left");
     assert_eq!(blobs.bytes_total(), sizes.iter().sum::<u64>());
+    let report = fsck(&files, &policy, &[]).expect("read");
+    assert_eq!(report.faults, [], "a log of {} entries", tree.size);
+    Sequencer::open(LogFiles::open(folder.join("log")).expect("free"), log_key()).expect("a start");
+}
+
+fn log_key() -> NoteKey {
+    NoteKey::new("log.example", KeyKind::Log, &[7; 32]).expect("a key")
+}
+
+fn entry_of(name: [u8; 32]) -> Vec<u8> {
+    name.repeat(30)
 }
 
 fn open(folder: &Path) -> (Book, Blobs) {
@@ -96,10 +116,12 @@ fn child_under_load() {
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn load(folder: &Path) {
     let (book, blobs) = open(folder);
+    let files = LogFiles::open(folder.join("log")).expect("the killed one has let go");
+    let log = Sequencer::open(files, log_key()).expect("a start after a crash works");
     say("OPEN");
     let start = *book.newest().borrow();
     let tasks = (0..8u64).map(|task| {
-        let (book, blobs) = (book.clone(), blobs.clone());
+        let (book, blobs, log) = (book.clone(), blobs.clone(), log.clone());
         tokio::spawn(async move {
             for i in 0u64.. {
                 let mut name = [0; 32];
@@ -109,6 +131,9 @@ async fn load(folder: &Path) {
                 }
                 let put = book.put(Kind::Order, name, [1; 20], vec![7; 700]).await.expect("put");
                 say(&format!("ACK order {} {}.", hex::encode(name), put.sequence));
+                let added = log.add(entry_of(name)).await.expect("added");
+                assert!(added.is_new);
+                say(&format!("ACK entry {} {}.", hex::encode(name), added.index));
                 if task == 0 {
                     let put = blobs.put(BlobKind::Slot, name, &content_of(name));
                     assert!(put.expect("put"), "new");

@@ -1,0 +1,107 @@
+//! Figures of the log: durable appends a second, beside the book on redb and a plain file that is synced for each batch.
+
+use std::io::Write;
+use std::time::Instant;
+
+use assay_store::{Book, BookLimits, Kind, LogFiles, Sequencer};
+use assay_tlog::{KeyKind, NoteKey};
+use assay_types::sha256;
+use tokio::task::JoinSet;
+
+use crate::figure::{Figure, Goal, median};
+
+const ENTRIES: u64 = 40_000;
+const ENTRY_BYTES: usize = 1_024;
+const ADDERS: u64 = 1_024;
+const ROUNDS: usize = 3;
+
+pub(crate) fn figures() -> Result<Vec<Figure>, String> {
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("no runtime: {error}"))?;
+    let (mut new, mut known, mut book, mut file) = (vec![], vec![], vec![], vec![]);
+    for _ in 0..ROUNDS {
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let key = NoteKey::new("log.example", KeyKind::Log, &[7; 32]);
+        let key = key.map_err(|error| error.to_string())?;
+        let files = LogFiles::open(folder.path()).map_err(|error| error.to_string())?;
+        let log = Sequencer::open(files, key).map_err(|error| error.to_string())?;
+        let add = || {
+            let log = log.clone();
+            rate(move |number| {
+                let log = log.clone();
+                async move { log.add(entry(number)).await.map(drop) }
+            })
+        };
+        new.push(runtime.block_on(add())?);
+        known.push(runtime.block_on(add())?);
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let limits = BookLimits::default();
+        let kept = Book::open(folder.path().join("book.redb"), limits);
+        let kept = kept.map_err(|error| error.to_string())?;
+        book.push(runtime.block_on(rate(move |number| {
+            let (kept, key) = (kept.clone(), sha256(&number.to_be_bytes()));
+            async move { kept.put(Kind::Order, key.0, [0; 20], entry(number)).await.map(drop) }
+        }))?);
+        file.push(plain_file()?);
+    }
+    let peers = vec![
+        (format!("a plain file, synced every {ADDERS} entries"), median(file)),
+        ("the book on redb, no tree and no signature".to_owned(), median(book)),
+    ];
+    let inputs = format!(
+        "{ENTRIES} entries of {ENTRY_BYTES} bytes from {ADDERS} adders at once, durable and in a signed checkpoint before \
+         the answer, median of {ROUNDS}"
+    );
+    let figure = |name: &str, values, goal, peers| Figure {
+        name: name.to_owned(),
+        inputs: inputs.clone(),
+        value: median(values),
+        unit: "entries/s",
+        goal,
+        peers,
+    };
+    Ok(vec![
+        figure("new entries logged", new, Some(Goal::AtLeast(5_000.0)), peers),
+        figure("known entries found again", known, None, Vec::new()),
+    ])
+}
+
+fn entry(number: u64) -> Vec<u8> {
+    let mut entry = vec![0xa5; ENTRY_BYTES];
+    entry[..8].copy_from_slice(&number.to_be_bytes());
+    entry
+}
+
+async fn rate<F>(add: impl Fn(u64) -> F + Clone + Send + 'static) -> Result<f64, String>
+where
+    F: Future<Output = Result<(), assay_store::Error>> + Send,
+{
+    let started = Instant::now();
+    let mut adders = JoinSet::new();
+    for adder in 0..ADDERS {
+        let add = add.clone();
+        adders.spawn(async move {
+            for number in (adder..ENTRIES).step_by(ADDERS as usize) {
+                add(number).await?;
+            }
+            Ok::<_, assay_store::Error>(())
+        });
+    }
+    while let Some(done) = adders.join_next().await {
+        done.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    }
+    Ok(ENTRIES as f64 / started.elapsed().as_secs_f64())
+}
+
+/// What the disk allows: the same bytes, as often synced.
+fn plain_file() -> Result<f64, String> {
+    let mut file = tempfile::tempfile().map_err(|error| error.to_string())?;
+    let started = Instant::now();
+    for number in 0..ENTRIES {
+        file.write_all(&entry(number)).map_err(|error| error.to_string())?;
+        if number % ADDERS == ADDERS - 1 {
+            file.sync_data().map_err(|error| error.to_string())?;
+        }
+    }
+    file.sync_data().map_err(|error| error.to_string())?;
+    Ok(ENTRIES as f64 / started.elapsed().as_secs_f64())
+}

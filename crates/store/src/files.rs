@@ -1,0 +1,42 @@
+//! Files that are durable when they say so.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use crate::{Error, Result};
+
+/// Writes a file that is not there yet, that only its owner can read; its bytes are durable when this returns, its name is
+/// once its folder is synced.
+///
+/// # Errors
+///
+/// The system's; also if there is a file of that name. What was written so far stays.
+pub fn write_new(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// The name is durable only once its folder is.
+pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
+    // Windows has no way to sync a folder, and needs none: names are journalled.
+    if cfg!(unix) {
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(|error| Error::io("syncing", folder, error))?;
+    }
+    Ok(())
+}
+
+/// `None` for what is not there.
+pub(crate) fn found<T>(result: std::io::Result<T>, path: &Path) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("reading", path, error)),
+    }
+}

@@ -1,0 +1,249 @@
+//! Where a log lies, and the one thread that appends to it.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, TryLockError};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use assay_tlog::{Added, ENTRY_BYTES_MAX, Log, NoteKey, Storage, StorageError};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::files::{found, sync_folder, write_new};
+use crate::{Error, Result};
+
+/// Entries that may wait to be written, and so the most in a batch.
+pub const WAITING_MAX: usize = 4096;
+
+/// Where files are written before they take their names.
+const DRAFTS: &str = "drafts";
+
+/// A folder that a log, or a witness, lies in. Its files are those that others' tools serve and read (c2sp.org/tlog-tiles).
+///
+/// ```text
+/// FOLDER/checkpoint, FOLDER/cosigned
+/// FOLDER/tile/LEVEL/NUMBER, FOLDER/tile/entries/NUMBER
+/// FOLDER/lock              held by the one process that writes
+/// FOLDER/drafts            what is not finished; emptied at the start
+/// ```
+#[derive(Debug)]
+pub struct LogFiles {
+    folder: PathBuf,
+    /// Held to write; dropping it lets go.
+    _lock: Option<File>,
+    drafts: AtomicU64,
+    replacing: Mutex<()>,
+}
+
+impl LogFiles {
+    /// Opens a folder to write, or makes one, and removes what was not finished.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LogOpen`], [`Error::Io`].
+    pub fn open(folder: impl Into<PathBuf>) -> Result<Self> {
+        let folder = folder.into();
+        let drafts = folder.join(DRAFTS);
+        fs::create_dir_all(&drafts).map_err(|error| Error::io("making", &drafts, error))?;
+        let path = folder.join("lock");
+        let lock = File::create(&path).map_err(|error| Error::io("making", &path, error))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Error::LogOpen { path: folder }),
+            Err(TryLockError::Error(error)) => return Err(Error::io("locking", &path, error)),
+        }
+        let failed = |error| Error::io("emptying", &drafts, error);
+        for draft in fs::read_dir(&drafts).map_err(failed)? {
+            fs::remove_file(draft.map_err(failed)?.path()).map_err(failed)?;
+        }
+        Ok(Self { _lock: Some(lock), ..Self::read_only(folder) })
+    }
+
+    /// A folder to read, whoever writes to it.
+    pub fn read_only(folder: impl Into<PathBuf>) -> Self {
+        let (drafts, replacing) = (AtomicU64::new(0), Mutex::new(()));
+        Self { folder: folder.into(), _lock: None, drafts, replacing }
+    }
+
+    /// A file with its bytes durable and its name not yet.
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
+        let number = self.drafts.fetch_add(1, Ordering::Relaxed);
+        let draft = self.folder.join(DRAFTS).join(number.to_string());
+        write_new(&draft, bytes).map_err(|error| Error::io("writing", &draft, error))?;
+        let path = self.folder.join(name);
+        fs::rename(&draft, &path).map_err(|error| Error::io("naming", &path, error))?;
+        Ok(path)
+    }
+
+    /// Makes the folder of a file. Adds to `changed` the folders that have new names in them.
+    fn make_parent(&self, name: &str, changed: &mut BTreeSet<PathBuf>) -> Result<()> {
+        let path = self.folder.join(name);
+        let parent = path.parent().unwrap_or(&self.folder);
+        changed.insert(parent.to_owned());
+        let mut missing = parent;
+        while !missing.exists() {
+            let Some(above) = missing.parent() else { break };
+            changed.insert(above.to_owned());
+            missing = above;
+        }
+        fs::create_dir_all(parent).map_err(|error| Error::io("making", parent, error))
+    }
+
+    fn put(&self, objects: &[(String, Vec<u8>)]) -> Result<()> {
+        let mut changed = BTreeSet::new();
+        for (name, bytes) in objects {
+            self.make_parent(name, &mut changed)?;
+            self.write(name, bytes)?;
+        }
+        changed.iter().try_for_each(|folder| sync_folder(folder))
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let path = self.folder.join(name);
+        found(fs::read(&path), &path)
+    }
+}
+
+impl Storage for LogFiles {
+    fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
+        self.read(name).map_err(failed)
+    }
+
+    fn put_all(&self, objects: &[(String, Vec<u8>)]) -> Result<(), StorageError> {
+        self.put(objects).map_err(failed)
+    }
+
+    fn replace(&self, name: &str, old: Option<&[u8]>, new: &[u8]) -> Result<bool, StorageError> {
+        // The lock keeps other processes out, this keeps other threads out.
+        let _held = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.read(name).map_err(failed)?.as_deref() != old {
+            return Ok(false);
+        }
+        self.put(&[(name.to_owned(), new.to_owned())]).map_err(failed)?;
+        Ok(true)
+    }
+
+    fn remove_all(&self, folder: &str) -> Result<(), StorageError> {
+        let path = self.folder.join(folder);
+        let removed = found(fs::remove_dir_all(&path), &path);
+        removed.map(|_| ()).map_err(failed)
+    }
+}
+
+fn failed(error: Error) -> StorageError {
+    StorageError(Box::new(error))
+}
+
+/// Appends to a log for many at once: what arrives while a batch is being made durable goes into the next one together. Clones share
+/// it; the log is released when the last one is dropped, which waits for the last batch.
+#[derive(Clone)]
+pub struct Sequencer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// None only while dropping.
+    requests: Option<mpsc::Sender<Request>>,
+    newest: watch::Receiver<Arc<Vec<u8>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Request {
+    entry: Vec<u8>,
+    reply: oneshot::Sender<Result<Added>>,
+}
+
+impl Sequencer {
+    /// Opens the log of a key in a storage, or begins it there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Log`], [`Error::Io`].
+    pub fn open(storage: impl Storage, key: NoteKey) -> Result<Self> {
+        let mut log = Log::open(storage, key).map_err(refused)?;
+        let note = log.checkpoint().map_err(refused)?.to_vec();
+        let (newest_in, newest) = watch::channel(Arc::new(note));
+        let (requests, incoming) = mpsc::channel(WAITING_MAX);
+        let thread = std::thread::Builder::new().name("assay-log".into());
+        let thread = thread.spawn(move || run(log, incoming, newest_in));
+        let thread = thread
+            .map_err(|source| Error::Io { what: "starting the log's thread".into(), source })?;
+        let shared = Shared { requests: Some(requests), newest, thread: Some(thread) };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Adds an entry; it is durable and in a signed checkpoint when this returns. The same bytes again keep their place.
+    ///
+    /// Dropping the future does not take the entry back.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`], [`Error::Log`], [`Error::Stopped`].
+    pub async fn add(&self, entry: Vec<u8>) -> Result<Added> {
+        if entry.len() > ENTRY_BYTES_MAX {
+            let (length, max) = (entry.len(), ENTRY_BYTES_MAX);
+            return Err(refused(assay_tlog::Error::EntryLong { length, max }));
+        }
+        let (reply, answer) = oneshot::channel();
+        let requests = self.shared.requests.as_ref().ok_or(Error::Stopped)?;
+        requests.try_send(Request { entry, reply }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Error::Busy { waiting: WAITING_MAX },
+            mpsc::error::TrySendError::Closed(_) => Error::Stopped,
+        })?;
+        answer.await.map_err(|_| Error::Stopped)?
+    }
+
+    /// The newest checkpoint, signed by the log.
+    pub fn checkpoint(&self) -> watch::Receiver<Arc<Vec<u8>>> {
+        self.shared.newest.clone()
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        drop(self.requests.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One batch after the other until every sequencer is dropped. A batch that fails is refused as a whole, and the next one finds in the
+/// storage what there is.
+fn run<S: Storage>(
+    mut log: Log<S>,
+    mut requests: mpsc::Receiver<Request>,
+    newest: watch::Sender<Arc<Vec<u8>>>,
+) {
+    let mut batch = Vec::new();
+    while requests.blocking_recv_many(&mut batch, WAITING_MAX) > 0 {
+        let (entries, replies): (Vec<_>, Vec<_>) =
+            batch.drain(..).map(|request| (request.entry, request.reply)).unzip();
+        let added = log.add(&entries);
+        let told = added.and_then(|added| Ok((added, log.checkpoint()?.to_vec())));
+        match told {
+            Ok((added, note)) => {
+                newest.send_if_modified(|known| {
+                    let is_new = **known != note;
+                    *known = Arc::new(note);
+                    is_new
+                });
+                // Who no longer listens may ask again.
+                for (reply, added) in replies.into_iter().zip(added) {
+                    let _ = reply.send(Ok(added));
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "a batch of entries could not be logged");
+                for reply in replies {
+                    let _ = reply.send(Err(Error::Log { what: error.to_string() }));
+                }
+            }
+        }
+    }
+}
+
+fn refused(error: assay_tlog::Error) -> Error {
+    Error::Log { what: error.to_string() }
+}

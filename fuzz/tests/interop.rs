@@ -1,0 +1,74 @@
+//! Other people's tools check our artefacts. `cargo xtask test` installs them and says where (`ASSAY_PYTHON`); in CI they must be there.
+
+use std::path::Path;
+use std::process::Command;
+
+use assay_store::LogFiles;
+use assay_tlog::{
+    AddCheckpoint, COSIGNED, KeyKind, LogProof, NoteKey, Policy, Reader, Storage, Witness,
+};
+
+/// What a script of this folder prints; `None` where nothing can run it.
+fn python(script: &str, arguments: &[&str]) -> Option<String> {
+    let Some(python) = std::env::var_os("ASSAY_PYTHON") else {
+        assert!(std::env::var_os("CI").is_none(), "in CI others' tools must check our artefacts");
+        eprintln!("skipped: `cargo xtask test` installs what runs {script}");
+        return None;
+    };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(script);
+    let done = Command::new(python).arg(&script).args(arguments).output().expect("it starts");
+    let errors = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{}: {errors}", script.display());
+    Some(String::from_utf8(done.stdout).expect("text"))
+}
+
+#[test]
+fn another_tool_reads_the_log_and_checks_its_proofs() {
+    // Three levels of tiles.
+    let size: u64 = 66_000;
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = NoteKey::new("log.example/assay", KeyKind::Log, &[7; 32]).expect("a key");
+    let files = LogFiles::open(folder.path()).expect("a log");
+    let mut log = assay_tlog::Log::open(files, key.clone()).expect("begun");
+    let entries: Vec<_> = (0..size).map(|number| format!("entry {number}").into_bytes()).collect();
+    entries.chunks(3_001).for_each(|batch| drop(log.add(batch).expect("added")));
+    let note = log.checkpoint().expect("there is one").to_vec();
+    drop(log);
+
+    let files = LogFiles::open(folder.path()).expect("a log");
+    let policy = Policy::of_log(key.vkey().clone()).expect("a policy");
+    let tree = policy.open(&note).expect("signed").checkpoint;
+    let reader = Reader::new(&files, &tree);
+    let hex =
+        |path: Vec<assay_types::Hash>| path.iter().map(|h| hex::encode(h.0)).collect::<Vec<_>>();
+    let places = (0..size).step_by(size as usize / 400);
+    let inclusion: Vec<_> = places
+        .clone()
+        .map(|index| (index, hex(reader.prove_inclusion(index).expect("proved"))))
+        .collect();
+    let consistency: Vec<_> = places
+        .map(|index| (index + 1, hex(reader.prove_consistency(index + 1).expect("proved"))))
+        .collect();
+    let said = serde_json::json!({ "inclusion": inclusion, "consistency": consistency });
+    std::fs::write(folder.path().join("said.json"), said.to_string()).expect("written");
+
+    let witness = NoteKey::new("witness.example", KeyKind::Witness, &[9; 32]).expect("a key");
+    let watched = tempfile::tempdir().expect("a folder");
+    let store = LogFiles::open(watched.path()).expect("a folder");
+    let witness = Witness::new(store, witness, vec![key.vkey().clone()]).expect("a witness");
+    let request = AddCheckpoint { old_size: 0, consistency: Vec::new(), checkpoint: note.clone() };
+    let line = witness.add_checkpoint(&request.to_bytes(), 1_800_000_000).expect("cosigned");
+    let cosigned = [note, line].concat();
+    assert!(files.replace(COSIGNED, None, &cosigned).expect("written"));
+    let path = reader.prove_inclusion(4_711).expect("proved");
+    let proof = LogProof { index: 4_711, path, checkpoint: cosigned };
+    std::fs::write(folder.path().join("one.tlog-proof"), proof.to_bytes()).expect("written");
+
+    let folder = folder.path().to_str().expect("text");
+    let keys = [key.vkey().to_string(), witness.vkey().to_string()];
+    let Some(checked) = python("tlog.py", &[folder, &size.to_string(), &keys[0], &keys[1]]) else {
+        return;
+    };
+    let counts = format!("{size} {} {}", inclusion.len(), consistency.len());
+    assert_eq!(checked.trim(), counts, "it has checked all of it");
+}
