@@ -1,5 +1,8 @@
 //! Other people's tools check our artefacts. `cargo xtask test` installs them and says where (`ASSAY_PYTHON`); in CI they must be there.
 
+#[path = "../../crates/provenance/tests/common/mod.rs"]
+mod world;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -7,6 +10,7 @@ use assay_store::LogFiles;
 use assay_tlog::{
     AddCheckpoint, COSIGNED, KeyKind, LogProof, NoteKey, Policy, Reader, Storage, Witness,
 };
+use world::{Ending, World};
 
 /// What a script of this folder prints; `None` where nothing can run it.
 fn python(script: &str, arguments: &[&str]) -> Option<String> {
@@ -71,4 +75,31 @@ fn another_tool_reads_the_log_and_checks_its_proofs() {
     };
     let counts = format!("{size} {} {}", inclusion.len(), consistency.len());
     assert_eq!(checked.trim(), counts, "it has checked all of it");
+}
+
+#[test]
+fn others_check_what_is_said_of_a_job() {
+    let mut world = World::new(3);
+    world.job(1, Ending::Slashed);
+    let receipt = world.job(2, Ending::Paid);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("receipt.json");
+    std::fs::write(&path, receipt.to_bytes()).expect("written");
+    let Some(kinds) = python("statements.py", &[path.to_str().expect("text")]) else { return };
+    let expected = [
+        "urn:assay:binding:v1",
+        "urn:assay:binding:v1",
+        "urn:assay:binding:v1",
+        "urn:assay:order:v1",
+        "urn:assay:lock:v1",
+        "https://slsa.dev/provenance/v1",
+        "urn:assay:claim:v1",
+        "urn:assay:verdict:v1",
+        "urn:assay:settlement:v1",
+    ];
+    assert_eq!(
+        kinds.split_whitespace().collect::<Vec<_>>(),
+        expected,
+        "they have checked all of it"
+    );
 }

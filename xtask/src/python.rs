@@ -7,7 +7,12 @@ use crate::root;
 use crate::run::{find, run};
 
 /// What they check is in the tests that run them: `fuzz/tests/*.py`.
-const PACKAGES: [&str; 1] = ["tlog-scales==0.0.3"];
+const PACKAGES: [&str; 4] = [
+    "tlog-scales==0.0.3",
+    "securesystemslib==1.6.0",
+    "cryptography==50.0.2",
+    "in-toto-attestation==0.9.3",
+];
 
 /// The interpreter of an environment under `target/` that has them. `None` where there is no Python, which CI must have.
 pub(crate) fn install() -> Result<Option<PathBuf>, String> {

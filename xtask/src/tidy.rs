@@ -11,13 +11,14 @@ use crate::run::find;
 const FOLDERS: [&str; 4] = ["bench", "fuzz", "guest", "xtask"];
 
 /// The pure packages, and what of ours each may depend on.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     ("assay-types", &[]),
     ("assay-merkle", &["assay-types"]),
     ("assay-machine", &["assay-merkle", "assay-types"]),
     ("assay-dispute", &["assay-machine", "assay-merkle", "assay-types"]),
     ("assay-market", &["assay-types"]),
     ("assay-tlog", &["assay-types"]),
+    ("assay-provenance", &["assay-api", "assay-chain", "assay-tlog", "assay-types"]),
 ];
 
 /// Words that a pure crate's sources must not hold: I/O, clocks, randomness, floats, unordered iteration.

@@ -29,7 +29,7 @@ pub use limits::{
 };
 pub use problem::{Problem, ProblemKind};
 pub use server::{Server, ServerConfig, serve};
-pub use signing::{SignatureError, SignedRequest, header};
+pub use signing::{SignatureError, SignedRequest, header, verify_account};
 pub use types::{
     BROKER_SCHEMA, BlobPut, Health, LimitFacts, MarketFacts, Offer, OfferEntry, OfferPut,
     OffersPage, OrderEntry, OrdersPage, Posted, Refusal, RefusalEntry, Refusals, SignedOffer,

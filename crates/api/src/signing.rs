@@ -6,7 +6,7 @@ use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::{Eip712Domain, SolStruct, eip712_domain};
 use assay_chain::Deployment;
-use assay_chain::contracts::{Market, job_id};
+use assay_chain::contracts::{Market, job_id, job_id_on};
 use assay_types::sha256;
 
 use crate::{Error, Offer, Refusal, Result, SignedOffer, SignedOrder, SignedRefusal};
@@ -99,8 +99,17 @@ impl SignedOrder {
     ///
     /// [`SignatureError`].
     pub fn verify(&self, deployment: &Deployment) -> Result<B256, SignatureError> {
-        let id = self.job_id(deployment);
-        verify(id, &self.signature, self.order.requester)?;
+        self.verify_on(deployment.chain_id, deployment.market)
+    }
+
+    /// The same, by what of a deployment it takes.
+    ///
+    /// # Errors
+    ///
+    /// [`SignatureError`].
+    pub fn verify_on(&self, chain_id: u64, market: Address) -> Result<B256, SignatureError> {
+        let id = job_id_on(chain_id, market, &self.order);
+        verify_account(id, &self.signature, self.order.requester)?;
         Ok(id)
     }
 }
@@ -126,7 +135,7 @@ impl SignedRefusal {
     ///
     /// [`SignatureError`].
     pub fn verify(&self, deployment: &Deployment) -> Result<(), SignatureError> {
-        verify(self.refusal.hash(deployment)?, &self.signature, self.refusal.provider)
+        verify_account(self.refusal.hash(deployment)?, &self.signature, self.refusal.provider)
     }
 }
 
@@ -160,7 +169,7 @@ impl SignedOffer {
     /// [`SignatureError`].
     pub fn verify(&self, provider: Address, deployment: &Deployment) -> Result<(), SignatureError> {
         let offer = Offer { offer: self.offer.clone(), until: self.until };
-        verify(offer.hash(provider, deployment)?, &self.signature, provider)
+        verify_account(offer.hash(provider, deployment)?, &self.signature, provider)
     }
 }
 
@@ -222,7 +231,7 @@ impl SignedRequest {
         path: &str,
         deployment: &Deployment,
     ) -> Result<(), SignatureError> {
-        verify(self.hash(method, path, deployment)?, &self.signature, self.account)
+        verify_account(self.hash(method, path, deployment)?, &self.signature, self.account)
     }
 
     /// The headers that say so.
@@ -270,7 +279,16 @@ fn sign(signer: &PrivateKeySigner, hash: B256) -> Result<Bytes, Error> {
 }
 
 /// As OpenZeppelin's ECDSA does it: who passes here passes in the contracts.
-fn verify(hash: B256, signature: &[u8], expected: Address) -> Result<(), SignatureError> {
+/// Checks that an account has signed a hash, in the one form that the contracts take.
+///
+/// # Errors
+///
+/// [`SignatureError`].
+pub fn verify_account(
+    hash: B256,
+    signature: &[u8],
+    expected: Address,
+) -> Result<(), SignatureError> {
     let bytes: &[u8; 65] =
         signature.try_into().map_err(|_| SignatureError::Length(signature.len()))?;
     if !matches!(bytes[64], 27 | 28) {

@@ -1,17 +1,22 @@
 //! The contracts as Rust sees them: bindings from the committed ABI.
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use alloy_sol_types::{SolStruct, eip712_domain, sol};
 
 use crate::Deployment;
 
 /// An order's id on a market: what its requester signs (spec/contracts.md#orders).
 pub fn job_id(deployment: &Deployment, order: &Market::Order) -> B256 {
+    job_id_on(deployment.chain_id, deployment.market, order)
+}
+
+/// The same, by what of a deployment it takes: the chain's id and the market's address.
+pub fn job_id_on(chain_id: u64, market: Address, order: &Market::Order) -> B256 {
     order.eip712_signing_hash(&eip712_domain! {
         name: "Assay Market",
         version: "1",
-        chain_id: deployment.chain_id,
-        verifying_contract: deployment.market,
+        chain_id: chain_id,
+        verifying_contract: market,
     })
 }
 

@@ -5,6 +5,7 @@ pub mod contracts;
 mod deployment;
 mod embedded;
 mod error;
+mod evidence;
 pub mod keystore;
 mod rpc;
 mod watch;
@@ -17,6 +18,7 @@ pub use embedded::{
     TRANSACTION_BYTES_MAX, WAITING_MAX,
 };
 pub use error::{Error, Rejection, Result};
+pub use evidence::{EventProof, EvidenceError, ProvedEvent, prove_receipt};
 pub use rpc::{
     BATCH_MAX, InProcess, PROOF_SLOTS_MAX, READS_AT_ONCE_MAX, Rpc, Server, ServerConfig, serve,
 };

@@ -10,6 +10,7 @@ mod home;
 mod job;
 mod market;
 mod program;
+mod receipt;
 mod run;
 mod text;
 mod up;
@@ -62,6 +63,13 @@ enum Command {
     Provider(daemons::Provider),
     /// Re-check claims and challenge the false ones.
     Auditor(daemons::Auditor),
+    /// Check a receipt: needs the file, and whom you trust, and no network.
+    Verify(receipt::Verify),
+    /// Run a receipt's job again and compare what it comes to.
+    Replay(receipt::Replay),
+    /// Receipts.
+    #[command(subcommand)]
+    Receipt(receipt::Command),
     /// Settings and where they come from.
     #[command(subcommand)]
     Config(config::Command),
@@ -100,6 +108,9 @@ fn main() -> ExitCode {
         Command::Broker(arguments) => daemons::broker(&arguments),
         Command::Provider(arguments) => daemons::provider(&arguments),
         Command::Auditor(arguments) => daemons::auditor(&arguments),
+        Command::Verify(arguments) => receipt::verify(&arguments, json),
+        Command::Replay(arguments) => receipt::replay(&arguments, json),
+        Command::Receipt(command) => receipt::run(&command, json),
         Command::Config(command) => config::run(&command, json),
         Command::Chain(command) => chain::run(&command, json),
         Command::Account(command) => account::run(&command, json),

@@ -23,7 +23,7 @@ const RUN_SECS_MIN: u64 = 60;
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    at: TakePart,
+    pub(crate) at: TakePart,
     /// The program, an ELF for the machine.
     program: PathBuf,
     /// The input, any file, published in the clear.
@@ -35,6 +35,9 @@ pub(crate) struct Arguments {
     /// Where to write the output's bytes; `-` for standard output.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Where to write the receipt [default: receipts/JOB.json under the home]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) receipt: Option<PathBuf>,
     /// The most steps that the job may take, 1 to 2^45.
     #[arg(long, value_name = "N", default_value_t = 1 << 30)]
     steps_max: u64,
@@ -85,6 +88,7 @@ struct Done<'a> {
     status: JobStatus,
     output: Option<&'a Path>,
     output_bytes: usize,
+    receipt: &'a Path,
 }
 
 pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failure> {
@@ -141,6 +145,7 @@ async fn go(
     if let Some(liar) = market.liar() {
         let terms = JobTerms { provider: Some(liar), ..terms.clone() };
         let (record, status) = follow(market, &terms, as_json).await?;
+        crate::receipt::keep(market, arguments, &record).await?;
         market.requester().finish(&record)?;
         if status != JobStatus::Refuted {
             return Err(Failure::refused(format!("the liar's job ended as {status:?}")));
@@ -155,6 +160,7 @@ async fn go(
     if let Some(path) = arguments.output.as_ref().filter(|path| **path != Path::new("-")) {
         std::fs::write(path, &output).map_err(|error| Failure::file("write", path, error))?;
     }
+    let receipt = crate::receipt::write(market, arguments, &record).await?;
     market.requester().finish(&record)?;
     let to_stdout = arguments.output.as_deref() == Some(Path::new("-"));
     if to_stdout && !as_json {
@@ -169,6 +175,7 @@ async fn go(
             status,
             output: arguments.output.as_deref(),
             output_bytes: output.len(),
+            receipt: &receipt,
         };
         return Ok(line(&done));
     }
@@ -179,6 +186,7 @@ async fn go(
     Ok(table(&[
         ("job", record.job_id.to_string()),
         ("output", format!("{} bytes, {written}", grouped(output.len() as u64))),
+        ("receipt", receipt.display().to_string()),
     ]))
 }
 

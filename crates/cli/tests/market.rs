@@ -51,6 +51,29 @@ impl Home {
         said
     }
 
+    /// Runs a command that says what it found on one stream and that it does not hold on the other, and gives both.
+    fn error_after_lines(&self, arguments: &[&str]) -> String {
+        let output = self.assay(arguments);
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{arguments:?}: {said}");
+        assert!(!output.stdout.is_empty() && !output.stderr.is_empty(), "{said}");
+        said
+    }
+
+    /// Runs a command that must succeed without a network, where the system can take it away.
+    fn offline(&self, arguments: &[&str]) -> String {
+        let mut probe = Command::new("unshare");
+        let can =
+            probe.args(["--user", "--net", "true"]).output().is_ok_and(|o| o.status.success());
+        if !can {
+            return self.done(arguments);
+        }
+        let without = ["--user", "--net", env!("CARGO_BIN_EXE_assay")];
+        let output = self.command("unshare", &[&without, arguments].concat()).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
     /// Runs an example, and gives what it showed.
     fn example(&self, name: &str) -> String {
         let script = format!("{ROOT}/examples/{name}");
@@ -99,6 +122,74 @@ fn the_example_slashes_a_liar() {
     for part in ["challenged by", "the claim is false", "slashed", "settled"] {
         assert!(said.contains(part), "{part:?} is not in {said}");
     }
+}
+
+#[test]
+fn a_receipt_stands_on_its_own() {
+    let home = Home::new();
+    let (program, input) = (program("wordcount"), home.path("input"));
+    std::fs::write(&input, "one two two\n").unwrap();
+    let receipt = home.path("receipt.json");
+    let run = ["run", &program, "--input", &input, "--with-liar", "--receipt", &receipt];
+    home.done(&run);
+    let trust = home.path("home/trust.json");
+    let verified = home.json(&["verify", &receipt]);
+    assert_eq!(verified["standing"], "vouched");
+    // Who is asked decides, and where it is asked does not: no home, no market, no network.
+    let elsewhere = Home::new();
+    let said = elsewhere.offline(&["verify", &receipt, "--trust", &trust]);
+    assert!(said.contains("held") && said.contains("vouched for by"), "{said}");
+    assert!(said.contains("not checked  nobody showed the result to be false"), "{said}");
+    assert!(elsewhere.error_after_lines(&["verify", &receipt]).contains("nobody whom you trust"));
+    elsewhere.offline(&["verify", &receipt, "--no-trust"]);
+
+    // The liar's job has a receipt too, which tells of the verdict.
+    let receipts = std::fs::read_dir(home.path("home/receipts")).unwrap();
+    let liars: Vec<_> = receipts.map(|entry| entry.unwrap().path()).collect();
+    let liars = liars[0].to_str().unwrap();
+    let shown = home.done(&["receipt", "show", liars]);
+    assert!(shown.contains("disagrees") && shown.contains("JobSlashed"), "{shown}");
+    assert_eq!(home.json(&["verify", liars])["standing"], "vouched");
+
+    // Run again, it comes to the same; a lie and another input do not.
+    assert_eq!(home.json(&["replay", &receipt])["same"], true);
+    let files = ["replay", &receipt, "--program", &program, "--input", &input];
+    assert_eq!(elsewhere.json(&files)["same"], true);
+    let lie = ["replay", liars, "--program", &program, "--input", &input];
+    assert!(elsewhere.error_after_lines(&lie).contains("something else than was claimed"));
+    std::fs::write(&input, "one two three\n").unwrap();
+    assert!(elsewhere.error(1, &files).contains("has root"));
+    assert!(elsewhere.error(1, &["replay", &receipt]).contains("no market under"));
+}
+
+#[test]
+fn what_is_no_sound_receipt_is_refused_with_its_reason() {
+    let home = Home::new();
+    let golden = format!("{ROOT}/vectors/receipts/1/paid/receipt.json");
+    let trust = format!("{ROOT}/vectors/receipts/1/paid/trust.json");
+    home.done(&["verify", &golden, "--trust", &trust]);
+    let other = format!("{ROOT}/vectors/receipts/1/embedded-paid/trust.json");
+    let said = home.error_after_lines(&["verify", &golden, "--trust", &other]);
+    assert!(said.contains("not the trust file's"), "{said}");
+    let text = std::fs::read_to_string(&golden).unwrap();
+    let file = home.path("receipt.json");
+    for (content, reason) in [
+        (String::new(), "is empty"),
+        ("\u{7f}ELF".to_owned(), "is no receipt"),
+        (text.replacen("assay.receipt/1", "assay.receipt/9", 1), "of a version"),
+        (text.replacen("\"windowSecs\":60", "\"windowSecs\":61", 1), "digest does not fit"),
+        (text[..text.len() / 2].to_owned(), "cut off"),
+    ] {
+        std::fs::write(&file, content).unwrap();
+        let error = home.error(3, &["verify", &file, "--trust", &trust]);
+        assert!(error.contains(reason), "{reason}: {error}");
+    }
+    for (content, reason) in [("{}", "does not parse"), ("[", "does not parse")] {
+        std::fs::write(&file, content).unwrap();
+        let error = home.error(1, &["verify", &golden, "--trust", &file]);
+        assert!(error.contains(reason), "{reason}: {error}");
+    }
+    assert!(home.error(1, &["verify", "gone.json"]).contains("cannot read"));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use assay_chain::contracts::{Disputes, Market};
 use assay_dispute::{Challenge, Known, Pointing, Segment, Tracer, challenge};
 use assay_machine::{Engine, Machine};
 use assay_market::JobStatus;
+use assay_provenance::{Judgement, Said, Verdict};
 use assay_types::Hash;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, watch};
@@ -19,7 +20,9 @@ use crate::board::Board;
 use crate::contracts::{Contracts, chain};
 use crate::games::{self, b256, segment, stage};
 use crate::inputs::start;
+use crate::record::Recorder;
 use crate::role::{Next, Role, Work, blocking};
+use crate::story::Story;
 use crate::{Error, Result, files};
 
 /// How an auditor works.
@@ -56,6 +59,7 @@ pub struct Auditor<E> {
     secret: B256,
     running: Semaphore,
     found: Mutex<BTreeMap<B256, False<E>>>,
+    recorder: Option<Recorder>,
 }
 
 impl<E: Engine + Clone + Send + 'static> Auditor<E> {
@@ -75,7 +79,14 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
         let running = Semaphore::new(plan.runs_at_once.max(1));
         let secret = random()?;
         let found = Mutex::default();
-        Ok(Auditor { contracts, board, plan, engine, challenges, secret, running, found })
+        let recorder = None;
+        Ok(Auditor { contracts, board, plan, engine, challenges, secret, running, found, recorder })
+    }
+
+    /// The same, saying in a log what it finds.
+    #[must_use]
+    pub fn recording(self, recorder: Recorder) -> Self {
+        Auditor { recorder: Some(recorder), ..self }
     }
 
     /// Works until told to stop.
@@ -98,12 +109,30 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
         let (start_hash, root) = (Hash(claim.initialState.0), Hash(claim.traceRoot.0));
         let _turn = self.running.acquire().await.map_err(|error| Error::Job(error.to_string()))?;
         let (_, tracer) = start(&self.board, order, self.engine).await?;
-        blocking(move || {
+        let found = blocking(move || {
             let mut tracer = tracer;
             let is_true = tracer.tree(Segment::WHOLE).root() == root;
             (!is_true).then_some(False { tracer, start: start_hash, root })
-        })
-        .await
+        });
+        let found = found.await?;
+        self.record(id, order, found.is_none()).await?;
+        Ok(found)
+    }
+
+    /// Says in the log what it has found.
+    async fn record(&self, id: B256, order: &Market::Order, is_true: bool) -> Result<()> {
+        let Some(recorder) = &self.recorder else { return Ok(()) };
+        let story = Story::of(&self.contracts, id, order).await?;
+        let Some(claimed) = story.claimed else { return Ok(()) };
+        let verdict = Verdict {
+            job: id,
+            auditor: recorder.account(),
+            trace_root: claimed.trace_root,
+            verdict: if is_true { Judgement::Agrees } else { Judgement::Disagrees },
+            after: vec![Said::Claimed(claimed).digest()],
+        };
+        recorder.try_say(&Said::Judged(verdict)).await;
+        Ok(())
     }
 
     /// Makes the next move in the own game, or opens it.

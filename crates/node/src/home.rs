@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256, hex};
 
 /// The folder of a local market (spec/cli.md#home).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,21 @@ impl Home {
     /// What an account's provider or auditor has seen at a broker.
     pub fn store(&self, account: Address) -> PathBuf {
         self.0.join("stores").join(account.to_string())
+    }
+
+    /// The market's log.
+    pub fn log(&self) -> PathBuf {
+        self.0.join("log")
+    }
+
+    /// A job's receipt.
+    pub fn receipt(&self, job: B256) -> PathBuf {
+        self.0.join("receipts").join(format!("{}.json", hex::encode(job)))
+    }
+
+    /// Whom this home's receipts are to be believed by.
+    pub fn trust(&self) -> PathBuf {
+        self.0.join("trust.json")
     }
 
     /// The orders that were signed here.

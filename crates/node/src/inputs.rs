@@ -1,8 +1,10 @@
 //! What a job starts from.
 
 use assay_chain::contracts::Market;
-use assay_dispute::Tracer;
-use assay_machine::{Engine, Machine, Program, Run, State, StepLimit, slot, slot_pages};
+use assay_dispute::{Claim, Tracer};
+use assay_machine::{
+    Engine, Interpreter, Machine, Program, Run, State, StepLimit, slot, slot_pages,
+};
 use assay_merkle::{BlobHeader, PAGE_SIZE, Page, blob_root, empty_slot, write_image};
 use assay_types::{BlobRoot, Hash, ProgramId, Salt};
 
@@ -24,24 +26,102 @@ pub(crate) async fn start<E: Engine + Clone + Send + 'static>(
     let input = image(board, blob(order.inputRoot)).await?;
     let dataset = image(board, blob(order.datasetRoot)).await?;
     let order = order.clone();
+    blocking(move || begin(program, input, dataset, &order, engine)).await?
+}
+
+/// The same with the slots' images at hand.
+fn begin<E: Engine + Clone>(
+    program: Program,
+    input: Option<Vec<u8>>,
+    dataset: Option<Vec<u8>>,
+    order: &Market::Order,
+    engine: impl FnOnce(Machine) -> E,
+) -> Result<(Program, Tracer<E>)> {
+    let images = [(slot::INPUT, input), (slot::DATASET, dataset)];
+    let machine = machine(&program, order.stepLimit, &images)?;
+    let limit = machine.cpu.step_limit;
+    let mut run = Run::new(engine(machine));
+    let (input, dataset) = (blob(order.inputRoot), blob(order.datasetRoot));
+    for (slot, root) in [(slot::INPUT, input), (slot::DATASET, dataset)] {
+        let found = run.slot_root(slot);
+        if found != root {
+            return Err(Error::InputMismatch { root, found });
+        }
+    }
+    if run.state() != State::initial(&program, input, dataset, limit) {
+        unreachable!("a machine of these roots has another state than they say");
+    }
+    Ok((program, Tracer::new(run)))
+}
+
+/// What a job comes to when it is run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replayed {
+    /// The final state's hash.
+    pub final_state: Hash,
+    /// The root of the top trace.
+    pub trace_root: Hash,
+    /// The output slot's root.
+    pub output_root: BlobRoot,
+    /// How many steps it took.
+    pub steps: u64,
+}
+
+/// What a job reads, as somebody has it at hand: the program's ELF, and public inputs.
+#[derive(Clone, Debug)]
+pub struct JobFiles {
+    /// The program's ELF.
+    pub program: Vec<u8>,
+    /// The input's bytes, if there is one.
+    pub input: Option<Vec<u8>>,
+    /// The dataset's bytes, if there is one.
+    pub dataset: Option<Vec<u8>>,
+}
+
+/// Runs an order's job again, from files.
+///
+/// # Errors
+///
+/// [`Error::Program`] and [`Error::InputMismatch`] for files that are not the order's; [`Error::Job`].
+pub async fn replay_files(files: JobFiles, order: &Market::Order) -> Result<Replayed> {
+    let order = order.clone();
+    let run = blocking(move || {
+        let wanted = program_id(&order);
+        let cause = |cause: String| Error::Program { id: wanted, cause };
+        let program =
+            Program::from_elf(&files.program).map_err(|error| cause(error.to_string()))?;
+        if program.id() != wanted {
+            return Err(cause(format!("the file is program {}", program.id())));
+        }
+        let image = |bytes: Option<Vec<u8>>| -> Result<_> {
+            bytes.map(|bytes| Ok(public_blob(&bytes)?.1)).transpose()
+        };
+        let (input, dataset) = (image(files.input)?, image(files.dataset)?);
+        begin(program, input, dataset, &order, Interpreter::new)
+    });
+    replayed(run.await??.1).await
+}
+
+/// Runs an order's job again, with what a board has.
+///
+/// # Errors
+///
+/// [`Error::Program`], [`Error::InputMissing`], [`Error::InputMismatch`]; as the board's.
+pub async fn replay(board: &Board, order: &Market::Order) -> Result<Replayed> {
+    replayed(start(board, order, Interpreter::new).await?.1).await
+}
+
+async fn replayed(mut tracer: Tracer<Interpreter>) -> Result<Replayed> {
     blocking(move || {
-        let images = [(slot::INPUT, input), (slot::DATASET, dataset)];
-        let machine = machine(&program, order.stepLimit, &images)?;
-        let limit = machine.cpu.step_limit;
-        let mut run = Run::new(engine(machine));
-        let (input, dataset) = (blob(order.inputRoot), blob(order.datasetRoot));
-        for (slot, root) in [(slot::INPUT, input), (slot::DATASET, dataset)] {
-            let found = run.slot_root(slot);
-            if found != root {
-                return Err(Error::InputMismatch { root, found });
-            }
+        let claim = Claim::of(&mut tracer);
+        Replayed {
+            final_state: claim.end.hash().0,
+            trace_root: claim.trace_root,
+            output_root: claim.output_root,
+            steps: claim.end.cpu.step,
         }
-        if run.state() != State::initial(&program, input, dataset, limit) {
-            unreachable!("a machine of these roots has another state than they say");
-        }
-        Ok((program, Tracer::new(run)))
     })
-    .await?
+    .await
 }
 
 /// A slot's image; the empty slot needs none.

@@ -2,6 +2,7 @@
 
 use alloy_primitives::{B256, hex, keccak256};
 use alloy_signer_local::PrivateKeySigner;
+use assay_tlog::{KeyKind, NoteKey};
 use zeroize::Zeroizing;
 
 use crate::{Error, Home, Result, files};
@@ -41,6 +42,14 @@ impl DevelopmentKeys {
         getrandom::fill(&mut *seed).map_err(Error::Randomness)?;
         files::write(&path, Zeroizing::new(hex::encode(*seed)).as_bytes())?;
         Ok(DevelopmentKeys(seed))
+    }
+
+    /// The key of the market's log, under its origin.
+    pub fn log_key(&self, origin: &str) -> Result<NoteKey> {
+        let preimage = Zeroizing::new([&self.0[..], &[4]].concat());
+        let secret = Zeroizing::new(keccak256(&*preimage).0);
+        let key = NoteKey::new(origin, KeyKind::Log, &secret);
+        key.map_err(|error| Error::Job(format!("the log's key: {error}")))
     }
 
     /// The key of a role.

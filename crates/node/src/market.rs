@@ -16,6 +16,7 @@ use crate::board::{Board, Store};
 use crate::contracts::{Contracts, chain};
 use crate::liar::Liar;
 use crate::provider::{Provider, ProviderPlan};
+use crate::record::{PublicLog, Recorder};
 use crate::requester::Requester;
 use crate::{Error, Home, LocalChain, Result, Role, Running};
 
@@ -76,12 +77,15 @@ impl LocalMarket {
         let local = LocalChain::open_at(home, clock).await?;
         let store = Store::open(&home.board())?;
         let board = Board::of_store(store.clone(), local.deployment());
+        let log = PublicLog::open(&home.log(), local.log_key()?)?;
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         for (number, cost) in (0..).zip(&plan.providers) {
             let contracts = provider(&local, number).await?;
             let plan = provider_plan(*cost);
+            let recorder = recorder(&log, &contracts).await?;
             let provider = Provider::new(contracts, board.clone(), plan, Interpreter::new).await?;
+            let provider = provider.recording(recorder);
             tasks.spawn(provider.run(stopped.clone()));
         }
         let mut liar = None;
@@ -91,19 +95,23 @@ impl LocalMarket {
             let plan = provider_plan(CostModel { job: 0, mebistep: 0, margin_bps: 0 });
             // It must be asked for: nobody's ordinary job is to fall to it.
             let plan = ProviderPlan { only_named: true, ..plan };
+            let recorder = recorder(&log, &contracts).await?;
             let provider = Provider::new(contracts, board.clone(), plan, Liar::new).await?;
+            let provider = provider.recording(recorder);
             tasks.spawn(provider.run(stopped.clone()));
         }
         let contracts = connected(&local, Role::Auditor).await?;
         fund(&contracts).await?;
         let plan = AuditorPlan { share_bps: 10_000, runs_at_once: 1 };
+        let saying = recorder(&log, &contracts).await?;
         let auditor =
             Auditor::new(contracts, board.clone(), plan, home.challenges(), Interpreter::new)
                 .await?;
-        tasks.spawn(auditor.run(stopped));
+        tasks.spawn(auditor.recording(saying).run(stopped));
         let contracts = connected(&local, Role::Requester).await?;
         fund(&contracts).await?;
-        let requester = Requester::new(contracts, board.clone(), home.jobs());
+        let saying = recorder(&log, &contracts).await?;
+        let requester = Requester::new(contracts, board.clone(), home.jobs()).recording(saying);
         Ok(LocalMarket { local, store, requester, liar, server: None, stop, tasks })
     }
 
@@ -173,6 +181,10 @@ async fn connected(local: &LocalChain, role: Role) -> Result<Contracts> {
     let endpoint = Endpoint::Embedded(local.chain().clone());
     let key = local.key(role);
     Contracts::connect(endpoint, key, local.deployment(), ClientConfig::default()).await
+}
+
+async fn recorder(log: &PublicLog, contracts: &Contracts) -> Result<Recorder> {
+    Recorder::new(log.clone(), contracts.signer(), &contracts.deployment).await
 }
 
 /// A provider's contracts, with its stake put down.

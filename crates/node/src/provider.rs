@@ -1,6 +1,6 @@
 //! A provider: locks orders that pay, runs them, claims, and defends its claims.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use assay_market::{
     Account, CostModel, JobId, JobStatus, Needed, Offer, PriceTerms, Reason, Refusal,
 };
 use assay_merkle::PAGE_SIZE;
+use assay_provenance::{Said, run_statement};
 use assay_types::{BlobRoot, Hash};
 use tokio::sync::{Semaphore, watch};
 
@@ -22,7 +23,9 @@ use crate::board::Board;
 use crate::contracts::{Contracts, chain};
 use crate::games::{self, b256, segment, stage};
 use crate::inputs::{output_image, start};
+use crate::record::Recorder;
 use crate::role::{Next, Role, Work, blocking};
+use crate::story::Story;
 use crate::{Error, Result};
 
 /// How long a lock is meant, in seconds: one that lands later does nothing.
@@ -74,6 +77,7 @@ pub struct Provider<E> {
     engine: fn(Machine) -> E,
     running: Semaphore,
     memory: Mutex<Memory<E>>,
+    recorder: Option<Recorder>,
 }
 
 /// What can be found again by reading and running, kept so that it need not be.
@@ -83,6 +87,8 @@ struct Memory<E> {
     order: VecDeque<B256>,
     declined: BTreeMap<B256, Reason>,
     losses: Vec<Loss>,
+    /// Jobs whose lock, run and claim are in the log.
+    recorded: BTreeSet<B256>,
 }
 
 /// A stake that was slashed.
@@ -112,14 +118,22 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
                 order: VecDeque::new(),
                 declined: BTreeMap::new(),
                 losses,
+                recorded: BTreeSet::new(),
             }),
             contracts,
             board,
             plan,
             engine,
+            recorder: None,
         };
         provider.offer().await?;
         Ok(provider)
+    }
+
+    /// The same, saying in a log what it locks, runs and claims.
+    #[must_use]
+    pub fn recording(self, recorder: Recorder) -> Self {
+        Provider { recorder: Some(recorder), ..self }
     }
 
     /// Works until told to stop.
@@ -407,8 +421,32 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         }
     }
 
+    /// Says in the log what it has locked, run and claimed. Once a start: what is there already stays as it is.
+    async fn record(&self, id: B256, order: &Market::Order) -> Result<()> {
+        let Some(recorder) = &self.recorder else { return Ok(()) };
+        if !self.memory().recorded.insert(id) {
+            return Ok(());
+        }
+        let story = Story::of(&self.contracts, id, order).await?;
+        let (Some(locked), Some(claimed)) = (story.locked, story.claimed) else { return Ok(()) };
+        let lock = Said::Locked(locked);
+        let facts = [
+            ("arch", std::env::consts::ARCH),
+            ("engine", std::any::type_name::<E>().rsplit("::").next().unwrap_or_default()),
+            ("os", std::env::consts::OS),
+        ];
+        let facts = facts.map(|(name, fact)| (name.to_owned(), fact.to_owned()));
+        let run = run_statement(order, &claimed, lock.digest(), facts.into());
+        // Each follows another, so each is durable before the next.
+        for said in [lock, Said::Ran(Box::new(run)), Said::Claimed(claimed)] {
+            recorder.try_say(&said).await;
+        }
+        Ok(())
+    }
+
     /// Answers what the games about its claim ask, ends those whose challenger is late, and settles.
     async fn defend(&self, id: B256, order: &Market::Order, job: &Market::Job) -> Result<Next> {
+        self.record(id, order).await?;
         let claim = self.contracts.disputes.claimOf(id).call().await.map_err(chain)?;
         let mut wake = job.deadline.to::<u64>() + 1;
         let mut is_open = false;
@@ -570,7 +608,9 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
 
     fn forget(&self, id: B256) {
         self.take(id);
-        self.memory().declined.remove(&id);
+        let mut memory = self.memory();
+        memory.declined.remove(&id);
+        memory.recorded.remove(&id);
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory<E>> {

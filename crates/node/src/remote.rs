@@ -96,7 +96,12 @@ impl RemoteMarket {
         Contracts::connect(endpoint, key, &self.deployment, ClientConfig::default()).await
     }
 
-    async fn broker(&self) -> Result<BrokerClient> {
+    /// A client of the broker.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Broker`](crate::Error::Broker).
+    pub async fn broker(&self) -> Result<BrokerClient> {
         let broker = BrokerClient::new(&self.broker, self.deployment.clone())?;
         broker.market().await?;
         Ok(broker)

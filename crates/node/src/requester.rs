@@ -8,12 +8,14 @@ use std::time::Duration;
 use alloy_primitives::aliases::{U40, U96};
 use alloy_primitives::{Address, B256, U256, hex};
 use assay_api::SignedOrder;
+use assay_chain::EventProof;
 use assay_chain::contracts::Market;
 use assay_machine::Program;
 use assay_market::{
     Account, Explanation, Facts, JobStatus, PriceTerms, Quote, Repricing, explain, quote,
 };
 use assay_merkle::empty_slot;
+use assay_provenance::{Ordered, Receipt, Said, Settled, TRUST_SCHEMA, Trust, TrustedLog};
 use assay_types::{BlobRoot, Hash};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +25,8 @@ use crate::games::b256;
 use crate::history::{JobEvent, history};
 use crate::inputs::{blob_of, public_blob};
 use crate::provider::price_terms;
+use crate::record::{Recorder, market_id};
+use crate::story::{Story, block};
 use crate::{Error, Result, files};
 
 /// How often a chain that can't call is asked.
@@ -88,12 +92,19 @@ pub struct Requester {
     /// What the orders that wait for a lock may take from the purse. One that was locked meanwhile may still be among them: then
     /// the purse holds more than it must, and the requester can withdraw it.
     promised: Mutex<BTreeMap<B256, u128>>,
+    recorder: Option<Recorder>,
 }
 
 impl Requester {
     /// A requester that remembers its orders in a folder.
     pub fn new(contracts: Contracts, board: Board, records: PathBuf) -> Self {
-        Requester { contracts, board, records, promised: Mutex::default() }
+        Requester { contracts, board, records, promised: Mutex::default(), recorder: None }
+    }
+
+    /// The same, saying in a log what it orders and how it ends.
+    #[must_use]
+    pub fn recording(self, recorder: Recorder) -> Self {
+        Requester { recorder: Some(recorder), ..self }
     }
 
     /// Where its orders are.
@@ -141,7 +152,69 @@ impl Requester {
             self.fill_purse(&record).await?;
         }
         self.board.put_order(record.job_id, &record.signed).await?;
+        self.record_order(&record).await;
         Ok(record)
+    }
+
+    async fn record_order(&self, record: &JobRecord) {
+        let Some(recorder) = &self.recorder else { return };
+        let ordered = Ordered::of(recorder.market(), record.job_id, &record.signed.order);
+        recorder.try_say(&Said::Ordered(ordered)).await;
+    }
+
+    /// The receipt of a job that has ended: its order, its claim and its end as the chain proves them, and what the log has of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Job`] if it has not ended; [`Error::Chain`], [`Error::Store`].
+    pub async fn receipt(&self, record: &JobRecord) -> Result<Receipt> {
+        let (id, order) = (record.job_id, &record.signed.order);
+        let story = Story::of(&self.contracts, id, order).await?;
+        let not_ended = || Error::Job("the job has not ended yet, so it has no receipt".into());
+        let (event, ending) = story.ending.ok_or_else(not_ended)?;
+        let client = self.contracts.client();
+        let settlement = EventProof::find(client, &ending).await?;
+        let claim = match &story.claim {
+            Some(claim) => Some(EventProof::find(client, claim).await?),
+            None => None,
+        };
+        let log = match &self.recorder {
+            Some(recorder) => {
+                self.record_order(record).await;
+                let last = story.claimed.map(Said::Claimed);
+                let said = Said::Settled(Settled {
+                    job: id,
+                    after: vec![last.unwrap_or(Said::Ordered(story.ordered)).digest()],
+                    observer: recorder.account(),
+                    event: event.to_owned(),
+                    claim_block: story.claim.as_ref().map(block),
+                    block: block(&ending),
+                });
+                recorder.say(&said).await?;
+                Some(recorder.log().about(id).await?)
+            }
+            None => None,
+        };
+        let market = market_id(&self.contracts.deployment);
+        Ok(Receipt::new(market, id, record.signed.clone(), claim, settlement, log))
+    }
+
+    /// What a reader would trust to believe this requester's receipts: this market, its log, and this account for what the chain
+    /// shows.
+    pub fn trust(&self) -> Trust {
+        let log = self.recorder.as_ref().map(|recorder| TrustedLog {
+            key: recorder.log().vkey().to_string(),
+            witnesses: Vec::new(),
+            quorum: 0,
+        });
+        Trust {
+            schema: TRUST_SCHEMA.to_owned(),
+            market: Some(market_id(&self.contracts.deployment)),
+            log,
+            observers: [self.contracts.account()].into(),
+            observer_quorum: 1,
+            headers: Default::default(),
+        }
     }
 
     /// Remembers that a job's output was handed over.

@@ -169,6 +169,16 @@ impl Policy {
 }
 
 impl Checkpoint {
+    /// What a note says, whoever has signed it: for a reader that knows no key.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Form`], [`CheckpointError::Size`].
+    pub fn unverified(note: &[u8]) -> Result<Self, CheckpointError> {
+        let note = Note::from_bytes(note).map_err(|_| CheckpointError::Form)?;
+        Self::from_text(note.text())
+    }
+
     pub(crate) fn from_text(text: &[u8]) -> Result<Self, CheckpointError> {
         let parsed = tlog_tiles::Checkpoint::from_bytes(text).map_err(|_| CheckpointError::Form)?;
         let checkpoint = Checkpoint {

@@ -1,0 +1,335 @@
+//! `assay verify`, `assay replay` and `assay receipt`: what a job leaves behind.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use assay_node::{Board, Home, JobFiles, JobRecord, Replayed, Store, replay_files};
+use assay_provenance::{Check, Outcome, Receipt, Report, Said, Standing, Trust};
+use indicatif::{ProgressBar, ProgressDrawTarget};
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::home::HomeArgument;
+use crate::market::{MarketArgument, Session};
+use crate::run::dollars;
+use crate::text::{grouped, json, table};
+
+#[derive(clap::Args)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    home: HomeArgument,
+    /// The receipt.
+    file: PathBuf,
+    /// Whom you trust, for what: `assay.trust/1` [default: trust.json under the home, if it is there]
+    #[arg(long, value_name = "FILE")]
+    trust: Option<PathBuf>,
+    /// Only check that the receipt does not contradict itself.
+    #[arg(long, conflicts_with = "trust")]
+    no_trust: bool,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Replay {
+    #[command(flatten)]
+    home: HomeArgument,
+    #[command(flatten)]
+    market: MarketArgument,
+    /// The receipt.
+    file: PathBuf,
+    /// The program's ELF; without it, all that the job reads is fetched from the home's market, or the one named.
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+    /// The input, if the job has one.
+    #[arg(long, value_name = "FILE", requires = "program")]
+    input: Option<PathBuf>,
+    /// The dataset, if the job has one.
+    #[arg(long, value_name = "FILE", requires = "program")]
+    dataset: Option<PathBuf>,
+}
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Show the life of a job as its receipt tells it.
+    Show {
+        /// The receipt.
+        file: PathBuf,
+    },
+}
+
+#[derive(Serialize)]
+struct Verified<'a> {
+    schema: &'static str,
+    job: alloy_primitives::B256,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+#[derive(Serialize)]
+struct Compared {
+    schema: &'static str,
+    job: alloy_primitives::B256,
+    same: bool,
+    steps: u64,
+    final_state: String,
+    trace_root: String,
+    output_root: String,
+}
+
+pub(crate) fn verify(arguments: &Verify, as_json: bool) -> Result<String, Failure> {
+    let receipt = read(&arguments.file)?;
+    let trust = trust(arguments)?;
+    let report = assay_provenance::verify(&receipt, trust.as_ref());
+    let text = if as_json {
+        json(&Verified { schema: "assay.verify/1", job: receipt.job, report: &report })
+    } else {
+        let lines: String = report.checks.iter().map(line).collect();
+        lines + &table(&[("standing", standing(report.standing).to_owned())])
+    };
+    let refused = report.checks.iter().find(|check| check.outcome == Outcome::Refused);
+    let failure = match report.standing {
+        Standing::Vouched => return Ok(text),
+        Standing::Consistent if arguments.no_trust => return Ok(text),
+        Standing::Refused => Failure::refused("the receipt does not hold")
+            .next("do not rely on it; ask for the receipt again, from another source"),
+        Standing::Consistent => Failure::refused("nobody whom you trust vouches for the receipt")
+            .next(
+                "give --trust FILE with the keys that you pin, or --no-trust to look at it alone",
+            ),
+    };
+    crate::print(&text)?;
+    Err(match refused {
+        Some(check) => failure.cause(&check.what),
+        None => failure,
+    })
+}
+
+fn trust(arguments: &Verify) -> Result<Option<Trust>, Failure> {
+    let path = match &arguments.trust {
+        _ if arguments.no_trust => None,
+        Some(path) => Some(path.clone()),
+        None => Some(arguments.home.open()?.trust()).filter(|path| path.is_file()),
+    };
+    let Some(path) = path else { return Ok(None) };
+    let failed = |verb, error: &dyn std::fmt::Display| {
+        Failure::file(verb, &path, error).next("see spec/receipt.md for what a trust file holds")
+    };
+    let bytes = std::fs::read(&path).map_err(|error| failed("read", &error))?;
+    Trust::from_bytes(&bytes).map(Some).map_err(|error| failed("use", &error))
+}
+
+fn line(check: &Check) -> String {
+    let outcome = match check.outcome {
+        Outcome::Held => "held",
+        Outcome::Refused => "REFUSED",
+        Outcome::NotChecked => "not checked",
+    };
+    let by = check.by.as_ref().map(|by| format!(" [{by}]")).unwrap_or_default();
+    format!("{outcome:<12} {}{by}\n", check.what)
+}
+
+fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Vouched => "vouched for by those whom you trust",
+        Standing::Consistent => "contradicts itself nowhere; nobody whom you trust vouches for it",
+        Standing::Refused => "refused",
+    }
+}
+
+pub(crate) fn replay(arguments: &Replay, as_json: bool) -> Result<String, Failure> {
+    let receipt = read(&arguments.file)?;
+    let claimed = claimed(&receipt)?;
+    let order = receipt.order.order.clone();
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    bar.enable_steady_tick(Duration::from_millis(100));
+    let found = crate::block_on(async {
+        match &arguments.program {
+            Some(program) => {
+                let read = |path: &PathBuf| {
+                    let read = std::fs::read(path);
+                    read.map_err(|error| Failure::file("read", path, error).next("give a file"))
+                };
+                let input = arguments.input.as_ref().map(read).transpose()?;
+                let dataset = arguments.dataset.as_ref().map(read).transpose()?;
+                let files = JobFiles { program: read(program)?, input, dataset };
+                Ok(replay_files(files, &order).await?)
+            }
+            None => Ok(assay_node::replay(&board(arguments).await?, &order).await?),
+        }
+    });
+    bar.finish_and_clear();
+    let found = found?;
+    let same = found == claimed;
+    let text = if as_json {
+        json(&Compared {
+            schema: "assay.replay/1",
+            job: receipt.job,
+            same,
+            steps: found.steps,
+            final_state: found.final_state.to_string(),
+            trace_root: found.trace_root.to_string(),
+            output_root: found.output_root.to_string(),
+        })
+    } else {
+        let result =
+            if same { "the run is what was claimed: the result is right" } else { "DIFFERS" };
+        table(&[
+            ("job", receipt.job.to_string()),
+            ("steps", grouped(found.steps)),
+            ("final state", found.final_state.to_string()),
+            ("output", found.output_root.to_string()),
+            ("result", result.to_owned()),
+        ])
+    };
+    if same {
+        return Ok(text);
+    }
+    crate::print(&text)?;
+    Err(Failure::refused("the job comes to something else than was claimed")
+        .cause(format!("the claim says state {}", claimed.final_state))
+        .next("do not rely on the result; its provider lied, or the receipt is not the chain's"))
+}
+
+/// What the claim in a receipt says of the run.
+fn claimed(receipt: &Receipt) -> Result<Replayed, Failure> {
+    let nothing = || {
+        Failure::refused("the receipt has no claim to compare with")
+            .next("a job that nobody claimed has no result; `assay verify` says how it ended")
+    };
+    let report = assay_provenance::verify(receipt, None);
+    if report.standing == Standing::Refused {
+        return Err(Failure::refused("the receipt does not hold")
+            .next("see `assay verify` for what is wrong with it"));
+    }
+    let claim = receipt.claim.as_ref().ok_or_else(nothing)?;
+    let claim = assay_provenance::claim_of(claim).ok_or_else(nothing)?;
+    Ok(Replayed {
+        final_state: assay_types::Hash(claim.finalState.0),
+        trace_root: assay_types::Hash(claim.traceRoot.0),
+        output_root: assay_types::BlobRoot(assay_types::Hash(claim.outputRoot.0)),
+        steps: claim.steps,
+    })
+}
+
+/// Where what a job reads can be fetched.
+async fn board(arguments: &Replay) -> Result<Board, Failure> {
+    let home = arguments.home.open()?;
+    if let Ok(there) = arguments.market.there(&home).await {
+        return Ok(Board::of_broker(there.broker().await?, None));
+    }
+    let missing = || {
+        Failure::new(format!("there is no market under {}", home.path().display()))
+            .next("give --program, --input and --dataset, or name the job's market")
+    };
+    if !home.deployment().is_file() {
+        return Err(missing());
+    }
+    let deployment = crate::market::deployment(&home.deployment())?;
+    Ok(Board::of_store(Store::open(&home.board())?, &deployment))
+}
+
+pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
+    let Command::Show { file } = command;
+    let receipt = read(file)?;
+    if as_json {
+        return Ok(json(&receipt));
+    }
+    Ok(shown(&receipt))
+}
+
+/// The life of a job, from its order down.
+fn shown(receipt: &Receipt) -> String {
+    let order = &receipt.order.order;
+    let price = dollars(order.price.max.to());
+    let mut steps = vec![
+        ("job", receipt.job.to_string()),
+        ("ordered", format!("by {} for at most {price}", order.requester)),
+        ("", format!("program {}", order.programId)),
+        ("", format!("input   {}", order.inputRoot)),
+    ];
+    for logged in receipt.log.iter().flat_map(|log| log.statements()) {
+        let opened = logged.envelope.open().ok();
+        let said = opened.and_then(|(payload, _)| Said::from_payload(&payload).ok());
+        let Some(said) = said.filter(|said| said.job().is_some()) else { continue };
+        let speaker = said.speaker();
+        let what = match &said {
+            Said::Locked(said) => format!("in block {}", said.block.number),
+            Said::Claimed(said) => {
+                let (steps, block) = (grouped(said.steps), said.block.number);
+                format!("{steps} steps, exit code {}, in block {block}", said.exit_code)
+            }
+            Said::Ran(said) => {
+                let facts: Vec<_> = said.host_facts().values().map(String::as_str).collect();
+                format!("on {}", facts.join(", "))
+            }
+            Said::Judged(said) => format!("{:?}", said.verdict).to_lowercase(),
+            Said::Settled(said) => format!("{} in block {}", said.event, said.block.number),
+            Said::Ordered(_) | Said::Binding(_) => String::new(),
+        };
+        steps.push(("  |", String::new()));
+        let what = if what.is_empty() { what } else { format!(", {what}") };
+        steps.push((said.name(), format!("by {speaker}{what} (entry {})", logged.index)));
+    }
+    let checked = assay_provenance::verify(receipt, None).standing;
+    let told = match checked {
+        Standing::Refused => "it does not hold; see `assay verify`",
+        _ => "`assay verify` tells who vouches for it",
+    };
+    steps.push(("receipt", told.to_owned()));
+    let text = table(&steps);
+    text.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+fn read(path: &Path) -> Result<Receipt, Failure> {
+    let bytes = std::fs::read(path)
+        .map_err(|error| Failure::file("read", path, error).next("check the path"))?;
+    Receipt::from_bytes(&bytes).map_err(|error| {
+        Failure::refused(format!("{} is no receipt that can be checked", path.display()))
+            .cause(error)
+            .next("ask for the file again; `assay run` writes them")
+    })
+}
+
+/// Writes a job's receipt where the command says, and gives the path.
+pub(crate) async fn write(
+    market: &Session,
+    arguments: &crate::run::Arguments,
+    record: &JobRecord,
+) -> Result<PathBuf, Failure> {
+    let home = arguments.at.home.open()?;
+    let path = arguments.receipt.clone().unwrap_or_else(|| home.receipt(record.job_id));
+    put(market, &home, record, &path).await?;
+    Ok(path)
+}
+
+/// The same for a job on the way, under the home.
+pub(crate) async fn keep(
+    market: &Session,
+    arguments: &crate::run::Arguments,
+    record: &JobRecord,
+) -> Result<(), Failure> {
+    let home = arguments.at.home.open()?;
+    put(market, &home, record, &home.receipt(record.job_id)).await
+}
+
+async fn put(
+    market: &Session,
+    home: &Home,
+    record: &JobRecord,
+    path: &Path,
+) -> Result<(), Failure> {
+    let receipt = market.requester().receipt(record).await?;
+    write_file(path, &receipt.to_bytes())?;
+    // Whoever changes it means it: it is written once.
+    if home.trust().exists() {
+        return Ok(());
+    }
+    write_file(&home.trust(), &market.requester().trust().to_bytes())
+}
+
+fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let failed = |error| Failure::file("write", path, error).next("check the folder and its space");
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    std::fs::write(path, bytes).map_err(failed)
+}

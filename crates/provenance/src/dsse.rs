@@ -1,0 +1,122 @@
+//! Envelopes: a payload and who signed it (DSSE v1, <https://github.com/secure-systems-lab/dsse>).
+
+use assay_types::{Hash, sha256};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+/// What a payload is: an in-toto Statement.
+pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
+
+/// What the key of an account's statements is derived under.
+const DERIVATION: &[u8] = b"assay statement key, version 1\n";
+
+/// A key that signs statements for an account.
+pub struct RoleKey(SigningKey);
+
+impl RoleKey {
+    /// The key of an account, derived from the account's secret, so that whoever keeps the one keeps the other. The statement that
+    /// binds the two is signed by both.
+    pub fn derive(account_secret: &[u8; 32]) -> Self {
+        let preimage = Zeroizing::new([DERIVATION, account_secret].concat());
+        let seed = Zeroizing::new(sha256(&preimage).0);
+        RoleKey(SigningKey::from_bytes(&seed))
+    }
+
+    /// The public key.
+    pub fn public(&self) -> Hash {
+        Hash(self.0.verifying_key().to_bytes())
+    }
+}
+
+/// A payload with its one signature. The key's id is the key, 64 hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Envelope {
+    /// The statement, in base64.
+    payload: String,
+    payload_type: String,
+    signatures: Vec<EnvelopeSignature>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EnvelopeSignature {
+    keyid: String,
+    sig: String,
+}
+
+/// Why an envelope is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnvelopeError {
+    /// It is no envelope of a statement with one Ed25519 signature, or not written as it must be.
+    #[error("it is no envelope of a statement with one signature (spec/statements.md#envelopes)")]
+    Form,
+    /// The signature does not belong to the payload and the key.
+    #[error("the signature is not that of key {0}")]
+    Signature(Hash),
+}
+
+impl Envelope {
+    /// Signs a payload.
+    pub fn sign(payload: &[u8], key: &RoleKey) -> Self {
+        let signature = key.0.sign(&encoding(payload)).to_bytes();
+        Envelope {
+            payload: BASE64_STANDARD.encode(payload),
+            payload_type: PAYLOAD_TYPE.to_owned(),
+            signatures: vec![EnvelopeSignature {
+                keyid: key.public().to_string(),
+                sig: BASE64_STANDARD.encode(signature),
+            }],
+        }
+    }
+
+    /// The envelope as it is logged: JSON without white space.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_else(|error| unreachable!("plain structs: {error}"))
+    }
+
+    /// Reads an envelope as it is logged.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvelopeError::Form`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, EnvelopeError> {
+        let envelope: Envelope = serde_json::from_slice(bytes).map_err(|_| EnvelopeError::Form)?;
+        if envelope.to_bytes() == bytes { Ok(envelope) } else { Err(EnvelopeError::Form) }
+    }
+
+    /// Checks the signature by the key that it names, and gives the payload and the key. Whose key that is, is for bindings to say.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvelopeError`].
+    pub fn open(&self) -> Result<(Vec<u8>, Hash), EnvelopeError> {
+        let form = || EnvelopeError::Form;
+        let [signature] = &self.signatures[..] else { return Err(form()) };
+        if self.payload_type != PAYLOAD_TYPE {
+            return Err(form());
+        }
+        let key: Hash = signature.keyid.parse().map_err(|_| form())?;
+        if key.to_string() != signature.keyid {
+            return Err(form());
+        }
+        let payload = BASE64_STANDARD.decode(&self.payload).map_err(|_| form())?;
+        let bytes = BASE64_STANDARD.decode(&signature.sig).map_err(|_| form())?;
+        let bytes = bytes.as_slice().try_into().map_err(|_| form())?;
+        let verifying = VerifyingKey::from_bytes(&key.0).map_err(|_| form())?;
+        verifying
+            .verify_strict(&encoding(&payload), &Signature::from_bytes(bytes))
+            .map_err(|_| EnvelopeError::Signature(key))?;
+        Ok((payload, key))
+    }
+}
+
+/// What is signed: DSSE's pre-authentication encoding.
+fn encoding(payload: &[u8]) -> Vec<u8> {
+    let head = format!("DSSEv1 {} {PAYLOAD_TYPE} {} ", PAYLOAD_TYPE.len(), payload.len());
+    [head.as_bytes(), payload].concat()
+}

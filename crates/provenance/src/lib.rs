@@ -1,0 +1,21 @@
+//! Provenance: statements about each step of a job, signed by who speaks and linked by digest; and receipts, one file a job, that
+//! anyone checks without a network.
+//!
+//! Statements are in-toto Statements in DSSE envelopes (spec/statements.md), entries of a transparency log. A receipt
+//! (spec/receipt.md) holds the order, the proved events that settled it, the statements, and the log's proofs. No I/O, clock or
+//! randomness.
+
+mod dsse;
+mod receipt;
+mod statement;
+mod trust;
+mod verify;
+
+pub use dsse::{Envelope, EnvelopeError, PAYLOAD_TYPE, RoleKey};
+pub use receipt::{LoggedStatement, RECEIPT_SCHEMA, Receipt, ReceiptError, ReceiptLog};
+pub use statement::{
+    Binding, BlockRef, Claimed, Judgement, Locked, MarketId, Ordered, Predicate, Ran, Said,
+    Settled, Statement, StatementError, Verdict, binding_text, run_statement,
+};
+pub use trust::{TRUST_SCHEMA, Trust, TrustError, TrustedLog};
+pub use verify::{Check, Code, Outcome, Report, Standing, claim_of, verify};

@@ -1,0 +1,532 @@
+//! Statements: what each role says of a job's steps (spec/statements.md).
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Address, B256, Bytes};
+use assay_chain::contracts::Market;
+use assay_types::{Hash, sha256};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// What every statement is.
+const TYPE: &str = "https://in-toto.io/Statement/v1";
+
+/// How a job is run, for SLSA: on the machine of spec/machine.md.
+const BUILD_TYPE: &str = "urn:assay:run:v1";
+
+/// A market, wherever it is: what an order is signed for, and the chain's first block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MarketId {
+    /// The chain.
+    pub chain_id: u64,
+    /// Its first block's hash.
+    pub genesis_hash: B256,
+    /// The market's contract.
+    pub market: Address,
+}
+
+/// A block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlockRef {
+    /// Its number.
+    pub number: u64,
+    /// Its hash.
+    pub hash: B256,
+}
+
+/// An in-toto Statement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Statement<P> {
+    #[serde(rename = "_type")]
+    type_: String,
+    subject: Vec<Resource>,
+    predicate_type: String,
+    predicate: P,
+}
+
+/// An in-toto ResourceDescriptor: a name and digests by algorithm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Resource {
+    name: String,
+    digest: BTreeMap<String, String>,
+}
+
+/// What a statement can say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// A key signs for an account.
+    Binding(Binding),
+    /// A requester has ordered a job.
+    Ordered(Ordered),
+    /// A provider has locked it.
+    Locked(Locked),
+    /// A provider has run it, in the words of SLSA.
+    Ran(Box<Ran>),
+    /// A provider has claimed what it came to.
+    Claimed(Claimed),
+    /// An auditor has run it again.
+    Judged(Verdict),
+    /// It is settled, as somebody has seen it on the chain.
+    Settled(Settled),
+}
+
+/// That a key signs statements for an account: the envelope is signed by the key, `signature` is the account's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Binding {
+    /// Where the account acts.
+    pub market: MarketId,
+    /// The account.
+    pub account: Address,
+    /// The key, Ed25519.
+    pub key: Hash,
+    /// The account's signature over [`binding_text`] (EIP-191), 65 bytes.
+    pub signature: Bytes,
+}
+
+/// An order, by what it commits to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Ordered {
+    /// The market.
+    pub market: MarketId,
+    /// The job.
+    pub job: B256,
+    /// Who orders and pays.
+    pub requester: Address,
+    /// Who may read the result.
+    pub beneficiary: Address,
+    /// The program's id.
+    pub program: B256,
+    /// The input slot's root: a salted commitment where the input is private.
+    pub input_root: B256,
+    /// The dataset slot's root, likewise.
+    pub dataset_root: B256,
+    /// The most steps.
+    pub step_limit: u64,
+    /// The verifier's number.
+    pub verifier: u16,
+    /// How long a claim may be challenged, in seconds.
+    pub window_secs: u32,
+    /// The most that is paid, in the token's smallest unit, in decimal.
+    pub price_max: String,
+    /// What the provider puts at stake, likewise.
+    pub stake: String,
+}
+
+/// A lock, as the chain has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Locked {
+    /// The job.
+    pub job: B256,
+    /// The statements that it follows, by the SHA-256 of their payloads: the order's.
+    pub after: Vec<Hash>,
+    /// Who locks.
+    pub provider: Address,
+    /// What is in escrow, in the token's smallest unit, in decimal.
+    pub price: String,
+    /// Until when it must be claimed, in Unix seconds.
+    pub deadline: u64,
+    /// Whether another had missed it before.
+    pub late: bool,
+    /// The lock's block.
+    pub block: BlockRef,
+}
+
+/// A claim, as the chain has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Claimed {
+    /// The job.
+    pub job: B256,
+    /// The statements that it follows: the lock's.
+    pub after: Vec<Hash>,
+    /// Who claims.
+    pub provider: Address,
+    /// The final state's hash.
+    pub final_state: B256,
+    /// The root of the top trace, which the intermediate states hang on.
+    pub trace_root: B256,
+    /// The output slot's root.
+    pub output_root: B256,
+    /// How many steps it took.
+    pub steps: u64,
+    /// How it ended, by the machine's number.
+    pub status: u8,
+    /// The exit code, where it exited.
+    pub exit_code: u32,
+    /// The claim's block.
+    pub block: BlockRef,
+}
+
+/// What an auditor found by running the job again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Verdict {
+    /// The job.
+    pub job: B256,
+    /// The statements that it follows: the claim's.
+    pub after: Vec<Hash>,
+    /// The account that judges.
+    pub auditor: Address,
+    /// The trace root that was claimed.
+    pub trace_root: B256,
+    /// What it found.
+    pub verdict: Judgement,
+}
+
+/// Whether a claim is true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Judgement {
+    /// Every state is as claimed.
+    Agrees,
+    /// Some state is not.
+    Disagrees,
+}
+
+/// How a job ended, as an account has seen it on the chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Settled {
+    /// The job.
+    pub job: B256,
+    /// The statements that it follows: the claim's, or where there was none the order's.
+    pub after: Vec<Hash>,
+    /// The account that has seen it.
+    pub observer: Address,
+    /// The contract's event: `JobPaid`, `JobSlashed`, `JobLapsed` or `JobUnwound`.
+    pub event: String,
+    /// The claim's block, where there was a claim.
+    pub claim_block: Option<BlockRef>,
+    /// The settlement's block.
+    pub block: BlockRef,
+}
+
+/// A run in the words of SLSA Provenance v1 (<https://slsa.dev/provenance/v1>).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Ran {
+    build_definition: BuildDefinition,
+    run_details: RunDetails,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct BuildDefinition {
+    build_type: String,
+    external_parameters: RunParameters,
+    internal_parameters: BTreeMap<String, String>,
+    resolved_dependencies: Vec<Resource>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RunParameters {
+    job: B256,
+    after: Vec<Hash>,
+    step_limit: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RunDetails {
+    builder: Builder,
+    metadata: Metadata,
+    byproducts: Vec<Resource>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Builder {
+    id: String,
+    version: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Metadata {
+    invocation_id: String,
+}
+
+/// Why a payload is no statement of ours.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StatementError {
+    /// It does not parse, or is not written as it must be.
+    #[error("it is no statement of a known form (spec/statements.md)")]
+    Form,
+    /// Its predicate is of a kind or version that is not known.
+    #[error("its predicate {0:?} is not known; a newer version may know it")]
+    Unknown(String),
+}
+
+/// A predicate's type, and what the statement is about.
+pub trait Predicate: Serialize + DeserializeOwned {
+    /// Its URI.
+    const URI: &'static str;
+
+    #[doc(hidden)]
+    fn subject(&self) -> Vec<(String, &'static str, String)>;
+}
+
+macro_rules! predicates {
+    ($($type:ty: $uri:literal, |$said:ident| $subject:expr;)*) => {$(
+        impl Predicate for $type {
+            const URI: &'static str = $uri;
+
+            fn subject(&self) -> Vec<(String, &'static str, String)> {
+                let $said = self;
+                $subject
+            }
+        }
+    )*};
+}
+
+predicates! {
+    Binding: "urn:assay:binding:v1", |said| vec![(said.account.to_string(), "sha256", sha256(&said.key.0).to_string())];
+    Ordered: "urn:assay:order:v1", |said| job(said.job);
+    Locked: "urn:assay:lock:v1", |said| job(said.job);
+    Ran: "https://slsa.dev/provenance/v1", |said| said.run_details.byproducts.iter().filter(|one| one.name == "output")
+        .map(|one| ("output".to_owned(), ROOT, one.digest.get(ROOT).cloned().unwrap_or_default())).collect();
+    Claimed: "urn:assay:claim:v1", |said| vec![("output".to_owned(), ROOT, hex(said.output_root))];
+    Verdict: "urn:assay:verdict:v1", |said| vec![("trace".to_owned(), ROOT, hex(said.trace_root))];
+    Settled: "urn:assay:settlement:v1", |said| job(said.job);
+}
+
+/// The digest of a slot or a trace: the root of a SHA-256 tree (spec/machine.md).
+const ROOT: &str = "assaySha256Root";
+
+/// A job's id is the Keccak-256 of its order's EIP-712 encoding.
+fn job(job: B256) -> Vec<(String, &'static str, String)> {
+    vec![("job".to_owned(), "keccak256", hex(job))]
+}
+
+fn hex(bytes: B256) -> String {
+    hex::encode(bytes)
+}
+
+fn resource(name: &str, algorithm: &str, digest: String) -> Resource {
+    Resource { name: name.to_owned(), digest: BTreeMap::from([(algorithm.to_owned(), digest)]) }
+}
+
+impl<P: Predicate> Statement<P> {
+    fn read(payload: &[u8]) -> Result<P, StatementError> {
+        let read: Self = serde_json::from_slice(payload).map_err(|_| StatementError::Form)?;
+        let predicate = read.predicate;
+        // One meaning, one form: what is read would be written as the same bytes.
+        if payload_of(&predicate) == payload { Ok(predicate) } else { Err(StatementError::Form) }
+    }
+}
+
+fn payload_of<P: Predicate>(predicate: &P) -> Vec<u8> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Written<'a, P> {
+        #[serde(rename = "_type")]
+        type_: &'static str,
+        subject: Vec<Resource>,
+        predicate_type: &'static str,
+        predicate: &'a P,
+    }
+    let subject = predicate.subject().into_iter();
+    let written = Written {
+        type_: TYPE,
+        subject: subject.map(|(name, kind, digest)| resource(&name, kind, digest)).collect(),
+        predicate_type: P::URI,
+        predicate,
+    };
+    serde_json::to_vec(&written).unwrap_or_else(|error| unreachable!("plain structs: {error}"))
+}
+
+impl Said {
+    /// The payload: JSON without white space, fields in the order of the specification.
+    pub fn to_payload(&self) -> Vec<u8> {
+        match self {
+            Said::Binding(said) => payload_of(said),
+            Said::Ordered(said) => payload_of(said),
+            Said::Locked(said) => payload_of(said),
+            Said::Ran(said) => payload_of(&**said),
+            Said::Claimed(said) => payload_of(said),
+            Said::Judged(said) => payload_of(said),
+            Said::Settled(said) => payload_of(said),
+        }
+    }
+
+    /// Reads a payload.
+    ///
+    /// # Errors
+    ///
+    /// [`StatementError`].
+    pub fn from_payload(payload: &[u8]) -> Result<Self, StatementError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Kind {
+            predicate_type: String,
+        }
+        let kind: Kind = serde_json::from_slice(payload).map_err(|_| StatementError::Form)?;
+        match kind.predicate_type.as_str() {
+            Binding::URI => Statement::read(payload).map(Said::Binding),
+            Ordered::URI => Statement::read(payload).map(Said::Ordered),
+            Locked::URI => Statement::read(payload).map(Said::Locked),
+            Ran::URI => Statement::read(payload).map(|ran| Said::Ran(Box::new(ran))),
+            Claimed::URI => Statement::read(payload).map(Said::Claimed),
+            Verdict::URI => Statement::read(payload).map(Said::Judged),
+            Settled::URI => Statement::read(payload).map(Said::Settled),
+            _ => Err(StatementError::Unknown(kind.predicate_type)),
+        }
+    }
+
+    /// What others name it by: the SHA-256 of its payload.
+    pub fn digest(&self) -> Hash {
+        sha256(&self.to_payload())
+    }
+
+    /// What it is about; `None` for a binding.
+    pub fn job(&self) -> Option<B256> {
+        match self {
+            Said::Binding(_) => None,
+            Said::Ordered(said) => Some(said.job),
+            Said::Locked(said) => Some(said.job),
+            Said::Ran(said) => Some(said.build_definition.external_parameters.job),
+            Said::Claimed(said) => Some(said.job),
+            Said::Judged(said) => Some(said.job),
+            Said::Settled(said) => Some(said.job),
+        }
+    }
+
+    /// The market that it names. Other statements follow an order's, which does.
+    pub fn market(&self) -> Option<MarketId> {
+        match self {
+            Said::Binding(said) => Some(said.market),
+            Said::Ordered(said) => Some(said.market),
+            _ => None,
+        }
+    }
+
+    /// The account that speaks.
+    pub fn speaker(&self) -> Address {
+        match self {
+            Said::Binding(said) => said.account,
+            Said::Ordered(said) => said.requester,
+            Said::Locked(said) => said.provider,
+            Said::Ran(said) => said.provider().unwrap_or_default(),
+            Said::Claimed(said) => said.provider,
+            Said::Judged(said) => said.auditor,
+            Said::Settled(said) => said.observer,
+        }
+    }
+
+    /// The statements that it follows, by digest.
+    pub fn after(&self) -> &[Hash] {
+        match self {
+            Said::Binding(_) | Said::Ordered(_) => &[],
+            Said::Locked(said) => &said.after,
+            Said::Ran(said) => &said.build_definition.external_parameters.after,
+            Said::Claimed(said) => &said.after,
+            Said::Judged(said) => &said.after,
+            Said::Settled(said) => &said.after,
+        }
+    }
+
+    /// Its name, for people.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Said::Binding(_) => "binding",
+            Said::Ordered(_) => "order",
+            Said::Locked(_) => "lock",
+            Said::Ran(_) => "run",
+            Said::Claimed(_) => "claim",
+            Said::Judged(_) => "verdict",
+            Said::Settled(_) => "settlement",
+        }
+    }
+}
+
+impl Ordered {
+    /// What an order says, which anyone who has the order can tell.
+    pub fn of(market: MarketId, job: B256, order: &Market::Order) -> Self {
+        Ordered {
+            market,
+            job,
+            requester: order.requester,
+            beneficiary: order.beneficiary,
+            program: order.programId,
+            input_root: order.inputRoot,
+            dataset_root: order.datasetRoot,
+            step_limit: order.stepLimit,
+            verifier: order.verifierId,
+            window_secs: order.windowSecs,
+            price_max: order.price.max.to_string(),
+            stake: order.stake.to_string(),
+        }
+    }
+}
+
+impl Ran {
+    fn provider(&self) -> Option<Address> {
+        self.run_details.builder.id.strip_prefix("urn:assay:provider:")?.parse().ok()
+    }
+
+    /// The root of the trace that it says the run had.
+    pub fn trace_root(&self) -> Option<&str> {
+        let mut products = self.run_details.byproducts.iter();
+        Some(products.find(|one| one.name == "trace")?.digest.get(ROOT)?.as_str())
+    }
+
+    /// What the provider chose to say of its machine.
+    pub fn host_facts(&self) -> &BTreeMap<String, String> {
+        &self.build_definition.internal_parameters
+    }
+}
+
+/// What a provider says of a run: the claim in the words of SLSA, with the engine and what else of its machine it chooses to disclose.
+pub fn run_statement(
+    order: &Market::Order,
+    claim: &Claimed,
+    lock: Hash,
+    host_facts: BTreeMap<String, String>,
+) -> Ran {
+    let input = |name, root| resource(name, ROOT, hex(root));
+    Ran {
+        build_definition: BuildDefinition {
+            build_type: BUILD_TYPE.to_owned(),
+            external_parameters: RunParameters {
+                job: claim.job,
+                after: vec![lock],
+                step_limit: order.stepLimit,
+            },
+            internal_parameters: host_facts,
+            resolved_dependencies: vec![
+                resource("program", "assayProgramId", hex(order.programId)),
+                input("input", order.inputRoot),
+                input("dataset", order.datasetRoot),
+            ],
+        },
+        run_details: RunDetails {
+            builder: Builder {
+                id: format!("urn:assay:provider:{}", claim.provider),
+                version: BTreeMap::from([("assay".into(), env!("CARGO_PKG_VERSION").into())]),
+            },
+            metadata: Metadata { invocation_id: format!("urn:assay:job:{}", hex(claim.job)) },
+            byproducts: vec![
+                input("output", claim.output_root),
+                input("trace", claim.trace_root),
+                resource("final state", "sha256", hex(claim.final_state)),
+            ],
+        },
+    }
+}
+
+/// What an account signs to let a key speak for it. A wallet shows it as it is.
+pub fn binding_text(market: &MarketId, account: Address, key: Hash) -> String {
+    format!(
+        "Assay: key {key} signs statements for account {account} on market {} of chain {} with genesis {}.",
+        market.market, market.chain_id, market.genesis_hash
+    )
+}

@@ -1,0 +1,565 @@
+//! Judging a receipt, line by line (spec/receipt.md#verifying).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+
+use alloy_primitives::{Address, B256, eip191_hash_message};
+use alloy_sol_types::SolEvent;
+use assay_api::verify_account;
+use assay_chain::contracts::Market;
+use assay_chain::{EventProof, ProvedEvent};
+use assay_tlog::{Checkpoint, check_inclusion, leaf_hash};
+use assay_types::Hash;
+use serde::Serialize;
+
+use crate::receipt::{LoggedStatement, Receipt, ReceiptLog};
+use crate::statement::{
+    Binding, BlockRef, Claimed, Judgement, Ordered, Said, Settled, binding_text,
+};
+use crate::trust::Trust;
+
+/// What was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Code {
+    /// The market is the one that the reader asks for.
+    Market,
+    /// The requester has signed the order, and its hash is the job.
+    Order,
+    /// The contract has ended the job.
+    Settlement,
+    /// The contract has taken the claim.
+    Claim,
+    /// The window was as long as the order asked.
+    Window,
+    /// The log, and who must have, signed the checkpoint.
+    Checkpoint,
+    /// A statement is in the log.
+    Inclusion,
+    /// A statement is signed by its key.
+    Envelope,
+    /// A key may sign for an account.
+    Binding,
+    /// Who speaks may say this.
+    Speaker,
+    /// What is said fits the order and the events.
+    Statement,
+    /// What a statement follows is there.
+    Link,
+    /// Somebody vouches that the blocks are the chain's.
+    Header,
+    /// The result is right.
+    Result,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It holds.
+    Held,
+    /// It does not.
+    Refused,
+    /// It could not be looked at, or was not.
+    NotChecked,
+}
+
+/// One line of a report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was looked at.
+    pub code: Code,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// In words.
+    pub what: String,
+    /// By whose key, or by what.
+    pub by: Option<String>,
+}
+
+/// What a receipt amounts to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// Something in it is wrong.
+    Refused,
+    /// It contradicts itself nowhere, and nobody whom the reader trusts vouches for its blocks, its market or its log.
+    Consistent,
+    /// The same, and those whom the reader trusts vouch for it.
+    Vouched,
+}
+
+/// All that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// What the receipt amounts to.
+    pub standing: Standing,
+    /// The lines, in the order in which they were looked at.
+    pub checks: Vec<Check>,
+}
+
+/// Judges a receipt by itself, and by whom the reader trusts.
+pub fn verify(receipt: &Receipt, trust: Option<&Trust>) -> Report {
+    let mut judge = Judge { receipt, trust, checks: Vec::new() };
+    judge.market();
+    judge.order();
+    let settlement = judge.settlement();
+    let claim = judge.claim(settlement.as_ref());
+    let vouching = judge.log(claim.as_ref(), settlement.as_ref());
+    judge.header(claim.as_ref(), settlement.as_ref(), &vouching);
+    judge.result(claim.as_ref(), settlement.as_ref());
+    let has = |outcome| judge.checks.iter().any(|check| check.outcome == outcome);
+    let unvouched = |check: &Check| {
+        let matters = matches!(check.code, Code::Market | Code::Checkpoint | Code::Header);
+        matters && check.outcome == Outcome::NotChecked
+    };
+    let standing = if has(Outcome::Refused) {
+        Standing::Refused
+    } else if judge.checks.iter().any(unvouched) {
+        Standing::Consistent
+    } else {
+        Standing::Vouched
+    };
+    Report { standing, checks: judge.checks }
+}
+
+/// A receipt being judged.
+struct Judge<'a> {
+    receipt: &'a Receipt,
+    trust: Option<&'a Trust>,
+    checks: Vec<Check>,
+}
+
+/// How the contract says that a job ended.
+struct Ending {
+    block: ProvedEvent,
+    event: &'static str,
+    provider: Address,
+    paid: Option<u128>,
+}
+
+/// What the contract says was claimed.
+struct Claim {
+    block: ProvedEvent,
+    event: Market::JobClaimed,
+}
+
+impl Judge<'_> {
+    fn held(&mut self, code: Code, what: impl Display, by: impl Display) {
+        let by = Some(by.to_string());
+        self.checks.push(Check { code, outcome: Outcome::Held, what: what.to_string(), by });
+    }
+
+    fn refused(&mut self, code: Code, what: impl Display) {
+        let outcome = Outcome::Refused;
+        self.checks.push(Check { code, outcome, what: what.to_string(), by: None });
+    }
+
+    fn not_checked(&mut self, code: Code, what: impl Display) {
+        let outcome = Outcome::NotChecked;
+        self.checks.push(Check { code, outcome, what: what.to_string(), by: None });
+    }
+
+    fn market(&mut self) {
+        let market = self.receipt.market;
+        let said = format!(
+            "market {} on chain {}, genesis {}",
+            market.market, market.chain_id, market.genesis_hash
+        );
+        match self.trust.and_then(|trust| trust.market) {
+            Some(wanted) if wanted == market => self.held(Code::Market, said, "the trust file"),
+            Some(_) => self.refused(Code::Market, format!("{said}: not the trust file's")),
+            None => self.not_checked(Code::Market, format!("{said}: the trust file names none")),
+        }
+    }
+
+    fn order(&mut self) {
+        let (market, signed) = (self.receipt.market, &self.receipt.order);
+        match signed.verify_on(market.chain_id, market.market) {
+            Ok(job) if job == self.receipt.job => {
+                let what = format!("job {job} is what the requester ordered");
+                self.held(Code::Order, what, signed.order.requester);
+            }
+            Ok(job) => self.refused(Code::Order, format!("the signed order is another job, {job}")),
+            Err(error) => self.refused(Code::Order, format!("the order's signature: {error}")),
+        }
+    }
+
+    /// The event of the market's contract that a proof proves.
+    fn event(&mut self, code: Code, proof: &EventProof) -> Option<ProvedEvent> {
+        match proof.check() {
+            Ok(event) if event.log.address == self.receipt.market.market => Some(event),
+            Ok(event) => {
+                let address = event.log.address;
+                self.refused(code, format!("the event is of another contract, {address}"));
+                None
+            }
+            Err(error) => {
+                self.refused(code, error);
+                None
+            }
+        }
+    }
+
+    fn settlement(&mut self) -> Option<Ending> {
+        let block = self.event(Code::Settlement, &self.receipt.settlement)?;
+        let ending = ending(&block).filter(|(job, ..)| *job == self.receipt.job);
+        let Some((_, event, provider, paid)) = ending else {
+            self.refused(Code::Settlement, "the event is not the end of this job");
+            return None;
+        };
+        let price_max = self.receipt.order.order.price.max.to::<u128>();
+        let named = self.receipt.order.order.provider;
+        if paid.is_some_and(|paid| paid > price_max) || !(named.is_zero() || named == provider) {
+            self.refused(Code::Settlement, "the event does not fit the order");
+            return None;
+        }
+        let what = match paid {
+            Some(paid) => format!("{event}: {provider} was paid {paid}"),
+            None => format!("{event}: {provider}"),
+        };
+        let by = format!("block {} {}", block.block_number, block.block_hash);
+        self.held(Code::Settlement, what, by);
+        Some(Ending { block, event, provider, paid })
+    }
+
+    fn claim(&mut self, settlement: Option<&Ending>) -> Option<Claim> {
+        let Some(proof) = &self.receipt.claim else {
+            if settlement.is_some_and(|settlement| settlement.paid.is_some()) {
+                self.refused(Code::Claim, "the job was paid and the receipt has no claim");
+            }
+            return None;
+        };
+        let block = self.event(Code::Claim, proof)?;
+        let event = Market::JobClaimed::decode_log(&block.log).ok();
+        let Some(event) = event.filter(|event| event.jobId == self.receipt.job) else {
+            self.refused(Code::Claim, "the event is not a claim of this job");
+            return None;
+        };
+        let event = event.data;
+        let settlement = settlement?;
+        if settlement.paid.is_some() && settlement.provider != event.provider {
+            self.refused(Code::Claim, "another provider was paid than claimed");
+            return None;
+        }
+        let (provider, steps, root) = (event.provider, event.steps, event.outputRoot);
+        let what = format!("{provider} claimed output {root} after {steps} steps");
+        let by = format!("block {} {}", block.block_number, block.block_hash);
+        self.held(Code::Claim, what, by);
+        let asked = u64::from(self.receipt.order.order.windowSecs);
+        let (from, to) = (block.timestamp, settlement.block.timestamp);
+        if settlement.paid.is_some() {
+            match to.checked_sub(from).filter(|open| *open >= asked) {
+                Some(open) => self.held(
+                    Code::Window,
+                    format!("the claim could be challenged for {open} s, and {asked} s were asked"),
+                    "the two blocks' times",
+                ),
+                None => self.refused(Code::Window, "the window was shorter than the order asked"),
+            }
+        }
+        Some(Claim { block, event })
+    }
+
+    /// Judges the statements, and gives the accounts that say that they have seen the job's blocks.
+    fn log(&mut self, claim: Option<&Claim>, settlement: Option<&Ending>) -> BTreeSet<Address> {
+        let Some(log) = &self.receipt.log else {
+            self.not_checked(Code::Checkpoint, "the receipt has no part of a log");
+            return BTreeSet::new();
+        };
+        let Some(tree) = self.checkpoint(log) else { return BTreeSet::new() };
+        let mut seen = Seen::default();
+        for statement in log.statements() {
+            let before = self.checks.len();
+            let said = self.statement(log, statement, &tree, &mut seen);
+            let is_clean = self.checks[before..].iter().all(|one| one.outcome == Outcome::Held);
+            let Some((said, account)) = said.filter(|_| is_clean) else { continue };
+            if self.fits(&said, claim, settlement) {
+                let what = format!("{}, logged at {}, by {account}", told(&said), statement.index);
+                self.held(Code::Statement, what, seen.keys_of(account));
+                if matches!(said, Said::Settled(_)) {
+                    seen.vouching.insert(account);
+                }
+            }
+            seen.digests.insert(said.digest());
+            seen.names.insert(said.name());
+            seen.links.extend(said.after().iter().map(|digest| (said.name(), *digest)));
+        }
+        // A verdict may be logged before the claim that it follows: both say what the chain showed before.
+        let missing = seen.links.iter().filter(|(_, digest)| !seen.digests.contains(digest));
+        for (name, digest) in missing {
+            let what =
+                format!("the {name} statement follows {digest}, which is not in the receipt");
+            self.not_checked(Code::Link, what);
+        }
+        for name in ["order", "lock", "run", "claim", "verdict", "settlement"] {
+            if !seen.names.contains(name) {
+                self.not_checked(Code::Statement, format!("no {name} statement is in the receipt"));
+            }
+        }
+        seen.vouching
+    }
+
+    fn checkpoint(&mut self, log: &ReceiptLog) -> Option<Checkpoint> {
+        let note = log.checkpoint.as_bytes();
+        let policy = self.trust.map(Trust::policy);
+        let opened = match policy {
+            Some(Ok(Some(policy))) => policy.open(note),
+            Some(Err(error)) => {
+                self.refused(Code::Checkpoint, error);
+                return None;
+            }
+            None | Some(Ok(None)) => {
+                return match Checkpoint::unverified(note) {
+                    Ok(tree) => {
+                        let what = format!(
+                            "log {} of {} entries: no key is trusted",
+                            tree.origin, tree.size
+                        );
+                        self.not_checked(Code::Checkpoint, what);
+                        Some(tree)
+                    }
+                    Err(error) => {
+                        self.refused(Code::Checkpoint, error);
+                        None
+                    }
+                };
+            }
+        };
+        match opened {
+            Ok(opened) => {
+                let tree = opened.checkpoint;
+                let witnesses: Vec<_> =
+                    opened.cosignatures.iter().map(|one| one.witness.as_str()).collect();
+                let what = format!("log {} of {} entries", tree.origin, tree.size);
+                let by = [&[tree.origin.as_str()], &witnesses[..]].concat().join(", ");
+                self.held(Code::Checkpoint, what, by);
+                Some(tree)
+            }
+            Err(error) => {
+                self.refused(Code::Checkpoint, error);
+                None
+            }
+        }
+    }
+
+    /// Whether a statement is in the log, signed, linked, and whose it is.
+    fn statement(
+        &mut self,
+        log: &ReceiptLog,
+        logged: &LoggedStatement,
+        tree: &Checkpoint,
+        seen: &mut Seen,
+    ) -> Option<(Said, Address)> {
+        let index = logged.index;
+        if seen.last.is_some_and(|last| last >= index) {
+            self.refused(Code::Inclusion, format!("entry {index} is not in the log's order"));
+        }
+        seen.last = Some(index);
+        let leaf = leaf_hash(&logged.envelope.to_bytes());
+        if let Err(error) = check_inclusion(&log.path_of(logged), tree.size, tree.root, index, leaf)
+        {
+            self.refused(Code::Inclusion, format!("entry {index}: {error}"));
+        }
+        let (payload, key) = match logged.envelope.open() {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.refused(Code::Envelope, format!("entry {index}: {error}"));
+                return None;
+            }
+        };
+        let said = match Said::from_payload(&payload) {
+            Ok(said) => said,
+            Err(error) => {
+                self.refused(Code::Statement, format!("entry {index}: {error}"));
+                return None;
+            }
+        };
+        if said.market().is_some_and(|market| market != self.receipt.market)
+            || said.job().is_some_and(|job| job != self.receipt.job)
+        {
+            self.refused(Code::Statement, format!("entry {index} is about another job or market"));
+        }
+        if let Said::Binding(binding) = &said {
+            return self
+                .binding(index, binding, key, seen)
+                .then_some((said.clone(), binding.account));
+        }
+        let speaker = said.speaker();
+        if seen.accounts.get(&key) != Some(&speaker) {
+            let what = format!("entry {index}: no earlier statement binds its key to {speaker}");
+            self.refused(Code::Binding, what);
+        }
+        if said.after().is_empty() && !matches!(said, Said::Ordered(_)) {
+            self.refused(Code::Link, format!("entry {index} follows nothing, so it has no market"));
+        }
+        Some((said, speaker))
+    }
+
+    fn binding(&mut self, index: u64, binding: &Binding, key: Hash, seen: &mut Seen) -> bool {
+        let text = binding_text(&binding.market, binding.account, binding.key);
+        let hash = eip191_hash_message(text.as_bytes());
+        if binding.key != key {
+            self.refused(Code::Binding, format!("entry {index} binds another key than signed it"));
+            return false;
+        }
+        if let Err(error) = verify_account(hash, &binding.signature, binding.account) {
+            self.refused(Code::Binding, format!("entry {index}: {error}"));
+            return false;
+        }
+        seen.accounts.insert(key, binding.account);
+        true
+    }
+
+    /// Whether what is said is for the speaker to say, and fits the order and the events.
+    fn fits(&mut self, said: &Said, claim: Option<&Claim>, settlement: Option<&Ending>) -> bool {
+        let receipt = self.receipt;
+        let requester = receipt.order.order.requester;
+        let provider = claim.map(|claim| claim.event.provider);
+        let may_speak = match said {
+            Said::Ordered(said) => said.requester == requester,
+            // Of a job that several have locked, the others' statements stand beside the claimant's.
+            Said::Claimed(_) | Said::Ran(_) => Some(said.speaker()) == provider,
+            _ => true,
+        };
+        if !may_speak {
+            let (name, speaker) = (said.name(), said.speaker());
+            self.refused(
+                Code::Speaker,
+                format!("the {name} statement is not for {speaker} to make"),
+            );
+            return false;
+        }
+        let trace = claim.map(|claim| claim.event.traceRoot);
+        let fits = match said {
+            Said::Binding(_) | Said::Locked(_) => true,
+            Said::Ordered(said) => {
+                *said == Ordered::of(receipt.market, receipt.job, &receipt.order.order)
+            }
+            Said::Ran(said) => said.trace_root().map(str::to_owned) == trace.map(hex::encode),
+            Said::Claimed(said) => claim.is_some_and(|claim| same_claim(said, claim)),
+            Said::Judged(said) => Some(said.trace_root) == trace,
+            Said::Settled(said) => {
+                settlement.is_some_and(|settlement| same_ending(said, claim, settlement))
+            }
+        };
+        if !fits {
+            let name = said.name();
+            self.refused(Code::Statement, format!("the {name} statement does not fit the events"));
+        }
+        fits
+    }
+
+    fn header(
+        &mut self,
+        claim: Option<&Claim>,
+        settlement: Option<&Ending>,
+        vouching: &BTreeSet<Address>,
+    ) {
+        let Some(settlement) = settlement else { return };
+        let mut blocks: Vec<B256> = vec![settlement.block.block_hash];
+        blocks.extend(claim.map(|claim| claim.block.block_hash));
+        let what = "the blocks are the chain's";
+        let Some(trust) = self.trust else {
+            let what = format!("{what}: nobody vouches for them without a trust file");
+            return self.not_checked(Code::Header, what);
+        };
+        if blocks.iter().all(|block| trust.headers.contains(block)) {
+            return self.held(Code::Header, what, "the trust file's headers");
+        }
+        let believed: Vec<_> = trust.observers.intersection(vouching).collect();
+        if believed.len() >= trust.observer_quorum {
+            let names: Vec<_> = believed.iter().map(ToString::to_string).collect();
+            return self.held(Code::Header, what, names.join(", "));
+        }
+        let (found, quorum) = (believed.len(), trust.observer_quorum);
+        let what = format!("{what}: {found} trusted observers say so, {quorum} must");
+        self.not_checked(Code::Header, what);
+    }
+
+    fn result(&mut self, claim: Option<&Claim>, settlement: Option<&Ending>) {
+        let (Some(claim), Some(settlement)) = (claim, settlement) else { return };
+        let what = match settlement.paid {
+            None => "the claim fell or the output was withheld: there is no result".to_owned(),
+            Some(_) => {
+                let open = settlement.block.timestamp.saturating_sub(claim.block.timestamp);
+                format!(
+                    "nobody showed the result to be false within {open} s; `assay replay` tells"
+                )
+            }
+        };
+        self.not_checked(Code::Result, what);
+    }
+}
+
+/// What an event says was claimed; `None` for another event. Who vouches for it is [`verify`]'s to say.
+pub fn claim_of(proof: &EventProof) -> Option<Market::JobClaimed> {
+    Some(Market::JobClaimed::decode_log(&proof.check().ok()?.log).ok()?.data)
+}
+
+/// What the statements so far have shown.
+#[derive(Default)]
+struct Seen {
+    last: Option<u64>,
+    /// Which key signs for which account.
+    accounts: BTreeMap<Hash, Address>,
+    digests: BTreeSet<Hash>,
+    /// Which statement follows which.
+    links: BTreeSet<(&'static str, Hash)>,
+    names: BTreeSet<&'static str>,
+    vouching: BTreeSet<Address>,
+}
+
+impl Seen {
+    fn keys_of(&self, account: Address) -> String {
+        let of_it = self.accounts.iter().filter(|(_, bound)| **bound == account);
+        let keys: Vec<_> = of_it.map(|(key, _)| format!("key {key}")).collect();
+        keys.join(", ")
+    }
+}
+
+/// The event that ends a job: the job, the event's name, the provider, and what it was paid.
+fn ending(block: &ProvedEvent) -> Option<(B256, &'static str, Address, Option<u128>)> {
+    let log = &block.log;
+    if let Ok(event) = Market::JobPaid::decode_log(log) {
+        return Some((event.jobId, "JobPaid", event.provider, Some(event.paid.to())));
+    }
+    if let Ok(event) = Market::JobSlashed::decode_log(log) {
+        return Some((event.jobId, "JobSlashed", event.provider, None));
+    }
+    if let Ok(event) = Market::JobLapsed::decode_log(log) {
+        return Some((event.jobId, "JobLapsed", event.provider, None));
+    }
+    let event = Market::JobUnwound::decode_log(log).ok()?;
+    Some((event.jobId, "JobUnwound", event.provider, None))
+}
+
+/// A statement's name, and what an auditor found.
+fn told(said: &Said) -> &'static str {
+    match said {
+        Said::Judged(verdict) => match verdict.verdict {
+            Judgement::Agrees => "verdict: the run is as claimed",
+            Judgement::Disagrees => "verdict: the run is not as claimed",
+        },
+        _ => said.name(),
+    }
+}
+
+fn block_ref(block: &ProvedEvent) -> BlockRef {
+    BlockRef { number: block.block_number, hash: block.block_hash }
+}
+
+fn same_claim(said: &Claimed, claim: &Claim) -> bool {
+    let event = &claim.event;
+    (said.final_state, said.trace_root, said.output_root)
+        == (event.finalState, event.traceRoot, event.outputRoot)
+        && (said.steps, said.status, said.exit_code) == (event.steps, event.status, event.exitCode)
+        && said.block == block_ref(&claim.block)
+}
+
+fn same_ending(said: &Settled, claim: Option<&Claim>, settlement: &Ending) -> bool {
+    said.event == settlement.event
+        && said.block == block_ref(&settlement.block)
+        && said.claim_block == claim.map(|claim| block_ref(&claim.block))
+}

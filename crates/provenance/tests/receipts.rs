@@ -1,0 +1,259 @@
+//! Receipts: sound ones hold, and nothing about one can be changed.
+
+mod common;
+
+use assay_provenance::{
+    Code, Outcome, Receipt, ReceiptError, Report, Standing, Trust, TrustError, verify,
+};
+use common::{Ending, World};
+use serde_json::Value;
+
+const MUTATIONS: u64 = 10_000;
+
+fn refused(report: &Report) -> Vec<Code> {
+    let refused = report.checks.iter().filter(|check| check.outcome == Outcome::Refused);
+    refused.map(|check| check.code).collect()
+}
+
+#[test]
+fn sound_receipts_are_vouched_for() {
+    let mut world = World::new(1);
+    for (nonce, ending) in [(1, Ending::Paid), (2, Ending::Slashed), (3, Ending::Missed)] {
+        let receipt = world.job(nonce, ending);
+        let read = Receipt::from_bytes(&receipt.to_bytes()).expect("as it was written");
+        assert_eq!(read, receipt);
+        let report = verify(&receipt, Some(&world.trust()));
+        assert_eq!(refused(&report), [], "{report:#?}");
+        assert_eq!(report.standing, Standing::Vouched, "{report:#?}");
+        let correct = report.checks.iter().find(|check| check.code == Code::Result);
+        assert!(
+            correct.is_none_or(|check| check.outcome == Outcome::NotChecked),
+            "no proof, no verdict"
+        );
+        assert_eq!(verify(&receipt, None).standing, Standing::Consistent);
+        let size = receipt.to_bytes().len();
+        assert!(size < 20_000, "a receipt of {size} bytes");
+    }
+}
+
+#[test]
+fn a_reader_decides_whom_it_believes() {
+    let mut world = World::new(1);
+    let receipt = world.job(1, Ending::Paid);
+    let trust = world.trust();
+    let standing = |trust: &Trust| verify(&receipt, Some(trust)).standing;
+    let stranger = Trust { observers: [World::new(9).requester()].into(), ..trust.clone() };
+    assert_eq!(standing(&stranger), Standing::Consistent, "a stranger vouches for nothing");
+    let nobody = Trust { observers: Default::default(), ..trust.clone() };
+    assert_eq!(standing(&nobody), Standing::Consistent);
+    let blocks = [receipt.claim.as_ref(), Some(&receipt.settlement)].into_iter().flatten();
+    let headers = blocks.map(|proof| proof.check().expect("proved").block_hash).collect();
+    let pinned = Trust { headers, ..nobody.clone() };
+    assert_eq!(standing(&pinned), Standing::Vouched, "pinned headers need no observer");
+    let one = pinned.headers.first().copied().into_iter().collect();
+    assert_eq!(
+        standing(&Trust { headers: one, ..nobody }),
+        Standing::Consistent,
+        "both blocks count"
+    );
+    let elsewhere = Trust { market: World::new(9).trust().market, ..trust.clone() };
+    assert_eq!(refused(&verify(&receipt, Some(&elsewhere))), [Code::Market]);
+    let other_log = Trust { log: World::new(9).trust().log, ..trust.clone() };
+    assert_eq!(refused(&verify(&receipt, Some(&other_log))), [Code::Checkpoint]);
+    let mut unseen = trust.clone();
+    let log = unseen.log.as_mut().expect("a log");
+    log.witnesses.extend(World::new(9).trust().log.expect("a log").witnesses);
+    log.quorum = 2;
+    assert_eq!(refused(&verify(&receipt, Some(&unseen))), [Code::Checkpoint], "too few witnesses");
+
+    let text = String::from_utf8(trust.to_bytes()).expect("text");
+    assert_eq!(Trust::from_bytes(text.as_bytes()).expect("as it was written"), trust);
+    let changed = |from: &str, to: &str| Trust::from_bytes(text.replacen(from, to, 1).as_bytes());
+    assert!(matches!(changed("trust/1", "trust/2"), Err(TrustError::Version(_))));
+    assert!(matches!(changed("log-1.example", "log-2.example"), Err(TrustError::Key(..))));
+    assert!(matches!(
+        changed("\"observerQuorum\": 1", "\"observerQuorum\": 2"),
+        Err(TrustError::Quorum { .. })
+    ));
+    assert!(matches!(
+        changed("\"observerQuorum\": 1", "\"observerQuorum\": 0"),
+        Err(TrustError::Quorum { .. })
+    ));
+    assert!(matches!(changed("{", "["), Err(TrustError::Form(_))));
+}
+
+#[test]
+fn what_is_no_receipt_says_so() {
+    let receipt = World::new(1).job(1, Ending::Paid).to_bytes();
+    let read = |bytes: &[u8]| Receipt::from_bytes(bytes).expect_err("no receipt");
+    assert_eq!(read(b""), ReceiptError::Empty);
+    assert_eq!(read(b"\x7fELF"), ReceiptError::Foreign);
+    assert_eq!(read(b"{}"), ReceiptError::Foreign);
+    assert_eq!(read(b"{\"schema\":\"assay.exec/1\"}"), ReceiptError::Foreign);
+    let newer = b"{\"schema\":\"assay.receipt/2\",\"more\":1}";
+    assert_eq!(read(newer), ReceiptError::Version("assay.receipt/2".into()));
+    assert!(matches!(read(&receipt[..receipt.len() / 2]), ReceiptError::Form(_)));
+    assert!(matches!(read(&receipt[..receipt.len() - 1]), ReceiptError::Form(_)));
+    assert!(matches!(read(&[&receipt[..], b"\n"].concat()), ReceiptError::Form(_)));
+    let pretty: Value = serde_json::from_slice(&receipt).expect("JSON");
+    let pretty = serde_json::to_vec_pretty(&pretty).expect("JSON");
+    assert!(matches!(read(&pretty), ReceiptError::Form(_)), "one meaning, one form");
+    assert!(matches!(read(&vec![b' '; 2 << 20]), ReceiptError::Long(_)));
+    // Nothing nested makes the reader run out of stack.
+    assert_eq!(read(&vec![b'['; 1 << 20]), ReceiptError::Foreign);
+}
+
+/// A receipt as JSON, to be changed by a forger, who knows how to make the digest fit.
+fn forged(receipt: &Receipt, change: impl FnOnce(&mut Value)) -> Result<Receipt, ReceiptError> {
+    let mut value = serde_json::to_value(receipt).expect("JSON");
+    change(&mut value);
+    let changed: Receipt =
+        serde_json::from_value(value).map_err(|e| ReceiptError::Form(e.to_string()))?;
+    Receipt::from_bytes(&changed.sealed().to_bytes())
+}
+
+#[test]
+fn each_forgery_is_refused_for_its_reason() {
+    let mut world = World::new(1);
+    let (one, two) = (world.job(1, Ending::Paid), world.job(2, Ending::Paid));
+    let mut elsewhere = World::new(2);
+    let foreign = elsewhere.job(1, Ending::Paid);
+    let trust = world.trust();
+    let of = |receipt: &Receipt| serde_json::to_value(receipt).expect("JSON");
+    let (two, foreign) = (of(&two), of(&foreign));
+    let swap = |field: &'static str, from: &Value| {
+        let from = from[field].clone();
+        move |value: &mut Value| value[field] = from
+    };
+    type Change = Box<dyn FnOnce(&mut Value)>;
+    let cases: Vec<(&str, Code, Change)> = vec![
+        ("another job's order", Code::Order, Box::new(swap("order", &two))),
+        ("another job's claim", Code::Claim, Box::new(swap("claim", &two))),
+        ("another job's settlement", Code::Settlement, Box::new(swap("settlement", &two))),
+        ("another job's log", Code::Statement, Box::new(swap("log", &two))),
+        ("another job's id", Code::Order, Box::new(swap("job", &two))),
+        ("another market", Code::Market, Box::new(swap("market", &foreign))),
+        ("another market's claim", Code::Claim, Box::new(swap("claim", &foreign))),
+        ("another market's log", Code::Checkpoint, Box::new(swap("log", &foreign))),
+        ("no claim", Code::Claim, Box::new(|value| value["claim"] = Value::Null)),
+        (
+            "a claim for a settlement",
+            Code::Settlement,
+            Box::new(|value| value["settlement"] = value["claim"].clone()),
+        ),
+        (
+            "another event of the receipt",
+            Code::Settlement,
+            Box::new(|value| value["settlement"]["log"] = 0.into()),
+        ),
+        (
+            "another transaction of the block",
+            Code::Settlement,
+            Box::new(|value| value["settlement"]["transactionIndex"] = 2.into()),
+        ),
+        (
+            "an older checkpoint",
+            Code::Inclusion,
+            Box::new({
+                let old = of(&World::new(1).job(1, Ending::Missed));
+                move |value| value["log"]["checkpoint"] = old["log"]["checkpoint"].clone()
+            }),
+        ),
+        (
+            "statements in another order",
+            Code::Inclusion,
+            Box::new(|value| {
+                let index = value["log"]["statements"][3]["index"].clone();
+                value["log"]["statements"][4]["index"] = index;
+            }),
+        ),
+        (
+            "a statement by another key",
+            Code::Envelope,
+            Box::new(|value| {
+                let key =
+                    value["log"]["statements"][1]["envelope"]["signatures"][0]["keyid"].clone();
+                value["log"]["statements"][3]["envelope"]["signatures"][0]["keyid"] = key;
+            }),
+        ),
+        (
+            "a payload with another's signature",
+            Code::Envelope,
+            Box::new(|value| {
+                let payload = value["log"]["statements"][4]["envelope"]["payload"].clone();
+                value["log"]["statements"][3]["envelope"]["payload"] = payload;
+            }),
+        ),
+    ];
+    for (name, code, change) in cases {
+        let changed = forged(&one, change).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let report = verify(&changed, Some(&trust));
+        assert_eq!(report.standing, Standing::Refused, "{name}");
+        assert!(refused(&report).contains(&code), "{name}: {:?}", refused(&report));
+    }
+}
+
+#[test]
+fn ten_thousand_changes_are_refused() {
+    let mut world = World::new(1);
+    let receipts: Vec<Receipt> = (1..=8).map(|nonce| world.job(nonce, Ending::Paid)).collect();
+    let mut elsewhere = World::new(2);
+    let foreign: Vec<Value> = (1..=8)
+        .map(|nonce| serde_json::to_value(elsewhere.job(nonce, Ending::Paid)).expect("JSON"))
+        .collect();
+    let trust = world.trust();
+    let mut rng = fastrand::Rng::with_seed(0xa55a);
+    let mut counts = [0u32; 5];
+    for round in 0..MUTATIONS {
+        let receipt = &receipts[rng.usize(0..receipts.len())];
+        let bytes = receipt.to_bytes();
+        let kind = rng.usize(0..counts.len());
+        let changed = match kind {
+            0 => {
+                let mut changed = bytes.clone();
+                let place = rng.usize(0..changed.len());
+                changed[place] ^= 1 << rng.u8(0..8);
+                Receipt::from_bytes(&changed)
+            }
+            1 => Receipt::from_bytes(&bytes[..rng.usize(0..bytes.len())]),
+            2 => {
+                // A bit flipped in the content, and the digest made to fit.
+                let place = rng.usize(0..bytes.len());
+                let bit = 1 << rng.u8(0..8);
+                let mut changed = bytes.clone();
+                changed[place] ^= bit;
+                match serde_json::from_slice::<Receipt>(&changed) {
+                    Ok(changed) => Receipt::from_bytes(&changed.sealed().to_bytes()),
+                    Err(error) => Err(ReceiptError::Form(error.to_string())),
+                }
+            }
+            3 => {
+                let other = if rng.bool() {
+                    serde_json::to_value(rng.choice(&receipts).expect("some")).expect("JSON")
+                } else {
+                    rng.choice(&foreign).expect("some").clone()
+                };
+                let field =
+                    ["job", "market", "order", "claim", "settlement", "log"][rng.usize(0..6)];
+                forged(receipt, |value| value[field] = other[field].clone())
+            }
+            _ => {
+                let (a, b) = (rng.usize(0..9), rng.usize(0..9));
+                forged(receipt, |value| {
+                    if let Some(all) = value["log"]["statements"].as_array_mut() {
+                        all.swap(a, b);
+                    }
+                })
+            }
+        };
+        // A field may happen to be swapped for itself.
+        if changed.as_ref() == Ok(receipt) {
+            continue;
+        }
+        counts[kind] += 1;
+        let Ok(changed) = changed else { continue };
+        let report = verify(&changed, Some(&trust));
+        assert_eq!(report.standing, Standing::Refused, "round {round}, kind {kind}: {report:#?}");
+    }
+    assert!(counts.iter().all(|count| *count > 1_000), "{counts:?}");
+}
