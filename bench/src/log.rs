@@ -4,7 +4,8 @@
 use std::io::Write;
 use std::time::Instant;
 
-use assay_provenance::{Receipt, Standing, Trust, verify};
+use alloy_primitives::{B256, U256};
+use assay_provenance::{Graph, Life, Receipt, Standing, Trust, open_lineage, prov, verify};
 use assay_store::{Book, BookLimits, Kind, LogFiles, Sequencer};
 use assay_tlog::{KeyKind, NoteKey};
 use assay_types::sha256;
@@ -16,6 +17,7 @@ const ENTRIES: u64 = 40_000;
 const ENTRY_BYTES: usize = 1_024;
 const ADDERS: u64 = 1_024;
 const ROUNDS: usize = 3;
+const EXPORTED: u64 = 10_000;
 
 pub(crate) fn figures() -> Result<Vec<Figure>, String> {
     let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("no runtime: {error}"))?;
@@ -71,7 +73,7 @@ pub(crate) fn figures() -> Result<Vec<Figure>, String> {
 }
 
 /// A golden receipt of an embedded chain: a job of eight million steps, nine statements.
-fn receipts() -> Result<[Figure; 2], String> {
+fn receipts() -> Result<[Figure; 3], String> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors/receipts/1/embedded-paid");
     let read = |name| std::fs::read(format!("{folder}/{name}")).map_err(|error| error.to_string());
     let (bytes, trust) = (read("receipt.json")?, read("trust.json")?);
@@ -85,6 +87,26 @@ fn receipts() -> Result<[Figure; 2], String> {
         }
         times.push(started.elapsed().as_secs_f64() * 1_000.0);
     }
+    let receipt = Receipt::from_bytes(&bytes).map_err(|error| error.to_string())?;
+    let life = Life::of(&receipt).ok_or("a golden receipt tells nothing")?;
+    let lives: Vec<Life> = (0..EXPORTED)
+        .map(|number| Life { job: B256::from(U256::from(number)), ..life.clone() })
+        .collect();
+    let started = Instant::now();
+    let exported = [prov(&lives).to_string().len(), Graph::of(&lives).dot().len()];
+    let events: usize = lives.iter().map(|life| open_lineage(life).to_string().len()).sum();
+    let seconds = started.elapsed().as_secs_f64();
+    let export = Figure {
+        name: format!("export of {EXPORTED} jobs"),
+        inputs: format!(
+            "PROV-JSON, DOT and OpenLineage, {} MB",
+            (exported[0] + exported[1] + events) / 1_000_000
+        ),
+        value: seconds,
+        unit: "s",
+        goal: None,
+        peers: Vec::new(),
+    };
     let figure = |name: &str, value, unit, bound| Figure {
         name: name.to_owned(),
         inputs: "a paid job of an embedded chain, nine statements, read from memory".to_owned(),
@@ -96,6 +118,7 @@ fn receipts() -> Result<[Figure; 2], String> {
     Ok([
         figure("a receipt verified, median of 200", median(times), "ms", 5.0),
         figure("a receipt's size", bytes.len() as f64 / 1_000.0, "kB", 20.0),
+        export,
     ])
 }
 

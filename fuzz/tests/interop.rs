@@ -6,6 +6,7 @@ mod world;
 use std::path::Path;
 use std::process::Command;
 
+use assay_provenance::{Life, prov, ro_crate};
 use assay_store::LogFiles;
 use assay_tlog::{
     AddCheckpoint, COSIGNED, KeyKind, LogProof, NoteKey, Policy, Reader, Storage, Witness,
@@ -102,4 +103,28 @@ fn others_check_what_is_said_of_a_job() {
         expected,
         "they have checked all of it"
     );
+}
+
+#[test]
+fn others_read_the_exports() {
+    let mut world = World::new(3);
+    let endings = [Ending::Paid, Ending::Slashed, Ending::Missed];
+    let receipts: Vec<_> =
+        (1..).zip(endings).map(|(nonce, ending)| world.job(nonce, ending)).collect();
+    let lives: Vec<Life> = receipts.iter().map(|one| Life::of(one).expect("sound")).collect();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("prov.json"), prov(&lives).to_string()).expect("written");
+    for (life, receipt) in lives.iter().zip(&receipts) {
+        let name = hex::encode(life.job);
+        std::fs::create_dir(path(&name)).expect("made");
+        let crate_ = path(&name).join("ro-crate-metadata.json");
+        std::fs::write(crate_, ro_crate(life).to_string()).expect("written");
+        std::fs::write(path(&name).join("receipt.json"), receipt.to_bytes()).expect("written");
+        let arguments = [path("prov.json"), path(&name)].map(|path| path.display().to_string());
+        let Some(records) = python("exports.py", &[&arguments[0], &arguments[1]]) else { return };
+        // Program, input, dataset and output; two accounts; three jobs with three uses, an account and a commission each; and of
+        // the one that was paid, what came out of it and from what.
+        assert_eq!(records.trim(), (4 + 2 + 3 + 9 + 3 + 3 + 1 + 2).to_string());
+    }
 }

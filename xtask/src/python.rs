@@ -7,11 +7,14 @@ use crate::root;
 use crate::run::{find, run};
 
 /// What they check is in the tests that run them: `fuzz/tests/*.py`.
-const PACKAGES: [&str; 4] = [
+const PACKAGES: [&str; 7] = [
     "tlog-scales==0.0.3",
     "securesystemslib==1.6.0",
     "cryptography==50.0.2",
     "in-toto-attestation==0.9.3",
+    "prov==3.2.3",
+    "roc-validator==0.13.0",
+    "requests-cache==1.3.3",
 ];
 
 /// The interpreter of an environment under `target/` that has them. `None` where there is no Python, which CI must have.

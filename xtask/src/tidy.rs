@@ -18,7 +18,10 @@ const ARROWS: [(&str, &[&str]); 7] = [
     ("assay-dispute", &["assay-machine", "assay-merkle", "assay-types"]),
     ("assay-market", &["assay-types"]),
     ("assay-tlog", &["assay-types"]),
-    ("assay-provenance", &["assay-api", "assay-chain", "assay-tlog", "assay-types"]),
+    (
+        "assay-provenance",
+        &["assay-api", "assay-chain", "assay-merkle", "assay-tlog", "assay-types"],
+    ),
 ];
 
 /// Words that a pure crate's sources must not hold: I/O, clocks, randomness, floats, unordered iteration.

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use assay_node::{Board, Home, JobFiles, JobRecord, Replayed, Store, replay_files};
-use assay_provenance::{Check, Outcome, Receipt, Report, Said, Standing, Trust};
+use assay_provenance::{
+    Audit, Check, Graph, Life, Outcome, Receipt, Report, Said, Standing, Trust, open_lineage, prov,
+    ro_crate,
+};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
 
@@ -54,6 +57,45 @@ pub(crate) enum Command {
         /// The receipt.
         file: PathBuf,
     },
+    /// Write what receipts tell in another form: a view, which proves nothing by itself.
+    Export {
+        /// Receipts, or folders of them.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// The form.
+        #[arg(long, value_enum)]
+        format: Format,
+        /// Where to write it: a file, or for an RO-Crate a folder [default: standard output]
+        #[arg(long, value_name = "PATH")]
+        output: Option<PathBuf>,
+    },
+    /// Sum up receipts over a period: jobs, parties by pseudonym, assurance, disputes, outcomes.
+    Audit {
+        /// Receipts, or folders of them.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// The first second of the period, in Unix seconds.
+        #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+        from: u64,
+        /// The last second of the period.
+        #[arg(long, value_name = "SECONDS", default_value_t = u64::MAX)]
+        to: u64,
+    },
+}
+
+/// In what form receipts are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// W3C PROV, as PROV-JSON.
+    Prov,
+    /// A Process Run RO-Crate of one receipt.
+    RoCrate,
+    /// OpenLineage run events, one a line.
+    Openlineage,
+    /// The lineage of all jobs, for Graphviz.
+    Dot,
+    /// The lineage of all jobs, as a picture.
+    Svg,
 }
 
 #[derive(Serialize)]
@@ -228,12 +270,92 @@ async fn board(arguments: &Replay) -> Result<Board, Failure> {
 }
 
 pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
-    let Command::Show { file } = command;
-    let receipt = read(file)?;
-    if as_json {
-        return Ok(json(&receipt));
+    match command {
+        Command::Show { file } => {
+            let receipt = read(file)?;
+            Ok(if as_json { json(&receipt) } else { shown(&receipt) })
+        }
+        Command::Export { files, format, output } => {
+            export(&read_all(files)?, *format, output.as_deref())
+        }
+        Command::Audit { files, from, to } => {
+            let lives: Vec<Life> = read_all(files)?.into_iter().map(|(_, life)| life).collect();
+            let audit = Audit::of(&lives, *from..=*to);
+            Ok(if as_json {
+                json(&Audited { schema: "assay.audit/1", audit })
+            } else {
+                audit.markdown()
+            })
+        }
     }
-    Ok(shown(&receipt))
+}
+
+#[derive(Serialize)]
+struct Audited {
+    schema: &'static str,
+    #[serde(flatten)]
+    audit: Audit,
+}
+
+fn export(
+    receipts: &[(Receipt, Life)],
+    format: Format,
+    output: Option<&Path>,
+) -> Result<String, Failure> {
+    let lives: Vec<Life> = receipts.iter().map(|(_, life)| life.clone()).collect();
+    let text = match format {
+        Format::Prov => json(&prov(&lives)),
+        Format::Openlineage => {
+            lives.iter().map(|life| format!("{}\n", open_lineage(life))).collect()
+        }
+        Format::Dot => Graph::of(&lives).dot(),
+        Format::Svg => Graph::of(&lives).svg(),
+        Format::RoCrate => {
+            let ([(receipt, life)], Some(folder)) = (receipts, output) else {
+                return Err(Failure::new("an RO-Crate is a folder for one receipt")
+                    .next("give one receipt, and --output FOLDER"));
+            };
+            write_file(&folder.join("receipt.json"), &receipt.to_bytes())?;
+            let metadata = folder.join("ro-crate-metadata.json");
+            write_file(&metadata, json(&ro_crate(life)).as_bytes())?;
+            return Ok(format!("{}\n", metadata.display()));
+        }
+    };
+    match output {
+        None => Ok(text),
+        Some(path) => {
+            write_file(path, text.as_bytes())?;
+            Ok(format!("{}\n", path.display()))
+        }
+    }
+}
+
+/// Receipts that contradict themselves nowhere, from files and folders, by name.
+fn read_all(files: &[PathBuf]) -> Result<Vec<(Receipt, Life)>, Failure> {
+    let mut paths = Vec::new();
+    for file in files {
+        if file.is_dir() {
+            let failed = |error| Failure::file("read", file, error).next("check the folder");
+            let entries = std::fs::read_dir(file).map_err(failed)?;
+            let found = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>();
+            let mut found = found.map_err(failed)?;
+            found.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+            found.sort();
+            paths.extend(found);
+        } else {
+            paths.push(file.clone());
+        }
+    }
+    let sound = |path: &PathBuf| {
+        let receipt = read(path)?;
+        let refused = assay_provenance::verify(&receipt, None).standing == Standing::Refused;
+        let life = Life::of(&receipt).filter(|_| !refused).ok_or_else(|| {
+            Failure::refused(format!("{} does not hold", path.display()))
+                .next("see `assay verify` for what is wrong with it, and leave it out")
+        })?;
+        Ok((receipt, life))
+    };
+    paths.iter().map(sound).collect()
 }
 
 /// The life of a job, from its order down.

@@ -163,6 +163,31 @@ fn a_receipt_stands_on_its_own() {
 }
 
 #[test]
+fn receipts_are_told_in_other_forms() {
+    let home = Home::new();
+    let golden = |name: &str| format!("{ROOT}/vectors/receipts/1/{name}/receipt.json");
+    let (paid, slashed) = (golden("embedded-paid"), golden("embedded-refuted"));
+    let export =
+        |format: &str| home.done(&["receipt", "export", "--format", format, &paid, &slashed]);
+    let document: Value = serde_json::from_str(&export("prov")).unwrap();
+    assert_eq!(document["activity"].as_object().unwrap().len(), 2);
+    assert_eq!(export("openlineage").lines().count(), 2);
+    assert!(export("dot").starts_with("digraph") && export("svg").starts_with("<svg"));
+    let folder = home.path("crate");
+    let crate_ = ["receipt", "export", "--format", "ro-crate", &paid, "--output", &folder];
+    home.done(&crate_);
+    let kept = std::fs::read(home.path("crate/receipt.json")).unwrap();
+    assert!(kept == std::fs::read(&paid).unwrap(), "a crate's receipt is the receipt");
+    let both = ["receipt", "export", "--format", "ro-crate", &paid, &slashed, "--output", &folder];
+    assert!(home.error(1, &both).contains("one receipt"));
+    let audit = home.json(&["receipt", "audit", &paid, &slashed]);
+    assert_eq!((&audit["schema"], &audit["disputed"]), (&"assay.audit/1".into(), &1.into()));
+    assert!(home.done(&["receipt", "audit", &paid]).contains("1 paid"));
+    std::fs::create_dir(home.path("none")).unwrap();
+    assert_eq!(home.json(&["receipt", "audit", &home.path("none")])["jobs"], 0);
+}
+
+#[test]
 fn what_is_no_sound_receipt_is_refused_with_its_reason() {
     let home = Home::new();
     let golden = format!("{ROOT}/vectors/receipts/1/paid/receipt.json");

@@ -5,13 +5,21 @@
 //! (spec/receipt.md) holds the order, the proved events that settled it, the statements, and the log's proofs. No I/O, clock or
 //! randomness.
 
+mod audit;
 mod dsse;
+mod export;
+mod graph;
+mod life;
 mod receipt;
 mod statement;
 mod trust;
 mod verify;
 
+pub use audit::{Audit, AuditedJob, PERIOD_ALL};
 pub use dsse::{Envelope, EnvelopeError, PAYLOAD_TYPE, RoleKey};
+pub use export::{open_lineage, prov, ro_crate};
+pub use graph::Graph;
+pub use life::Life;
 pub use receipt::{LoggedStatement, RECEIPT_SCHEMA, Receipt, ReceiptError, ReceiptLog};
 pub use statement::{
     Binding, BlockRef, Claimed, Judgement, Locked, MarketId, Ordered, Predicate, Ran, Said,

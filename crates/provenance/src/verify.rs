@@ -498,6 +498,15 @@ pub fn claim_of(proof: &EventProof) -> Option<Market::JobClaimed> {
     Some(Market::JobClaimed::decode_log(&proof.check().ok()?.log).ok()?.data)
 }
 
+/// The block of an event that ends a job, the event's name, the provider, and what it was paid.
+pub(crate) fn ended(
+    proof: &EventProof,
+) -> Option<(ProvedEvent, &'static str, Address, Option<u128>)> {
+    let block = proof.check().ok()?;
+    let (_, event, provider, paid) = ending(&block)?;
+    Some((block, event, provider, paid))
+}
+
 /// What the statements so far have shown.
 #[derive(Default)]
 struct Seen {

@@ -1,0 +1,140 @@
+//! An audit over a period: jobs, parties by pseudonym, assurance, disputes, outcomes.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use alloy_primitives::{Address, B256};
+use serde::Serialize;
+
+use crate::life::Life;
+use crate::statement::Judgement;
+
+/// Every time.
+pub const PERIOD_ALL: RangeInclusive<u64> = 0..=u64::MAX;
+
+/// What happened to the jobs that ended within a period.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Audit {
+    /// How many there were.
+    pub jobs: usize,
+    /// How many were paid.
+    pub paid: usize,
+    /// How many ended without an answer.
+    pub unpaid: usize,
+    /// How many an auditor ran again and agreed with.
+    pub agreed: usize,
+    /// How many an auditor ran again and did not agree with.
+    pub disputed: usize,
+    /// What providers were paid together, in the token's smallest unit, in decimal.
+    pub paid_amount: String,
+    /// Steps of all claims.
+    pub steps: u64,
+    /// How many parties took part.
+    pub parties: usize,
+    /// Each job, by the time of its end.
+    pub list: Vec<AuditedJob>,
+}
+
+/// A job in an audit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AuditedJob {
+    /// The job.
+    pub job: B256,
+    /// When it ended, in Unix seconds.
+    pub ended_secs: u64,
+    /// Who ordered it: a pseudonym, good within this audit.
+    pub requester: String,
+    /// Who ran it, likewise.
+    pub provider: String,
+    /// What makes its claim final: the verifier's number, and the window in seconds.
+    pub verifier: u16,
+    /// The window, in seconds.
+    pub window_secs: u32,
+    /// How it ended.
+    pub ending: &'static str,
+    /// What auditors said of it.
+    pub verdict: Option<Judgement>,
+}
+
+impl Audit {
+    /// An audit of the jobs that ended within a period, in Unix seconds. Parties are numbered in the order in which they come, so
+    /// that who reads two audits can't tell that they are the same.
+    pub fn of(lives: &[Life], period: RangeInclusive<u64>) -> Self {
+        let mut lives: Vec<_> =
+            lives.iter().filter(|life| period.contains(&life.ended_secs)).collect();
+        lives.sort_by_key(|life| (life.ended_secs, life.job));
+        let mut names: BTreeMap<Address, String> = BTreeMap::new();
+        let mut name = |address: Address| {
+            let number = names.len() + 1;
+            names.entry(address).or_insert_with(|| format!("party {number}")).clone()
+        };
+        let list: Vec<AuditedJob> = lives
+            .iter()
+            .map(|life| AuditedJob {
+                job: life.job,
+                ended_secs: life.ended_secs,
+                requester: name(life.requester),
+                provider: name(life.provider),
+                verifier: life.verifier,
+                window_secs: life.window_secs,
+                ending: life.ending,
+                verdict: verdict(life),
+            })
+            .collect();
+        let judged = |as_| list.iter().filter(|job| job.verdict == Some(as_)).count();
+        let paid = lives.iter().filter(|life| life.paid.is_some()).count();
+        let amounts = lives.iter().filter_map(|life| life.paid);
+        Audit {
+            jobs: list.len(),
+            paid,
+            unpaid: list.len() - paid,
+            agreed: judged(Judgement::Agrees),
+            disputed: judged(Judgement::Disagrees),
+            paid_amount: amounts.fold(0u128, u128::saturating_add).to_string(),
+            steps: lives.iter().filter_map(|life| life.steps).fold(0, u64::saturating_add),
+            parties: names.len(),
+            list,
+        }
+    }
+
+    /// The audit for people.
+    pub fn markdown(&self) -> String {
+        let mut text = format!(
+            "# Audit\n\n{} jobs: {} paid, {} without an answer. Run again by auditors: {} as claimed, {} not. {} parties, {} steps, {} of \
+             the token's smallest unit paid.\n\n| Ended | Job | Requester | Provider | Assurance | Outcome | Auditors |\n|---|---|---|---|---|---|---|\n",
+            self.jobs,
+            self.paid,
+            self.unpaid,
+            self.agreed,
+            self.disputed,
+            self.parties,
+            self.steps,
+            self.paid_amount
+        );
+        for job in &self.list {
+            let verdict = match job.verdict {
+                Some(Judgement::Agrees) => "agree",
+                Some(Judgement::Disagrees) => "disagree",
+                None => "said nothing",
+            };
+            text += &format!(
+                "| {} | {} | {} | {} | verifier {}, {} s | {} | {verdict} |\n",
+                job.ended_secs,
+                job.job,
+                job.requester,
+                job.provider,
+                job.verifier,
+                job.window_secs,
+                job.ending
+            );
+        }
+        text
+    }
+}
+
+/// One auditor who disagrees is what a reader must hear of.
+fn verdict(life: &Life) -> Option<Judgement> {
+    let mut said: Vec<_> = life.verdicts.iter().map(|(_, verdict)| *verdict).collect();
+    said.sort_by_key(|verdict| *verdict == Judgement::Agrees);
+    said.first().copied()
+}

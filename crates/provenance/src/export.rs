@@ -1,0 +1,203 @@
+//! Jobs in other people's words: PROV-JSON, Process Run RO-Crate, OpenLineage. Views: nothing is decided by them.
+
+use alloy_primitives::{Address, B256};
+use serde_json::{Map, Value, json};
+
+use crate::life::Life;
+
+/// A time as ISO 8601 has it, in UTC.
+fn time(secs: u64) -> String {
+    let secs = i64::try_from(secs).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_second(secs).unwrap_or(jiff::Timestamp::MAX).to_string()
+}
+
+fn slot(root: B256) -> String {
+    format!("assay:slot/{}", hex::encode(root))
+}
+
+fn program(id: B256) -> String {
+    format!("assay:program/{}", hex::encode(id))
+}
+
+fn account(address: Address) -> String {
+    format!("assay:account/{}", hex::encode(address))
+}
+
+fn job(id: B256) -> String {
+    format!("assay:job/{}", hex::encode(id))
+}
+
+/// Jobs as a W3C PROV document (PROV-JSON, <https://www.w3.org/submissions/prov-json/>). Slots and accounts that several jobs share
+/// are there once, so a chain of jobs is one graph.
+pub fn prov(lives: &[Life]) -> Value {
+    let mut document = Prov::default();
+    for life in lives {
+        document.add(life);
+    }
+    json!({
+        "prefix": { "assay": "urn:assay:" },
+        "entity": document.entities,
+        "activity": document.activities,
+        "agent": document.agents,
+        "used": document.used,
+        "wasGeneratedBy": document.generated,
+        "wasAssociatedWith": document.associated,
+        "actedOnBehalfOf": document.on_behalf,
+        "wasDerivedFrom": document.derived,
+    })
+}
+
+#[derive(Default)]
+struct Prov {
+    entities: Map<String, Value>,
+    activities: Map<String, Value>,
+    agents: Map<String, Value>,
+    used: Map<String, Value>,
+    generated: Map<String, Value>,
+    associated: Map<String, Value>,
+    on_behalf: Map<String, Value>,
+    derived: Map<String, Value>,
+}
+
+impl Prov {
+    fn add(&mut self, life: &Life) {
+        let (activity, code) = (job(life.job), program(life.program));
+        let (provider, requester) = (account(life.provider), account(life.requester));
+        let mut facts = json!({ "assay:ending": life.ending, "assay:requester": requester });
+        facts["prov:endTime"] = time(life.claimed_secs.unwrap_or(life.ended_secs)).into();
+        if let Some(steps) = life.steps {
+            facts["assay:steps"] = steps.to_string().into();
+        }
+        self.activities.insert(activity.clone(), facts);
+        self.entities.insert(code.clone(), json!({ "prov:type": "assay:Program" }));
+        for agent in [&provider, &requester] {
+            self.agents.insert(agent.clone(), json!({ "prov:type": "assay:Account" }));
+        }
+        let inputs = [
+            ("program", Some(code)),
+            ("input", life.input.map(slot)),
+            ("dataset", life.dataset.map(slot)),
+        ];
+        let read: Vec<_> = inputs.into_iter().filter_map(|(role, id)| Some((role, id?))).collect();
+        let id = |kind: &str| format!("_:{kind}-{}", hex::encode(life.job));
+        for (role, entity) in &read {
+            self.entities
+                .entry(entity.clone())
+                .or_insert_with(|| json!({ "prov:type": "assay:Slot" }));
+            let used =
+                json!({ "prov:activity": activity, "prov:entity": entity, "prov:role": role });
+            self.used.insert(id(role), used);
+        }
+        let associated = json!({ "prov:activity": activity, "prov:agent": provider });
+        self.associated.insert(id("run"), associated);
+        let on_behalf = json!({
+            "prov:delegate": provider, "prov:responsible": requester, "prov:activity": activity,
+        });
+        self.on_behalf.insert(id("order"), on_behalf);
+        let Some(output) = life.output.map(slot) else { return };
+        self.entities.entry(output.clone()).or_insert_with(|| json!({ "prov:type": "assay:Slot" }));
+        let generated = json!({ "prov:entity": output, "prov:activity": activity });
+        self.generated.insert(id("output"), generated);
+        for (role, entity) in
+            read.iter().filter(|(role, entity)| *role != "program" && *entity != output)
+        {
+            let derived = json!({
+                "prov:generatedEntity": output, "prov:usedEntity": entity, "prov:activity": activity,
+            });
+            self.derived.insert(id(&format!("from-{role}")), derived);
+        }
+    }
+}
+
+/// A job as the metadata of a Process Run RO-Crate (<https://w3id.org/ro/wfrun/process/0.5>), whose one file is the receipt.
+pub fn ro_crate(life: &Life) -> Value {
+    let name = format!("Assay job {}", life.job);
+    let ended = time(life.ended_secs);
+    let profile = "https://w3id.org/ro/wfrun/process/0.5";
+    let status = match life.paid {
+        Some(_) => "http://schema.org/CompletedActionStatus",
+        None => "http://schema.org/FailedActionStatus",
+    };
+    let reference = |id: &str| json!({ "@id": id });
+    let value = |id: &str, name: &str, root: B256| {
+        json!({ "@id": id, "@type": "PropertyValue", "name": name, "propertyID": "assay slot root",
+                "value": hex::encode(root) })
+    };
+    let party = |id: &str, address: Address| {
+        json!({ "@id": id, "@type": "Organization", "name": format!("Account {address}"),
+                "identifier": address.to_string() })
+    };
+    let slots = [("#input", "input", life.input), ("#dataset", "dataset", life.dataset)];
+    let read: Vec<_> =
+        slots.into_iter().filter_map(|(id, name, root)| Some((id, name, root?))).collect();
+    let mut result = vec![reference("receipt.json")];
+    result.extend(life.output.map(|_| reference("#output")));
+    let mut action = json!({
+        "@id": "#run",
+        "@type": "CreateAction",
+        "name": format!("Run of {}", life.job),
+        "description": format!("Ordered by {}, run by {}, ended by {}", life.requester, life.provider, life.ending),
+        "instrument": reference("#program"),
+        "object": read.iter().map(|(id, ..)| reference(id)).collect::<Vec<_>>(),
+        "result": result,
+        "agent": reference("#provider"),
+        "endTime": time(life.claimed_secs.unwrap_or(life.ended_secs)),
+        "actionStatus": status,
+    });
+    if life.paid.is_none() {
+        action["error"] = life.ending.into();
+    }
+    let mut graph = vec![
+        json!({ "@id": "ro-crate-metadata.json", "@type": "CreativeWork",
+                "conformsTo": reference("https://w3id.org/ro/crate/1.1"), "about": reference("./") }),
+        json!({ "@id": "./", "@type": "Dataset", "name": name,
+                "description": "What became of a job, as its receipt proves it",
+                "datePublished": ended, "license": reference("https://creativecommons.org/publicdomain/zero/1.0/"),
+                "conformsTo": reference(profile), "hasPart": [reference("receipt.json")],
+                "mentions": [reference("#run")] }),
+        json!({ "@id": profile, "@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5" }),
+        json!({ "@id": "https://creativecommons.org/publicdomain/zero/1.0/", "@type": "CreativeWork",
+                "name": "CC0 1.0 Universal", "description": "Public domain dedication" }),
+        json!({ "@id": "receipt.json", "@type": "File", "name": "Receipt",
+                "description": "assay.receipt/1, checked by `assay verify`",
+                "encodingFormat": "application/vnd.assay.receipt+json" }),
+        json!({ "@id": "#program", "@type": "SoftwareApplication", "name": format!("Program {}", life.program),
+                "identifier": life.program.to_string(), "softwareVersion": life.program.to_string() }),
+        party("#provider", life.provider),
+        party("#requester", life.requester),
+        action,
+    ];
+    graph.extend(read.iter().map(|(id, name, root)| value(id, name, *root)));
+    graph.extend(life.output.map(|root| value("#output", "output", root)));
+    json!({
+        "@context": ["https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/terms/workflow-run/context"],
+        "@graph": graph,
+    })
+}
+
+/// A job as an OpenLineage run event (<https://openlineage.io/spec/2-0-2/OpenLineage.json>).
+pub fn open_lineage(life: &Life) -> Value {
+    let namespace = format!("assay://{}/{}", life.market.chain_id, life.market.market);
+    let dataset = |root: B256| json!({ "namespace": namespace, "name": format!("slot/{}", hex::encode(root)) });
+    let inputs: Vec<_> = [life.input, life.dataset].into_iter().flatten().map(dataset).collect();
+    let outputs: Vec<_> = life.output.into_iter().map(dataset).collect();
+    json!({
+        "eventType": if life.paid.is_some() { "COMPLETE" } else { "FAIL" },
+        "eventTime": time(life.ended_secs),
+        "run": { "runId": run_id(life.job) },
+        "job": { "namespace": namespace, "name": format!("program/{}", hex::encode(life.program)) },
+        "inputs": inputs,
+        "outputs": outputs,
+        "producer": concat!("urn:assay:version:", env!("CARGO_PKG_VERSION")),
+        "schemaURL": "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent",
+    })
+}
+
+/// A UUID of a job: the first half of its id, marked as version 8 (RFC 9562).
+fn run_id(job: B256) -> String {
+    let mut bytes: [u8; 16] = std::array::from_fn(|k| job[k]);
+    bytes[6] = bytes[6] & 0x0f | 0x80;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let text = hex::encode(bytes);
+    [&text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]].join("-")
+}

@@ -1,0 +1,82 @@
+//! A job's life in plain facts: what exports, graphs and audits are views of.
+
+use alloy_primitives::{Address, B256};
+use assay_merkle::empty_slot;
+
+use crate::receipt::Receipt;
+use crate::statement::{Judgement, MarketId, Said};
+use crate::verify::{claim_of, ended};
+
+/// What a receipt tells of a job. It is only as good as the receipt's standing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// Where it was.
+    pub market: MarketId,
+    /// The job.
+    pub job: B256,
+    /// Who ordered it.
+    pub requester: Address,
+    /// Who claimed it, or missed it.
+    pub provider: Address,
+    /// The program's id.
+    pub program: B256,
+    /// The input slot's root; none for an empty one.
+    pub input: Option<B256>,
+    /// The dataset slot's root, likewise.
+    pub dataset: Option<B256>,
+    /// The output slot's root, if the job was paid.
+    pub output: Option<B256>,
+    /// How many steps were claimed.
+    pub steps: Option<u64>,
+    /// When it was claimed, in Unix seconds.
+    pub claimed_secs: Option<u64>,
+    /// When it ended, in Unix seconds.
+    pub ended_secs: u64,
+    /// The contract's event that ended it.
+    pub ending: &'static str,
+    /// What the provider was paid, in the token's smallest unit.
+    pub paid: Option<u128>,
+    /// How long its claim could be challenged at the least, in seconds.
+    pub window_secs: u32,
+    /// The verifier's number.
+    pub verifier: u16,
+    /// What auditors said.
+    pub verdicts: Vec<(Address, Judgement)>,
+}
+
+impl Life {
+    /// What a receipt tells; `None` if its events prove nothing.
+    pub fn of(receipt: &Receipt) -> Option<Self> {
+        let order = &receipt.order.order;
+        let (block, ending, provider, paid) = ended(&receipt.settlement)?;
+        let claim = receipt.claim.as_ref();
+        let claimed = claim.and_then(claim_of);
+        let slot = |root: B256| (root.0 != empty_slot().0.0).then_some(root);
+        let output = claimed.as_ref().and_then(|claimed| slot(claimed.outputRoot));
+        let statements = receipt.log.iter().flat_map(|log| log.statements());
+        let said = statements
+            .filter_map(|one| Said::from_payload(&one.envelope.open().ok()?.0).ok())
+            .filter_map(|said| match said {
+                Said::Judged(verdict) => Some((verdict.auditor, verdict.verdict)),
+                _ => None,
+            });
+        Some(Life {
+            market: receipt.market,
+            job: receipt.job,
+            requester: order.requester,
+            provider,
+            program: order.programId,
+            input: slot(order.inputRoot),
+            dataset: slot(order.datasetRoot),
+            output: output.filter(|_| paid.is_some()),
+            steps: claimed.map(|claimed| claimed.steps),
+            claimed_secs: claim.and_then(|claim| Some(claim.check().ok()?.timestamp)),
+            ended_secs: block.timestamp,
+            ending,
+            paid,
+            window_secs: order.windowSecs,
+            verifier: order.verifierId,
+            verdicts: said.collect(),
+        })
+    }
+}

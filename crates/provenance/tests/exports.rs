@@ -1,0 +1,100 @@
+//! What exports, graphs and audits tell of jobs.
+
+mod common;
+
+use alloy_primitives::B256;
+use assay_provenance::{Audit, Graph, Life, PERIOD_ALL, open_lineage, prov};
+use common::{Ending, World};
+
+fn lives() -> Vec<Life> {
+    let mut world = World::new(1);
+    let endings = [Ending::Paid, Ending::Slashed, Ending::Missed];
+    (1..).zip(endings).map(|(n, ending)| Life::of(&world.job(n, ending)).expect("sound")).collect()
+}
+
+/// Three jobs, each reading what the one before gave out.
+fn chain() -> Vec<Life> {
+    let life = &lives()[0];
+    let link = |number: u8| Life {
+        job: B256::repeat_byte(number),
+        input: Some(B256::repeat_byte(0x80 + number)),
+        output: Some(B256::repeat_byte(0x81 + number)),
+        ..life.clone()
+    };
+    (1..=3).map(link).collect()
+}
+
+#[test]
+fn a_life_is_what_the_events_say() {
+    let lives = lives();
+    let of = |life: &Life| (life.ending, life.paid, life.output.is_some(), life.steps);
+    assert_eq!(of(&lives[0]), ("JobPaid", Some(900), true, Some(12_345)));
+    assert_eq!(
+        of(&lives[1]),
+        ("JobSlashed", None, false, Some(12_345)),
+        "a refuted output is none"
+    );
+    assert_eq!(of(&lives[2]), ("JobSlashed", None, false, None));
+}
+
+#[test]
+fn chained_jobs_are_one_graph() {
+    let chain = chain();
+    let document = prov(&chain);
+    let slots = document["entity"].as_object().expect("entities");
+    let slots = slots.keys().filter(|name| name.starts_with("assay:slot/")).count();
+    assert_eq!(slots, 5, "the dataset, and four slots of which two are shared");
+    let graph = Graph::of(&chain);
+    let dot = graph.dot();
+    let edges = dot.lines().filter(|line| line.contains("->")).count();
+    assert_eq!(edges, 9, "{dot}");
+    assert!(dot.contains(&format!("\"job {}\" -> \"slot {}\"", "01".repeat(32), "82".repeat(32))));
+    let svg = graph.svg();
+    assert_eq!(svg.matches("<path d=\"M").count(), 10, "nine edges and the arrow's head");
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
+    // What follows lies further to the right.
+    let column = |job: u8| {
+        let title = format!("<title>job {}</title><rect x=\"", format!("{job:02x}").repeat(32));
+        let (_, rest) = svg.split_once(&title).expect("it is there");
+        rest.split('"').next().expect("a number").parse::<u32>().expect("a number")
+    };
+    assert!(column(1) < column(2) && column(2) < column(3));
+}
+
+#[test]
+fn a_job_that_gives_out_what_it_took_in_makes_a_ring_that_ends() {
+    let mut ring = chain();
+    ring[2].output = ring[0].input;
+    let svg = Graph::of(&ring).svg();
+    assert!(svg.contains("Lineage of 3 jobs"));
+}
+
+#[test]
+fn an_event_tells_a_run() {
+    let lives = lives();
+    let event = open_lineage(&lives[0]);
+    assert_eq!(event["eventType"], "COMPLETE");
+    assert_eq!(event["eventTime"], "2027-01-15T08:01:01Z");
+    assert_eq!(
+        (event["inputs"].as_array().map(Vec::len), event["outputs"].as_array().map(Vec::len)),
+        (Some(2), Some(1))
+    );
+    let id = event["run"]["runId"].as_str().expect("an id");
+    assert_eq!((id.len(), &id[14..15]), (36, "8"), "{id} is a UUID of version 8");
+    assert_eq!(open_lineage(&lives[1])["eventType"], "FAIL");
+}
+
+#[test]
+fn an_audit_counts_and_names_nobody() {
+    let lives = lives();
+    let audit = Audit::of(&lives, PERIOD_ALL);
+    assert_eq!((audit.jobs, audit.paid, audit.unpaid), (3, 1, 2));
+    assert_eq!((audit.agreed, audit.disputed), (1, 1));
+    assert_eq!((audit.parties, audit.paid_amount.as_str(), audit.steps), (2, "900", 24_690));
+    let text = audit.markdown();
+    for address in [lives[0].requester, lives[0].provider] {
+        assert!(!text.contains(&address.to_string()), "{text}");
+    }
+    assert_eq!(text.matches("party 1 | party 2").count(), 3, "{text}");
+    assert_eq!(Audit::of(&lives, 0..=1_800_000_000).jobs, 0, "all ended later");
+}
