@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use alloy_primitives::Address;
 use assay_chain::{Clock, Deployment, SystemClock};
-use assay_store::{Blobs, Book};
+use assay_store::{Blobs, Book, LogFiles, Sequencer};
+use assay_tlog::Vkey;
 use axum::Router;
 use axum::body::Bytes;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -20,6 +21,17 @@ pub struct Broker {
     app: App,
 }
 
+/// A log that a broker serves: who appends to it, where it is read, and its key.
+#[derive(Clone)]
+pub struct HostedLog {
+    /// Appends.
+    pub sequencer: Sequencer,
+    /// Its files, to be read.
+    pub files: Arc<LogFiles>,
+    /// Its key.
+    pub key: Vkey,
+}
+
 /// What the routes share.
 pub(crate) type App = Arc<Shared>;
 
@@ -29,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) deployment: Deployment,
     pub(crate) limits: Limits,
     pub(crate) clock: Box<dyn Clock>,
+    pub(crate) log: Option<HostedLog>,
     pub(crate) openapi: Bytes,
     pub(crate) per_address: Rates,
     per_account: Rates,
@@ -66,6 +79,7 @@ impl Broker {
                 uploads: Semaphore::new(limits.uploads_max),
                 followers: Arc::new(Semaphore::new(limits.followers_max)),
                 offers: Mutex::new(()),
+                log: None,
                 openapi: openapi().into(),
                 clock: Box::new(clock),
                 book,
@@ -74,6 +88,14 @@ impl Broker {
                 limits,
             }),
         }
+    }
+
+    /// The same with a log of what roles say.
+    #[must_use]
+    pub fn with_log(mut self, log: HostedLog) -> Self {
+        let app = Arc::get_mut(&mut self.app);
+        app.unwrap_or_else(|| unreachable!("it is being made: nobody else has it")).log = Some(log);
+        self
     }
 
     /// The routes, to be given to [`crate::serve`].

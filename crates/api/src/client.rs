@@ -13,13 +13,16 @@ use serde::de::DeserializeOwned;
 use crate::body::{BINARY, JSON};
 use crate::limits::LIMIT_MAX;
 use crate::{
-    BROKER_SCHEMA, BlobPut, Error, Health, MarketFacts, OfferEntry, OfferPut, OffersPage,
+    BROKER_SCHEMA, BlobPut, Error, Health, LogAdded, MarketFacts, OfferEntry, OfferPut, OffersPage,
     OrderEntry, OrdersPage, Posted, Problem, ProblemKind, RefusalEntry, Refusals, Result,
     SignedOffer, SignedOrder, SignedRefusal, SignedRequest, check_program, check_slot,
 };
 
 /// A JSON answer in bytes, at most: a page of the largest orders is below it.
 const ANSWER_BYTES_MAX: usize = 32 << 20;
+
+/// An object of a log in bytes, at most: a bundle of 256 entries of 65,535 bytes.
+const LOG_OBJECT_BYTES_MAX: usize = 17 << 20;
 
 /// One event of a stream in bytes, at most.
 const EVENT_BYTES_MAX: usize = 64 << 10;
@@ -323,6 +326,38 @@ impl BrokerClient {
     /// As every call.
     pub async fn has_slot(&self, root: BlobRoot) -> Result<bool> {
         self.has(&format!("/v1/slots/{root}")).await
+    }
+
+    /// Adds an entry to the market's log: its place, for ever.
+    ///
+    /// # Errors
+    ///
+    /// As every call.
+    pub async fn log_add(&self, entry: Vec<u8>) -> Result<LogAdded> {
+        let entry = bytes::Bytes::from(entry);
+        let sent = self.send(|| {
+            let request = self.request(Method::POST, "/v1/log/add");
+            request.header("content-type", BINARY).body(entry.clone())
+        });
+        json(sent.await?).await
+    }
+
+    /// An object of the market's log: `key`, `checkpoint`, `cosigned` or a tile. `None` if there is no log, or no such object.
+    /// Whoever reads it checks it.
+    ///
+    /// # Errors
+    ///
+    /// As every call.
+    pub async fn log_object(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let path = format!("/v1/log/{name}");
+        let sent = self.send(|| self.request(Method::GET, &path)).await;
+        let sent = or_none(sent, ProblemKind::TileUnknown);
+        let sent = match sent {
+            Err(error) => or_none(Err(error), ProblemKind::LogAbsent)?,
+            sent => sent?,
+        };
+        let Some(response) = sent else { return Ok(None) };
+        Ok(Some(bounded(response, LOG_OBJECT_BYTES_MAX).await?))
     }
 
     async fn put_blob(

@@ -18,7 +18,7 @@ mod server;
 mod signing;
 mod types;
 
-pub use broker::{Broker, openapi};
+pub use broker::{Broker, HostedLog, openapi};
 pub use check::{check_program, check_slot};
 pub use client::{BrokerClient, ClientConfig, Follow};
 pub use error::{Error, Result};
@@ -31,7 +31,7 @@ pub use problem::{Problem, ProblemKind};
 pub use server::{Server, ServerConfig, serve};
 pub use signing::{SignatureError, SignedRequest, header, verify_account};
 pub use types::{
-    BROKER_SCHEMA, BlobPut, Health, LimitFacts, MarketFacts, Offer, OfferEntry, OfferPut,
+    BROKER_SCHEMA, BlobPut, Health, LimitFacts, LogAdded, MarketFacts, Offer, OfferEntry, OfferPut,
     OffersPage, OrderEntry, OrdersPage, Posted, Refusal, RefusalEntry, Refusals, SignedOffer,
     SignedOrder, SignedRefusal,
 };

@@ -105,6 +105,12 @@ problems! {
     /// There is no such blob.
     BlobUnknown = NOT_FOUND, "blob-unknown", "Nobody has put a blob of this name",
         "check the name, or ask another broker";
+    /// This broker keeps no log.
+    LogAbsent = NOT_FOUND, "log-absent", "This broker keeps no log",
+        "ask the market's founder where its log is";
+    /// No checkpoint speaks of such a tile.
+    TileUnknown = NOT_FOUND, "tile-unknown", "The log has no such tile",
+        "read the checkpoint, and ask for what it speaks of";
     /// The content is not what its name says.
     BlobMismatch = UNPROCESSABLE_ENTITY, "blob-mismatch", "The content is not what its name says",
         "put it under its own name, or send the right content";

@@ -200,6 +200,13 @@ pub struct BlobPut {
     pub bytes: u64,
 }
 
+/// What became of an entry of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogAdded {
+    /// Its place, for ever.
+    pub index: u64,
+}
+
 /// What a broker serves, and within which limits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MarketFacts {

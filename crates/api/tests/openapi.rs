@@ -57,6 +57,10 @@ fn it_lists_every_route() {
         "get /v1/slots/{root}",
         "head /v1/slots/{root}",
         "put /v1/slots/{root}",
+        "post /v1/log/add",
+        "get /v1/log/key",
+        "get /v1/log/checkpoint",
+        "get /v1/log/cosigned",
     ];
     assert_eq!(found, expected.map(str::to_owned).into());
 }

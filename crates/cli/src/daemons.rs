@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use assay_api::Limits;
 use assay_machine::Interpreter;
 use assay_market::CostModel;
-use assay_node::{AuditorPlan, Liar, ProviderPlan, Store};
+use assay_node::{AuditorPlan, Liar, ProviderPlan, PublicLog, Store, with_log};
 use tokio::sync::watch;
 
 use crate::failure::Failure;
@@ -85,7 +85,8 @@ pub(crate) fn broker(arguments: &Broker) -> Result<String, Failure> {
     crate::block_on(async {
         let store = Store::open(&home.board())?;
         let limits = Limits { slot_bytes_max: arguments.slot_bytes_max, ..Limits::default() };
-        let router = store.as_broker(&deployment, limits).router();
+        let log = PublicLog::open(&home, &deployment)?;
+        let router = with_log(store.as_broker(&deployment, limits), &log).router();
         let server = assay_api::serve(arguments.listen, router).await.map_err(|error| {
             Failure::from(assay_node::Error::from(error)).next("give another --listen")
         })?;

@@ -224,6 +224,21 @@ async fn the_cheaper_of_two_providers_dies_mid_run_and_still_delivers() {
     drop(provider);
     let _provider = begin();
     let events = run.until("done");
+    // Strangers to one another, they have said it all in the broker's log.
+    let receipt = events[events.len() - 1]["receipt"].as_str().unwrap().to_owned();
+    let home = market.accounts.path("home");
+    let checked = assay(&["verify", &receipt, "--home", &home, "--json"]).output().unwrap();
+    let report: Value = serde_json::from_slice(&checked.stdout).unwrap();
+    assert_eq!(report["standing"], "vouched", "{report:#}");
+    let said = |name: &str| {
+        let mut checks = report["checks"].as_array().unwrap().iter();
+        checks.any(|check| {
+            check["outcome"] == "held" && check["what"].as_str().unwrap().starts_with(name)
+        })
+    };
+    for name in ["order", "lock", "run", "claim", "verdict: the run is as claimed", "settlement"] {
+        assert!(said(name), "no {name}: {report:#}");
+    }
     assert_eq!(named(&events, "claimed"), cheap, "it came back: {events:?}");
     assert!(has(&events, "paid"), "{events:?}");
     let digest = assay_types::sha256(&content);

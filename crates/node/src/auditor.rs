@@ -131,7 +131,7 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
             verdict: if is_true { Judgement::Agrees } else { Judgement::Disagrees },
             after: vec![Said::Claimed(claimed).digest()],
         };
-        recorder.try_say(&Said::Judged(verdict)).await;
+        recorder.try_say(Said::Judged(verdict)).await;
         Ok(())
     }
 

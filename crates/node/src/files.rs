@@ -4,9 +4,11 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::Path;
 
+use alloy_primitives::hex;
 use assay_store::write_new;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
 
 use crate::{Error, Result};
 
@@ -27,6 +29,19 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> Result<()> {
         let _ = folder.sync_all();
     }
     Ok(())
+}
+
+/// A secret of 32 random bytes that lies in a file as 64 hexadecimal digits, made the first time.
+pub(crate) fn seed(path: &Path) -> Result<Zeroizing<[u8; 32]>> {
+    let mut seed = Zeroizing::new([0; 32]);
+    if let Some(text) = read(path)?.map(Zeroizing::new) {
+        hex::decode_to_slice(text.trim_ascii(), &mut *seed)
+            .map_err(|_| Error::damaged(path, "it is not 64 hexadecimal digits"))?;
+        return Ok(seed);
+    }
+    getrandom::fill(&mut *seed).map_err(Error::Randomness)?;
+    write(path, Zeroizing::new(hex::encode(*seed)).as_bytes())?;
+    Ok(seed)
 }
 
 /// Reads a file; `None` if there is none.

@@ -49,6 +49,11 @@ impl Home {
         self.0.join("log")
     }
 
+    /// The seed of the log's key.
+    pub fn log_seed(&self) -> PathBuf {
+        self.0.join("keys/log-seed")
+    }
+
     /// A job's receipt.
     pub fn receipt(&self, job: B256) -> PathBuf {
         self.0.join("receipts").join(format!("{}.json", hex::encode(job)))

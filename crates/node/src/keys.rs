@@ -1,11 +1,10 @@
 //! The local market's own keys.
 
-use alloy_primitives::{B256, hex, keccak256};
+use alloy_primitives::{B256, keccak256};
 use alloy_signer_local::PrivateKeySigner;
-use assay_tlog::{KeyKind, NoteKey};
 use zeroize::Zeroizing;
 
-use crate::{Error, Home, Result, files};
+use crate::{Home, Result, files};
 
 /// Who acts on a local market.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,27 +28,10 @@ impl DevelopmentKeys {
     ///
     /// # Errors
     ///
-    /// [`Error::File`], [`Error::Damaged`], [`Error::Randomness`].
+    /// [`Error::File`](crate::Error::File), [`Error::Damaged`](crate::Error::Damaged),
+    /// [`Error::Randomness`](crate::Error::Randomness).
     pub fn open(home: &Home) -> Result<Self> {
-        let path = home.development_seed();
-        if let Some(text) = files::read(&path)?.map(Zeroizing::new) {
-            let mut seed = Zeroizing::new([0; 32]);
-            hex::decode_to_slice(text.trim_ascii(), &mut *seed)
-                .map_err(|_| Error::damaged(&path, "it is not 64 hexadecimal digits"))?;
-            return Ok(DevelopmentKeys(seed));
-        }
-        let mut seed = Zeroizing::new([0; 32]);
-        getrandom::fill(&mut *seed).map_err(Error::Randomness)?;
-        files::write(&path, Zeroizing::new(hex::encode(*seed)).as_bytes())?;
-        Ok(DevelopmentKeys(seed))
-    }
-
-    /// The key of the market's log, under its origin.
-    pub fn log_key(&self, origin: &str) -> Result<NoteKey> {
-        let preimage = Zeroizing::new([&self.0[..], &[4]].concat());
-        let secret = Zeroizing::new(keccak256(&*preimage).0);
-        let key = NoteKey::new(origin, KeyKind::Log, &secret);
-        key.map_err(|error| Error::Job(format!("the log's key: {error}")))
+        Ok(DevelopmentKeys(files::seed(&home.development_seed())?))
     }
 
     /// The key of a role.
@@ -75,6 +57,7 @@ impl DevelopmentKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
 
     #[test]
     fn keys_stay_and_differ() {

@@ -35,7 +35,7 @@ pub use inputs::{JobFiles, Replayed, replay, replay_files};
 pub use keys::{DevelopmentKeys, Role};
 pub use liar::Liar;
 pub use local::{LocalChain, Running};
-pub use market::{LocalMarket, MarketPlan};
+pub use market::{LocalMarket, MarketPlan, with_log};
 pub use provider::{Provider, ProviderPlan};
 pub use record::{PublicLog, Recorder};
 pub use remote::RemoteMarket;

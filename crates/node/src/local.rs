@@ -109,12 +109,6 @@ impl LocalChain {
         &self.deployment
     }
 
-    /// The key of the market's log.
-    pub(crate) fn log_key(&self) -> Result<assay_tlog::NoteKey> {
-        let genesis = &alloy_primitives::hex::encode(self.deployment.genesis_hash)[..16];
-        self.keys.log_key(&format!("assay.local/{genesis}"))
-    }
-
     /// A role's key.
     pub(crate) fn key(&self, role: Role) -> alloy_signer_local::PrivateKeySigner {
         self.keys.key(role)

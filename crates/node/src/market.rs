@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use alloy_primitives::{Address, U256};
-use assay_api::{Limits, Server};
+use assay_api::{Broker, Limits, Server};
 use assay_chain::{ClientConfig, Clock, Endpoint, SystemClock};
 use assay_machine::Interpreter;
 use assay_market::CostModel;
@@ -50,6 +50,7 @@ impl Default for MarketPlan {
 pub struct LocalMarket {
     local: LocalChain,
     store: Store,
+    log: PublicLog,
     requester: Requester,
     liar: Option<Address>,
     server: Option<Server>,
@@ -77,7 +78,7 @@ impl LocalMarket {
         let local = LocalChain::open_at(home, clock).await?;
         let store = Store::open(&home.board())?;
         let board = Board::of_store(store.clone(), local.deployment());
-        let log = PublicLog::open(&home.log(), local.log_key()?)?;
+        let log = PublicLog::open(home, local.deployment())?;
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         for (number, cost) in (0..).zip(&plan.providers) {
@@ -112,7 +113,7 @@ impl LocalMarket {
         fund(&contracts).await?;
         let saying = recorder(&log, &contracts).await?;
         let requester = Requester::new(contracts, board.clone(), home.jobs()).recording(saying);
-        Ok(LocalMarket { local, store, requester, liar, server: None, stop, tasks })
+        Ok(LocalMarket { local, store, log, requester, liar, server: None, stop, tasks })
     }
 
     /// The market's own requester.
@@ -143,7 +144,8 @@ impl LocalMarket {
     /// [`Error::File`](crate::Error::File).
     pub async fn serve(&mut self, chain_port: u16, broker_port: u16) -> Result<Running> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, broker_port));
-        let router = self.store.as_broker(self.local.deployment(), Limits::default()).router();
+        let broker = self.store.as_broker(self.local.deployment(), Limits::default());
+        let router = with_log(broker, &self.log).router();
         let server = assay_api::serve(address, router).await?;
         let running = self.local.serve(chain_port, Some(server.url())).await?;
         self.server = Some(server);
@@ -181,6 +183,14 @@ async fn connected(local: &LocalChain, role: Role) -> Result<Contracts> {
     let endpoint = Endpoint::Embedded(local.chain().clone());
     let key = local.key(role);
     Contracts::connect(endpoint, key, local.deployment(), ClientConfig::default()).await
+}
+
+/// A broker that serves a log too, if it is here.
+pub fn with_log(broker: Broker, log: &PublicLog) -> Broker {
+    match log.hosted() {
+        Some(hosted) => broker.with_log(hosted),
+        None => broker,
+    }
 }
 
 async fn recorder(log: &PublicLog, contracts: &Contracts) -> Result<Recorder> {

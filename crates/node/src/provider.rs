@@ -437,9 +437,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         ];
         let facts = facts.map(|(name, fact)| (name.to_owned(), fact.to_owned()));
         let run = run_statement(order, &claimed, lock.digest(), facts.into());
-        // Each follows another, so each is durable before the next.
         for said in [lock, Said::Ran(Box::new(run)), Said::Claimed(claimed)] {
-            recorder.try_say(&said).await;
+            recorder.try_say(said).await;
         }
         Ok(())
     }

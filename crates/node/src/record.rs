@@ -1,29 +1,36 @@
 //! What roles say of a job, signed and put into the market's log.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use alloy_primitives::{Address, B256};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
+use assay_api::{BrokerClient, HostedLog};
 use assay_chain::Deployment;
 use assay_provenance::{Binding, Envelope, MarketId, ReceiptLog, RoleKey, Said, binding_text};
 use assay_store::{LogFiles, Sequencer};
-use assay_tlog::{COSIGNED, NoteKey, Policy, Reader, Storage, Vkey};
+use assay_tlog::{
+    CHECKPOINT, COSIGNED, KeyKind, NoteKey, Policy, Reader, Storage, StorageError, Vkey,
+};
 use assay_types::Hash;
 use zeroize::Zeroizing;
 
 use crate::role::blocking;
-use crate::{Error, Result};
+use crate::{Error, Home, Result, files};
 
-/// A market's log, open in this process. Clones share it.
+/// A market's log, in this process or at a broker. Clones share it.
 #[derive(Clone)]
 pub struct PublicLog {
-    sequencer: Sequencer,
-    files: Arc<LogFiles>,
+    place: Place,
     key: Vkey,
     index: Arc<Mutex<Index>>,
+}
+
+#[derive(Clone)]
+enum Place {
+    Here(Sequencer, Arc<LogFiles>),
+    There(Box<BrokerClient>),
 }
 
 /// Which entries speak of what, as far as the log was read.
@@ -35,16 +42,33 @@ struct Index {
 }
 
 impl PublicLog {
-    /// Opens the log in a folder, or begins one there.
+    /// Opens the log of a market under a home, or begins one there. Its key is derived from a seed of its own.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`], for instance if another process has it open.
-    pub fn open(folder: &Path, key: NoteKey) -> Result<Self> {
+    /// [`Error::Store`], for instance if another process has it open; [`Error::File`], [`Error::Damaged`], [`Error::Randomness`].
+    pub fn open(home: &Home, deployment: &Deployment) -> Result<Self> {
+        let seed = files::seed(&home.log_seed())?;
+        let origin = format!("assay/{}/{}", deployment.chain_id, deployment.market);
+        let key = NoteKey::new(&origin, KeyKind::Log, &seed);
+        let key = key.map_err(|error| Error::Job(format!("the log's key: {error}")))?;
         let vkey = key.vkey().clone();
-        let sequencer = Sequencer::open(LogFiles::open(folder)?, key)?;
-        let files = Arc::new(LogFiles::read_only(folder));
-        Ok(PublicLog { sequencer, files, key: vkey, index: Arc::default() })
+        let sequencer = Sequencer::open(LogFiles::open(home.log())?, key)?;
+        let files = Arc::new(LogFiles::read_only(home.log()));
+        Ok(PublicLog { place: Place::Here(sequencer, files), key: vkey, index: Arc::default() })
+    }
+
+    /// The log that a broker keeps; `None` if it keeps none. Its key is whatever the broker says: who relies on statements pins the key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Broker`]; [`Error::Job`] for a key that is none.
+    pub async fn at(broker: &BrokerClient) -> Result<Option<Self>> {
+        let Some(key) = broker.log_object("key").await? else { return Ok(None) };
+        let key = String::from_utf8(key).map_err(unreadable)?;
+        let key = key.parse().map_err(unreadable)?;
+        let place = Place::There(Box::new(broker.clone()));
+        Ok(Some(PublicLog { place, key, index: Arc::default() }))
     }
 
     /// Its key, which readers pin.
@@ -52,21 +76,42 @@ impl PublicLog {
         &self.key
     }
 
+    /// What a broker needs to serve it; `None` for one that is served elsewhere.
+    pub fn hosted(&self) -> Option<HostedLog> {
+        let Place::Here(sequencer, files) = &self.place else { return None };
+        let (sequencer, files) = (sequencer.clone(), files.clone());
+        Some(HostedLog { sequencer, files, key: self.key.clone() })
+    }
+
     async fn add(&self, envelope: &Envelope) -> Result<u64> {
-        Ok(self.sequencer.add(envelope.to_bytes()).await?.index)
+        match &self.place {
+            Place::Here(sequencer, _) => Ok(sequencer.add(envelope.to_bytes()).await?.index),
+            Place::There(broker) => Ok(broker.log_add(envelope.to_bytes()).await?.index),
+        }
     }
 
     /// What the log has about a job, with the bindings of the keys that signed it, under the newest checkpoint.
     pub(crate) async fn about(&self, job: B256) -> Result<ReceiptLog> {
         let log = self.clone();
-        blocking(move || log.read_about(job)).await?
+        match &self.place {
+            Place::Here(_, files) => {
+                let files = files.clone();
+                blocking(move || log.read_about(job, &*files)).await?
+            }
+            Place::There(broker) => {
+                let runtime = tokio::runtime::Handle::current();
+                let served = Served { broker: (**broker).clone(), runtime, read: Mutex::default() };
+                blocking(move || log.read_about(job, &served)).await?
+            }
+        }
     }
 
-    fn read_about(&self, job: B256) -> Result<ReceiptLog> {
-        let newest = self.sequencer.checkpoint().borrow().clone();
+    fn read_about<S: Storage>(&self, job: B256, storage: &S) -> Result<ReceiptLog> {
+        let newest = storage.get(CHECKPOINT).map_err(unreadable)?;
+        let newest = newest.ok_or_else(|| unreadable("it has no checkpoint"))?;
         let policy = Policy::of_log(self.key.clone()).map_err(unreadable)?;
         let tree = policy.open(&newest).map_err(unreadable)?.checkpoint;
-        let reader = Reader::new(&*self.files, &tree);
+        let reader = Reader::new(storage, &tree);
         let indices = {
             let mut index = self.index();
             while index.read < tree.size {
@@ -82,21 +127,50 @@ impl PublicLog {
             let envelope = Envelope::from_bytes(&entry).map_err(unreadable)?;
             statements.push((index, path, envelope));
         }
-        let note = self.cosigned(&newest, &policy).unwrap_or_else(|| newest.to_vec());
-        let checkpoint = String::from_utf8(note).map_err(unreadable)?;
+        // The same checkpoint as its witnesses have cosigned it, if they have by now.
+        let cosigned = storage.get(COSIGNED).ok().flatten();
+        let same = |note: &Vec<u8>| policy.open(note).is_ok_and(|opened| opened.checkpoint == tree);
+        let checkpoint = cosigned.filter(same).unwrap_or(newest);
+        let checkpoint = String::from_utf8(checkpoint).map_err(unreadable)?;
         Ok(ReceiptLog::new(checkpoint, statements))
-    }
-
-    /// The same checkpoint as its witnesses have cosigned it, if they have by now.
-    fn cosigned(&self, newest: &[u8], policy: &Policy) -> Option<Vec<u8>> {
-        let note = self.files.get(COSIGNED).ok().flatten()?;
-        let same = policy.open(&note).ok()?.checkpoint == policy.open(newest).ok()?.checkpoint;
-        same.then_some(note)
     }
 
     fn index(&self) -> MutexGuard<'_, Index> {
         // Each entry is noted whole or not at all, so a panic elsewhere spoils nothing.
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A log that a broker serves, as a storage to read; what was read once is not asked for again. Calls must come from threads that may
+/// block.
+struct Served {
+    broker: BrokerClient,
+    runtime: tokio::runtime::Handle,
+    read: Mutex<BTreeMap<String, Option<Vec<u8>>>>,
+}
+
+impl Storage for Served {
+    fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = read.get(name) {
+            return Ok(known.clone());
+        }
+        let found = self.runtime.block_on(self.broker.log_object(name));
+        let found = found.map_err(|error| StorageError(Box::new(error)))?;
+        read.insert(name.to_owned(), found.clone());
+        Ok(found)
+    }
+
+    fn put_all(&self, _: &[(String, Vec<u8>)]) -> Result<(), StorageError> {
+        Err(StorageError("a log elsewhere is only read".into()))
+    }
+
+    fn replace(&self, _: &str, _: Option<&[u8]>, _: &[u8]) -> Result<bool, StorageError> {
+        Err(StorageError("a log elsewhere is only read".into()))
+    }
+
+    fn remove_all(&self, _: &str) -> Result<(), StorageError> {
+        Err(StorageError("a log elsewhere is only read".into()))
     }
 }
 
@@ -189,10 +263,18 @@ impl Recorder {
         self.log.add(&Envelope::sign(&said.to_payload(), &self.key)).await
     }
 
-    /// The same where nothing hangs on it: a job goes on when the log is away.
-    pub(crate) async fn try_say(&self, said: &Said) {
-        if let Err(error) = self.say(said).await {
-            tracing::warn!(statement = said.name(), %error, "a statement could not be logged");
+    /// The same where nothing hangs on it: a job goes on, and a claim is defended, while a broker with a log is away.
+    pub(crate) async fn try_say(&self, said: Said) {
+        let recorder = self.clone();
+        let saying = async move {
+            if let Err(error) = recorder.say(&said).await {
+                tracing::warn!(statement = said.name(), %error, "a statement could not be logged");
+            }
+        };
+        match self.log.place {
+            // Awaited, so that nothing holds the log when its role has ended.
+            Place::Here(..) => saying.await,
+            Place::There(_) => drop(tokio::spawn(saying)),
         }
     }
 }

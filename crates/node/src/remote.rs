@@ -9,6 +9,7 @@ use crate::auditor::{Auditor, AuditorPlan};
 use crate::board::{Board, Store};
 use crate::contracts::Contracts;
 use crate::provider::{Provider, ProviderPlan};
+use crate::record::{PublicLog, Recorder};
 use crate::requester::Requester;
 use crate::{Home, Result, Running, files};
 
@@ -51,7 +52,12 @@ impl RemoteMarket {
     pub async fn requester(&self, key: PrivateKeySigner, home: &Home) -> Result<Requester> {
         let contracts = self.contracts(key).await?;
         let broker = self.broker().await?;
-        Ok(Requester::new(contracts, Board::of_broker(broker, None), home.jobs()))
+        let recorder = recorder(&broker, &contracts).await?;
+        let requester = Requester::new(contracts, Board::of_broker(broker, None), home.jobs());
+        Ok(match recorder {
+            Some(recorder) => requester.recording(recorder),
+            None => requester,
+        })
     }
 
     /// A provider with so much stake, in the token's smallest unit: what lacks is moved from its account.
@@ -71,7 +77,12 @@ impl RemoteMarket {
         let contracts = self.contracts(key).await?;
         contracts.stake(stake).await?;
         let board = self.board(&contracts, home).await?;
-        Provider::new(contracts, board, plan, engine).await
+        let recorder = recorder(&self.broker().await?, &contracts).await?;
+        let provider = Provider::new(contracts, board, plan, engine).await?;
+        Ok(match recorder {
+            Some(recorder) => provider.recording(recorder),
+            None => provider,
+        })
     }
 
     /// An auditor.
@@ -88,7 +99,12 @@ impl RemoteMarket {
         let contracts = self.contracts(key).await?;
         let board = self.board(&contracts, home).await?;
         let challenges = home.challenges().join(contracts.account().to_string());
-        Auditor::new(contracts, board, plan, challenges, Interpreter::new).await
+        let recorder = recorder(&self.broker().await?, &contracts).await?;
+        let auditor = Auditor::new(contracts, board, plan, challenges, Interpreter::new).await?;
+        Ok(match recorder {
+            Some(recorder) => auditor.recording(recorder),
+            None => auditor,
+        })
     }
 
     async fn contracts(&self, key: PrivateKeySigner) -> Result<Contracts> {
@@ -112,4 +128,10 @@ impl RemoteMarket {
         let store = Store::open(&home.store(contracts.account()))?;
         Ok(Board::of_broker(self.broker().await?, Some(store)))
     }
+}
+
+/// A voice in the log that a broker keeps, if it keeps one.
+async fn recorder(broker: &BrokerClient, contracts: &Contracts) -> Result<Option<Recorder>> {
+    let Some(log) = PublicLog::at(broker).await? else { return Ok(None) };
+    Ok(Some(Recorder::new(log, contracts.signer(), &contracts.deployment).await?))
 }

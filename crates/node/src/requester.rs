@@ -159,7 +159,7 @@ impl Requester {
     async fn record_order(&self, record: &JobRecord) {
         let Some(recorder) = &self.recorder else { return };
         let ordered = Ordered::of(recorder.market(), record.job_id, &record.signed.order);
-        recorder.try_say(&Said::Ordered(ordered)).await;
+        recorder.try_say(Said::Ordered(ordered)).await;
     }
 
     /// The receipt of a job that has ended: its order, its claim and its end as the chain proves them, and what the log has of it.

@@ -56,6 +56,13 @@ impl TileName {
         old_size >> shift != size >> shift
     }
 
+    /// Whether a tree of so many entries has the whole of it.
+    pub fn is_within(self, size: u64) -> bool {
+        let hashes = size >> (8 * u32::from(self.level.unwrap_or(0)));
+        let end = (self.number << 8).checked_add(u64::from(self.width));
+        self.number < 1 << 48 && end.is_some_and(|end| end <= hashes)
+    }
+
     fn width(self) -> usize {
         usize::from(self.width)
     }

@@ -3,6 +3,7 @@
 mod blobs;
 mod events;
 mod facts;
+mod log;
 mod offers;
 mod orders;
 mod parameters;
@@ -13,6 +14,7 @@ use alloy_primitives::B256;
 use assay_store::Put;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use serde::Serialize;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -41,6 +43,12 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .routes(routes!(offers::put))
         .routes(routes!(blobs::put_program, blobs::program))
         .routes(routes!(blobs::put_slot, blobs::slot))
+        .routes(routes!(log::add))
+        .routes(routes!(log::key))
+        .routes(routes!(log::checkpoint))
+        .routes(routes!(log::cosigned))
+        // OpenAPI has no parameter that spans several segments.
+        .route("/v1/log/tile/{*path}", get(log::tile))
 }
 
 pub(crate) async fn unknown_path(uri: Uri) -> Problem {
