@@ -17,6 +17,7 @@ mod routes;
 mod server;
 mod signing;
 mod types;
+mod witness;
 
 pub use broker::{Broker, HostedLog, openapi};
 pub use check::{check_program, check_slot};
@@ -35,3 +36,4 @@ pub use types::{
     OffersPage, OrderEntry, OrdersPage, Posted, Refusal, RefusalEntry, Refusals, SignedOffer,
     SignedOrder, SignedRefusal,
 };
+pub use witness::{Cosigned, WitnessClient, witness_router};

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use assay_api::Limits;
 use assay_machine::Interpreter;
 use assay_market::CostModel;
-use assay_node::{AuditorPlan, Liar, ProviderPlan, PublicLog, Store, with_log};
+use assay_node::{
+    AskedWitness, AuditorPlan, Liar, ProviderPlan, PublicLog, Store, keep_cosigned, with_log,
+};
 use tokio::sync::watch;
 
 use crate::failure::Failure;
@@ -23,6 +25,9 @@ pub(crate) struct Broker {
     /// Where to listen; port 0 takes any that is free. There is no TLS: for other machines put a proxy before it.
     #[arg(long, value_name = "ADDRESS", env = "ASSAY_LISTEN", default_value = "127.0.0.1:8546")]
     listen: SocketAddr,
+    /// A witness that its log asks to cosign, as KEY@URL; once for each.
+    #[arg(long = "witness", value_name = "KEY@URL")]
+    witnesses: Vec<String>,
     /// The largest slot image that it takes, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     slot_bytes_max: u64,
@@ -82,6 +87,8 @@ pub(crate) struct Auditor {
 pub(crate) fn broker(arguments: &Broker) -> Result<String, Failure> {
     let home = arguments.home.open()?;
     let deployment = deployment(&arguments.deployment)?;
+    let witnesses: Vec<_> =
+        arguments.witnesses.iter().map(|text| asked(text)).collect::<Result<_, _>>()?;
     crate::block_on(async {
         let store = Store::open(&home.board())?;
         let limits = Limits { slot_bytes_max: arguments.slot_bytes_max, ..Limits::default() };
@@ -90,11 +97,27 @@ pub(crate) fn broker(arguments: &Broker) -> Result<String, Failure> {
         let server = assay_api::serve(arguments.listen, router).await.map_err(|error| {
             Failure::from(assay_node::Error::from(error)).next("give another --listen")
         })?;
-        crate::print(&format!("broker     {}\n", server.url()))?;
-        crate::chain::stopped().await;
+        crate::print(&format!("broker     {}\nlog        {}\n", server.url(), log.vkey()))?;
+        until_stopped(|stop| async move {
+            if let Some(log) = log.hosted().filter(|_| !witnesses.is_empty()) {
+                keep_cosigned(log, witnesses, stop).await;
+            }
+        })
+        .await;
         server.stop().await;
         Ok(String::new())
     })
+}
+
+/// A witness by its key and URL.
+fn asked(text: &str) -> Result<AskedWitness, Failure> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::new(format!("{text:?} names no witness")).cause(error).next("give KEY@URL")
+    };
+    let (key, url) = text.split_once('@').ok_or_else(|| failed(&"there is no @ in it"))?;
+    let key = key.parse::<assay_tlog::Vkey>().map_err(|error| failed(&error))?;
+    let client = assay_api::WitnessClient::new(url).map_err(|error| failed(&error))?;
+    Ok(AskedWitness { client, key })
 }
 
 pub(crate) fn provider(arguments: &Provider) -> Result<String, Failure> {

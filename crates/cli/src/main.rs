@@ -8,6 +8,7 @@ mod exec;
 mod failure;
 mod home;
 mod job;
+mod log;
 mod market;
 mod program;
 mod receipt;
@@ -70,6 +71,9 @@ enum Command {
     /// Receipts.
     #[command(subcommand)]
     Receipt(receipt::Command),
+    /// Transparency logs.
+    #[command(subcommand)]
+    Log(log::Command),
     /// Settings and where they come from.
     #[command(subcommand)]
     Config(config::Command),
@@ -79,7 +83,7 @@ enum Command {
     /// Keys at rest.
     #[command(subcommand)]
     Account(account::Command),
-    /// Step witnesses.
+    /// Step witnesses, and witnesses of logs.
     #[command(subcommand)]
     Witness(witness::Command),
     /// Programs: make, build, look into.
@@ -96,7 +100,7 @@ fn main() -> ExitCode {
     let matches = command.get_matches_from(line);
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let json = arguments.json;
-    log();
+    start_log();
     let done = match arguments.command {
         Command::Exec(arguments) => exec::run(&arguments, json),
         Command::Run(arguments) => run::run(&arguments, json),
@@ -111,6 +115,7 @@ fn main() -> ExitCode {
         Command::Verify(arguments) => receipt::verify(&arguments, json),
         Command::Replay(arguments) => receipt::replay(&arguments, json),
         Command::Receipt(command) => receipt::run(&command, json),
+        Command::Log(command) => log::run(&command, json),
         Command::Config(command) => config::run(&command, json),
         Command::Chain(command) => chain::run(&command, json),
         Command::Account(command) => account::run(&command, json),
@@ -122,7 +127,7 @@ fn main() -> ExitCode {
 }
 
 /// What goes on, on standard error: warnings, or from the level that ASSAY_LOG names.
-fn log() {
+fn start_log() {
     let level = std::env::var("ASSAY_LOG").ok().and_then(|level| level.parse().ok());
     tracing_subscriber::fmt()
         .with_max_level(level.unwrap_or(tracing::Level::WARN))

@@ -1,14 +1,17 @@
-//! `assay witness`: step witnesses.
+//! `assay witness`: step witnesses, and witnesses of logs.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use assay_machine::{Status, VerifiedStep, WITNESS_SIZE_MAX, WitnessError, verify_step};
+use assay_tlog::Vkey;
 use assay_types::StateHash;
 use clap::Subcommand;
 use serde::Serialize;
 
 use crate::exec::Outcome;
 use crate::failure::Failure;
+use crate::home::HomeArgument;
 use crate::text::{grouped, json, table};
 
 #[derive(Subcommand)]
@@ -18,6 +21,23 @@ pub(crate) enum Command {
         /// The witness, as `assay exec --witness` writes it.
         file: PathBuf,
     },
+    /// Cosign logs that only grow, until Ctrl-C (c2sp.org/tlog-witness).
+    Run(Run),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    home: HomeArgument,
+    /// Its name, which stands in its key.
+    #[arg(long)]
+    name: String,
+    /// The key of a log that it witnesses; once for each.
+    #[arg(long = "log", value_name = "KEY", required = true)]
+    logs: Vec<Vkey>,
+    /// Where to listen; port 0 takes any that is free. There is no TLS: for other machines put a proxy before it.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8548")]
+    listen: SocketAddr,
 }
 
 #[derive(Serialize)]
@@ -33,7 +53,10 @@ struct Report {
 }
 
 pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
-    let Command::Verify { file } = command;
+    let file = match command {
+        Command::Verify { file } => file,
+        Command::Run(arguments) => return serve(arguments),
+    };
     let size = std::fs::metadata(file).map_err(|error| Failure::file("read", file, error))?.len();
     // A witness is small, so a large file is none: no need to read it.
     if size > WITNESS_SIZE_MAX as u64 {
@@ -43,6 +66,22 @@ pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
     let step = verify_step(&bytes).map_err(refusal)?;
     let report = Report::new(&step);
     Ok(if as_json { json(&report) } else { report.text(step.state_before.cpu.status) })
+}
+
+fn serve(arguments: &Run) -> Result<String, Failure> {
+    let home = arguments.home.open()?;
+    let witness = assay_node::open_witness(&home, &arguments.name, arguments.logs.clone())?;
+    crate::block_on(async {
+        let key = witness.vkey().to_string();
+        let router = assay_api::witness_router(witness);
+        let server = assay_api::serve(arguments.listen, router).await.map_err(|error| {
+            Failure::from(assay_node::Error::from(error)).next("give another --listen")
+        })?;
+        crate::print(&format!("witness    {}\nkey        {key}\n", server.url()))?;
+        crate::chain::stopped().await;
+        server.stop().await;
+        Ok(String::new())
+    })
 }
 
 fn refusal(error: WitnessError) -> Failure {

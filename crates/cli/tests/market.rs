@@ -163,6 +163,130 @@ fn a_receipt_stands_on_its_own() {
 }
 
 #[test]
+fn a_log_is_checked_from_end_to_end() {
+    let home = Home::new();
+    home.done(&["run", &program("sha256")]);
+    let sound = home.json(&["log", "fsck"]);
+    assert_eq!(
+        (&sound["schema"], &sound["faults"]),
+        (&"assay.fsck/1".into(), &Value::Array(vec![]))
+    );
+    let entries = sound["entries"].as_u64().unwrap();
+    assert!(entries >= 9, "{sound}");
+    // A mirror is checked by the same trust, and knows what the log was.
+    let (log, mirror) = (home.path("home/log"), home.path("mirror"));
+    assert!(Command::new("cp").args(["-r", &log, &mirror]).status().unwrap().success());
+    let known = home.path("known.json");
+    let tree = |size: u64, root: &str| {
+        format!("[{{\"source\":\"an anchor\",\"size\":{size},\"root\":\"{root}\"}}]")
+    };
+    let root = sound["root"].as_str().unwrap();
+    std::fs::write(&known, tree(entries, root)).unwrap();
+    let check = ["log", "fsck", &mirror, "--known", &known];
+    assert_eq!(home.json(&check)["known"], 1);
+    std::fs::write(&known, tree(entries + 1, root)).unwrap();
+    assert!(home.error_after_lines(&check).contains("rolled back"));
+    std::fs::write(&known, tree(entries, &"00".repeat(32))).unwrap();
+    assert!(home.error_after_lines(&check).contains("forked"));
+    let bundle = format!("{mirror}/tile/entries/000.p/{entries}");
+    let whole = std::fs::read(&bundle).unwrap();
+    let mut changed = whole.clone();
+    changed[40] ^= 1;
+    std::fs::write(&bundle, changed).unwrap();
+    assert!(home.error_after_lines(&["log", "fsck", &mirror]).contains("is not what was logged"));
+    std::fs::remove_file(&bundle).unwrap();
+    assert!(home.error_after_lines(&["log", "fsck", &mirror]).contains("truncated"));
+    std::fs::create_dir(home.path("none")).unwrap();
+    assert!(home.error_after_lines(&["log", "fsck", &home.path("none")]).contains("no checkpoint"));
+    assert!(home.error(1, &["log", "fsck", &home.path("gone")]).contains("no such folder"));
+}
+
+/// A daemon that is killed when dropped, and the lines that it says.
+struct Daemon(std::process::Child, std::io::Lines<std::io::BufReader<std::process::ChildStdout>>);
+
+impl Daemon {
+    fn start(home: &Home, arguments: &[&str]) -> Self {
+        let mut command = home.command(env!("CARGO_BIN_EXE_assay"), arguments);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let out = std::io::BufReader::new(child.stdout.take().unwrap());
+        Daemon(child, std::io::BufRead::lines(out))
+    }
+
+    /// What it says under a label.
+    fn says(&mut self, label: &str) -> String {
+        let line = self.1.next().expect("it goes on").unwrap();
+        line.strip_prefix(label).unwrap_or_else(|| panic!("{line}")).trim().to_owned()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_brokers_log_is_cosigned_by_a_witness_that_comes_and_goes() {
+    let home = Home::new();
+    home.done(&["run", &program("sha256")]);
+    let (file, broker_home) = (home.path("home/chain/deployment.json"), home.path("broker"));
+    let base = ["broker", "--deployment", &file, "--listen", "127.0.0.1:0", "--home", &broker_home];
+    let mut first = Daemon::start(&home, &base);
+    first.says("broker");
+    let log_key = first.says("log");
+    drop(first);
+    let witness_home = home.path("witness");
+    let witnessing =
+        ["witness", "run", "--name", "witness.example", "--log", &log_key, "--home", &witness_home];
+    let start =
+        |listen: &str| Daemon::start(&home, &[&witnessing[..], &["--listen", listen]].concat());
+    let mut witness = start("127.0.0.1:0");
+    let (url, key) = (witness.says("witness"), witness.says("key"));
+    let asked = format!("{key}@{url}");
+    let mut broker = Daemon::start(&home, &[&base[..], &["--witness", &asked]].concat());
+    let broker_url = broker.says("broker");
+    assert_eq!(broker.says("log"), log_key, "the key stays");
+
+    let keys: [assay_tlog::Vkey; 2] = [log_key.parse().unwrap(), key.parse().unwrap()];
+    let policy = assay_tlog::Policy::new(keys[0].clone(), vec![keys[1].clone()], 1).unwrap();
+    let text = std::fs::read(&file).unwrap();
+    let deployment: assay_chain::Deployment = serde_json::from_slice(&text).unwrap();
+    let client = assay_api::BrokerClient::new(&broker_url, deployment).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let add = |number: u32| {
+        let entry = format!(
+            "{{\"payload\":\"{number}\",\"payloadType\":\"application/vnd.in-toto+json\",\"signatures\":[{{\"keyid\":\"k\",\"sig\":\"s\"}}]}}"
+        );
+        runtime.block_on(client.log_add(entry.into_bytes())).unwrap().index
+    };
+    let cosigned = || {
+        let note = runtime.block_on(client.log_object("cosigned")).unwrap();
+        note.map_or(0, |note| policy.open(&note).unwrap().checkpoint.size)
+    };
+    let wait = |size: u64| {
+        let began = std::time::Instant::now();
+        while cosigned() < size {
+            assert!(began.elapsed().as_secs() < 60, "{} of {size} are cosigned", cosigned());
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+    };
+    assert_eq!(add(1), 0);
+    wait(1);
+    // Without its witness the log goes on; when it is back, it catches up.
+    drop(witness);
+    for number in 2..300 {
+        assert_eq!(add(number), u64::from(number) - 1);
+    }
+    let port = url.rsplit(':').next().unwrap();
+    let _witness = start(&format!("127.0.0.1:{port}"));
+    wait(299);
+    assert!(
+        home.error(1, &[&base[..], &["--witness", "nobody"]].concat()).contains("names no witness")
+    );
+}
+
+#[test]
 fn receipts_are_told_in_other_forms() {
     let home = Home::new();
     let golden = |name: &str| format!("{ROOT}/vectors/receipts/1/{name}/receipt.json");

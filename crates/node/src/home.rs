@@ -54,6 +54,16 @@ impl Home {
         self.0.join("keys/log-seed")
     }
 
+    /// What a witness has cosigned.
+    pub fn witness(&self) -> PathBuf {
+        self.0.join("witness")
+    }
+
+    /// The seed of a witness's key.
+    pub fn witness_seed(&self) -> PathBuf {
+        self.0.join("keys/witness-seed")
+    }
+
     /// A job's receipt.
     pub fn receipt(&self, job: B256) -> PathBuf {
         self.0.join("receipts").join(format!("{}.json", hex::encode(job)))

@@ -6,6 +6,7 @@
 mod auditor;
 mod board;
 mod contracts;
+mod cosign;
 mod error;
 mod files;
 mod games;
@@ -28,6 +29,7 @@ pub use assay_market::JobStatus;
 pub use auditor::{Auditor, AuditorPlan};
 pub use board::{Board, Store};
 pub use contracts::Contracts;
+pub use cosign::{AskedWitness, fsck_log, keep_cosigned, open_witness};
 pub use error::{Error, Result};
 pub use history::{JobEvent, history};
 pub use home::Home;

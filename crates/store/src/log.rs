@@ -19,6 +19,9 @@ pub const WAITING_MAX: usize = 4096;
 /// Where files are written before they take their names.
 const DRAFTS: &str = "drafts";
 
+/// Drafts begun by this process, whichever handle began them; opening a folder to write removes what is left of them.
+static DRAFTS_BEGUN: AtomicU64 = AtomicU64::new(0);
+
 /// A folder that a log, or a witness, lies in. Its files are those that others' tools serve and read (c2sp.org/tlog-tiles).
 ///
 /// ```text
@@ -32,7 +35,6 @@ pub struct LogFiles {
     folder: PathBuf,
     /// Held to write; dropping it lets go.
     _lock: Option<File>,
-    drafts: AtomicU64,
     replacing: Mutex<()>,
 }
 
@@ -62,13 +64,12 @@ impl LogFiles {
 
     /// A folder to read, whoever writes to it.
     pub fn read_only(folder: impl Into<PathBuf>) -> Self {
-        let (drafts, replacing) = (AtomicU64::new(0), Mutex::new(()));
-        Self { folder: folder.into(), _lock: None, drafts, replacing }
+        Self { folder: folder.into(), _lock: None, replacing: Mutex::new(()) }
     }
 
     /// A file with its bytes durable and its name not yet.
     fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
-        let number = self.drafts.fetch_add(1, Ordering::Relaxed);
+        let number = DRAFTS_BEGUN.fetch_add(1, Ordering::Relaxed);
         let draft = self.folder.join(DRAFTS).join(number.to_string());
         write_new(&draft, bytes).map_err(|error| Error::io("writing", &draft, error))?;
         let path = self.folder.join(name);

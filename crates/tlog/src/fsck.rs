@@ -10,7 +10,8 @@ use crate::tile::{Reader, TILE_WIDTH, TileName, split_bundle, tile_bytes};
 use crate::tree::{EMPTY_ROOT, Frontier, leaf_hash};
 
 /// A tree that the log is known to have had: from a witness, an anchor, a receipt.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Known {
     /// Who says so.
     pub source: String,

@@ -1,0 +1,155 @@
+//! Getting a log's checkpoints cosigned, and witnessing those of others.
+
+use std::path::Path;
+use std::time::Duration;
+
+use assay_api::{Cosigned, HostedLog, WitnessClient};
+use assay_store::LogFiles;
+use assay_tlog::{
+    AddCheckpoint, COSIGNED, Known, NoteKey, Policy, Reader, Report, Storage, StorageError, Vkey,
+    Witness, fsck,
+};
+use tokio::sync::watch;
+
+use crate::role::blocking;
+use crate::{Error, Home, Result, files};
+
+/// How often witnesses are asked at the most, and again when some did not answer.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A witness that a log asks.
+#[derive(Clone)]
+pub struct AskedWitness {
+    /// Where it is.
+    pub client: WitnessClient,
+    /// Its key: another's signature is none.
+    pub key: Vkey,
+}
+
+/// Has a log's new checkpoints cosigned, until told to stop. A witness that is away is asked again, and holds nobody up.
+pub async fn keep_cosigned(
+    log: HostedLog,
+    witnesses: Vec<AskedWitness>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut newest = log.sequencer.checkpoint();
+    let mut last = vec![0; witnesses.len()];
+    loop {
+        let note = newest.borrow_and_update().to_vec();
+        let whole = match cosign(&log, &witnesses, &mut last, &note).await {
+            Ok(whole) => whole,
+            Err(error) => {
+                tracing::warn!(%error, "a checkpoint could not be cosigned");
+                false
+            }
+        };
+        let next = async {
+            tokio::time::sleep(PAUSE).await;
+            if whole {
+                let _ = newest.changed().await;
+            }
+        };
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = next => {}
+        }
+    }
+}
+
+/// Asks each witness once; true if all have cosigned.
+async fn cosign(
+    log: &HostedLog,
+    witnesses: &[AskedWitness],
+    last: &mut [u64],
+    note: &[u8],
+) -> Result<bool> {
+    let mut cosigned = note.to_vec();
+    for (witness, last) in witnesses.iter().zip(last) {
+        match ask(log, witness, last, note).await {
+            Ok(lines) => cosigned.extend(lines),
+            Err(error) => tracing::warn!(witness = witness.key.name(), %error, "no cosignature"),
+        }
+    }
+    if cosigned.len() == note.len() {
+        return Ok(witnesses.is_empty());
+    }
+    let keys = witnesses.iter().map(|witness| witness.key.clone()).collect();
+    let policy = Policy::new(log.key.clone(), keys, 0).map_err(unsound)?;
+    let signed = policy.open(&cosigned).map_err(unsound)?.cosignatures.len();
+    let files = log.files.clone();
+    let stored = blocking(move || {
+        let old = files.get(COSIGNED)?;
+        files.replace(COSIGNED, old.as_deref(), &cosigned)
+    });
+    stored.await?.map_err(unsound)?;
+    Ok(signed == witnesses.len())
+}
+
+async fn ask(
+    log: &HostedLog,
+    witness: &AskedWitness,
+    last: &mut u64,
+    note: &[u8],
+) -> Result<Vec<u8>> {
+    // Where it stands is known after one refusal at most.
+    for _ in 0..2 {
+        let (key, files, checkpoint, old_size) =
+            (log.key.clone(), log.files.clone(), note.to_vec(), *last);
+        let asked = blocking(move || {
+            let tree = Policy::of_log(key).map_err(unsound)?.open(&checkpoint).map_err(unsound)?;
+            let reader = Reader::new(&*files, &tree.checkpoint);
+            let consistency = reader.prove_consistency(old_size).map_err(unsound)?;
+            Ok::<_, Error>((
+                AddCheckpoint { old_size, consistency, checkpoint },
+                tree.checkpoint.size,
+            ))
+        });
+        let (asked, size) = asked.await??;
+        match witness.client.add_checkpoint(&asked).await.map_err(of_witness)? {
+            Cosigned::Lines(lines) => {
+                let keys = vec![witness.key.clone()];
+                let policy = Policy::new(log.key.clone(), keys, 1).map_err(unsound)?;
+                policy.open(&[note, &lines].concat()).map_err(unsound)?;
+                *last = size;
+                return Ok(lines);
+            }
+            Cosigned::Stale(size) => *last = size,
+        }
+    }
+    Err(Error::Job("it has cosigned a larger log than this: was this one rolled back?".into()))
+}
+
+/// The client's words are a broker's.
+fn of_witness(error: assay_api::Error) -> Error {
+    match error {
+        assay_api::Error::Unreachable { what } => {
+            Error::Job(format!("the witness can't be reached ({what}); it will be asked again"))
+        }
+        other => other.into(),
+    }
+}
+
+fn unsound(error: impl std::fmt::Display) -> Error {
+    Error::Job(error.to_string())
+}
+
+/// A witness that keeps its state under a home, with a key of its own.
+///
+/// # Errors
+///
+/// [`Error::Store`], for instance if another process has it open; [`Error::File`], [`Error::Damaged`], [`Error::Randomness`];
+/// [`Error::Job`] for a name or keys that are none.
+pub fn open_witness(home: &Home, name: &str, logs: Vec<Vkey>) -> Result<Witness<LogFiles>> {
+    let seed = files::seed(&home.witness_seed())?;
+    let key = NoteKey::new(name, assay_tlog::KeyKind::Witness, &seed).map_err(unsound)?;
+    Witness::new(LogFiles::open(home.witness())?, key, logs).map_err(unsound)
+}
+
+/// Checks a whole log in a folder, whoever writes to it.
+///
+/// # Errors
+///
+/// [`StorageError`].
+pub fn fsck_log(folder: &Path, policy: &Policy, known: &[Known]) -> Result<Report, StorageError> {
+    fsck(&LogFiles::read_only(folder), policy, known)
+}
