@@ -424,7 +424,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
     /// Says in the log what it has locked, run and claimed. Once a start: what is there already stays as it is.
     async fn record(&self, id: B256, order: &Market::Order) -> Result<()> {
         let Some(recorder) = &self.recorder else { return Ok(()) };
-        if !self.memory().recorded.insert(id) {
+        if self.memory().recorded.contains(&id) {
             return Ok(());
         }
         let story = Story::of(&self.contracts, id, order).await?;
@@ -440,6 +440,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         for said in [lock, Said::Ran(Box::new(run)), Said::Claimed(claimed)] {
             recorder.try_say(said).await;
         }
+        self.memory().recorded.insert(id);
         Ok(())
     }
 
