@@ -11,12 +11,13 @@ use crate::run::find;
 const FOLDERS: [&str; 4] = ["bench", "fuzz", "guest", "xtask"];
 
 /// The pure packages, and what of ours each may depend on.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("assay-types", &[]),
     ("assay-merkle", &["assay-types"]),
     ("assay-machine", &["assay-merkle", "assay-types"]),
     ("assay-dispute", &["assay-machine", "assay-merkle", "assay-types"]),
     ("assay-market", &["assay-types"]),
+    ("assay-privacy", &["assay-types"]),
     ("assay-tlog", &["assay-types"]),
     (
         "assay-provenance",
