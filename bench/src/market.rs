@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use assay_fuzz::asm::{elf_of, load_immediate, op};
 use assay_machine::Op;
 use assay_market::PriceTerms;
-use assay_node::{Home, JobTerms, LocalMarket, MarketPlan};
+use assay_node::{DatasetTerms, Home, JobTerms, LocalMarket, MarketPlan};
 use assay_types::sha256;
 use common::{Fixture, order};
 use tokio::task::JoinSet;
@@ -157,7 +157,9 @@ async fn jobs_rate() -> Result<f64, String> {
     let terms = JobTerms {
         program: elf_of(&[high, low, op(Op::Ecall, 0, 0, 0, 0)], &[]),
         input: None,
-        dataset: None,
+        dataset: DatasetTerms::None,
+        sealing: None,
+        reputation_min: None,
         step_limit: STEP_LIMIT,
         price: PriceTerms::fixed(DOLLAR / 10),
         stake: DOLLAR,

@@ -76,7 +76,11 @@ pub(crate) enum Session {
     /// On a market of this process.
     Here(Box<LocalMarket>),
     /// On another's.
-    There(Box<Requester>),
+    There {
+        requester: Box<Requester>,
+        /// The auditor of the local market, if it is that.
+        auditor: Option<Address>,
+    },
 }
 
 impl Session {
@@ -84,17 +88,19 @@ impl Session {
     pub(crate) async fn open(at: &TakePart, with_liar: bool) -> Result<Self, Failure> {
         let TakePart { home, market, key } = at;
         let home = &home.open()?;
-        let (there, signer) = match market.named()? {
-            Some(there) => (Some(there), Some(key.load(home)?)),
-            None => {
-                let there = RemoteMarket::running(home).await?;
-                let signer = match &there {
-                    Some(_) if key.is_given() => Some(key.load(home)?),
-                    Some(_) => Some(DevelopmentKeys::open(home)?.key(Role::Requester)),
-                    None => None,
-                };
-                (there, signer)
-            }
+        let (there, signer, auditor) = match market.named()? {
+            Some(there) => (Some(there), Some(key.load(home)?), None),
+            None => match RemoteMarket::running(home).await? {
+                Some(there) => {
+                    let keys = DevelopmentKeys::open(home)?;
+                    let signer = match key.is_given() {
+                        true => key.load(home)?,
+                        false => keys.key(Role::Requester),
+                    };
+                    (Some(there), Some(signer), Some(keys.key(Role::Auditor).address()))
+                }
+                None => (None, None, None),
+            },
         };
         if let (Some(there), Some(signer)) = (there, signer) {
             if with_liar {
@@ -104,7 +110,8 @@ impl Session {
                 .cause("the order goes to a market that runs already")
                 .next("give another --home, or stop the market with `assay down`"));
             }
-            return Ok(Session::There(Box::new(there.requester(signer, home).await?)));
+            let requester = Box::new(there.requester(signer, home).await?);
+            return Ok(Session::There { requester, auditor });
         }
         let plan = MarketPlan { with_liar, ..MarketPlan::default() };
         Ok(Session::Here(Box::new(LocalMarket::open(home, &plan).await?)))
@@ -113,7 +120,15 @@ impl Session {
     pub(crate) fn requester(&self) -> &Requester {
         match self {
             Session::Here(market) => market.requester(),
-            Session::There(requester) => requester,
+            Session::There { requester, .. } => requester,
+        }
+    }
+
+    /// The auditor of the local market, if it is that.
+    pub(crate) fn auditor(&self) -> Option<Address> {
+        match self {
+            Session::Here(market) => Some(market.auditor()),
+            Session::There { auditor, .. } => *auditor,
         }
     }
 
@@ -121,14 +136,14 @@ impl Session {
     pub(crate) fn liar(&self) -> Option<Address> {
         match self {
             Session::Here(market) => market.liar(),
-            Session::There(_) => None,
+            Session::There { .. } => None,
         }
     }
 
     pub(crate) async fn close(self) -> Result<(), Failure> {
         match self {
             Session::Here(market) => Ok(market.close().await?),
-            Session::There(_) => Ok(()),
+            Session::There { .. } => Ok(()),
         }
     }
 }

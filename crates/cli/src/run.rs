@@ -1,11 +1,14 @@
 //! `assay run`: a job from order to settlement, on a market of this machine or another.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256};
 use assay_market::{PriceTerms, Repricing};
-use assay_node::{JobEvent, JobRecord, JobStatus, JobTerms};
+use assay_node::{
+    DatasetTerms, DatasetUse, JobEvent, JobRecord, JobStatus, JobTerms, Sealing,
+};
 use assay_types::{Hash, sha256};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
@@ -26,12 +29,33 @@ pub(crate) struct Arguments {
     pub(crate) at: TakePart,
     /// The program, an ELF for the machine.
     program: PathBuf,
-    /// The input, any file, published in the clear.
+    /// The input, any file; it is sealed, and so is the output.
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
-    /// The dataset, any file, published in the clear.
+    /// The dataset, any file, sealed as the input is.
     #[arg(long, value_name = "FILE")]
     dataset: Option<PathBuf>,
+    /// The dataset of another owner, who decides by its policy.
+    #[arg(long, value_name = "OWNER/NAME", conflicts_with = "dataset", requires = "purpose")]
+    dataset_of: Option<DatasetName>,
+    /// For what the dataset is to be used, in a word that its policy knows.
+    #[arg(long, value_name = "WORD", requires = "dataset_of")]
+    purpose: Option<String>,
+    /// Publish input, dataset and output in the clear, for everyone and for good.
+    #[arg(long, conflicts_with_all = ["dataset_of", "beneficiary", "auditor"])]
+    public: bool,
+    /// Who may read the result, if not the account that orders.
+    #[arg(long, value_name = "ADDRESS")]
+    beneficiary: Option<Address>,
+    /// Who gets the keys besides the provider, to check the claim; once for each [default: the local market's]
+    #[arg(long, value_name = "ADDRESS")]
+    auditor: Vec<Address>,
+    /// How long the provider is left to open sealed inputs, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    begin_secs: u32,
+    /// The least reputation of a provider, in basis points (spec/reputation.md).
+    #[arg(long, value_name = "BPS", value_parser = clap::value_parser!(u16).range(..=10_000))]
+    reputation_min: Option<u16>,
     /// Where to write the output's bytes; `-` for standard output.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -68,6 +92,23 @@ pub(crate) struct Arguments {
     /// Order it first from a provider that lies, to see what becomes of it.
     #[arg(long)]
     with_liar: bool,
+}
+
+/// A dataset by its owner and its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DatasetName {
+    pub(crate) owner: Address,
+    pub(crate) name: String,
+}
+
+impl std::str::FromStr for DatasetName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (owner, name) = text.split_once('/').ok_or("a dataset is named OWNER/NAME")?;
+        let owner = owner.parse().map_err(|error| format!("{owner:?} is no account: {error}"))?;
+        Ok(DatasetName { owner, name: name.to_owned() })
+    }
 }
 
 /// A line of `--json` (spec/cli.md#run).
@@ -115,7 +156,9 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
         let terms = JobTerms {
             program,
             input,
-            dataset,
+            dataset: datasets(&market, arguments, dataset).await?,
+            sealing: sealing(&market, arguments)?,
+            reputation_min: arguments.reputation_min,
             step_limit: arguments.steps_max,
             price,
             stake: arguments.stake,
@@ -134,6 +177,41 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
         market.close().await?;
         done
     })
+}
+
+/// The dataset that the arguments name.
+async fn datasets(
+    market: &Session,
+    arguments: &Arguments,
+    own: Option<Vec<u8>>,
+) -> Result<DatasetTerms, Failure> {
+    let (Some(name), Some(purpose)) = (&arguments.dataset_of, &arguments.purpose) else {
+        return Ok(own.map_or(DatasetTerms::None, DatasetTerms::Own));
+    };
+    let publication = market.requester().board().dataset(name.owner, &name.name).await?;
+    let publication = publication.ok_or_else(|| {
+        Failure::new(format!("{} publishes no dataset {:?} here", name.owner, name.name))
+            .next("ask its owner for the name, or whether it has been withdrawn")
+    })?;
+    Ok(DatasetTerms::Of(Box::new(DatasetUse { publication, purpose: purpose.clone() })))
+}
+
+/// How the job is sealed: by default.
+fn sealing(market: &Session, arguments: &Arguments) -> Result<Option<Sealing>, Failure> {
+    if arguments.public {
+        return Ok(None);
+    }
+    let mut auditors: BTreeSet<Address> = arguments.auditor.iter().copied().collect();
+    if auditors.is_empty() {
+        auditors.extend(market.auditor());
+    }
+    if auditors.is_empty() {
+        return Err(Failure::new("a sealed job names an auditor that can check the claim")
+            .cause("without one a false claim would stand, and no provider takes such an order")
+            .next("give --auditor ADDRESS, or publish the data with --public"));
+    }
+    let (beneficiary, begin_secs) = (arguments.beneficiary, arguments.begin_secs);
+    Ok(Some(Sealing { auditors, beneficiary, begin_secs }))
 }
 
 async fn go(
@@ -257,11 +335,24 @@ fn key(terms: &JobTerms) -> Hash {
     let mut content = Vec::new();
     content.extend(sha256(&terms.program).0);
     content.extend(piece(terms.input.as_deref()));
-    content.extend(piece(terms.dataset.as_deref()));
+    content.extend(match &terms.dataset {
+        DatasetTerms::None => [0; 32],
+        DatasetTerms::Own(bytes) => sha256(bytes).0,
+        DatasetTerms::Of(of) => of.publication.root.0.0,
+    });
     content.extend(terms.step_limit.to_be_bytes());
     content.extend(terms.price.max.to_be_bytes());
     content.extend(terms.provider.unwrap_or_default());
-    content.extend([u8::from(terms.input.is_some()), u8::from(terms.dataset.is_some())]);
+    let dataset_kind = match &terms.dataset {
+        DatasetTerms::None => 0,
+        DatasetTerms::Own(_) => 1,
+        DatasetTerms::Of(_) => 2,
+    };
+    content.extend([u8::from(terms.input.is_some()), dataset_kind]);
+    if let Some(sealing) = &terms.sealing {
+        content.extend(sealing.beneficiary.unwrap_or_default());
+        sealing.auditors.iter().for_each(|auditor| content.extend(auditor));
+    }
     sha256(&content)
 }
 

@@ -18,6 +18,7 @@ mod refusal;
 mod repricing;
 mod reputation;
 mod status;
+mod terms;
 mod why;
 
 pub use amount::AMOUNT_MAX;
@@ -31,4 +32,5 @@ pub use reputation::{
     reputation,
 };
 pub use status::{JobStatus, UnknownStatus};
+pub use terms::{AUDITORS_MAX, PURPOSE_SIZE_MAX, SealedSlot, TERMS_SCHEMA, Terms, TermsError};
 pub use why::{Explanation, Facts, Finding, explain};

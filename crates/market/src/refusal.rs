@@ -63,12 +63,18 @@ pub enum Reason {
         /// Who may.
         provider: Account,
     },
-    /// Its inputs are sealed, and not to this provider.
+    /// What it agrees besides the contract's fields can't be read, or contradicts them.
+    #[error("the order's terms cannot be followed ({cause}): sign the order again with right terms")]
+    TermsInvalid {
+        /// What is wrong.
+        cause: Cause,
+    },
+    /// Its inputs are sealed, and nobody could check the claim.
     #[error(
-        "the inputs are sealed and this provider cannot open them: seal them to its key, or \
-         name a provider that can"
+        "the inputs are sealed and no auditor is named that gets the keys: name one, or the data \
+         owner itself"
     )]
-    Sealed {},
+    AuditorMissing {},
     /// This provider does not work under the order's verifier.
     #[error(
         "this provider does not work under verifier {verifier}: name another verifier, or \
@@ -268,7 +274,8 @@ impl Reason {
             Reason::NonceUsed {} => "nonce_used",
             Reason::Outpaced { .. } => "outpaced",
             Reason::OtherProvider { .. } => "other_provider",
-            Reason::Sealed {} => "sealed",
+            Reason::TermsInvalid { .. } => "terms_invalid",
+            Reason::AuditorMissing {} => "auditor_missing",
             Reason::VerifierUnknown { .. } => "verifier_unknown",
             Reason::WindowLong { .. } => "window_long",
             Reason::DeadlineNear { .. } => "deadline_near",
@@ -354,7 +361,8 @@ pub(crate) mod tests {
             Reason::NonceUsed {},
             Reason::Outpaced { provider },
             Reason::OtherProvider { provider },
-            Reason::Sealed {},
+            Reason::TermsInvalid { cause: cause.clone() },
+            Reason::AuditorMissing {},
             Reason::VerifierUnknown { verifier: 9 },
             Reason::WindowLong { window_secs: 20, most_secs: 10 },
             Reason::DeadlineNear { run_secs: 10, needed_secs: 20 },
@@ -386,7 +394,7 @@ pub(crate) mod tests {
     #[test]
     fn every_reason_survives_json_under_its_code() {
         let reasons = every_reason();
-        assert_eq!(reasons.len(), 22, "a ground is missing from the test");
+        assert_eq!(reasons.len(), 23, "a ground is missing from the test");
         for reason in reasons {
             let json = serde_json::to_value(&reason).unwrap();
             assert_eq!(json["code"], reason.code());
@@ -421,7 +429,7 @@ pub(crate) mod tests {
     fn unknown_codes_and_fields_are_refused() {
         for bad in [
             r#"{"code":"price_high"}"#,
-            r#"{"code":"sealed","to":"me"}"#,
+            r#"{"code":"auditor_missing","to":"me"}"#,
             r#"{"code":"price_low","needed":5,"at_most":"1"}"#,
         ] {
             assert!(serde_json::from_str::<Reason>(bad).is_err(), "{bad}");

@@ -387,11 +387,11 @@ mod tests {
             refusal(2, 10, low(180)),
             refusal(3, 10, low(90)),
             refusal(4, 10, low(120)),
-            refusal(4, 11, Reason::Sealed {}),
+            refusal(4, 11, Reason::AuditorMissing {}),
         ];
         let explanation = explain(&FACTS, &refusals, 1200);
         assert_eq!(explanation.price_needed, Some(180), "the order pays 90; provider 4 is out");
-        let expect = ["price_too_low", "price_low", "price_low", "price_low", "sealed"];
+        let expect = ["price_too_low", "price_low", "price_low", "price_low", "auditor_missing"];
         check(&FACTS, &refusals, 1200, &expect, "price.max of 180");
         let late = explain(&FACTS, &refusals, 2001);
         assert_eq!(late.price_needed, Some(180), "also once it is over");
@@ -434,7 +434,7 @@ mod tests {
         for (status, code, next) in ends {
             let facts = Facts { status, provider: Some(Account([9; 20])), deadline: 5, ..FACTS };
             // Refusals from before the lock no longer matter.
-            let before = [refusal(1, 1, Reason::Sealed {})];
+            let before = [refusal(1, 1, Reason::AuditorMissing {})];
             check(&facts, &before, 9000, &[code], next);
         }
     }

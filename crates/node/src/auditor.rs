@@ -10,7 +10,8 @@ use alloy_rpc_types_eth::TransactionRequest;
 use assay_chain::contracts::{Disputes, Market};
 use assay_dispute::{Challenge, Known, Pointing, Segment, Tracer, challenge};
 use assay_machine::{Engine, Machine};
-use assay_market::JobStatus;
+use assay_api::SignedOrder;
+use assay_market::{Account, JobStatus};
 use assay_provenance::{Judgement, Said, Verdict};
 use assay_types::Hash;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,7 @@ use crate::games::{self, b256, segment, stage};
 use crate::inputs::start;
 use crate::record::Recorder;
 use crate::role::{Next, Role, Work, blocking};
+use crate::sealed::{Opener, terms_of};
 use crate::story::Story;
 use crate::{Error, Result, files};
 
@@ -53,6 +55,7 @@ pub struct Auditor<E> {
     contracts: Contracts,
     board: Board,
     plan: AuditorPlan,
+    opener: Opener,
     engine: fn(Machine) -> E,
     challenges: PathBuf,
     /// Chooses the claims.
@@ -79,8 +82,20 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
         let running = Semaphore::new(plan.runs_at_once.max(1));
         let secret = random()?;
         let found = Mutex::default();
-        let recorder = None;
-        Ok(Auditor { contracts, board, plan, engine, challenges, secret, running, found, recorder })
+        let opener = Opener::of(contracts.signer());
+        board.put_seal_keys(&opener).await?;
+        Ok(Auditor {
+            contracts,
+            board,
+            plan,
+            opener,
+            engine,
+            challenges,
+            secret,
+            running,
+            found,
+            recorder: None,
+        })
     }
 
     /// The same, saying in a log what it finds.
@@ -100,7 +115,7 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
     async fn audit(
         &self,
         id: B256,
-        order: &Market::Order,
+        signed: &SignedOrder,
         lock_block: u64,
     ) -> Result<Option<False<E>>> {
         let opened = self.contracts.disputes.ClaimOpened_filter().topic1(id);
@@ -108,14 +123,14 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
         let (claim, _) = opened.first().ok_or_else(|| Error::Job("a claim has no event".into()))?;
         let (start_hash, root) = (Hash(claim.initialState.0), Hash(claim.traceRoot.0));
         let _turn = self.running.acquire().await.map_err(|error| Error::Job(error.to_string()))?;
-        let (_, tracer) = start(&self.board, order, self.engine).await?;
+        let (_, tracer) = start(&self.board, &self.opener, signed, self.engine).await?;
         let found = blocking(move || {
             let mut tracer = tracer;
             let is_true = tracer.tree(Segment::WHOLE).root() == root;
             (!is_true).then_some(False { tracer, start: start_hash, root })
         });
         let found = found.await?;
-        self.record(id, order, found.is_none()).await?;
+        self.record(id, &signed.order, found.is_none()).await?;
         Ok(found)
     }
 
@@ -321,12 +336,18 @@ impl<E: Engine + Clone + Send + 'static> Role for Auditor<E> {
         if order.verifierId != self.contracts.deployment.fraud_proofs {
             return Ok(Next::Done);
         }
+        // What is sealed, only those can check who are given the keys.
+        let terms = terms_of(&signed)?;
+        let named = Account(self.contracts.account().into_array());
+        if terms.is_sealed() && !terms.auditors.contains(&named) {
+            return Ok(Next::Done);
+        }
         let has_begun = self.commitment(id)?.is_some();
         let lock_block = job.lockBlock.to::<u64>();
         let is_found = self.found().contains_key(&id);
         if !is_found {
             let audited = match has_begun || self.is_chosen(id) {
-                true => self.audit(id, order, lock_block).await?,
+                true => self.audit(id, &signed, lock_block).await?,
                 false => None,
             };
             // A late claim of the same job would be another's, and is another claim.

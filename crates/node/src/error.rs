@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use alloy_primitives::Address;
-use assay_market::UnknownStatus;
+use assay_market::{Account, UnknownStatus};
 use assay_types::{BlobRoot, ProgramId};
 
 /// The crate's result.
@@ -62,6 +62,32 @@ pub enum Error {
         root: BlobRoot,
         /// What was found.
         found: BlobRoot,
+    },
+    /// A sealed input whose key was not released to this account.
+    #[error(
+        "the blob of root {root} is sealed, and its owner {owner} has released no key to this account"
+    )]
+    KeyMissing {
+        /// What is sealed.
+        root: BlobRoot,
+        /// Who decides.
+        owner: Account,
+    },
+    /// A key was released that opens nothing: the owner's mistake, or a change on the way.
+    #[error("the key that {owner} released can't be used: {cause}")]
+    KeyUnusable {
+        /// Who released it.
+        owner: Address,
+        /// Why.
+        cause: String,
+    },
+    /// A sealed input that its key does not open.
+    #[error("the sealed blob of root {root} does not open: {cause}")]
+    SealBroken {
+        /// What is sealed.
+        root: BlobRoot,
+        /// Why.
+        cause: String,
     },
     /// The market is of another version.
     #[error(transparent)]

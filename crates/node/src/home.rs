@@ -84,6 +84,16 @@ impl Home {
         self.0.join("challenges")
     }
 
+    /// The keys of what was sealed here.
+    pub fn vault(&self) -> PathBuf {
+        self.0.join("vault")
+    }
+
+    /// What owners keep of the datasets that they publish, and have spent of them.
+    pub fn datasets(&self, owner: Address) -> PathBuf {
+        self.0.join("datasets").join(owner.to_string())
+    }
+
     /// Keystores, each named for its account.
     pub fn keys(&self) -> PathBuf {
         self.0.join("keys")

@@ -1,30 +1,44 @@
 //! What a job starts from.
 
+use alloy_primitives::B256;
+use assay_api::SignedOrder;
 use assay_chain::contracts::Market;
 use assay_dispute::{Claim, Tracer};
 use assay_machine::{
     Engine, Interpreter, Machine, Program, Run, State, StepLimit, slot, slot_pages,
 };
 use assay_merkle::{BlobHeader, PAGE_SIZE, Page, blob_root, empty_slot, write_image};
+use assay_market::SealedSlot;
 use assay_types::{BlobRoot, Hash, ProgramId, Salt};
+use zeroize::Zeroizing;
 
 use crate::board::Board;
 use crate::role::blocking;
+use crate::sealed::{Opener, open_image, terms_of};
 use crate::{Error, Result};
 
-/// A job at its first step, fetched and checked against the order's roots.
+/// A slot's image in memory, wiped when dropped: it may be somebody's secret.
+type Image = Zeroizing<Vec<u8>>;
+
+/// A job at its first step, fetched, opened if it is sealed, and checked against the order's roots.
 ///
 /// # Errors
 ///
-/// [`Error::Job`] for what is missing or not what the order says.
+/// [`Error::Program`], [`Error::InputMissing`], [`Error::KeyMissing`], [`Error::KeyUnusable`], [`Error::SealBroken`],
+/// [`Error::InputMismatch`]; [`Error::Job`] for what is not what the order says.
 pub(crate) async fn start<E: Engine + Clone + Send + 'static>(
     board: &Board,
-    order: &Market::Order,
+    opener: &Opener,
+    signed: &SignedOrder,
     engine: impl FnOnce(Machine) -> E + Send + 'static,
 ) -> Result<(Program, Tracer<E>)> {
+    let order = &signed.order;
+    let terms = terms_of(signed)?;
+    let job = board.job_id(order);
     let program = board.program(order).await?;
-    let input = image(board, blob(order.inputRoot)).await?;
-    let dataset = image(board, blob(order.datasetRoot)).await?;
+    let (input, dataset) = (blob(order.inputRoot), blob(order.datasetRoot));
+    let input = image(board, opener, job, slot::INPUT, input, terms.input).await?;
+    let dataset = image(board, opener, job, slot::DATASET, dataset, terms.dataset).await?;
     let order = order.clone();
     blocking(move || begin(program, input, dataset, &order, engine)).await?
 }
@@ -32,8 +46,8 @@ pub(crate) async fn start<E: Engine + Clone + Send + 'static>(
 /// The same with the slots' images at hand.
 fn begin<E: Engine + Clone>(
     program: Program,
-    input: Option<Vec<u8>>,
-    dataset: Option<Vec<u8>>,
+    input: Option<Image>,
+    dataset: Option<Image>,
     order: &Market::Order,
     engine: impl FnOnce(Machine) -> E,
 ) -> Result<(Program, Tracer<E>)> {
@@ -94,7 +108,7 @@ pub async fn replay_files(files: JobFiles, order: &Market::Order) -> Result<Repl
             return Err(cause(format!("the file is program {}", program.id())));
         }
         let image = |bytes: Option<Vec<u8>>| -> Result<_> {
-            bytes.map(|bytes| Ok(public_blob(&bytes)?.1)).transpose()
+            bytes.map(|bytes| Ok(Zeroizing::new(public_blob(&bytes)?.1))).transpose()
         };
         let (input, dataset) = (image(files.input)?, image(files.dataset)?);
         begin(program, input, dataset, &order, Interpreter::new)
@@ -102,13 +116,17 @@ pub async fn replay_files(files: JobFiles, order: &Market::Order) -> Result<Repl
     replayed(run.await??.1).await
 }
 
-/// Runs an order's job again, with what a board has.
+/// Runs an order's job again, with what a board has, as an account that may open what is sealed: its provider or an auditor.
 ///
 /// # Errors
 ///
-/// [`Error::Program`], [`Error::InputMissing`], [`Error::InputMismatch`]; as the board's.
-pub async fn replay(board: &Board, order: &Market::Order) -> Result<Replayed> {
-    replayed(start(board, order, Interpreter::new).await?.1).await
+/// As [`start`].
+pub(crate) async fn replay(
+    board: &Board,
+    opener: &Opener,
+    signed: &SignedOrder,
+) -> Result<Replayed> {
+    replayed(start(board, opener, signed, Interpreter::new).await?.1).await
 }
 
 async fn replayed(mut tracer: Tracer<Interpreter>) -> Result<Replayed> {
@@ -125,18 +143,31 @@ async fn replayed(mut tracer: Tracer<Interpreter>) -> Result<Replayed> {
 }
 
 /// A slot's image; the empty slot needs none.
-async fn image(board: &Board, root: BlobRoot) -> Result<Option<Vec<u8>>> {
+async fn image(
+    board: &Board,
+    opener: &Opener,
+    job: B256,
+    slot: u32,
+    root: BlobRoot,
+    sealed: Option<SealedSlot>,
+) -> Result<Option<Image>> {
     if root == empty_slot() {
         return Ok(None);
     }
-    let image = board.slot(root).await?;
-    image.map(Some).ok_or(Error::InputMissing { root })
+    let Some(sealed) = sealed else {
+        let image = board.slot(root).await?;
+        return image.map(|image| Some(Zeroizing::new(image))).ok_or(Error::InputMissing { root });
+    };
+    let owner = sealed.owner;
+    let key = opener.key(board, job, slot as u8, &sealed).await?;
+    let key = key.ok_or(Error::KeyMissing { root, owner })?;
+    open_image(board, root, sealed.envelope, key).await.map(Some)
 }
 
 fn machine(
     program: &Program,
     step_limit: u64,
-    images: &[(u32, Option<Vec<u8>>)],
+    images: &[(u32, Option<Image>)],
 ) -> Result<Machine> {
     let limit = StepLimit::new(step_limit).map_err(|error| Error::Job(error.to_string()))?;
     let mut machine = Machine::new(program, limit);
@@ -155,9 +186,18 @@ fn machine(
 ///
 /// [`Error::Job`] if they are too long for a slot.
 pub(crate) fn public_blob(bytes: &[u8]) -> Result<(BlobRoot, Vec<u8>)> {
+    salted_blob(Salt::PUBLIC, bytes)
+}
+
+/// The same with a salt, without which the root tells nothing of what could be guessed.
+///
+/// # Errors
+///
+/// [`Error::Job`] if they are too long for a slot.
+pub(crate) fn salted_blob(salt: Salt, bytes: &[u8]) -> Result<(BlobRoot, Vec<u8>)> {
     let job = |error: assay_merkle::BlobError| Error::Job(error.to_string());
-    let header = BlobHeader::new(bytes.len() as u64, Salt::PUBLIC).map_err(job)?;
-    let root = blob_root(Salt::PUBLIC, bytes).map_err(job)?;
+    let header = BlobHeader::new(bytes.len() as u64, salt).map_err(job)?;
+    let root = blob_root(salt, bytes).map_err(job)?;
     let mut content = header.to_bytes().to_vec();
     content.extend(bytes);
     let page =

@@ -53,6 +53,7 @@ pub struct LocalMarket {
     log: PublicLog,
     requester: Requester,
     liar: Option<Address>,
+    auditor: Address,
     server: Option<Server>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
@@ -102,6 +103,7 @@ impl LocalMarket {
             tasks.spawn(provider.run(stopped.clone()));
         }
         let contracts = connected(&local, Role::Auditor).await?;
+        let named_auditor = contracts.account();
         fund(&contracts).await?;
         let plan = AuditorPlan { share_bps: 10_000, runs_at_once: 1 };
         let saying = recorder(&log, &contracts).await?;
@@ -112,8 +114,9 @@ impl LocalMarket {
         let contracts = connected(&local, Role::Requester).await?;
         fund(&contracts).await?;
         let saying = recorder(&log, &contracts).await?;
-        let requester = Requester::new(contracts, board.clone(), home.jobs()).recording(saying);
-        Ok(LocalMarket { local, store, log, requester, liar, server: None, stop, tasks })
+        let requester = Requester::new(contracts, board.clone(), home).recording(saying);
+        let auditor = named_auditor;
+        Ok(LocalMarket { local, store, log, requester, liar, auditor, server: None, stop, tasks })
     }
 
     /// The market's own requester.
@@ -134,6 +137,11 @@ impl LocalMarket {
     /// The provider that lies, if there is one.
     pub fn liar(&self) -> Option<Address> {
         self.liar
+    }
+
+    /// The auditor that checks everything here.
+    pub fn auditor(&self) -> Address {
+        self.auditor
     }
 
     /// Serves the chain and the broker on loopback (port 0: any that is free), and writes down where.

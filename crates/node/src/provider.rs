@@ -25,6 +25,7 @@ use crate::games::{self, b256, segment, stage};
 use crate::inputs::{output_image, start};
 use crate::record::Recorder;
 use crate::role::{Next, Role, Work, blocking};
+use crate::sealed::{Opener, terms_of};
 use crate::story::Story;
 use crate::{Error, Result};
 
@@ -33,6 +34,9 @@ const LOCK_VALID_SECS: u64 = 60;
 
 /// How long others are left to say that they missed a deadline, in seconds, before a provider says it for the bounty.
 const EXPIRE_GRACE_SECS: u64 = 2;
+
+/// How soon a key is looked for again that has not come yet.
+const KEY_PAUSE: Duration = Duration::from_millis(100);
 
 /// How soon an order is looked at again whose requester could still mend it.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -74,6 +78,7 @@ pub struct Provider<E> {
     contracts: Contracts,
     board: Board,
     plan: ProviderPlan,
+    opener: Opener,
     engine: fn(Machine) -> E,
     running: Semaphore,
     memory: Mutex<Memory<E>>,
@@ -120,12 +125,14 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
                 losses,
                 recorded: BTreeSet::new(),
             }),
+            opener: Opener::of(contracts.signer()),
             contracts,
             board,
             plan,
             engine,
             recorder: None,
         };
+        provider.board.put_seal_keys(&provider.opener).await?;
         provider.offer().await?;
         Ok(provider)
     }
@@ -183,9 +190,9 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         }
         let is_late = job.status == JobStatus::AwaitingLate as u8;
         let judged = if is_late {
-            self.judge_late(id, &signed.order, job).await?
+            self.judge_late(id, signed, job).await?
         } else {
-            self.judge(id, &signed.order).await?
+            self.judge(id, signed).await?
         };
         let at = match judged {
             Ok(at) => at,
@@ -217,10 +224,11 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
     async fn judge(
         &self,
         id: B256,
-        order: &Market::Order,
+        signed: &SignedOrder,
     ) -> Result<std::result::Result<u64, Reason>> {
+        let order = &signed.order;
         let now = self.contracts.now();
-        if let Some(reason) = self.never(order, now) {
+        if let Some(reason) = self.never(signed, now) {
             return Ok(Err(reason));
         }
         let terms = price_terms(order);
@@ -250,16 +258,17 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         if let Some(reason) = self.too_risky(order.stake.to(), now).await? {
             return Ok(Err(reason));
         }
-        Ok(self.fetch(id, order).await?.map_or(Ok(at), Err))
+        Ok(self.fetch(id, signed).await?.map_or(Ok(at), Err))
     }
 
     /// The same for a job that another has missed, which pays its bounty whatever the steps.
     async fn judge_late(
         &self,
         id: B256,
-        order: &Market::Order,
+        signed: &SignedOrder,
         job: &Market::Job,
     ) -> Result<std::result::Result<u64, Reason>> {
+        let order = &signed.order;
         let now = self.contracts.now();
         // Who missed it once has shown that it should not try again.
         if job.provider == self.contracts.account() {
@@ -268,7 +277,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         if now > job.deadline.to::<u64>() {
             return Ok(Err(Reason::Expired { lock_deadline: job.deadline.to() }));
         }
-        if let Some(reason) = self.never_runnable(order) {
+        if let Some(reason) = self.never_runnable(signed) {
             return Ok(Err(reason));
         }
         let (needed, at_most) = (self.price_wanted(order, true), job.price.to());
@@ -278,11 +287,12 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         if let Some(reason) = self.too_risky(order.stake.to(), now).await? {
             return Ok(Err(reason));
         }
-        Ok(self.fetch(id, order).await?.map_or(Ok(now), Err))
+        Ok(self.fetch(id, signed).await?.map_or(Ok(now), Err))
     }
 
     /// What an order says itself that rules it out.
-    fn never(&self, order: &Market::Order, now: u64) -> Option<Reason> {
+    fn never(&self, signed: &SignedOrder, now: u64) -> Option<Reason> {
+        let order = &signed.order;
         if !order.provider.is_zero() && order.provider != self.contracts.account() {
             let provider = Account(order.provider.into_array());
             return Some(Reason::OtherProvider { provider });
@@ -290,12 +300,23 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         if now > order.lockDeadline.to::<u64>() {
             return Some(Reason::Expired { lock_deadline: order.lockDeadline.to() });
         }
-        self.never_runnable(order)
+        self.never_runnable(signed)
     }
 
-    fn never_runnable(&self, order: &Market::Order) -> Option<Reason> {
-        if order.beginSecs != 0 {
-            return Some(Reason::Sealed {});
+    fn never_runnable(&self, signed: &SignedOrder) -> Option<Reason> {
+        let order = &signed.order;
+        let terms = match terms_of(signed) {
+            Ok(terms) => terms,
+            Err(error) => return Some(Reason::TermsInvalid { cause: error.to_string().into() }),
+        };
+        // Keys come after the lock, and a run without them starts at no `begin`.
+        if terms.is_sealed() != (order.beginSecs != 0) {
+            let cause = "sealed terms and beginSecs go together".into();
+            return Some(Reason::TermsInvalid { cause });
+        }
+        // Under fraud proofs a claim that nobody else can check would stand whatever it says.
+        if terms.is_sealed() && terms.auditors.is_empty() {
+            return Some(Reason::AuditorMissing {});
         }
         if order.verifierId != self.contracts.deployment.fraud_proofs {
             return Some(Reason::VerifierUnknown { verifier: order.verifierId });
@@ -330,12 +351,29 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         Ok((at_risk > cap).then_some(Reason::RiskCap { at_risk, cap }))
     }
 
-    /// Fetches what the job reads and checks it: what can't be run can't be claimed.
-    async fn fetch(&self, id: B256, order: &Market::Order) -> Result<Option<Reason>> {
+    /// Fetches what the job reads and checks it: what can't be run can't be claimed. What is sealed is checked at its `begin`; until
+    /// then it must at least be there.
+    async fn fetch(&self, id: B256, signed: &SignedOrder) -> Result<Option<Reason>> {
         if self.memory().runs.contains_key(&id) {
             return Ok(None);
         }
-        match start(&self.board, order, self.engine).await {
+        let terms = terms_of(signed)?;
+        if terms.is_sealed() {
+            let order = &signed.order;
+            for (slot, sealed) in terms.slots() {
+                if !self.board.has_envelope(sealed.envelope).await? {
+                    let root = if u32::from(slot) == slot::INPUT { order.inputRoot } else { order.datasetRoot };
+                    return Ok(Some(Reason::InputMissing { root: BlobRoot(Hash(root.0)) }));
+                }
+            }
+            return match self.board.program(order).await {
+                Err(Error::Program { id, cause }) => {
+                    Ok(Some(Reason::ProgramInvalid { program: id, cause: cause.into() }))
+                }
+                other => other.map(|_| None),
+            };
+        }
+        match start(&self.board, &self.opener, signed, self.engine).await {
             Ok(run) => {
                 self.keep(id, run);
                 Ok(None)
@@ -364,9 +402,10 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
     /// Says why an order is not locked, once for each reason, and when to look again.
     async fn decline(&self, id: B256, reason: Reason) -> Result<Next> {
         let next = match &reason {
-            Reason::OtherProvider { .. } | Reason::Sealed {} | Reason::VerifierUnknown { .. } => {
-                Next::Done
-            }
+            Reason::OtherProvider { .. }
+            | Reason::TermsInvalid { .. }
+            | Reason::AuditorMissing {}
+            | Reason::VerifierUnknown { .. } => Next::Done,
             Reason::Expired { .. } | Reason::NonceUsed {} => Next::Event,
             Reason::CircuitBreaker { until, .. } => Next::At(*until + 1),
             _ => Next::After(LOOK_AGAIN),
@@ -385,8 +424,35 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         Ok(next)
     }
 
+    /// Opens a sealed job's inputs, checks them against their roots, and says so on the chain: from then on the run's time counts. A
+    /// key that does not come, or opens something else, lets the lock lapse, at the same small fee for both sides.
+    async fn begin(&self, id: B256, signed: &SignedOrder, job: &Market::Job) -> Result<Next> {
+        let deadline = job.deadline.to::<u64>();
+        if self.contracts.now() > deadline {
+            return self.expire(&signed.order).await;
+        }
+        let is_ready = self.memory().runs.contains_key(&id);
+        if !is_ready {
+            match start(&self.board, &self.opener, signed, self.engine).await {
+                Ok(run) => self.keep(id, run),
+                Err(Error::KeyMissing { .. }) => return Ok(Next::After(KEY_PAUSE)),
+                Err(error @ (Error::Chain(_) | Error::Store(_) | Error::Broker(_))) => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    tracing::warn!(%id, %error, "a sealed job can't begin, and its lock will lapse");
+                    return Ok(Next::At(deadline + 1));
+                }
+            }
+        }
+        let begin = self.contracts.market.begin(signed.order.clone());
+        self.contracts.attempt(begin.into_transaction_request()).await?;
+        Ok(Next::After(Duration::ZERO))
+    }
+
     /// Runs the job and claims what it came to.
-    async fn claim(&self, id: B256, order: &Market::Order, lock_block: u64) -> Result<Next> {
+    async fn claim(&self, id: B256, signed: &SignedOrder, lock_block: u64) -> Result<Next> {
+        let order = &signed.order;
         let confirmations = self.plan.confirmations;
         let Some(block) = self.contracts.block_since(lock_block, confirmations).await? else {
             return Ok(Next::After(Duration::from_millis(200)));
@@ -394,7 +460,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         let _turn = self.running.acquire().await.map_err(|error| Error::Job(error.to_string()))?;
         tracing::info!(%id, "a job runs");
         let (program, claim, output) = self
-            .with_run(id, order, |program, tracer| {
+            .with_run(id, signed, |program, tracer| {
                 let claim = Claim::of(tracer);
                 (program.id_preimage(), claim, output_image(tracer.end()))
             })
@@ -445,14 +511,15 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
     }
 
     /// Answers what the games about its claim ask, ends those whose challenger is late, and settles.
-    async fn defend(&self, id: B256, order: &Market::Order, job: &Market::Job) -> Result<Next> {
+    async fn defend(&self, id: B256, signed: &SignedOrder, job: &Market::Job) -> Result<Next> {
+        let order = &signed.order;
         self.record(id, order).await?;
         let claim = self.contracts.disputes.claimOf(id).call().await.map_err(chain)?;
         let mut wake = job.deadline.to::<u64>() + 1;
         let mut is_open = false;
         if claim.openGames > 0 {
             for game in games::of_claim(&self.contracts, id, job.lockBlock.to()).await? {
-                if let Some(deadline) = self.play(id, order, game).await? {
+                if let Some(deadline) = self.play(id, signed, game).await? {
                     (is_open, wake) = (true, wake.min(deadline + 1));
                 }
             }
@@ -466,13 +533,13 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
     }
 
     /// Makes the move that a game waits for, if it is the claimant's. Gives the turn's end if it is the challenger's.
-    async fn play(&self, id: B256, order: &Market::Order, game_id: u64) -> Result<Option<u64>> {
+    async fn play(&self, id: B256, signed: &SignedOrder, game_id: u64) -> Result<Option<u64>> {
         let disputes = &self.contracts.disputes;
         let view = disputes.gameOf(game_id).call().await.map_err(chain)?;
         let (game, state) = (view.game, view.stateHash);
         let call = match game.stage {
-            stage::AWAITING_ANSWER => self.answer(id, order, game_id, &game, state).await?,
-            stage::AWAITING_REVEAL => match self.reveal(id, order, game_id, &game, state).await? {
+            stage::AWAITING_ANSWER => self.answer(id, signed, game_id, &game, state).await?,
+            stage::AWAITING_REVEAL => match self.reveal(id, signed, game_id, &game, state).await? {
                 Some(call) => call,
                 None => return Ok(None),
             },
@@ -492,13 +559,13 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
     async fn answer(
         &self,
         id: B256,
-        order: &Market::Order,
+        signed: &SignedOrder,
         game_id: u64,
         game: &Disputes::Game,
         state: B256,
     ) -> Result<alloy_rpc_types_eth::TransactionRequest> {
         let segment = segment(game)?;
-        let answer = self.with_run(id, order, move |_, tracer| answer(tracer, segment)).await?;
+        let answer = self.with_run(id, signed, move |_, tracer| answer(tracer, segment)).await?;
         let proof = answer.last_leaf_proof.0.map(b256);
         let call = self.contracts.disputes.answer(game_id, state, b256(answer.root), proof);
         Ok(call.into_transaction_request())
@@ -507,7 +574,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
     async fn reveal(
         &self,
         id: B256,
-        order: &Market::Order,
+        signed: &SignedOrder,
         game_id: u64,
         game: &Disputes::Game,
         state: B256,
@@ -515,7 +582,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         let (segment, target) = (segment(game)?, Hash(game.target.0));
         let reveal =
             move |_: &Program, tracer: &mut Tracer<E>| reveal(&tracer.tree(segment), target);
-        let children = self.with_run(id, order, reveal).await?;
+        let children = self.with_run(id, signed, reveal).await?;
         let call = |children: [Hash; 32]| {
             let children = children.map(b256).to_vec();
             self.contracts.disputes.reveal(game_id, state, children).into_transaction_request()
@@ -524,9 +591,10 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
     }
 
     /// Answers the demands for chunks of the output, and defends meanwhile.
-    async fn show(&self, id: B256, order: &Market::Order, job: &Market::Job) -> Result<Next> {
+    async fn show(&self, id: B256, signed: &SignedOrder, job: &Market::Job) -> Result<Next> {
+        let order = &signed.order;
         // Who asks has not found it where it was published, so it is published again.
-        let output = self.with_run(id, order, |_, tracer| output_image(tracer.end())).await?;
+        let output = self.with_run(id, signed, |_, tracer| output_image(tracer.end())).await?;
         self.publish(id, BlobRoot(Hash(job.outputRoot.0)), output).await?;
         let market = &self.contracts.market;
         let demanded =
@@ -534,24 +602,24 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         for (event, _) in demanded.query().await.map_err(chain)? {
             let demand = market.demandOf(id, event.chunk).call().await.map_err(chain)?;
             if demand.open {
-                let (data, proof) = self.chunk(id, order, event.chunk).await?;
+                let (data, proof) = self.chunk(id, signed, event.chunk).await?;
                 let call = market.answer(order.clone(), event.chunk, data, proof);
                 self.contracts.attempt(call.into_transaction_request()).await?;
             }
         }
-        self.defend(id, order, job).await
+        self.defend(id, signed, job).await
     }
 
     /// A page of the output, with the 17 siblings above it.
     async fn chunk(
         &self,
         id: B256,
-        order: &Market::Order,
+        signed: &SignedOrder,
         chunk: u32,
     ) -> Result<(Bytes, [B256; 17])> {
         let number = slot::base(slot::OUTPUT) / PAGE_SIZE + chunk;
         let page = move |_: &Program, tracer: &mut Tracer<E>| tracer.end_page(number);
-        let (page, proof) = self.with_run(id, order, page).await?;
+        let (page, proof) = self.with_run(id, signed, page).await?;
         Ok((page.to_vec().into(), std::array::from_fn(|k| b256(proof.0[k]))))
     }
 
@@ -564,6 +632,10 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         if self.contracts.now() <= at {
             return Ok(Next::At(at + 1));
         }
+        self.expire(order).await
+    }
+
+    async fn expire(&self, order: &Market::Order) -> Result<Next> {
         let expire = self.contracts.market.expire(order.clone());
         self.contracts.attempt(expire.into_transaction_request()).await?;
         Ok(Next::After(Duration::from_secs(1)))
@@ -573,13 +645,13 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
     async fn with_run<T: Send + 'static>(
         &self,
         id: B256,
-        order: &Market::Order,
+        signed: &SignedOrder,
         work: impl FnOnce(&Program, &mut Tracer<E>) -> T + Send + 'static,
     ) -> Result<T> {
         let kept = self.take(id);
         let (program, mut tracer) = match kept {
             Some(run) => run,
-            None => start(&self.board, order, self.engine).await?,
+            None => start(&self.board, &self.opener, signed, self.engine).await?,
         };
         let (run, done) = blocking(move || {
             let done = work(&program, &mut tracer);
@@ -633,20 +705,25 @@ impl<E: Engine + Clone + Send + 'static> Role for Provider<E> {
         let is_mine = job.provider == self.contracts.account();
         match JobStatus::try_from(job.status)? {
             JobStatus::None | JobStatus::AwaitingLate => self.consider(id, &signed, &job).await,
-            JobStatus::AwaitingClaim if is_mine => self.claim(id, order, job.lockBlock.to()).await,
+            JobStatus::AwaitingBegin if is_mine => self.begin(id, &signed, &job).await,
+            JobStatus::AwaitingClaim if is_mine => {
+                self.claim(id, &signed, job.lockBlock.to()).await
+            }
             JobStatus::AwaitingClaim => {
                 self.forget(id);
                 self.watch(order, &job).await
             }
-            JobStatus::AwaitingVerdict if is_mine => self.defend(id, order, &job).await,
-            JobStatus::AwaitingAnswer if is_mine => self.show(id, order, &job).await,
+            JobStatus::AwaitingVerdict if is_mine => self.defend(id, &signed, &job).await,
+            JobStatus::AwaitingAnswer if is_mine => self.show(id, &signed, &job).await,
             JobStatus::AwaitingBegin | JobStatus::AwaitingVerdict | JobStatus::AwaitingAnswer => {
                 self.forget(id);
                 Ok(Next::Event)
             }
             status => {
                 self.forget(id);
-                if is_mine && status != JobStatus::Paid && status != JobStatus::Unwound {
+                let is_unharmed =
+                    matches!(status, JobStatus::Paid | JobStatus::Unwound | JobStatus::Lapsed);
+                if is_mine && !is_unharmed {
                     let loss = Loss { at: self.contracts.now(), stake: job.stake.to() };
                     self.memory().losses.push(loss);
                 }

@@ -53,7 +53,7 @@ impl RemoteMarket {
         let contracts = self.contracts(key).await?;
         let broker = self.broker().await?;
         let recorder = recorder(&broker, &contracts).await?;
-        let requester = Requester::new(contracts, Board::of_broker(broker, None), home.jobs());
+        let requester = Requester::new(contracts, Board::of_broker(broker, None), home);
         Ok(match recorder {
             Some(recorder) => requester.recording(recorder),
             None => requester,

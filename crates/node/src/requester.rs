@@ -1,6 +1,6 @@
 //! A requester: posts an order once, follows the job to its end, and takes back what it is owed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,9 +12,12 @@ use assay_chain::EventProof;
 use assay_chain::contracts::Market;
 use assay_machine::Program;
 use assay_market::{
-    Account, Explanation, Facts, JobStatus, PriceTerms, Quote, Repricing, explain, quote,
+    Account, Explanation, Facts, JobStatus, PriceTerms, Quote, Repricing, SealedSlot, Terms, explain,
+    quote,
 };
 use assay_merkle::empty_slot;
+use assay_privacy::open_output_by;
+use assay_privacy::policy::Publication;
 use assay_provenance::{Ordered, Receipt, Said, Settled, TRUST_SCHEMA, Trust, TrustedLog};
 use assay_types::{BlobRoot, Hash};
 use serde::{Deserialize, Serialize};
@@ -24,10 +27,14 @@ use crate::contracts::{Contracts, amount, chain};
 use crate::games::b256;
 use crate::history::{JobEvent, history};
 use crate::inputs::{blob_of, public_blob};
+use crate::keeper::Keeper;
 use crate::provider::price_terms;
 use crate::record::{Recorder, market_id};
+use crate::role::{Role, blocking};
+use crate::sealed::{Opener, seal_bytes, terms_of};
 use crate::story::{Story, block};
-use crate::{Error, Result, files};
+use crate::vault::Vault;
+use crate::{Error, Home, Result, files};
 
 /// How often a chain that can't call is asked.
 const POLL: Duration = Duration::from_millis(500);
@@ -40,10 +47,14 @@ const SETTLE_GRACE_SECS: u64 = 2;
 pub struct JobTerms {
     /// The program's ELF.
     pub program: Vec<u8>,
-    /// The input's bytes, public; `None` for an empty slot.
+    /// The input's bytes; `None` for an empty slot.
     pub input: Option<Vec<u8>>,
-    /// The dataset's bytes, public; `None` for an empty slot.
-    pub dataset: Option<Vec<u8>>,
+    /// The dataset.
+    pub dataset: DatasetTerms,
+    /// How what the requester brings is sealed; `None` publishes it, and the output.
+    pub sealing: Option<Sealing>,
+    /// The least reputation of a provider, in basis points.
+    pub reputation_min: Option<u16>,
     /// The most steps, 1 to 2^45.
     pub step_limit: u64,
     /// What it pays.
@@ -61,6 +72,40 @@ pub struct JobTerms {
     /// How far the price may rise while nobody takes the order.
     pub repricing: Option<Repricing>,
 }
+
+/// Where a job's dataset is from.
+#[derive(Clone, Debug)]
+pub enum DatasetTerms {
+    /// There is none: an empty slot.
+    None,
+    /// The requester brings it, and it is sealed or public as the input is.
+    Own(Vec<u8>),
+    /// Another owner publishes it under seal.
+    Of(Box<DatasetUse>),
+}
+
+/// The use of a dataset that is published under seal.
+#[derive(Clone, Debug)]
+pub struct DatasetUse {
+    /// What its owner publishes of it.
+    pub publication: Publication,
+    /// For what it is to be used.
+    pub purpose: String,
+}
+
+/// Who may open what a job reads and writes.
+#[derive(Clone, Debug, Default)]
+pub struct Sealing {
+    /// Who gets the keys besides the provider, to check the claim.
+    pub auditors: BTreeSet<Address>,
+    /// Who may read the result; the requester itself if it names nobody.
+    pub beneficiary: Option<Address>,
+    /// How long the provider is left from its lock until it has opened the inputs, in seconds.
+    pub begin_secs: u32,
+}
+
+/// What each side pays for a lapse, in basis points of the lesser of the least price and the stake.
+const LAPSE_FEE_BPS: u128 = 100;
 
 /// An order that was signed, as it is remembered: written before it is posted, so that whoever asks for the same again after
 /// a crash gets the same job, and never a second one.
@@ -92,19 +137,34 @@ pub struct Requester {
     /// What the orders that wait for a lock may take from the purse. One that was locked meanwhile may still be among them: then
     /// the purse holds more than it must, and the requester can withdraw it.
     promised: Mutex<BTreeMap<B256, u128>>,
+    /// Gives the keys of what this requester has sealed.
+    keeper: Keeper,
+    vault: Vault,
+    opener: Opener,
     recorder: Option<Recorder>,
 }
 
 impl Requester {
-    /// A requester that remembers its orders in a folder.
-    pub fn new(contracts: Contracts, board: Board, records: PathBuf) -> Self {
-        Requester { contracts, board, records, promised: Mutex::default(), recorder: None }
+    /// A requester that remembers its orders, and the keys of what it seals, under a home.
+    pub fn new(contracts: Contracts, board: Board, home: &Home) -> Self {
+        let vault = Vault::at(home.vault());
+        Requester {
+            keeper: Keeper::of_inputs(contracts.clone(), board.clone(), vault.clone()),
+            opener: Opener::of(contracts.signer()),
+            contracts,
+            board,
+            records: home.jobs(),
+            promised: Mutex::default(),
+            vault,
+            recorder: None,
+        }
     }
 
-    /// The same, saying in a log what it orders and how it ends.
+    /// The same, saying in a log what it orders and how it ends, and to whom it gives keys.
     #[must_use]
     pub fn recording(self, recorder: Recorder) -> Self {
-        Requester { recorder: Some(recorder), ..self }
+        let keeper = self.keeper.recording(recorder.clone());
+        Requester { keeper, recorder: Some(recorder), ..self }
     }
 
     /// Where its orders are.
@@ -137,12 +197,12 @@ impl Requester {
         let program = program.map_err(|error| Error::Job(format!("the program: {error}")))?;
         let signer = self.contracts.signer();
         self.board.put_program(signer, &program, terms.program.clone()).await?;
-        let input = self.publish(terms.input.as_deref()).await?;
-        let dataset = self.publish(terms.dataset.as_deref()).await?;
         let record = match self.record(key)? {
             Some(record) => record,
             None => {
-                let record = self.sign(key, &program, input, dataset, terms).await?;
+                // Whatever the order names is there before anyone hears of it.
+                let reads = self.publish(terms).await?;
+                let record = self.sign(key, &program, reads, terms).await?;
                 files::write_json(&self.file(key), &record)?;
                 record
             }
@@ -332,6 +392,9 @@ impl Requester {
                 continue;
             }
             let (deadline, order) = (job.deadline.to::<u64>(), &record.signed.order);
+            if order.beginSecs != 0 {
+                self.keeper.attend(id).await?;
+            }
             let market = &self.contracts.market;
             let call = match status {
                 JobStatus::AwaitingBegin | JobStatus::AwaitingClaim | JobStatus::AwaitingLate
@@ -376,12 +439,35 @@ impl Requester {
         }
     }
 
-    /// The output of a claimed job, if it is published and has the claim's root.
+    /// The output of a claimed job, if it is published and has the claim's root; opened if it is sealed and this account may read it.
     ///
     /// # Errors
     ///
-    /// [`Error::InputMissing`] if nobody has published it; [`Error::Job`] if it is no blob.
+    /// [`Error::InputMissing`] if nobody has published it; [`Error::KeyMissing`] if it is sealed to others; [`Error::Job`] if it is
+    /// no blob.
     pub async fn output(&self, id: B256) -> Result<Vec<u8>> {
+        let sealed = self.published_output(id).await?;
+        let Some(signed) = self.board.find_order(id).await? else {
+            return Err(Error::Job("the board does not have the order".into()));
+        };
+        let Some(input) = terms_of(&signed)?.input else { return Ok(sealed) };
+        // A program that refuses its input leaves an empty output, which there is nothing to seal in.
+        if sealed.is_empty() {
+            return Ok(sealed);
+        }
+        let requester = signed.order.requester;
+        let key = match self.vault.find(input.envelope)? {
+            Some(secret) => Some(secret.output_key()),
+            None => self.opener.output_key(&self.board, id, requester).await?,
+        };
+        let root = BlobRoot(Hash(signed.order.inputRoot.0));
+        let key = key.ok_or(Error::KeyMissing { root, owner: account(requester) })?;
+        let opened = blocking(move || open_output_by(&key, &sealed)).await?;
+        let opened = opened.map_err(|error| Error::Job(format!("the output does not open: {error}")))?;
+        Ok(opened.to_vec())
+    }
+
+    async fn published_output(&self, id: B256) -> Result<Vec<u8>> {
         let job = self.contracts.market.jobOf(id).call().await.map_err(chain)?;
         let root = BlobRoot(Hash(job.outputRoot.0));
         if root == empty_slot() {
@@ -445,22 +531,87 @@ impl Requester {
         Ok(true)
     }
 
-    async fn publish(&self, bytes: Option<&[u8]>) -> Result<BlobRoot> {
+    /// Publishes what a job reads: sealed, or in the clear if the terms say so.
+    async fn publish(&self, terms: &JobTerms) -> Result<Reads> {
+        let own = match &terms.dataset {
+            DatasetTerms::Own(bytes) => Some(&bytes[..]),
+            DatasetTerms::None | DatasetTerms::Of(_) => None,
+        };
+        let mut reads = match &terms.sealing {
+            None => Reads {
+                input: self.publish_clear(terms.input.as_deref()).await?,
+                dataset: self.publish_clear(own).await?,
+                agreed: Terms::open(),
+            },
+            Some(sealing) => {
+                // An empty input is sealed too: the output's key follows from its salt.
+                let input = self.publish_sealed(terms.input.as_deref().unwrap_or_default()).await?;
+                let dataset = match own {
+                    Some(bytes) => Some(self.publish_sealed(bytes).await?),
+                    None => None,
+                };
+                let auditors = sealing.auditors.iter().map(|auditor| account(*auditor)).collect();
+                Reads {
+                    input: input.0,
+                    dataset: dataset.as_ref().map_or_else(empty_slot, |(root, _)| *root),
+                    agreed: Terms {
+                        input: Some(input.1),
+                        dataset: dataset.map(|(_, sealed)| sealed),
+                        auditors,
+                        ..Terms::open()
+                    },
+                }
+            }
+        };
+        if let DatasetTerms::Of(of) = &terms.dataset {
+            if terms.sealing.is_none() {
+                let what = "a job over somebody's sealed data is sealed itself: its output would tell of it";
+                return Err(Error::Job(what.into()));
+            }
+            reads.dataset = of.publication.root;
+            reads.agreed.dataset = Some(SealedSlot {
+                envelope: of.publication.envelope_digest,
+                bytes: of.publication.envelope_size,
+                owner: of.publication.owner,
+                policy: Some(of.publication.policy),
+                purpose: Some(of.purpose.clone()),
+            });
+        }
+        reads.agreed.reputation_min = terms.reputation_min;
+        Ok(reads)
+    }
+
+    async fn publish_clear(&self, bytes: Option<&[u8]>) -> Result<BlobRoot> {
         let Some(bytes) = bytes else { return Ok(empty_slot()) };
         let (root, image) = public_blob(bytes)?;
         self.board.put_slot(self.contracts.signer(), root, image).await?;
         Ok(root)
     }
 
+    async fn publish_sealed(&self, bytes: &[u8]) -> Result<(BlobRoot, SealedSlot)> {
+        let (secret, envelope) = seal_bytes(bytes.to_vec()).await?;
+        // A key that was lost would leave an envelope that nobody can open; an envelope that was lost leaves an idle key.
+        self.vault.put(&secret)?;
+        let sealed = SealedSlot {
+            envelope: secret.envelope,
+            bytes: secret.bytes,
+            owner: account(self.contracts.account()),
+            policy: None,
+            purpose: None,
+        };
+        self.board.put_envelope(secret.envelope, envelope).await?;
+        Ok((secret.root, sealed))
+    }
+
     async fn sign(
         &self,
         key: Hash,
         program: &Program,
-        input: BlobRoot,
-        dataset: BlobRoot,
+        reads: Reads,
         terms: &JobTerms,
     ) -> Result<JobRecord> {
         let requester = self.contracts.account();
+        let sealing = terms.sealing.as_ref();
         let mut nonce = [0; 32];
         getrandom::fill(&mut nonce).map_err(Error::Randomness)?;
         let shortest = self.contracts.window_min(terms.step_limit).await?;
@@ -471,20 +622,20 @@ impl Requester {
         let order = Market::Order {
             requester,
             provider: terms.provider.unwrap_or_default(),
-            beneficiary: requester,
+            beneficiary: sealing.and_then(|sealing| sealing.beneficiary).unwrap_or(requester),
             programId: b256(program.id().0),
-            inputRoot: b256(input.0),
-            datasetRoot: b256(dataset.0),
-            termsHash: B256::ZERO,
+            inputRoot: b256(reads.input.0),
+            datasetRoot: b256(reads.dataset.0),
+            termsHash: if reads.agreed.is_open() { B256::ZERO } else { b256(reads.agreed.digest()) },
             nonce: U256::from_be_bytes(nonce),
             stepLimit: terms.step_limit,
             verifierId: self.contracts.deployment.fraud_proofs,
             lockDeadline: U40::from(self.contracts.now() + terms.lock_secs),
-            beginSecs: 0,
+            beginSecs: sealing.map_or(0, |sealing| sealing.begin_secs),
             runSecs: terms.run_secs,
             windowSecs: window_secs,
             stake: amount(terms.stake)?,
-            lapseFee: U96::ZERO,
+            lapseFee: amount(sealing.map_or(0, |_| lapse_fee(terms)))?,
             chunkFee: U96::ZERO,
             compensationBps: 4_000,
             bountyBps: 3_000,
@@ -538,6 +689,22 @@ impl Requester {
     fn file(&self, key: Hash) -> PathBuf {
         self.records.join(format!("{}.json", hex::encode(key.0)))
     }
+}
+
+/// What a job reads, published.
+struct Reads {
+    input: BlobRoot,
+    dataset: BlobRoot,
+    agreed: Terms,
+}
+
+/// Small, and the same for both sides (spec/contracts.md#orders).
+fn lapse_fee(terms: &JobTerms) -> u128 {
+    terms.price.min.min(terms.stake) * LAPSE_FEE_BPS / 10_000
+}
+
+fn account(address: Address) -> Account {
+    Account(address.into_array())
 }
 
 impl JobRecord {

@@ -11,7 +11,7 @@ use assay_chain::{ClientConfig, Clock, Endpoint, SystemClock};
 use assay_machine::{Interpreter, Program};
 use assay_market::{CostModel, PriceTerms, Repricing};
 use assay_node::{
-    Auditor, AuditorPlan, Board, Contracts, Error, Home, JobEvent, JobRecord, JobStatus, JobTerms,
+    Auditor, AuditorPlan, Board, Contracts, DatasetTerms, Error, Home, JobEvent, JobRecord, JobStatus, JobTerms,
     Liar, LocalMarket, MarketPlan, Provider, ProviderPlan, Store,
 };
 use assay_types::sha256;
@@ -27,7 +27,9 @@ fn wordcount(input: &str) -> JobTerms {
     JobTerms {
         program: WORDCOUNT.to_vec(),
         input: Some(input.as_bytes().to_vec()),
-        dataset: None,
+        dataset: DatasetTerms::None,
+        sealing: None,
+        reputation_min: None,
         step_limit: 1 << 30,
         price: PriceTerms::fixed(DOLLAR / 10),
         stake: 100 * DOLLAR,

@@ -1,0 +1,310 @@
+//! A keeper: gives the keys of sealed data to who holds a lock and to the auditors that the order names, by its owner's decision,
+//! and says in the log that it did.
+//!
+//! The decision about an input is the order itself, which its owner has signed. About a dataset the owner's policy decides
+//! (spec/policy.md), and what it spends is durable before a key leaves.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use alloy_primitives::{Address, B256};
+use assay_api::SignedOrder;
+use assay_chain::contracts::Market;
+use assay_market::{Account, JobId, JobStatus, SealedSlot, Terms};
+use assay_privacy::policy::{Decision, Permit, Reason, ReleaseRequest};
+use assay_privacy::{ContentKey, Wrap, WrapContext as Context};
+use assay_types::{BlobRoot, Hash};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::board::Board;
+use crate::contracts::{Contracts, chain};
+use crate::datasets::{Datasets, Decider};
+use crate::inputs::program_id;
+use crate::record::Recorder;
+use crate::role::{Next, Role, Work};
+use crate::sealed::{OUTPUT_SLOT, system_rng, terms_of};
+use crate::vault::{Secret, Vault};
+use crate::{Error, Home, Result};
+
+/// How soon the keys of an account are looked for again that has published none yet.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// A keeper of what was sealed under one home.
+pub struct Keeper {
+    contracts: Contracts,
+    board: Board,
+    vault: Vault,
+    /// Blocks upon a lock's before it is taken for final.
+    confirmations: u64,
+    /// Decides about datasets; none for a keeper of inputs alone.
+    decider: Option<Decider>,
+    recorder: Option<Recorder>,
+    /// What is known to be given, so that it need not be looked up again.
+    given: Mutex<BTreeSet<(B256, Address, u8)>>,
+}
+
+/// A slot whose key this keeper has.
+struct Kept {
+    slot: u8,
+    sealed: SealedSlot,
+    secret: Secret,
+}
+
+impl Keeper {
+    /// A keeper of what the account itself orders with, and of nothing else.
+    pub(crate) fn of_inputs(contracts: Contracts, board: Board, vault: Vault) -> Self {
+        Keeper {
+            contracts,
+            board,
+            vault,
+            confirmations: 0,
+            decider: None,
+            recorder: None,
+            given: Mutex::default(),
+        }
+    }
+
+    /// A keeper of the account's datasets and of what it orders with.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`], for instance if another process keeps them; [`Error::Damaged`].
+    pub fn new(
+        contracts: Contracts,
+        board: Board,
+        home: &Home,
+        confirmations: u64,
+    ) -> Result<Self> {
+        let datasets = Datasets::of(home, contracts.account());
+        let decider = Some(Decider::open(datasets)?);
+        let inputs = Keeper::of_inputs(contracts, board, Vault::at(home.vault()));
+        Ok(Keeper { decider, confirmations, ..inputs })
+    }
+
+    /// The same, saying in a log to whom it gives keys.
+    #[must_use]
+    pub fn recording(self, recorder: Recorder) -> Self {
+        Keeper { recorder: Some(recorder), ..self }
+    }
+
+    /// Works until told to stop.
+    pub async fn run(self, stop: watch::Receiver<bool>) {
+        let (contracts, board) = (self.contracts.clone(), self.board.clone());
+        Work::new(std::sync::Arc::new(self), board, contracts).run(stop).await;
+    }
+
+    /// The slots of a job whose keys are this account's to give.
+    fn kept(&self, terms: &Terms) -> Result<Vec<Kept>> {
+        let own = Account(self.contracts.account().into_array());
+        let mut kept = Vec::new();
+        for (slot, sealed) in terms.slots().filter(|(_, sealed)| sealed.owner == own) {
+            if let Some(secret) = self.vault.find(sealed.envelope)? {
+                kept.push(Kept { slot, sealed: sealed.clone(), secret });
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Gives the keys of a locked job to everyone who is to have them. True if somebody has published no keys to wrap to yet.
+    async fn give_all(&self, id: B256, signed: &SignedOrder, job: &Market::Job) -> Result<bool> {
+        let order = &signed.order;
+        let terms = terms_of(signed)?;
+        let auditors = terms.auditors.iter().map(|auditor| Address::from(auditor.0));
+        let readers: Vec<Address> = std::iter::once(job.provider).chain(auditors).collect();
+        let mut waits = false;
+        for kept in self.kept(&terms)? {
+            let permit = match self.decide(id, order, job, &terms, &kept)? {
+                Verdict::Own => None,
+                Verdict::Permit(permit) => Some(permit),
+                Verdict::Refuse(reasons) => {
+                    self.refuse(id, job.provider, reasons).await?;
+                    continue;
+                }
+            };
+            let policy = kept.sealed.policy.unwrap_or_default();
+            for reader in &readers {
+                let context = self.context(id, kept.slot, kept.sealed.envelope, policy, *reader);
+                waits |= !self.give(&context, &kept.secret.key, permit.as_deref()).await?;
+            }
+            let is_requester = order.requester == self.contracts.account();
+            if is_requester && order.beneficiary != order.requester && kept.slot == INPUT_SLOT {
+                let none = Hash::default();
+                let context = self.context(id, OUTPUT_SLOT, none, none, order.beneficiary);
+                waits |= !self.give(&context, &kept.secret.output_key(), None).await?;
+            }
+        }
+        Ok(waits)
+    }
+
+    /// Whether the owner's decision lets a key out.
+    fn decide(
+        &self,
+        id: B256,
+        order: &Market::Order,
+        job: &Market::Job,
+        terms: &Terms,
+        kept: &Kept,
+    ) -> Result<Verdict> {
+        let refuse = |code: &str| {
+            Ok(Verdict::Refuse(KeyReasons { code: code.to_owned(), reasons: Vec::new() }))
+        };
+        let Some(policy) = kept.sealed.policy else {
+            // Whoever has signed the order has decided about what it brings.
+            let is_own = order.requester == self.contracts.account();
+            return if is_own { Ok(Verdict::Own) } else { refuse("other_requester") };
+        };
+        // A keeper of inputs leaves datasets to the keeper that has their ledger.
+        let Some(decider) = &self.decider else { return Ok(Verdict::Refuse(KeyReasons::silent())) };
+        let asked = ReleaseRequest {
+            job: JobId(id.0),
+            requester: account(order.requester),
+            provider: account(job.provider),
+            beneficiary: account(order.beneficiary),
+            auditors: terms.auditors.iter().copied().collect(),
+            program: program_id(order),
+            dataset: BlobRoot(Hash(order.datasetRoot.0)),
+            input_sealed: terms.input.is_some(),
+            // The SDK seals the output of whatever has a sealed input, and of nothing else.
+            output_sealed: terms.input.is_some(),
+            step_limit: order.stepLimit,
+            verifier: order.verifierId,
+            window_secs: order.windowSecs,
+            stake: job.stake.to(),
+            purpose: kept.sealed.purpose.as_ref().and_then(|purpose| purpose.parse().ok()),
+            measurement: None,
+            now: self.contracts.now(),
+        };
+        match decider.decide((kept.sealed.envelope, policy), &asked)? {
+            Some(Decision::Permit(permit)) => Ok(Verdict::Permit(permit)),
+            Some(Decision::Refuse(reasons)) => {
+                Ok(Verdict::Refuse(KeyReasons { code: "policy".to_owned(), reasons }))
+            }
+            None => refuse("version_unknown"),
+        }
+    }
+
+    /// Says, signed and once, why a key stays where it is.
+    async fn refuse(&self, id: B256, to: Address, reasons: KeyReasons) -> Result<()> {
+        if reasons.code.is_empty() || !self.given().insert((id, to, REFUSED)) {
+            return Ok(());
+        }
+        tracing::info!(%id, code = reasons.code, "a key is refused");
+        self.board.refuse_key(self.contracts.signer(), id, to, &reasons, self.contracts.now()).await
+    }
+
+    fn context(&self, id: B256, slot: u8, envelope: Hash, policy: Hash, to: Address) -> Context {
+        Context {
+            job: Hash(id.0),
+            slot,
+            envelope,
+            policy,
+            owner: self.contracts.account().into_array(),
+            recipient: to.into_array(),
+        }
+    }
+
+    /// Gives one key to one account, once. False if the account has published no keys.
+    async fn give(
+        &self,
+        context: &Context,
+        key: &ContentKey,
+        permit: Option<&Permit>,
+    ) -> Result<bool> {
+        let (id, to) = (B256::new(context.job.0), Address::from(context.recipient));
+        if self.given().contains(&(id, to, context.slot)) {
+            return Ok(true);
+        }
+        let Some(public) = self.board.seal_keys(to).await? else { return Ok(false) };
+        if let (Some(permit), Some(decider)) = (permit, &self.decider) {
+            decider.spend(permit, account(to), self.contracts.now())?;
+        }
+        let wrap = Wrap::seal(key, &public, context, &mut system_rng());
+        let unusable = |cause: String| Error::KeyUnusable { owner: to, cause };
+        let wrap = wrap.map_err(|error| unusable(error.to_string()))?.to_bytes();
+        self.board.put_wrap(self.contracts.signer(), context, wrap).await?;
+        tracing::info!(%id, slot = context.slot, "a key was given");
+        self.given().insert((id, to, context.slot));
+        Ok(true)
+    }
+
+    fn given(&self) -> MutexGuard<'_, BTreeSet<(B256, Address, u8)>> {
+        // Each is whole or not there, so a panic elsewhere spoils nothing.
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The number of the input slot.
+const INPUT_SLOT: u8 = 2;
+
+/// Stands in a slot's place for a refusal that was said.
+const REFUSED: u8 = u8::MAX;
+
+/// What the owner says about a key.
+enum Verdict {
+    /// It is the requester's own.
+    Own,
+    /// The policy permits it, at its price.
+    Permit(Box<Permit>),
+    /// It stays.
+    Refuse(KeyReasons),
+}
+
+/// Why a key stays: a code, and for `policy` the clauses that refuse.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyReasons {
+    /// `policy`, `other_requester` or `version_unknown`.
+    pub code: String,
+    /// By clause.
+    pub reasons: Vec<Reason>,
+}
+
+impl KeyReasons {
+    /// Nothing to say: another keeper decides.
+    fn silent() -> Self {
+        KeyReasons { code: String::new(), reasons: Vec::new() }
+    }
+}
+
+fn account(address: Address) -> Account {
+    Account(address.into_array())
+}
+
+impl Role for Keeper {
+    const NAME: &'static str = "keeper";
+
+    async fn attend(&self, id: B256) -> Result<Next> {
+        let Some(signed) = self.board.find_order(id).await? else { return Ok(Next::Done) };
+        let order = &signed.order;
+        // Another market's, or terms that nobody can follow.
+        let Ok(terms) = terms_of(&signed) else { return Ok(Next::Done) };
+        if self.contracts.job_id(order) != id || self.kept(&terms)?.is_empty() {
+            return Ok(Next::Done);
+        }
+        let job = self.contracts.market.jobOf(id).call().await.map_err(chain)?;
+        let status = JobStatus::try_from(job.status)?;
+        if status.is_final() {
+            self.given().retain(|(job, ..)| *job != id);
+            return Ok(Next::Done);
+        }
+        let is_locked = matches!(
+            status,
+            JobStatus::AwaitingBegin
+                | JobStatus::AwaitingClaim
+                | JobStatus::AwaitingVerdict
+                | JobStatus::AwaitingAnswer
+        );
+        if !is_locked {
+            return Ok(Next::Event);
+        }
+        // A lock that a reorganisation takes back must have been given nothing.
+        let (head, _) = self.contracts.head().await?;
+        if head < job.lockBlock.to::<u64>() + self.confirmations {
+            return Ok(Next::After(Duration::from_millis(200)));
+        }
+        let waits = self.give_all(id, &signed, &job).await?;
+        Ok(if waits { Next::After(LOOK_AGAIN) } else { Next::Event })
+    }
+}

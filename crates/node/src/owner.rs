@@ -1,0 +1,170 @@
+//! A data owner: seals what it has, publishes the ciphertext under a policy, and says to whom else keys may go or no longer.
+
+use std::path::PathBuf;
+
+use alloy_primitives::Address;
+use alloy_signer_local::PrivateKeySigner;
+use assay_privacy::policy::{
+    DatasetName, Document, Grant, Policy, Publication, Revocation, Revoked, Spent, Word,
+};
+use assay_types::Account;
+
+use crate::board::Board;
+use crate::datasets::{Datasets, Version};
+use crate::sealed::seal_bytes;
+use crate::vault::Vault;
+use crate::{Error, Home, Result, files};
+
+/// An owner of datasets, at work on a market.
+pub struct Owner {
+    signer: PrivateKeySigner,
+    home: Home,
+    datasets: Datasets,
+}
+
+impl Owner {
+    /// The owner whose key this is, with what it keeps under a home.
+    pub fn new(signer: PrivateKeySigner, home: &Home) -> Self {
+        let datasets = Datasets::of(home, signer.address());
+        Owner { signer, home: home.clone(), datasets }
+    }
+
+    /// Its account.
+    pub fn account(&self) -> Address {
+        self.signer.address()
+    }
+
+    /// What it keeps.
+    pub fn datasets(&self) -> &Datasets {
+        &self.datasets
+    }
+
+    /// Seals data as a new version of a dataset. Nothing is published, and the key stays here.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Job`] if it does not fit a slot; [`Error::File`], [`Error::Damaged`].
+    pub async fn seal(
+        &self,
+        name: Word,
+        data: Vec<u8>,
+        policy: Document<Policy>,
+        fee: u128,
+    ) -> Result<Version> {
+        let (secret, envelope) = seal_bytes(data).await?;
+        Vault::at(self.home.vault()).put(&secret)?;
+        files::write(&self.envelope(&name, secret.envelope), &envelope)?;
+        let publication = Publication {
+            owner: Account(self.account().into_array()),
+            version: self.next_version(&name)?,
+            name,
+            root: secret.root,
+            envelope_digest: secret.envelope,
+            envelope_size: secret.bytes,
+            policy: policy.digest(),
+            fee,
+        };
+        self.keep(publication, policy)
+    }
+
+    /// The same data under another policy or fee, as a new version.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Job`] if there is no such dataset; [`Error::File`], [`Error::Damaged`].
+    pub fn amend(&self, name: &Word, policy: Document<Policy>, fee: u128) -> Result<Version> {
+        let newest = self.newest(name)?.publication.said().clone();
+        let version = self.next_version(name)?;
+        self.keep(Publication { version, policy: policy.digest(), fee, ..newest }, policy)
+    }
+
+    /// Publishes a dataset's newest version: the ciphertext, what describes it, and its policy.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Job`] if there is no such dataset; [`Error::Store`], [`Error::Broker`], [`Error::File`].
+    pub async fn publish(&self, board: &Board, name: &Word) -> Result<Version> {
+        let version = self.newest(name)?;
+        let digest = version.publication.said().envelope_digest;
+        if !board.has_envelope(digest).await? {
+            let path = self.envelope(name, digest);
+            let gone = || Error::damaged(&path, "the sealed data is gone; seal it again");
+            let envelope = files::read(&path)?.ok_or_else(gone)?;
+            board.put_envelope(digest, envelope).await?;
+        }
+        board.put_dataset(&self.signer, &version).await?;
+        Ok(version)
+    }
+
+    /// Lets an account order over a dataset, within its policy, and says so where keepers and the account can read it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Job`] for a grant that is none; [`Error::File`], [`Error::Store`], [`Error::Broker`].
+    pub async fn grant(&self, board: &Board, grant: Grant) -> Result<Document<Grant>> {
+        let grant = Document::new(grant).map_err(|error| Error::Job(error.to_string()))?;
+        self.newest(&grant.said().name)?;
+        // Kept first: what a keeper heeds is what is here.
+        self.datasets.keep_grant(&grant)?;
+        board.put_document(&self.signer, "grant", grant.as_bytes()).await?;
+        Ok(grant)
+    }
+
+    /// Stops keys from going out, at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Owner::grant`].
+    pub async fn revoke(
+        &self,
+        board: &Board,
+        name: &Word,
+        revokes: Revoked,
+    ) -> Result<Document<Revocation>> {
+        let owner = Account(self.account().into_array());
+        let revocation = Document::new(Revocation { owner, name: name.clone(), revokes });
+        let revocation = revocation.map_err(|error| Error::Job(error.to_string()))?;
+        self.newest(name)?;
+        self.datasets.keep_revocation(&revocation)?;
+        board.put_document(&self.signer, "revocation", revocation.as_bytes()).await?;
+        Ok(revocation)
+    }
+
+    /// What was spent of a dataset, over all versions.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`], [`Error::Damaged`].
+    pub fn spent(&self, name: &Word) -> Result<Spent> {
+        let owner = Account(self.account().into_array());
+        self.datasets.spent(&DatasetName { owner, name: name.clone() })
+    }
+
+    /// A dataset's newest version.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Job`] if there is no such dataset; [`Error::File`], [`Error::Damaged`].
+    pub fn newest(&self, name: &Word) -> Result<Version> {
+        let missing = || Error::Job(format!("there is no dataset {:?} here", name.as_str()));
+        self.datasets.newest(name.as_str())?.ok_or_else(missing)
+    }
+
+    fn next_version(&self, name: &Word) -> Result<u64> {
+        let newest = self.datasets.newest(name.as_str())?;
+        Ok(newest.map_or(1, |newest| newest.publication.said().version + 1))
+    }
+
+    fn keep(&self, publication: Publication, policy: Document<Policy>) -> Result<Version> {
+        let publication = Document::new(publication);
+        let publication = publication.map_err(|error| Error::Job(error.to_string()))?;
+        let version = Version { publication, policy };
+        self.datasets.keep(&version)?;
+        Ok(version)
+    }
+
+    fn envelope(&self, name: &Word, digest: assay_types::Hash) -> PathBuf {
+        let folder = self.home.datasets(self.account()).join(name.as_str());
+        folder.join(format!("{digest}.sealed"))
+    }
+}

@@ -1,0 +1,239 @@
+//! Sealed jobs, on a market of one process with its real chain: what comes of them, and who can read what.
+
+use std::path::Path;
+use std::time::Duration;
+
+use alloy_primitives::B256;
+use alloy_signer_local::PrivateKeySigner;
+use assay_chain::{ClientConfig, Endpoint};
+use assay_market::{PriceTerms, Terms};
+use assay_node::{
+    Contracts, DatasetTerms, Error, Home, JobEvent, JobRecord, JobStatus, JobTerms, LocalMarket,
+    MarketPlan, Requester, Sealing,
+};
+use assay_types::sha256;
+
+const WORDCOUNT: &[u8] = include_bytes!("../../../programs/prebuilt/wordcount.elf");
+
+const DOLLAR: u128 = 1_000_000;
+
+/// How long a job may take here before something hangs.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Words that nobody but those entitled may find anywhere.
+const CANARY: &str = "xyzzyplugh";
+
+async fn market(plan: &MarketPlan) -> (tempfile::TempDir, LocalMarket) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let market = LocalMarket::open(&Home::at(folder.path()), plan).await.expect("a market");
+    (folder, market)
+}
+
+fn sealed(market: &LocalMarket, input: &str) -> JobTerms {
+    JobTerms {
+        program: WORDCOUNT.to_vec(),
+        input: Some(input.as_bytes().to_vec()),
+        dataset: DatasetTerms::None,
+        sealing: Some(Sealing {
+            auditors: [market.auditor()].into(),
+            beneficiary: None,
+            begin_secs: 60,
+        }),
+        reputation_min: None,
+        step_limit: 1 << 30,
+        price: PriceTerms::fixed(DOLLAR / 10),
+        stake: 100 * DOLLAR,
+        provider: None,
+        lock_secs: 60,
+        run_secs: 60,
+        window_secs: None,
+        repricing: None,
+    }
+}
+
+async fn follow(requester: &Requester, record: &mut JobRecord) -> (JobStatus, Vec<JobEvent>) {
+    let mut events = Vec::new();
+    let followed = requester.follow(record, |_, event| events.push(event.clone()));
+    let status =
+        tokio::time::timeout(PATIENCE, followed).await.expect("in time").expect("followed");
+    (status, events)
+}
+
+async fn status(market: &LocalMarket, id: B256) -> JobStatus {
+    let job = market.requester().contracts().market.jobOf(id).call().await.expect("read");
+    JobStatus::try_from(job.status).expect("a status")
+}
+
+async fn until(market: &LocalMarket, id: B256, wanted: JobStatus) {
+    let waited = tokio::time::timeout(PATIENCE, async {
+        while status(market, id).await != wanted {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("the job never was {wanted:?}"));
+}
+
+/// Every file below a folder that holds the words, except in a folder of that name.
+fn holding(folder: &Path, words: &str, but: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            if path.file_name().is_none_or(|name| name != but) {
+                found.extend(holding(&path, words, but));
+            }
+        } else if let Ok(bytes) = std::fs::read(&path)
+            && bytes.windows(words.len()).any(|window| window == words.as_bytes())
+        {
+            found.push(path.display().to_string());
+        }
+    }
+    found
+}
+
+/// Another account on the market's chain, with test dollars.
+async fn stranger(market: &LocalMarket) -> Contracts {
+    let key = PrivateKeySigner::random();
+    let endpoint = Endpoint::Embedded(market.chain().chain().clone());
+    let deployment = market.chain().deployment();
+    let contracts = Contracts::connect(endpoint, key, deployment, ClientConfig::default()).await;
+    let contracts = contracts.expect("connected");
+    let mint = contracts.token.mint(contracts.account(), (1_000 * DOLLAR).try_into().expect("fits"));
+    contracts.send(mint.into_transaction_request()).await.expect("minted");
+    contracts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sealed_job_is_run_checked_and_opened_and_leaves_nothing_in_the_clear() {
+    let (folder, market) = market(&MarketPlan::default()).await;
+    let requester = market.requester();
+    let input = format!("{CANARY} {CANARY} to be or not to be");
+    let terms = sealed(&market, &input);
+    let mut record = requester.order(sha256(b"sealed"), &terms).await.expect("ordered");
+    let agreed = record.signed.terms.as_ref().expect("terms").as_str();
+    let agreed = Terms::from_text(agreed).expect("terms");
+    assert!(agreed.is_sealed());
+    let (status, events) = follow(requester, &mut record).await;
+    assert_eq!(status, JobStatus::Paid, "{events:?}");
+    let output = requester.output(record.job_id).await.expect("an output");
+    let text = String::from_utf8(output).expect("text");
+    assert!(text.contains(&format!("2 {CANARY}")) || text.contains(&format!("{CANARY} 2"))
+        || text.contains(&format!("{CANARY}\t2")) || text.contains(&format!("{CANARY},2")), "{text}");
+
+    // The auditor was given the keys and has checked the claim.
+    let auditor = market.auditor();
+    assert!(agreed.auditors.iter().any(|named| named.0 == auditor.into_array()));
+
+    let receipt = requester.receipt(&record).await.expect("a receipt");
+    let receipt = String::from_utf8(receipt.to_bytes()).expect("text");
+    assert!(!receipt.contains(CANARY));
+    market.close().await.expect("closed");
+    let leaked = holding(folder.path(), CANARY, "");
+    assert!(leaked.is_empty(), "the canary stands in {leaked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_beneficiary_reads_and_strangers_do_not() {
+    let (_folder, market) = market(&MarketPlan::default()).await;
+    let (reader, other) = (stranger(&market).await, stranger(&market).await);
+    let homes = [tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder")];
+    let [reader, other] = [(reader, &homes[0]), (other, &homes[1])].map(|(contracts, home)| {
+        Requester::new(contracts, market.board(), &Home::at(home.path()))
+    });
+    reader.publish_seal_keys().await.expect("published");
+    let mut terms = sealed(&market, "for your eyes only");
+    let sealing = terms.sealing.as_mut().expect("sealed");
+    sealing.beneficiary = Some(reader.contracts().account());
+    let requester = market.requester();
+    let mut record = requester.order(sha256(b"for another"), &terms).await.expect("ordered");
+    let (status, events) = follow(requester, &mut record).await;
+    assert_eq!(status, JobStatus::Paid, "{events:?}");
+    let read = reader.output(record.job_id).await.expect("the beneficiary opens it");
+    assert!(String::from_utf8_lossy(&read).contains("eyes"));
+    let refused = other.output(record.job_id).await;
+    assert!(matches!(refused, Err(Error::KeyMissing { .. })), "{refused:?}");
+    market.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_liar_over_sealed_data_is_found_by_the_named_auditor() {
+    let plan = MarketPlan { with_liar: true, ..MarketPlan::default() };
+    let (folder, market) = market(&plan).await;
+    let requester = market.requester();
+    let terms = JobTerms { provider: market.liar(), ..sealed(&market, &format!("{CANARY} lies")) };
+    let mut record = requester.order(sha256(b"a lie"), &terms).await.expect("ordered");
+    let (status, events) = follow(requester, &mut record).await;
+    assert_eq!(status, JobStatus::Refuted, "{events:?}");
+    market.close().await.expect("closed");
+    // The game went down to one step, and what it shows are hashes, registers and two leaves, none of which held the input.
+    let leaked = holding(folder.path(), CANARY, "");
+    assert!(leaked.is_empty(), "the canary stands in {leaked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_never_comes_costs_both_sides_the_same_small_fee() {
+    let (_folder, market) = market(&MarketPlan::default()).await;
+    let requester = market.requester();
+    let contracts = requester.contracts();
+    let mut terms = sealed(&market, "no key for you");
+    terms.sealing.as_mut().expect("sealed").begin_secs = 2;
+    // Nobody follows the job, so nobody gives the key.
+    let record = requester.order(sha256(b"no key"), &terms).await.expect("ordered");
+    let account = contracts.account();
+    until(&market, record.job_id, JobStatus::Lapsed).await;
+    let lapsed = contracts.market.JobLapsed_filter().topic1(record.job_id).from_block(0u64);
+    let lapsed = lapsed.query().await.expect("read");
+    let fee = lapsed[0].0.feeEach.to::<u128>();
+    assert_eq!(fee, DOLLAR / 1_000, "a hundredth of the price");
+    let provider = lapsed[0].0.provider;
+    let purse = contracts.market.purseOf(account).call().await.expect("read").to::<u128>();
+    assert_eq!(purse, DOLLAR / 10 - fee, "the requester pays the fee and no more");
+    let stakes = &contracts.stakes;
+    let reserved = stakes.reservedOf(provider).call().await.expect("read").to::<u128>();
+    let slashed = stakes.StakeSlashed_filter().from_block(0u64).query().await.expect("read");
+    let taken: u128 = slashed.iter().map(|(event, _)| event.amount.to::<u128>()).sum();
+    assert_eq!((reserved, taken), (0, fee), "the provider pays the fee and no more");
+    let pool = contracts.market.coverPool().call().await.expect("read").to::<u128>();
+    assert_eq!(pool, 2 * fee);
+    market.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_is_never_meant_costs_both_sides_the_same_small_fee() {
+    let (_folder, market) = market(&MarketPlan::default()).await;
+    let idle = stranger(&market).await;
+    idle.stake(100 * DOLLAR).await.expect("staked");
+    let requester = market.requester();
+    let mut terms = JobTerms { provider: Some(idle.account()), ..sealed(&market, "begin!") };
+    terms.sealing.as_mut().expect("sealed").begin_secs = 2;
+    let mut record = requester.order(sha256(b"idle"), &terms).await.expect("ordered");
+    let signed = record.signed.clone();
+    let price = signed.order.price.max;
+    let until = alloy_primitives::aliases::U40::from(idle.now() + 60);
+    let lock = idle.market.lock(signed.order, signed.signature, price, until);
+    idle.send(lock.into_transaction_request()).await.expect("locked");
+    let (status, events) = follow(requester, &mut record).await;
+    assert_eq!(status, JobStatus::Lapsed, "{events:?}");
+    let free = idle.stakes.freeOf(idle.account()).call().await.expect("read").to::<u128>();
+    assert_eq!(free, 100 * DOLLAR - DOLLAR / 1_000, "the provider pays the fee and no more");
+    let account = requester.contracts().account();
+    let purse = requester.contracts().market.purseOf(account).call().await.expect("read");
+    assert_eq!(purse.to::<u128>(), DOLLAR / 10 - DOLLAR / 1_000);
+    market.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_checked_or_opened_is_not_begun() {
+    let (_folder, market) = market(&MarketPlan::default()).await;
+    let requester = market.requester();
+    let mut terms = JobTerms { lock_secs: 3, ..sealed(&market, "unchecked") };
+    terms.sealing.as_mut().expect("sealed").auditors.clear();
+    let mut record = requester.order(sha256(b"unchecked"), &terms).await.expect("ordered");
+    let (status, _) = follow(requester, &mut record).await;
+    assert_eq!(status, JobStatus::None, "no provider takes what nobody can check");
+    let refusals = requester.board().refusals(record.job_id).await.expect("read");
+    let codes: Vec<_> = refusals.iter().map(|refusal| refusal.reason.code()).collect();
+    assert_eq!(codes, ["auditor_missing"; 2], "each provider says why");
+    market.close().await.expect("closed");
+}
+
