@@ -171,10 +171,11 @@ async fn jobs_rate() -> Result<f64, String> {
     };
     let requester = market.requester();
     let contracts = requester.contracts();
+    let jobs: Vec<_> =
+        (0..JOBS).map(|number| (sha256(&number.to_be_bytes()), terms.clone())).collect();
     let started = Instant::now();
-    for number in 0..JOBS {
-        let key = sha256(&number.to_be_bytes());
-        requester.order(key, &terms).await.map_err(|error| error.to_string())?;
+    for ordered in requester.order_all(&jobs).await {
+        ordered.map_err(|error| error.to_string())?;
     }
     loop {
         let paid = contracts.market.JobPaid_filter().from_block(0u64).query().await;

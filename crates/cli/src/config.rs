@@ -98,18 +98,61 @@ fn is_setting(argument: &clap::Arg) -> bool {
     !argument.is_positional() && !NO_SETTINGS.contains(&argument.get_id().as_str())
 }
 
+/// Where this command's settings are, or would be.
+pub(crate) fn path() -> Option<PathBuf> {
+    let line: Vec<OsString> = std::env::args_os().collect();
+    place(&line).map(|(path, _)| path)
+}
+
+/// The settings' file, and whether it was named.
+fn place(line: &[OsString]) -> Option<(PathBuf, bool)> {
+    if let Some(path) = option(line, "--config").or_else(|| std::env::var_os("ASSAY_CONFIG")) {
+        return Some((PathBuf::from(path), true));
+    }
+    let home = option(line, "--home").or_else(|| std::env::var_os("ASSAY_HOME"));
+    Some((folder(home.map(PathBuf::from))?.join("config.toml"), false))
+}
+
+/// A file's text with a setting in it, and all else as it is. An error if it would not be read back so.
+pub(crate) fn with_setting(
+    text: &str,
+    table: &str,
+    key: &str,
+    value: u64,
+) -> Result<String, String> {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let header = format!("[{table}]");
+    let is_header = |line: &String| line.trim_start().starts_with('[');
+    let begin = match lines.iter().position(|line| line.trim() == header) {
+        Some(begin) => begin,
+        None => {
+            lines.push(header);
+            lines.len() - 1
+        }
+    };
+    let rest = &lines[begin + 1..];
+    let end = begin + 1 + rest.iter().position(is_header).unwrap_or(rest.len());
+    let has_key = |line: &String| line.split_once('=').is_some_and(|(name, _)| name.trim() == key);
+    let setting = format!("{key} = {value}");
+    match lines[begin + 1..end].iter().position(has_key) {
+        Some(at) => lines[begin + 1 + at] = setting,
+        None => lines.insert(begin + 1, setting),
+    }
+    let new = lines.join("\n") + "\n";
+    let read: toml::Table = new.parse().map_err(|error| format!("{error}"))?;
+    let read = read.get(table).and_then(|table| table.get(key)).and_then(toml::Value::as_integer);
+    match read.and_then(|read| u64::try_from(read).ok()) == Some(value) {
+        true => Ok(new),
+        false => Err(format!("{table}.{key} is written in another way there")),
+    }
+}
+
 /// The settings' file and its text, if there is one. A file that was named must be there.
 fn file(line: &[OsString]) -> Result<Option<(PathBuf, String)>, Failure> {
-    let named = option(line, "--config").or_else(|| std::env::var_os("ASSAY_CONFIG"));
-    let home = option(line, "--home").or_else(|| std::env::var_os("ASSAY_HOME"));
-    let path = match (&named, folder(home.map(PathBuf::from))) {
-        (Some(path), _) => PathBuf::from(path),
-        (None, Some(home)) => home.join("config.toml"),
-        (None, None) => return Ok(None),
-    };
+    let Some((path, is_named)) = place(line) else { return Ok(None) };
     match std::fs::read_to_string(&path) {
         Ok(text) => Ok(Some((path, text))),
-        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) if !is_named && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Failure::file("read", &path, error).next("give another --config")),
     }
 }
@@ -197,5 +240,26 @@ fn source(
             format!("file {}", file.map(|path| path.display().to_string()).unwrap_or_default())
         }
         _ => "default".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_is_put_where_it_belongs() {
+        let put = |text: &str| with_setting(text, "provider", "stake", 5);
+        assert_eq!(put("").unwrap(), "[provider]\nstake = 5\n");
+        let other = "# mine\n[run]\nstake = 1\n\n[provider] \n# why\njob_cost = 7\nstake=2\n[up]\nport = 1\n";
+        assert!(put(other).is_err() || put(other).unwrap().contains("stake = 5"));
+        let text = "# mine\n[run]\nstake = 1\n\n[provider]\n# why\njob_cost = 7\nstake=2\n[up]\nport = 1\n";
+        let expect = text.replace("stake=2", "stake = 5");
+        assert_eq!(put(text).unwrap(), expect, "comments and other tables stay");
+        assert_eq!(put(&expect).unwrap(), expect);
+        let inline = "provider = { stake = 2 }\n";
+        assert!(put(inline).is_err(), "what is written in another way is not touched");
+        assert!(put("provider.stake = 2\n").is_err());
+        assert!(put("[provider\n").is_err(), "what does not parse stays as it is");
     }
 }

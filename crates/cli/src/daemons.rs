@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use crate::failure::Failure;
 use crate::home::HomeArgument;
 use crate::market::{TakePart, deployment};
+use crate::{benchmark, reputation};
 
 #[derive(clap::Args)]
 pub(crate) struct Broker {
@@ -34,7 +35,10 @@ pub(crate) struct Broker {
 }
 
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Provider {
+    #[command(subcommand)]
+    command: Option<ProviderCommand>,
     #[command(flatten)]
     at: TakePart,
     /// What it has at stake at the least, in the token's smallest unit; what lacks is moved from the account.
@@ -64,12 +68,23 @@ pub(crate) struct Provider {
     /// How many jobs it runs at once.
     #[arg(long, value_name = "N", default_value_t = 1)]
     runs_at_once: usize,
+    /// What stays free on its disk beside the largest files that a job may need, in bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
+    disk_free_min: u64,
     /// Pass over orders that name no provider.
     #[arg(long)]
     only_named: bool,
     /// Claim false outputs, to see what becomes of it: the stake will be lost.
     #[arg(long, hide = true)]
     lie: bool,
+}
+
+#[derive(clap::Subcommand)]
+enum ProviderCommand {
+    /// Measure what work costs on this machine, and set that as what to ask for.
+    Benchmark(benchmark::Arguments),
+    /// Show a provider's stake, and how well it has kept its word.
+    Show(reputation::Show),
 }
 
 #[derive(clap::Args)]
@@ -120,7 +135,12 @@ fn asked(text: &str) -> Result<AskedWitness, Failure> {
     Ok(AskedWitness { client, key })
 }
 
-pub(crate) fn provider(arguments: &Provider) -> Result<String, Failure> {
+pub(crate) fn provider(arguments: &Provider, as_json: bool) -> Result<String, Failure> {
+    match &arguments.command {
+        Some(ProviderCommand::Benchmark(arguments)) => return benchmark::run(arguments, as_json),
+        Some(ProviderCommand::Show(arguments)) => return reputation::show(arguments, as_json),
+        None => {}
+    }
     let home = arguments.at.home.open()?;
     let plan = ProviderPlan {
         cost: CostModel {
@@ -134,6 +154,7 @@ pub(crate) fn provider(arguments: &Provider) -> Result<String, Failure> {
         failures_max: arguments.failures_max,
         runs_at_once: arguments.runs_at_once,
         only_named: arguments.only_named,
+        disk_free_min: arguments.disk_free_min,
     };
     crate::block_on(async {
         let there = arguments.at.market.there(&home).await?;

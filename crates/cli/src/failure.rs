@@ -43,6 +43,19 @@ impl Failure {
         Failure { next: Some(next.to_string()), ..self }
     }
 
+    /// What failed and why, in one line.
+    pub(crate) fn sentence(&self) -> String {
+        match &self.cause {
+            Some(cause) => format!("{}: {cause}", self.error),
+            None => self.error.clone(),
+        }
+    }
+
+    /// What to do, if that is known.
+    pub(crate) fn next_step(&self) -> Option<&str> {
+        self.next.as_deref()
+    }
+
     /// Prints to standard error and gives the exit code.
     pub(crate) fn report(&self, json: bool) -> ExitCode {
         if json {

@@ -77,10 +77,21 @@ impl KeyArgument {
         self.keystore.is_some() || self.account.is_some()
     }
 
+    /// The account that was named, where it was named and not its file.
+    pub(crate) fn account_named(&self) -> Option<Address> {
+        self.account
+    }
+
     pub(crate) fn load(
         &self,
         home: &Home,
     ) -> Result<alloy_signer_local::PrivateKeySigner, Failure> {
+        let path = self.file(home)?;
+        Ok(keystore::load(&path, self.password.ask("Keystore password: "))?)
+    }
+
+    /// The keystore that was named, which must be there.
+    pub(crate) fn file(&self, home: &Home) -> Result<PathBuf, Failure> {
         let path = match (&self.keystore, self.account) {
             (Some(path), _) => path.clone(),
             (None, Some(account)) => home.keys().join(format!("{account}.json")),
@@ -94,6 +105,6 @@ impl KeyArgument {
             return Err(Failure::new(format!("there is no keystore at {}", path.display()))
                 .next("`assay account list` shows what there is"));
         }
-        Ok(keystore::load(&path, self.password.ask("Keystore password: "))?)
+        Ok(path)
     }
 }

@@ -1,12 +1,15 @@
 //! `assay job` and `assay quote`: what was ordered from here, how it stands and why, and what an order would cost.
 
-use alloy_primitives::B256;
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Address, B256};
 use assay_market::{Explanation, Facts, PriceTerms, Quote};
-use assay_node::{JobEvent, JobRecord, JobStatus, history};
+use assay_node::{JobEvent, JobRecord, JobStatus, ProviderRecord, history, provider_record};
 use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::market::{Session, TakePart};
+use crate::reputation::of_10000;
 use crate::text::{grouped, json, table};
 
 #[derive(clap::Subcommand)]
@@ -59,6 +62,9 @@ struct Job {
     facts: Option<Facts>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     events: Vec<JobEvent>,
+    /// The score of the provider that has the job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reputation: Option<u16>,
 }
 
 #[derive(Serialize)]
@@ -74,6 +80,8 @@ struct Quoted {
     schema: &'static str,
     #[serde(flatten)]
     quote: Quote,
+    /// The scores of those who are named.
+    reputations: BTreeMap<Address, u16>,
 }
 
 pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
@@ -106,16 +114,23 @@ pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
 pub(crate) fn quote(arguments: &QuoteArguments, as_json: bool) -> Result<String, Failure> {
     on_market(&arguments.at, async |session| {
         let quote = session.requester().quote(arguments.steps_max, arguments.stake).await?;
+        let mut reputations = BTreeMap::new();
+        for quoted in [quote.low, quote.median].into_iter().flatten() {
+            let provider = Address::from(quoted.provider.0);
+            let record = provider_record(session.requester().contracts(), provider).await?;
+            reputations.insert(provider, record.reputation.score);
+        }
         if as_json {
-            return Ok(json(&Quoted { schema: "assay.quote/1", quote }));
+            return Ok(json(&Quoted { schema: "assay.quote/1", quote, reputations }));
         }
         let (Some(low), Some(median)) = (quote.low, quote.median) else {
             return Err(Failure::new("nobody offers to run a job of so many steps")
                 .next("lower --steps-max or --stake, or wait for other providers"));
         };
         let price = |quoted: &assay_market::Quoted| {
-            let terms = quoted.metered();
-            format!("{}, asked by {}", said(&terms), quoted.provider)
+            let (terms, provider) = (quoted.metered(), Address::from(quoted.provider.0));
+            let score = reputations.get(&provider).copied().map(of_10000).unwrap_or_default();
+            format!("{}, asked by {provider}, reputation {score}", said(&terms))
         };
         Ok(table(&[
             ("providers", grouped(quote.providers.into())),
@@ -183,15 +198,21 @@ async fn job(
     with_all: bool,
 ) -> Result<Job, Failure> {
     let contracts = session.requester().contracts();
-    let (mut facts, mut events) = (None, Vec::new());
+    let (mut facts, mut events, mut reputation) = (None, Vec::new(), None);
     if with_all {
         facts = Some(session.requester().facts(record).await?);
         let (head, _) = contracts.client().head().await?;
         let blocks = contracts.deployment.from_block..=head;
         events = history(contracts, record.job_id, blocks).await?;
+        if let Some(provider) = facts.as_ref().and_then(|facts: &Facts| facts.provider) {
+            let ProviderRecord { reputation: found, .. } =
+                provider_record(contracts, provider.0.into()).await?;
+            reputation = Some(found.score);
+        }
     }
     let price_max = record.signed.order.price.max.to_string();
-    Ok(Job { job: record.job_id, status, done: record.is_done, price_max, facts, events })
+    let (job, done) = (record.job_id, record.is_done);
+    Ok(Job { job, status, done, price_max, facts, events, reputation })
 }
 
 fn shown(job: &Job) -> String {
@@ -200,6 +221,9 @@ fn shown(job: &Job) -> String {
         rows.push(("price", said(&facts.terms)));
         rows.push(("step limit", grouped(facts.step_limit)));
         rows.push(("stake", crate::run::dollars(facts.stake)));
+        if let (Some(provider), Some(score)) = (facts.provider, job.reputation) {
+            rows.push(("provider", format!("{provider}, reputation {}", of_10000(score))));
+        }
     }
     let events: String = job.events.iter().map(|e| crate::run::sentence(e) + "\n").collect();
     table(&rows) + &events

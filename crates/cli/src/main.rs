@@ -1,9 +1,11 @@
 //! The `assay` command. Results go to standard output, progress and errors to standard error.
 
 mod account;
+mod benchmark;
 mod chain;
 mod config;
 mod daemons;
+mod doctor;
 mod exec;
 mod failure;
 mod home;
@@ -11,7 +13,9 @@ mod job;
 mod log;
 mod market;
 mod program;
+mod progress;
 mod receipt;
+mod reputation;
 mod run;
 mod text;
 mod up;
@@ -60,10 +64,14 @@ enum Command {
     Status(up::Status),
     /// Serve orders and blobs of a market.
     Broker(daemons::Broker),
-    /// Run jobs for pay.
+    /// Run jobs for pay; measure what they cost here; show another's record.
     Provider(daemons::Provider),
     /// Re-check claims and challenge the false ones.
     Auditor(daemons::Auditor),
+    /// Show how well providers have kept their word, by what is on the chain.
+    Reputation(reputation::Arguments),
+    /// Check what could keep the commands here from working, and say how to mend it.
+    Doctor(doctor::Arguments),
     /// Check a receipt: needs the file, and whom you trust, and no network.
     Verify(receipt::Verify),
     /// Run a receipt's job again and compare what it comes to.
@@ -95,6 +103,8 @@ fn main() -> ExitCode {
     let line: Vec<_> = std::env::args_os().collect();
     let command = match config::settled(&line) {
         Ok(command) => command,
+        // Who asks what is wrong is told so.
+        Err(_) if doctor::is_asked(&line) => <Arguments as clap::CommandFactory>::command(),
         Err(failure) => return failure.report(line.iter().any(|word| word == "--json")),
     };
     let matches = command.get_matches_from(line);
@@ -110,8 +120,10 @@ fn main() -> ExitCode {
         Command::Down(arguments) => up::down(&arguments, json),
         Command::Status(arguments) => up::status(&arguments, json),
         Command::Broker(arguments) => daemons::broker(&arguments),
-        Command::Provider(arguments) => daemons::provider(&arguments),
+        Command::Provider(arguments) => daemons::provider(&arguments, json),
         Command::Auditor(arguments) => daemons::auditor(&arguments),
+        Command::Reputation(arguments) => reputation::run(&arguments, json),
+        Command::Doctor(arguments) => doctor::run(&arguments, json),
         Command::Verify(arguments) => receipt::verify(&arguments, json),
         Command::Replay(arguments) => receipt::replay(&arguments, json),
         Command::Receipt(command) => receipt::run(&command, json),

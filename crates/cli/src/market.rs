@@ -2,9 +2,13 @@
 
 use std::path::PathBuf;
 
-use alloy_primitives::Address;
-use assay_chain::Deployment;
-use assay_node::{DevelopmentKeys, Home, LocalMarket, MarketPlan, RemoteMarket, Requester, Role};
+use alloy_primitives::{Address, B256};
+use alloy_signer_local::PrivateKeySigner;
+use assay_chain::{ClientConfig, Deployment, Endpoint};
+use assay_node::{
+    Contracts, DevelopmentKeys, Home, LocalChain, LocalMarket, MarketPlan, RemoteMarket, Requester,
+    Role,
+};
 
 use crate::failure::Failure;
 use crate::home::{HomeArgument, KeyArgument};
@@ -61,6 +65,43 @@ impl MarketArgument {
                 .next("start it with `assay up`, or name one with --market, --rpc and --deployment")
         })
     }
+}
+
+/// Works with the contracts of the market that was named, of the one that runs under the home, or of the home's own, to read
+/// them: that takes nobody's key.
+pub(crate) fn on_contracts(
+    home: &HomeArgument,
+    market: &MarketArgument,
+    work: impl AsyncFnOnce(&Contracts) -> Result<String, Failure>,
+) -> Result<String, Failure> {
+    let home = home.open()?;
+    crate::block_on(async {
+        let there = match market.named()? {
+            Some(named) => Some(named),
+            None => RemoteMarket::running(&home).await?,
+        };
+        if let Some(there) = there {
+            return work(&reader(Endpoint::Url(there.rpc), &there.deployment).await?).await;
+        }
+        if !home.chain().exists() {
+            return Err(Failure::new(format!(
+                "there is no market under {}",
+                home.path().display()
+            ))
+            .next("`assay run` makes one; or name one with --market, --rpc and --deployment"));
+        }
+        let local = LocalChain::open(&home).await?;
+        let endpoint = Endpoint::Embedded(local.chain().clone());
+        let done = work(&reader(endpoint, local.deployment()).await?).await;
+        local.close().await?;
+        done
+    })
+}
+
+/// The contracts as a stranger sees them, who never signs.
+async fn reader(endpoint: Endpoint, deployment: &Deployment) -> Result<Contracts, Failure> {
+    let (key, config) = (PrivateKeySigner::random(), ClientConfig::default());
+    Ok(Contracts::connect(endpoint, key, deployment, config).await?)
 }
 
 pub(crate) fn deployment(path: &std::path::Path) -> Result<Deployment, Failure> {
@@ -137,6 +178,14 @@ impl Session {
         match self {
             Session::Here(market) => market.liar(),
             Session::There { .. } => None,
+        }
+    }
+
+    /// How many steps a job has taken that runs in this process.
+    pub(crate) fn steps(&self, job: B256) -> Option<u64> {
+        match self {
+            Session::Here(market) => market.progress().steps(job),
+            Session::There(_) => None,
         }
     }
 

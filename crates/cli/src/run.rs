@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use alloy_primitives::{Address, B256};
 use assay_market::{PriceTerms, Repricing};
@@ -10,11 +9,11 @@ use assay_node::{
     DatasetTerms, DatasetUse, JobEvent, JobRecord, JobStatus, JobTerms, Sealing,
 };
 use assay_types::{Hash, sha256};
-use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::market::{Session, TakePart};
+use crate::progress::Meter;
 use crate::text::{grouped, table};
 
 /// How fast a run is taken to be at the least, in steps a second, when its time is set.
@@ -288,25 +287,26 @@ pub(crate) async fn watch(
     record: &mut JobRecord,
     as_json: bool,
 ) -> Result<JobStatus, Failure> {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    bar.enable_steady_tick(Duration::from_millis(100));
+    let meter = Meter::new(record.signed.order.stepLimit);
     let told = |job: B256, event: &JobEvent| {
+        meter.note(job, event);
         if as_json {
             // A reader that went away is told nothing more; the job goes on.
             let _ = crate::print(&line(&Line { schema: "assay.run/1", job, event }));
         } else {
-            bar.suspend(|| eprintln!("{}", sentence(event)));
+            meter.say(&sentence(event));
         }
     };
     let status = tokio::select! {
         status = market.requester().follow(record, told) => status,
+        () = meter.show(|job| market.steps(job)) => unreachable!("it is shown for as long as it lasts"),
         _ = tokio::signal::ctrl_c() => {
-            bar.finish_and_clear();
+            meter.clear();
             return Err(Failure::new("interrupted; the order stands")
                 .next("give the same command again to take the job up"));
         }
     };
-    bar.finish_and_clear();
+    meter.clear();
     Ok(status?)
 }
 

@@ -25,7 +25,12 @@ pub struct Claim {
 impl Claim {
     /// Runs the job to its end and says what it came to.
     pub fn of<E: Engine + Clone>(tracer: &mut Tracer<E>) -> Self {
-        let trace = tracer.tree(Segment::WHOLE);
+        Self::of_telling(tracer, |_| ())
+    }
+
+    /// The same, telling on the way after how many steps the run is.
+    pub fn of_telling<E: Engine + Clone>(tracer: &mut Tracer<E>, told: impl FnMut(u64)) -> Self {
+        let trace = tracer.tree_telling(Segment::WHOLE, told);
         let run = tracer.at(u64::MAX);
         Claim {
             end: run.state(),

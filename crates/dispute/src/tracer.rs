@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use assay_machine::{Engine, Run, Witness, trace_segment};
+use assay_machine::{Engine, Run, TraceBuilder, Witness};
 use assay_merkle::{PAGE_SIZE, PaddedTree, Page, Proof, TRACE_HEIGHT};
 use assay_types::StateHash;
 
@@ -10,6 +10,9 @@ use crate::segment::Segment;
 
 /// The tree of a segment.
 pub type TraceTree = PaddedTree<{ TRACE_HEIGHT as usize }>;
+
+/// Steps between two times that a watcher is told how far a run is: some tenths of a second.
+const STRETCH: u64 = 1 << 24;
 
 /// A job that can be re-run from its start, or from where it was last looked at.
 #[derive(Debug, Clone)]
@@ -28,13 +31,24 @@ impl<E: Engine + Clone> Tracer<E> {
 
     /// The tree of a segment, by re-running it: at the worst, all steps before it and 2^15 states.
     pub fn tree(&mut self, segment: Segment) -> Arc<TraceTree> {
+        self.tree_telling(segment, |_| ())
+    }
+
+    /// The same, telling on the way after how many steps the run is.
+    pub fn tree_telling(&mut self, segment: Segment, mut told: impl FnMut(u64)) -> Arc<TraceTree> {
         if let Some((_, tree)) = self.last.as_ref().filter(|last| last.0 == segment) {
             return Arc::clone(tree);
         }
         let run = self.at(segment.start());
+        let (level, end) = (segment.level(), segment.start() + segment.level().segment());
         let mut leaves = Vec::new();
+        let mut trace = TraceBuilder::new(level, segment.start());
         // Leaves after the end are the final state's, so the list can stop there.
-        trace_segment(run, segment.level(), |hash| leaves.push(hash.0));
+        while run.engine().cpu().step < end && !run.engine().cpu().status.is_final() {
+            let stretch = run.engine().cpu().step + STRETCH;
+            trace.advance(run, stretch.min(end), |hash| leaves.push(hash.0));
+            told(run.engine().cpu().step);
+        }
         let last = run.state();
         if last.cpu.status.is_final() {
             let end = last.hash().0;

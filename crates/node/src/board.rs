@@ -10,8 +10,9 @@ use assay_chain::Deployment;
 use assay_chain::contracts::Market;
 use assay_machine::Program;
 use assay_market::{Account, JobId, Offer, Refusal};
+use assay_merkle::empty_slot;
 use assay_store::{BlobKind, Blobs, Book, BookLimits, Kind};
-use assay_types::{BlobRoot, ProgramId};
+use assay_types::{BlobRoot, Hash, ProgramId};
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -24,6 +25,12 @@ const PAGE: usize = 500;
 
 /// How much a board keeps of blobs, in bytes.
 const BLOB_BYTES_MAX: u64 = 64 << 30;
+
+/// The largest image of a slot, in bytes: all its leaves in one run (spec/machine.md#slot-images).
+const SLOT_SIZE_MAX: u64 = (1 << 29) + (1 << 12);
+
+/// What one step can add to the image of the output, in bytes: a leaf, and the head of its run.
+const STEP_SIZE_MAX: u64 = 256 + 8;
 
 /// The pause after a broker failed, however often its client had tried.
 const BROKER_PAUSE: Duration = Duration::from_secs(1);
@@ -228,6 +235,29 @@ impl Board {
             self.keep_blob(BlobKind::Slot, root.0.0, image.clone()).await?;
         }
         Ok(found)
+    }
+
+    /// How much room is left where blobs are kept, in bytes; `None` where none are, or the system does not say.
+    pub(crate) async fn free_size(&self) -> Result<Option<u64>> {
+        let Some(Store { blobs, .. }) = self.store.clone() else { return Ok(None) };
+        blocking(move || blobs.free_size()).await
+    }
+
+    /// The most that a job's files can still add to what is kept, in bytes. The size of what is elsewhere is only known once it is
+    /// here, and of an output only that no step writes more than one leaf.
+    pub(crate) async fn size_needed(&self, order: &Market::Order) -> Result<u64> {
+        let mut needed = order.stepLimit.saturating_mul(STEP_SIZE_MAX).min(SLOT_SIZE_MAX);
+        for root in [order.inputRoot, order.datasetRoot] {
+            if root.0 != empty_slot().0.0 && !self.has_slot(BlobRoot(Hash(root.0))).await? {
+                needed += SLOT_SIZE_MAX;
+            }
+        }
+        Ok(needed)
+    }
+
+    async fn has_slot(&self, root: BlobRoot) -> Result<bool> {
+        let Some(Store { blobs, .. }) = self.store.clone() else { return Ok(false) };
+        Ok(blocking(move || blobs.size(BlobKind::Slot, root.0.0)).await??.is_some())
     }
 
     async fn blob(&self, kind: BlobKind, name: [u8; 32]) -> Result<Option<Vec<u8>>> {

@@ -34,6 +34,23 @@ pub struct Contracts {
     pub token: TestDollar::TestDollarInstance<DynProvider>,
 }
 
+/// What an account holds; tokens in their smallest unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Funds {
+    /// In the account.
+    pub tokens: u128,
+    /// In its purse, for orders.
+    pub purse: u128,
+    /// At stake for nothing yet.
+    pub stake_free: u128,
+    /// At stake for jobs.
+    pub stake_reserved: u128,
+    /// Of the chain's own coin, which pays for gas.
+    pub ether_wei: U256,
+    /// What a unit of gas costs now; 0 where it is free.
+    pub gas_price_wei: u128,
+}
+
 impl Contracts {
     /// Connects to the chain of a deployment, and makes sure that the contracts are there.
     ///
@@ -118,6 +135,37 @@ impl Contracts {
         let header = block.ok_or_else(missing)?.header;
         self.ahead_secs.store(header.timestamp.saturating_sub(clock_secs()), Ordering::Relaxed);
         Ok((header.number, header.hash))
+    }
+
+    /// The last block's number and its time, in Unix seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Chain`].
+    pub async fn last_block(&self) -> Result<(u64, u64)> {
+        let block = self.client.provider().get_block(alloy_rpc_types_eth::BlockId::latest()).await;
+        let missing = || assay_chain::Error::BadAnswer { what: "it has no last block".into() };
+        let header = block.map_err(assay_chain::Error::from)?.ok_or_else(missing)?.header;
+        Ok((header.number, header.timestamp))
+    }
+
+    /// What an account holds, wherever.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Chain`].
+    pub async fn funds(&self, account: Address) -> Result<Funds> {
+        let units = |amount: U256| u128::try_from(amount).unwrap_or(u128::MAX);
+        let provider = self.client.provider();
+        let failed = |error| Error::Chain(assay_chain::Error::from(error));
+        Ok(Funds {
+            tokens: units(self.token.balanceOf(account).call().await.map_err(chain)?),
+            purse: units(self.market.purseOf(account).call().await.map_err(chain)?),
+            stake_free: self.stakes.freeOf(account).call().await.map_err(chain)?.to(),
+            stake_reserved: self.stakes.reservedOf(account).call().await.map_err(chain)?.to(),
+            ether_wei: provider.get_balance(account).await.map_err(failed)?,
+            gas_price_wei: provider.get_gas_price().await.map_err(failed)?,
+        })
     }
 
     /// The chain's time, in Unix seconds: the clock's, or where its last block was ahead of the clock, ahead by as much.

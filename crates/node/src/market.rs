@@ -15,6 +15,7 @@ use crate::auditor::{Auditor, AuditorPlan};
 use crate::board::{Board, Store};
 use crate::contracts::{Contracts, chain};
 use crate::liar::Liar;
+use crate::progress::Progress;
 use crate::provider::{Provider, ProviderPlan};
 use crate::record::{PublicLog, Recorder};
 use crate::requester::Requester;
@@ -25,6 +26,9 @@ const DOLLAR: u128 = 1_000_000;
 
 /// What each provider has at stake at the least, and each of the others in its account.
 const FUNDS: u128 = 10_000 * DOLLAR;
+
+/// What providers leave free on this machine's disk, in bytes.
+const DISK_FREE_MIN: u64 = 64 << 20;
 
 /// The number of the provider that lies.
 const LIAR: u8 = 255;
@@ -51,6 +55,7 @@ pub struct LocalMarket {
     local: LocalChain,
     store: Store,
     log: PublicLog,
+    progress: Progress,
     requester: Requester,
     liar: Option<Address>,
     auditor: Address,
@@ -81,13 +86,13 @@ impl LocalMarket {
         let board = Board::of_store(store.clone(), local.deployment());
         let log = PublicLog::open(home, local.deployment())?;
         let (stop, stopped) = watch::channel(false);
-        let mut tasks = JoinSet::new();
+        let (mut tasks, progress) = (JoinSet::new(), Progress::default());
         for (number, cost) in (0..).zip(&plan.providers) {
             let contracts = provider(&local, number).await?;
             let plan = provider_plan(*cost);
             let recorder = recorder(&log, &contracts).await?;
             let provider = Provider::new(contracts, board.clone(), plan, Interpreter::new).await?;
-            let provider = provider.recording(recorder);
+            let provider = provider.recording(recorder).telling(progress.clone());
             tasks.spawn(provider.run(stopped.clone()));
         }
         let mut liar = None;
@@ -99,7 +104,7 @@ impl LocalMarket {
             let plan = ProviderPlan { only_named: true, ..plan };
             let recorder = recorder(&log, &contracts).await?;
             let provider = Provider::new(contracts, board.clone(), plan, Liar::new).await?;
-            let provider = provider.recording(recorder);
+            let provider = provider.recording(recorder).telling(progress.clone());
             tasks.spawn(provider.run(stopped.clone()));
         }
         let contracts = connected(&local, Role::Auditor).await?;
@@ -115,8 +120,19 @@ impl LocalMarket {
         fund(&contracts).await?;
         let saying = recorder(&log, &contracts).await?;
         let requester = Requester::new(contracts, board.clone(), home).recording(saying);
-        let auditor = named_auditor;
-        Ok(LocalMarket { local, store, log, requester, liar, auditor, server: None, stop, tasks })
+        let (auditor, server) = (named_auditor, None);
+        Ok(LocalMarket {
+            local,
+            store,
+            log,
+            progress,
+            requester,
+            liar,
+            auditor,
+            server,
+            stop,
+            tasks,
+        })
     }
 
     /// The market's own requester.
@@ -132,6 +148,11 @@ impl LocalMarket {
     /// Where its orders are.
     pub fn board(&self) -> Board {
         Board::of_store(self.store.clone(), self.local.deployment())
+    }
+
+    /// How far the runs of its providers are.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// The provider that lies, if there is one.
@@ -184,6 +205,7 @@ fn provider_plan(cost: CostModel) -> ProviderPlan {
         failures_max: 3,
         runs_at_once: 1,
         only_named: false,
+        disk_free_min: DISK_FREE_MIN,
     }
 }
 

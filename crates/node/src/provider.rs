@@ -23,6 +23,7 @@ use crate::board::Board;
 use crate::contracts::{Contracts, chain};
 use crate::games::{self, b256, segment, stage};
 use crate::inputs::{output_image, start};
+use crate::progress::Progress;
 use crate::record::Recorder;
 use crate::role::{Next, Role, Work, blocking};
 use crate::sealed::{Opener, terms_of};
@@ -70,6 +71,8 @@ pub struct ProviderPlan {
     pub runs_at_once: usize,
     /// Whether it passes over orders that anyone may take.
     pub only_named: bool,
+    /// What stays free on its disk beside the largest files that a job may need, in bytes.
+    pub disk_free_min: u64,
 }
 
 /// A provider at work. What it has locked and claimed is on the chain, what to run is on the board, and it keeps nothing
@@ -83,6 +86,7 @@ pub struct Provider<E> {
     running: Semaphore,
     memory: Mutex<Memory<E>>,
     recorder: Option<Recorder>,
+    progress: Progress,
 }
 
 /// What can be found again by reading and running, kept so that it need not be.
@@ -131,6 +135,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
             plan,
             engine,
             recorder: None,
+            progress: Progress::default(),
         };
         provider.board.put_seal_keys(&provider.opener).await?;
         provider.offer().await?;
@@ -141,6 +146,12 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
     #[must_use]
     pub fn recording(self, recorder: Recorder) -> Self {
         Provider { recorder: Some(recorder), ..self }
+    }
+
+    /// The same, telling how far its runs are.
+    #[must_use]
+    pub fn telling(self, progress: Progress) -> Self {
+        Provider { progress, ..self }
     }
 
     /// Works until told to stop.
@@ -357,21 +368,11 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         if self.memory().runs.contains_key(&id) {
             return Ok(None);
         }
-        let terms = terms_of(signed)?;
-        if terms.is_sealed() {
-            let order = &signed.order;
-            for (slot, sealed) in terms.slots() {
-                if !self.board.has_envelope(sealed.envelope).await? {
-                    let root = if u32::from(slot) == slot::INPUT { order.inputRoot } else { order.datasetRoot };
-                    return Ok(Some(Reason::InputMissing { root: BlobRoot(Hash(root.0)) }));
-                }
-            }
-            return match self.board.program(order).await {
-                Err(Error::Program { id, cause }) => {
-                    Ok(Some(Reason::ProgramInvalid { program: id, cause: cause.into() }))
-                }
-                other => other.map(|_| None),
-            };
+        if let Some(reason) = self.disk_small(&signed.order).await? {
+            return Ok(Some(reason));
+        }
+        if terms_of(signed)?.is_sealed() {
+            return self.fetch_sealed(signed).await;
         }
         match start(&self.board, &self.opener, signed, self.engine).await {
             Ok(run) => {
@@ -387,6 +388,32 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
                 Ok(Some(Reason::InputMismatch { root, found }))
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the job's files may not fit: what of its inputs is not here yet, and its output at its largest.
+    async fn disk_small(&self, order: &Market::Order) -> Result<Option<Reason>> {
+        let Some(free_size) = self.board.free_size().await? else { return Ok(None) };
+        let needed_size = self.board.size_needed(order).await?;
+        let needed_size = needed_size.saturating_add(self.plan.disk_free_min);
+        Ok((free_size < needed_size).then_some(Reason::DiskSmall { needed_size, free_size }))
+    }
+
+    /// What can be known of a sealed job before its lock: that its program runs and its envelopes are there.
+    async fn fetch_sealed(&self, signed: &SignedOrder) -> Result<Option<Reason>> {
+        let order = &signed.order;
+        for (number, sealed) in terms_of(signed)?.slots() {
+            if !self.board.has_envelope(sealed.envelope).await? {
+                let is_input = u32::from(number) == slot::INPUT;
+                let root = if is_input { order.inputRoot } else { order.datasetRoot };
+                return Ok(Some(Reason::InputMissing { root: BlobRoot(Hash(root.0)) }));
+            }
+        }
+        match self.board.program(order).await {
+            Err(Error::Program { id, cause }) => {
+                Ok(Some(Reason::ProgramInvalid { program: id, cause: cause.into() }))
+            }
+            other => other.map(|_| None),
         }
     }
 
@@ -459,12 +486,16 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         };
         let _turn = self.running.acquire().await.map_err(|error| Error::Job(error.to_string()))?;
         tracing::info!(%id, "a job runs");
-        let (program, claim, output) = self
-            .with_run(id, signed, |program, tracer| {
-                let claim = Claim::of(tracer);
+        let progress = self.progress.clone();
+        progress.tell(id, 0);
+        let ran = self
+            .with_run(id, signed, move |program, tracer| {
+                let claim = Claim::of_telling(tracer, |steps| progress.tell(id, steps));
                 (program.id_preimage(), claim, output_image(tracer.end()))
             })
-            .await?;
+            .await;
+        self.progress.end(id);
+        let (program, claim, output) = ran?;
         self.publish(id, claim.output_root, output).await?;
         // The chain may have moved on while the job ran, and forgets old blocks.
         let block = self.contracts.block_since(lock_block, confirmations).await?.unwrap_or(block);

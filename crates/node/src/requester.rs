@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use alloy_primitives::aliases::{U40, U96};
@@ -20,6 +20,7 @@ use assay_privacy::open_output_by;
 use assay_privacy::policy::Publication;
 use assay_provenance::{Ordered, Receipt, Said, Settled, TRUST_SCHEMA, Trust, TrustedLog};
 use assay_types::{BlobRoot, Hash};
+use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 
 use crate::board::Board;
@@ -41,6 +42,9 @@ const POLL: Duration = Duration::from_millis(500);
 
 /// How long the provider is left to settle, in seconds, before the requester does.
 const SETTLE_GRACE_SECS: u64 = 2;
+
+/// How many orders are on their way at once: what they write waits for the same syncs.
+const ORDERS_AT_ONCE: usize = 64;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -137,6 +141,10 @@ pub struct Requester {
     /// What the orders that wait for a lock may take from the purse. One that was locked meanwhile may still be among them: then
     /// the purse holds more than it must, and the requester can withdraw it.
     promised: Mutex<BTreeMap<B256, u128>>,
+    /// Held while the purse is filled: who comes next finds what was put there for both.
+    filling: tokio::sync::Mutex<()>,
+    /// The keys that orders are made under just now: of two with the same key, the second takes up the first.
+    keys: Mutex<BTreeMap<Hash, Arc<tokio::sync::Mutex<()>>>>,
     /// Gives the keys of what this requester has sealed.
     keeper: Keeper,
     vault: Vault,
@@ -155,6 +163,8 @@ impl Requester {
             board,
             records: home.jobs(),
             promised: Mutex::default(),
+            filling: Default::default(),
+            keys: Mutex::default(),
             vault,
             recorder: None,
         }
@@ -197,16 +207,7 @@ impl Requester {
         let program = program.map_err(|error| Error::Job(format!("the program: {error}")))?;
         let signer = self.contracts.signer();
         self.board.put_program(signer, &program, terms.program.clone()).await?;
-        let record = match self.record(key)? {
-            Some(record) => record,
-            None => {
-                // Whatever the order names is there before anyone hears of it.
-                let reads = self.publish(terms).await?;
-                let record = self.sign(key, &program, reads, terms).await?;
-                files::write_json(&self.file(key), &record)?;
-                record
-            }
-        };
+        let record = self.signed(key, &program, terms).await?;
         let job = self.contracts.market.jobOf(record.job_id).call().await.map_err(chain)?;
         if job.status == JobStatus::None as u8 {
             self.fill_purse(&record).await?;
@@ -214,6 +215,39 @@ impl Requester {
         self.board.put_order(record.job_id, &record.signed).await?;
         self.record_order(&record).await;
         Ok(record)
+    }
+
+    /// Orders many jobs, each as [`Requester::order`] does and with a result of its own, in their order. Many are on their way at
+    /// once, so that one sync of a disk and one transfer to the purse serve several.
+    pub async fn order_all(&self, jobs: &[(Hash, JobTerms)]) -> Vec<Result<JobRecord>> {
+        let orders = jobs.iter().map(|(key, terms)| self.order(*key, terms));
+        futures_util::stream::iter(orders).buffered(ORDERS_AT_ONCE).collect().await
+    }
+
+    /// The order that was signed under a key and is not finished, or a new one, written down.
+    async fn signed(
+        &self,
+        key: Hash,
+        program: &Program,
+        terms: &JobTerms,
+    ) -> Result<JobRecord> {
+        let turn = self.turn(key);
+        let _turn = turn.lock().await;
+        if let Some(record) = self.record(key)? {
+            return Ok(record);
+        }
+        // Whatever the order names is there before anyone hears of it.
+        let reads = self.publish(terms).await?;
+        let record = self.sign(key, program, reads, terms).await?;
+        let (file, written) = (self.file(key), record.clone());
+        blocking(move || files::write_json(&file, &written)).await??;
+        Ok(record)
+    }
+
+    fn turn(&self, key: Hash) -> Arc<tokio::sync::Mutex<()>> {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.retain(|_, turn| Arc::strong_count(turn) > 1);
+        Arc::clone(keys.entry(key).or_default())
     }
 
     async fn record_order(&self, record: &JobRecord) {
@@ -657,11 +691,9 @@ impl Requester {
     /// Moves from the account to its purse what an order's price lacks beside those of the orders that wait already.
     async fn fill_purse(&self, record: &JobRecord) -> Result<()> {
         let (contracts, account) = (&self.contracts, self.contracts.account());
-        let needed = {
-            let mut promised = self.promised();
-            promised.insert(record.job_id, record.signed.order.price.max.to());
-            promised.values().fold(0u128, |sum, price| sum.saturating_add(*price))
-        };
+        self.promised().insert(record.job_id, record.signed.order.price.max.to());
+        let _turn = self.filling.lock().await;
+        let needed = self.promised().values().fold(0u128, |sum, price| sum.saturating_add(*price));
         let purse = contracts.market.purseOf(account).call().await.map_err(chain)?;
         let Some(lacks) = U256::from(needed).checked_sub(purse).filter(|lacks| !lacks.is_zero())
         else {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::files::{found, sync_folder, write_new};
+use crate::files::{found, free_size, sync_folder, write_new};
 use crate::{Error, Result};
 
 /// What a file that is not finished is called.
@@ -97,6 +97,11 @@ impl Blobs {
             *self.bytes() -= room;
         }
         done
+    }
+
+    /// How much room the disk still has, in bytes; `None` where the system does not say.
+    pub fn free_size(&self) -> Option<u64> {
+        free_size(&self.shared.folder)
     }
 
     /// A blob's bytes. Whoever reads them checks them against the name.

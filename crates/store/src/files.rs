@@ -22,6 +22,16 @@ pub fn write_new(path: &Path, content: &[u8]) -> std::io::Result<()> {
     file.sync_all()
 }
 
+/// How many bytes whoever runs this may still write to the disk of a folder; `None` where the system does not say.
+pub fn free_size(folder: &Path) -> Option<u64> {
+    #[cfg(unix)]
+    return rustix::fs::statvfs(folder)
+        .ok()
+        .map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    #[cfg(not(unix))]
+    return None;
+}
+
 /// The name is durable only once its folder is.
 pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
     // Windows has no way to sync a folder, and needs none: names are journalled.

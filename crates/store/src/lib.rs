@@ -12,5 +12,5 @@ mod log;
 pub use blobs::{BlobKind, Blobs};
 pub use book::{BOOK_CACHE_BYTES, Book, BookLimits, Entry, Kind, Put};
 pub use error::{Error, Result};
-pub use files::write_new;
+pub use files::{free_size, write_new};
 pub use log::{LogFiles, Sequencer, WAITING_MAX};
