@@ -30,6 +30,18 @@ pub enum JobEvent {
         /// Whether another had missed it before.
         late: bool,
     },
+    /// The provider has opened the sealed inputs, and the run's time counts.
+    Begun {
+        /// Until when it must claim.
+        deadline: u64,
+    },
+    /// No run began: a key that did not come, or a lock that was not meant.
+    Lapsed {
+        /// Whose lock it was.
+        provider: Address,
+        /// What each side paid for it.
+        fee: u128,
+    },
     /// A provider says what the job came to.
     Claimed {
         /// Who.
@@ -152,8 +164,10 @@ fn of_market(event: Market::MarketEvents) -> Option<JobEvent> {
             bounty: event.bounty.to(),
             cover: event.cover.to(),
         }),
-        Event::JobBegun(_) => other("JobBegun"),
-        Event::JobLapsed(_) => other("JobLapsed"),
+        Event::JobBegun(event) => Some(JobEvent::Begun { deadline: event.deadline.to() }),
+        Event::JobLapsed(event) => {
+            Some(JobEvent::Lapsed { provider: event.provider, fee: event.feeEach.to() })
+        }
         Event::JobUnwound(_) => other("JobUnwound"),
         Event::BountyForfeited(_) => other("BountyForfeited"),
         Event::ChunkRequested(_) => other("ChunkRequested"),
