@@ -162,6 +162,7 @@ async fn jobs_rate() -> Result<f64, String> {
         reputation_min: None,
         step_limit: STEP_LIMIT,
         price: PriceTerms::fixed(DOLLAR / 10),
+        data_fee: None,
         stake: DOLLAR,
         provider: None,
         lock_secs: 300,

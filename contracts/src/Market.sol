@@ -302,7 +302,7 @@ contract Market is IMarket, EIP712, Ownable2Step, Pausable, ReentrancyGuardTrans
 
     // --- shared ---------------------------------------------------------------------------------------------------
 
-    /// @dev What a first lock needs: an order that stands, and its price out of the requester's purse.
+    /// @dev What a first lock needs: an order that stands, and its price and data fee out of the requester's purse.
     function _takePrice(Order calldata order, bytes32 jobId, bytes calldata signature) private returns (uint96 price) {
         order.check();
         if (block.timestamp > order.lockDeadline) revert OrderExpired(order.lockDeadline);
@@ -313,8 +313,8 @@ contract Market is IMarket, EIP712, Ownable2Step, Pausable, ReentrancyGuardTrans
         if (nonces[order.requester].get(order.nonce)) revert NonceUsed(order.requester, order.nonce);
         nonces[order.requester].set(order.nonce);
         price = priceAt(order, uint40(block.timestamp));
-        // INVARIANT: the price leaves the purse and the stake is reserved before anybody works.
-        _debit(order.requester, price);
+        // INVARIANT: price and fee leave the purse and the stake is reserved before anybody works.
+        _debit(order.requester, uint256(price) + order.dataFee);
     }
 
     /// @dev What a late lock needs: the bounty of a missed job, still to be had.
@@ -325,7 +325,8 @@ contract Market is IMarket, EIP712, Ownable2Step, Pausable, ReentrancyGuardTrans
 
     /// @dev Checked at lock, so that nobody holds a lock that can't be claimed.
     function _checkVerifier(Order calldata order) private view {
-        uint96 value = order.price.max > order.stake ? order.price.max : order.stake;
+        uint256 escrow = uint256(order.price.max) + order.dataFee;
+        uint256 value = escrow > order.stake ? escrow : order.stake;
         uint64 windowMin = IVerifier(VERIFIERS.admit(order.verifierId, value)).windowMin(order.stepLimit);
         if (order.windowSecs < windowMin || order.windowSecs > Limits.WINDOW_SECS_MAX) {
             revert WindowOutOfRange(order.windowSecs, windowMin);
@@ -339,7 +340,9 @@ contract Market is IMarket, EIP712, Ownable2Step, Pausable, ReentrancyGuardTrans
         purseOf[provider] += due;
         // INVARIANT: due + refund is the escrow: Meter never exceeds its cap.
         if (due != price) purseOf[order.requester] += price - due;
-        emit JobPaid(jobId, provider, due, price - due);
+        uint96 fee = _feeOf(order, job);
+        if (fee != 0) purseOf[order.dataOwner] += fee;
+        emit JobPaid(jobId, provider, due, price - due, fee);
         STAKES.release(provider, job.stake, jobId);
     }
 
@@ -347,7 +350,7 @@ contract Market is IMarket, EIP712, Ownable2Step, Pausable, ReentrancyGuardTrans
         job.status = JobStatus.Lapsed;
         (address provider, uint96 fee) = (job.provider, order.lapseFee);
         // INVARIANT: both lose the same and neither gains, so a key that comes late and an idle lock cost alike.
-        purseOf[order.requester] += job.price - fee;
+        purseOf[order.requester] += job.price - fee + order.dataFee;
         coverPool += 2 * uint256(fee);
         emit JobLapsed(jobId, provider, fee);
         STAKES.release(provider, job.stake - fee, jobId);
@@ -393,15 +396,20 @@ contract Market is IMarket, EIP712, Ownable2Step, Pausable, ReentrancyGuardTrans
         STAKES.slash(provider, stake, jobId);
     }
 
-    /// @dev The price goes back to the requester. A late job's escrow is a bounty from another's stake: to the pool.
+    /// @dev The price and the data fee go back to the requester. A late job's escrow is a bounty from another's stake: to the pool.
     function _returnEscrow(Order calldata order, Job storage job) private returns (uint96 refunded) {
         uint96 price = job.price;
         if (job.late) {
             coverPool += price;
             return 0;
         }
-        purseOf[order.requester] += price;
-        return price;
+        refunded = price + order.dataFee;
+        purseOf[order.requester] += refunded;
+    }
+
+    /// @dev The data owner's fee in escrow. It needs no slot: the order names it, and the first end pays it or gives it back.
+    function _feeOf(Order calldata order, Job storage job) private view returns (uint96 fee) {
+        return job.late ? 0 : order.dataFee;
     }
 
     function _deposit(address account, uint256 amount) private {

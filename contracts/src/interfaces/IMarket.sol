@@ -40,9 +40,11 @@ struct Price {
 /// @param stake What the provider puts at stake.
 /// @param lapseFee Sealed orders: what each side pays if no `begin` comes in time; else zero.
 /// @param chunkFee What a demand for one output chunk pays the provider.
+/// @param dataOwner Whose data the job reads, and who earns `dataFee` if the job is paid; zero for nobody.
+/// @param dataFee What the data owner earns, on top of the price; zero without a data owner.
 /// @param compensationBps The requester's share of a slashed stake.
 /// @param bountyBps The share of whoever shows the fault, or delivers late.
-/// @param price What the requester pays.
+/// @param price What the requester pays the provider.
 struct Order {
     address requester;
     address provider;
@@ -61,6 +63,8 @@ struct Order {
     uint96 stake;
     uint96 lapseFee;
     uint96 chunkFee;
+    address dataOwner;
+    uint96 dataFee;
     uint16 compensationBps;
     uint16 bountyBps;
     Price price;
@@ -92,7 +96,8 @@ struct Claim {
 /// Requester, Beneficiary: zero. StepLimit: outside 1 to 2^45. PriceRange: the minimum is above the maximum. Meter: the base
 /// is above the maximum price, or equals it and there is a rate as well. Stake: zero, so nothing would make the provider
 /// honest. RunSecs: outside 1 to `RUN_SECS_MAX`. BeginSecs: above `BEGIN_SECS_MAX`. LapseFee: too high for one of the two, or
-/// the order is not sealed. Shares: outside their bounds.
+/// the order is not sealed. Shares: outside their bounds. DataFee: for nobody, or with the highest price above what an amount
+/// can be.
 enum OrderFault {
     Requester,
     Beneficiary,
@@ -103,7 +108,8 @@ enum OrderFault {
     RunSecs,
     BeginSecs,
     LapseFee,
-    Shares
+    Shares,
+    DataFee
 }
 
 /// @notice Where a job stands, named for what it waits for; below the line nothing more can happen to it.
@@ -130,7 +136,7 @@ enum JobStatus {
 /// @param status Where the job stands.
 /// @param deadline The last second of what the status waits for; once claimed, of the window.
 /// @param steps The steps of the claim.
-/// @param price What is in escrow while the job is open.
+/// @param price What is in escrow while the job is open; of a first lock, the order's `dataFee` is beside it.
 /// @param stake What of the provider's stake is reserved while the lock is open.
 /// @param lockBlock The block of the lock.
 /// @param late Whether the lock came after a missed deadline: `price` is then the bounty and no longer the requester's.
@@ -255,7 +261,7 @@ interface IMarket {
         uint8 status,
         uint32 exitCode
     );
-    event JobPaid(bytes32 indexed jobId, address indexed provider, uint96 paid, uint96 refunded);
+    event JobPaid(bytes32 indexed jobId, address indexed provider, uint96 paid, uint96 refunded, uint96 dataFee);
     event JobSlashed(
         bytes32 indexed jobId,
         address indexed provider,
@@ -291,8 +297,8 @@ interface IMarket {
     /// goes on. An order that was never locked holds no money, so there is nothing to refund.
     function cancel(uint256 word, uint256 mask) external;
 
-    /// @notice Locks an order for the caller: the price leaves the requester's purse and the caller's stake is reserved.
-    /// Or locks a job that another provider missed: then the price is the bounty, and the requester pays nothing more.
+    /// @notice Locks an order for the caller: the price and the data owner's fee leave the requester's purse and the caller's
+    /// stake is reserved. Or locks a job that another provider missed: then the price is the bounty, and the requester pays nothing more.
     /// @param order The order.
     /// @param signature The requester's signature over it: 65 bytes, or what its ERC-1271 contract takes. Not read for a
     /// missed job, whose order was signed when it was first locked.
@@ -311,7 +317,7 @@ interface IMarket {
 
     // --- ends, for anyone to call ---------------------------------------------------------------------------------
 
-    /// @notice Pays or slashes, by the verifier's verdict.
+    /// @notice Pays the provider and the data owner, or slashes, by the verifier's verdict.
     function settle(Order calldata order) external;
 
     /// @notice Ends what a job waits for once its deadline has passed. No `begin`: both sides pay the lapse fee and have

@@ -43,7 +43,8 @@ interface IVerifiers {
     function retire(uint16 verifierId) external;
 
     /// @notice The verifier, if a new order of this value may use it; reverts otherwise.
-    /// @param value The larger of the order's highest price and its stake: what a broken verifier could misdirect.
+    /// @param value The larger of the order's highest escrow, data fee included, and its stake: what a broken verifier could
+    /// misdirect.
     function admit(uint16 verifierId, uint256 value) external view returns (address verifier);
 
     /// @notice The verifier at any stage, for claims already locked; reverts for an unknown id.

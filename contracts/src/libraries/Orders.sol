@@ -13,7 +13,7 @@ library Orders {
         "Order(address requester,address provider,address beneficiary,bytes32 programId,bytes32 inputRoot,"
         "bytes32 datasetRoot,bytes32 termsHash,uint256 nonce,uint64 stepLimit,uint16 verifierId,uint40 lockDeadline,"
         "uint32 beginSecs,uint32 runSecs,uint32 windowSecs,uint96 stake,uint96 lapseFee,uint96 chunkFee,"
-        "uint16 compensationBps,uint16 bountyBps,Price price)"
+        "address dataOwner,uint96 dataFee,uint16 compensationBps,uint16 bountyBps,Price price)"
         "Price(uint96 min,uint96 max,uint96 base,uint96 mebistep,uint40 rampStartAt,uint32 rampSecs)"
     );
 
@@ -22,8 +22,8 @@ library Orders {
         "Price(uint96 min,uint96 max,uint96 base,uint96 mebistep,uint40 rampStartAt,uint32 rampSecs)"
     );
 
-    /// @dev 19 fields of one word each stand before the price.
-    uint256 private constant FLAT_BYTES = 19 * 32;
+    /// @dev 21 fields of one word each stand before the price.
+    uint256 private constant FLAT_BYTES = 21 * 32;
     uint256 private constant PRICE_BYTES = 6 * 32;
 
     /// @notice The EIP-712 hash of an order, without the domain.
@@ -63,6 +63,9 @@ library Orders {
         _require(order.lapseFee == 0 || payable_, OrderFault.LapseFee);
         // INVARIANT: a slash always leaves the cover pool a part, so one person in every role still loses.
         _require(Split.sharesValid(order.compensationBps, order.bountyBps), OrderFault.Shares);
+        _require(order.dataFee == 0 || order.dataOwner != address(0), OrderFault.DataFee);
+        // INVARIANT: what a first lock escrows is an amount, so every end can say what it gives back.
+        _require(uint256(price.max) + order.dataFee <= type(uint96).max, OrderFault.DataFee);
     }
 
     /// @notice Whether the inputs are sealed, so that the run starts at `begin`.

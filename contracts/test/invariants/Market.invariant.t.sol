@@ -63,7 +63,7 @@ contract MarketInvariantTest is Test {
         vm.assertEq(
             token.balanceOf(address(market)),
             handler.purses() + handler.held() + market.coverPool(),
-            "the market's balance is not purses + escrow + fees + cover"
+            "the market's balance is not purses + escrow + data fees + demand fees + cover"
         );
         vm.assertEq(
             token.balanceOf(address(stakes)), handler.staked(), "the stakes' balance is not free + reserved + unbonding"
@@ -85,11 +85,12 @@ contract MarketInvariantTest is Test {
             (bool ok,) = all.addr.call(abi.encodeWithSelector(all.selectors[seed % 12], seed >> 8));
             if (seed % 12 != 11) vm.assertTrue(ok, "a move that should work reverts");
         }
-        string[11] memory calls = [
+        string[12] memory calls = [
             "lock",
             "begin",
             "claim",
             "settle",
+            "data fee",
             "expire",
             "late lock",
             "demand",

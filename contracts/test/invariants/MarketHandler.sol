@@ -18,7 +18,7 @@ contract MarketHandler is MarketFixture {
 
     constructor() {
         setUp();
-        cast = [requester, provider, rival, beneficiary, auditor, stranger];
+        cast = [requester, provider, rival, beneficiary, auditor, stranger, dataOwner];
     }
 
     /// @dev Forge may start a call at the time that the run began with.
@@ -35,7 +35,7 @@ contract MarketHandler is MarketFixture {
         Order memory o = random(seed);
         address who = seed & 1 == 0 ? provider : rival;
         uint96 price = market.priceAt(o, uint40(clock));
-        if (market.purseOf(requester) < price || stakes.freeOf(who) < o.stake) return;
+        if (market.purseOf(requester) < uint256(price) + o.dataFee || stakes.freeOf(who) < o.stake) return;
         orders.push(o);
         lockBy(who, o);
         ++did["lock"];
@@ -53,16 +53,19 @@ contract MarketHandler is MarketFixture {
         (bool some, Order memory o, Job memory job) = find(seed, JobStatus.AwaitingClaim);
         if (!some || clock > job.deadline) return;
         bytes32 jobId = claimBy(job.provider, o);
-        if (seed & 3 != 0) verifier.decide(jobId, seed & 1 == 0 ? Verdict.Upheld : Verdict.Refuted, informer(seed));
+        if (seed & 3 != 0) verifier.decide(jobId, seed & 3 != 1 ? Verdict.Upheld : Verdict.Refuted, informer(seed));
         ++did["claim"];
     }
 
     function settleOne(uint256 seed) external timely {
-        (bool some, Order memory o, Job memory job) = find(seed, JobStatus.AwaitingVerdict);
+        (bool some, Order memory o, Job memory job, Verdict verdict) = findRipe(seed);
         if (!some) return;
-        (Verdict verdict,) = verifier.verdictOf(market.jobIdOf(o));
-        if (verdict == Verdict.Pending || (verdict == Verdict.Upheld && clock <= job.deadline)) return;
+        uint256 before = market.purseOf(o.dataOwner);
         market.settle(o);
+        bool earns = verdict == Verdict.Upheld && !job.late && o.dataFee != 0;
+        bool party = o.dataOwner == o.requester || o.dataOwner == job.provider || verdict == Verdict.Refuted;
+        if (!party) vm.assertEq(market.purseOf(o.dataOwner) - before, earns ? o.dataFee : 0, "a data owner's fee");
+        if (earns) ++did["data fee"];
         ++did["settle"];
     }
 
@@ -107,7 +110,7 @@ contract MarketHandler is MarketFixture {
         for (uint32 chunk = 0; chunk < 5; ++chunk) {
             if (!market.demandOf(jobId, chunk).open) continue;
             if (clock <= market.demandOf(jobId, chunk).answerBy) {
-                if (uint256(jobId) & 1 == 0) return; // every other provider stays silent
+                if (uint256(jobId) & 3 == 0) return; // every fourth provider stays silent
                 bytes32[17] memory proof = chunkProof(chunk);
                 market.answer(o, chunk, chunk == CHUNK ? chunkData() : new bytes(4096), proof);
                 ++did["answer"];
@@ -163,16 +166,21 @@ contract MarketHandler is MarketFixture {
 
     // --- the ledger beside it ---------------------------------------------------------------------------------------
 
-    /// What jobs hold: escrow of open jobs, and fees of open demands.
+    /// What jobs hold: escrow of open jobs, the data fees of those that nobody has missed, and fees of open demands.
     function held() public view returns (uint256 sum) {
         for (uint256 i = 0; i < orders.length; ++i) {
             bytes32 jobId = market.jobIdOf(orders[i]);
             Job memory job = market.jobOf(jobId);
-            if (isOpen(job.status)) sum += job.price;
+            if (isOpen(job.status)) sum += job.price + dataFeeHeld(orders[i], job);
             for (uint32 chunk = 0; chunk < 5; ++chunk) {
                 if (market.demandOf(jobId, chunk).open) sum += orders[i].chunkFee;
             }
         }
+    }
+
+    /// The data fee leaves with the first end, be it the miss that lets another deliver late.
+    function dataFeeHeld(Order memory o, Job memory job) private pure returns (uint256) {
+        return job.late || job.status == JobStatus.AwaitingLate ? 0 : o.dataFee;
     }
 
     function reservedFor(address who) public view returns (uint256 sum) {
@@ -221,6 +229,9 @@ contract MarketHandler is MarketFixture {
         o.stake = uint96(100 * DOLLAR + (seed >> 16) % (400 * DOLLAR));
         o.chunkFee = uint96((seed >> 64) % (2 * DOLLAR));
         o.bountyBps = uint16(500 + (seed >> 128) % 3_501);
+        // Whoever owns the data, a party of the job or nobody; now and then for nothing.
+        if ((seed >> 176) & 3 != 0) o.dataOwner = cast[(seed >> 184) % cast.length];
+        if (o.dataOwner != address(0) && (seed >> 180) & 3 != 0) o.dataFee = uint96((seed >> 192) % (50 * DOLLAR));
         o.compensationBps = uint16(1_000 + (seed >> 160) % (8_001 - o.bountyBps));
     }
 
@@ -235,6 +246,19 @@ contract MarketHandler is MarketFixture {
             if (job.status == status) return (true, o, job);
         }
         return (false, o, job);
+    }
+
+    /// A claim that settles now: refuted, or upheld and its window over.
+    function findRipe(uint256 seed) private view returns (bool, Order memory o, Job memory job, Verdict verdict) {
+        for (uint256 i = 0; i < orders.length; ++i) {
+            o = orders[(i + seed % orders.length) % orders.length];
+            bytes32 jobId = market.jobIdOf(o);
+            job = market.jobOf(jobId);
+            (verdict,) = verifier.verdictOf(jobId);
+            bool decided = verdict == Verdict.Refuted || (verdict == Verdict.Upheld && clock > job.deadline);
+            if (job.status == JobStatus.AwaitingVerdict && decided) return (true, o, job, verdict);
+        }
+        return (false, o, job, verdict);
     }
 
     function isOpen(JobStatus status) private pure returns (bool) {

@@ -76,6 +76,21 @@ contract MarketGasTest is MarketFixture {
         vm.assertEq(market.purseOf(provider), 101 * DOLLAR, "an undisputed claim is not paid");
     }
 
+    /// The data owner's purse is empty before: the dearest case.
+    /// forge-config: default.isolate = true
+    function test_a_job_that_pays_a_data_owner() public {
+        Order memory o = disputable();
+        (o.dataOwner, o.dataFee) = (dataOwner, DOLLAR);
+        bytes memory signature = sign(o);
+        send("lock (data fee)", abi.encodeCall(market.lock, (o, signature, 0, NEVER)), 130_000);
+        mine();
+        Claim memory c = claimOf(o);
+        send("claim (data fee)", abi.encodeCall(market.claim, (o, c)), 150_000);
+        skip(o.windowSecs + 1);
+        send("settle (data fee)", abi.encodeCall(market.settle, (o)), 95_000);
+        vm.assertEq(market.purseOf(dataOwner), DOLLAR, "the data owner is not paid");
+    }
+
     /// forge-config: default.isolate = true
     function test_a_sealed_job() public {
         Order memory o = disputable();

@@ -43,6 +43,7 @@ abstract contract MarketFixture is MachineFixture {
     address internal beneficiary = named("beneficiary");
     address internal auditor = named("auditor");
     address internal stranger = named("stranger");
+    address internal dataOwner = named("dataOwner");
 
     function setUp() public virtual {
         warp(1_800_000_000);
@@ -280,7 +281,8 @@ abstract contract MarketFixture is MachineFixture {
     /// All the money that the market holds is somebody's: purses of everyone in the cast, `escrow`, and the pool.
     function assertBalanced(uint256 escrow) internal view {
         uint256 purses = market.purseOf(requester) + market.purseOf(provider) + market.purseOf(rival)
-            + market.purseOf(beneficiary) + market.purseOf(auditor) + market.purseOf(stranger);
+            + market.purseOf(beneficiary) + market.purseOf(auditor) + market.purseOf(stranger)
+            + market.purseOf(dataOwner);
         vm.assertEq(
             token.balanceOf(address(market)),
             purses + escrow + market.coverPool(),

@@ -38,6 +38,10 @@ const STAKE: u128 = 500 * DOLLAR;
 const PRICE: u128 = 10 * DOLLAR;
 const WINDOW_SECS: u32 = 1000;
 
+/// Who owns the data that every job here reads, and what that earns.
+const DATA_OWNER: Address = Address::repeat_byte(0xda);
+const DATA_FEE: u128 = 2 * DOLLAR;
+
 const TERMS: DisputeTerms = DisputeTerms {
     bond: 1_000 * DOLLAR,
     cost_base: 50 * DOLLAR,
@@ -111,7 +115,7 @@ impl Arena {
         deployment.check(&clients[0]).await.expect("belongs together");
         let accounts = clients.each_ref().map(|client| client.signer().expect("signs"));
         let [requester, provider, challenger] = clients.each_ref().map(|c| c.provider().clone());
-        let amounts = [PRICE * 1000, STAKE * 1000, TERMS.bond * 1000];
+        let amounts = [(PRICE + DATA_FEE) * 1000, STAKE * 1000, TERMS.bond * 1000];
         let payees = [deployment.market, deployment.stakes, deployment.disputes];
         for (client, (amount, payee)) in clients.iter().zip(amounts.into_iter().zip(payees)) {
             let token = TestDollar::new(deployment.token, client.provider().clone());
@@ -183,6 +187,8 @@ impl Arena {
             stake: U96::from(STAKE),
             lapseFee: U96::ZERO,
             chunkFee: U96::ZERO,
+            dataOwner: DATA_OWNER,
+            dataFee: U96::from(DATA_FEE),
             compensationBps: 4_000,
             bountyBps: 3_000,
             price: Market::Price {
@@ -244,26 +250,58 @@ impl Arena {
         mined(self.requester.settle(claim.order.clone()).send().await).await
     }
 
-    /// The claim is refuted: the requester has its price and its share, the challenger the bounty.
+    async fn purse(&self, account: Address) -> U256 {
+        self.requester.purseOf(account).call().await.expect("read")
+    }
+
+    /// What the market holds is its purses, the escrow and the data fees of its open jobs, and the cover pool, to the unit.
+    async fn expect_exact(&self) {
+        let locks = self.requester.JobLocked_filter().from_block(0u64).query().await;
+        let mut sum = self.requester.coverPool().call().await.expect("read");
+        for (lock, _) in locks.expect("read") {
+            let job = self.requester.jobOf(lock.jobId).call().await.expect("read");
+            if OPEN.contains(&job.status) {
+                sum += U256::from(job.price) + U256::from(DATA_FEE);
+            }
+        }
+        for account in self.accounts.iter().chain([&DATA_OWNER]) {
+            sum += self.purse(*account).await;
+        }
+        let token = TestDollar::new(self.deployment.token, self.client.provider().clone());
+        let held = token.balanceOf(self.deployment.market).call().await.expect("read");
+        assert_eq!(held, sum, "the market holds other than what it owes");
+    }
+
+    /// The claim is refuted: the requester has its price, its fee and its share, the challenger the bounty.
     async fn expect_slashed(&self, claim: &Claimed, what: &str) {
+        let earned = self.purse(DATA_OWNER).await;
         let receipt = self.settle(claim).await;
+        assert_eq!(self.purse(DATA_OWNER).await, earned, "{what}: a false result paid for data");
         let logs = receipt.inner.logs();
         let slashed = logs.iter().find_map(|log| Market::JobSlashed::decode_log(&log.inner).ok());
         let slashed = slashed.unwrap_or_else(|| panic!("{what}: not slashed"));
         assert_eq!(slashed.informer, self.accounts[2], "{what}: another informer");
-        assert_eq!(slashed.refunded, U96::from(PRICE), "{what}: the price is not back");
+        assert_eq!(
+            slashed.refunded,
+            U96::from(PRICE + DATA_FEE),
+            "{what}: price and fee are not back"
+        );
         let shares = [slashed.compensation, slashed.bounty, slashed.cover];
         let expected = [STAKE * 4 / 10, STAKE * 3 / 10, STAKE * 3 / 10].map(U96::from);
         assert_eq!(shares, expected, "{what}: the stake is shared otherwise");
     }
 
-    /// The claim stands: the provider is paid.
+    /// The claim stands: the provider and the data owner are paid.
     async fn expect_paid(&self, claim: &Claimed, what: &str) {
+        let earned = self.purse(DATA_OWNER).await;
         let receipt = self.settle(claim).await;
+        let earned = self.purse(DATA_OWNER).await - earned;
+        assert_eq!(earned, U256::from(DATA_FEE), "{what}: the data owner has another sum");
         let logs = receipt.inner.logs();
         let paid = logs.iter().find_map(|log| Market::JobPaid::decode_log(&log.inner).ok());
         let paid = paid.unwrap_or_else(|| panic!("{what}: not paid"));
         assert_eq!(paid.paid, U96::from(PRICE), "{what}: not the price");
+        assert_eq!(paid.dataFee, U96::from(DATA_FEE), "{what}: not the fee");
     }
 }
 
@@ -276,6 +314,9 @@ async fn mint(token: &TestDollar::TestDollarInstance<DynProvider>, to: Address, 
         left -= part;
     }
 }
+
+/// A job's statuses with a first lock's escrow: from AwaitingBegin to AwaitingAnswer.
+const OPEN: std::ops::RangeInclusive<u8> = 1..=4;
 
 const AWAITING_OPENING: u8 = 1;
 const AWAITING_ANSWER: u8 = 2;
@@ -481,6 +522,7 @@ async fn lies_are_refuted(arena: &Arena, count: u64) {
         arena.expect_slashed(&claim, &what).await;
         played += 1;
     }
+    arena.expect_exact().await;
 }
 
 async fn a_false_end_is_refused(arena: &Arena, seed: u64, program: &Program, machine: &Machine) {
@@ -520,6 +562,7 @@ async fn true_claims_stand(arena: &Arena, count: u64) {
     for claim in claims {
         arena.expect_paid(&claim, &format!("job {}", claim.id)).await;
     }
+    arena.expect_exact().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

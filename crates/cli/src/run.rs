@@ -160,6 +160,7 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
             reputation_min: arguments.reputation_min,
             step_limit: arguments.steps_max,
             price,
+            data_fee: None,
             stake: arguments.stake,
             provider: arguments.provider,
             lock_secs: arguments.lock_secs,
@@ -381,9 +382,11 @@ pub(crate) fn sentence(event: &JobEvent) -> String {
             let outcome = if *claim_false { "the claim is false" } else { "the claim stands" };
             format!("game {game}     ended: {outcome}")
         }
-        JobEvent::Paid { provider, paid, refunded } => {
-            let (paid, refunded) = (dollars(*paid), dollars(*refunded));
-            format!("settled    {paid} to {provider}, {refunded} back to the purse")
+        JobEvent::Paid { provider, paid, refunded, data_fee } => {
+            let [paid, refunded, data_fee] = [*paid, *refunded, *data_fee].map(dollars);
+            format!(
+                "settled    {paid} to {provider}, {data_fee} to the data owner, {refunded} back to the purse"
+            )
         }
         JobEvent::Slashed { provider, refunded, compensation, informer, bounty, cover, .. } => {
             let [refunded, compensation, bounty, cover] =

@@ -216,14 +216,16 @@ pub enum Reason {
         cap: u128,
     },
     /// The requester cannot pay.
-    #[error("the requester's purse holds {purse} and the price is {price}: deposit the difference")]
+    #[error(
+        "the requester's purse holds {purse} and a lock takes {needed}: deposit the difference"
+    )]
     PurseShort {
         /// What it holds.
         #[serde(with = "text")]
         purse: u128,
-        /// What a lock takes from it.
+        /// What a lock takes from it: the price and the data owner's fee.
         #[serde(with = "text")]
-        price: u128,
+        needed: u128,
     },
     /// The metered price's base does not pay, whatever the escrow.
     #[error(
@@ -376,7 +378,7 @@ pub(crate) mod tests {
             Reason::CircuitBreaker { failures: 3, until: 100 },
             Reason::StakeHigh { stake: 20, free: 10 },
             Reason::RiskCap { at_risk: 20, cap: 10 },
-            Reason::PurseShort { purse: 10, price: 20 },
+            Reason::PurseShort { purse: 10, needed: 20 },
             Reason::BaseLow { base: 10, needed: 20 },
             Reason::RateLow { mebistep: 10, needed: 20 },
             Reason::PriceLow { needed: u128::MAX, at_most: 10 },

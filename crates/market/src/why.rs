@@ -18,6 +18,9 @@ pub struct Facts {
     /// The order's stake, in the token's smallest unit.
     #[serde(with = "text")]
     pub stake: u128,
+    /// What the data owner earns, which a first lock takes beside the price.
+    #[serde(with = "text")]
+    pub data_fee: u128,
     /// The last second for a lock.
     pub lock_deadline: u64,
     /// What the requester's purse holds.
@@ -122,6 +125,11 @@ impl Facts {
         self.terms.price_at(self.lock_deadline)
     }
 
+    /// What a lock at a price takes from the purse.
+    fn taken(&self, price: u128) -> u128 {
+        price.saturating_add(self.data_fee)
+    }
+
     /// The least price that a provider named. Prices that the order reaches anyway are not believed: such a provider
     /// would have locked.
     fn price_needed(&self, reasons: &[&Reason]) -> Option<u128> {
@@ -146,10 +154,12 @@ impl Facts {
             return Some((Finding::new("expired", text), next.into()));
         }
         let (purse, price) = (self.purse, self.terms.price_at(now));
-        if purse < price {
+        let taken = self.taken(price);
+        if purse < taken {
             let text =
-                format!("the purse holds {purse} and a lock takes {price}: every lock fails");
-            let next = format!("deposit {} or more", self.price_most().max(price) - purse);
+                format!("the purse holds {purse} and a lock takes {taken}: every lock fails");
+            let most = self.taken(self.price_most().max(price));
+            let next = format!("deposit {} or more", most - purse);
             return Some((Finding::new("purse_short", text), next));
         }
         None
@@ -172,7 +182,7 @@ impl Facts {
                 "the price is {price} now and rises to {most}: providers that need more wait"
             );
             findings.push(Finding::new("price_rising", text));
-            if price <= purse && purse < most {
+            if self.taken(price) <= purse && purse < self.taken(most) {
                 let text = format!("the purse holds {purse}: a lock for more than that fails");
                 findings.push(Finding::new("purse_below_max", text));
             }
@@ -338,6 +348,7 @@ mod tests {
         },
         step_limit: 1 << 30,
         stake: 500,
+        data_fee: 0,
         lock_deadline: 2000,
         purse: 1000,
         nonce_used: false,
@@ -377,6 +388,14 @@ mod tests {
         let scant = Facts { purse: 60, ..FACTS };
         let expect = ["not_seen", "price_rising", "purse_below_max"];
         check(&scant, &[], 900, &expect, "wait until 1100");
+        // A lock takes the data owner's fee beside the price.
+        let fee = Facts { data_fee: 30, ..FACTS };
+        let expect = ["purse_short", "not_seen", "price_rising"];
+        check(&Facts { purse: 79, ..fee }, &[], 900, &expect, "deposit 51");
+        let expect = ["not_seen", "price_rising", "purse_below_max"];
+        check(&Facts { purse: 80, ..fee }, &[], 900, &expect, "wait until 1100");
+        let expect = ["not_seen", "price_rising"];
+        check(&Facts { purse: 130, ..fee }, &[], 900, &expect, "wait until 1100");
     }
 
     #[test]

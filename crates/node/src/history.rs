@@ -75,6 +75,8 @@ pub enum JobEvent {
         paid: u128,
         /// What of the escrow went back to the requester.
         refunded: u128,
+        /// What the data owner got.
+        data_fee: u128,
     },
     /// The provider's stake was taken.
     Slashed {
@@ -82,7 +84,7 @@ pub enum JobEvent {
         provider: Address,
         /// Why: what became of the job.
         status: JobStatus,
-        /// What of the escrow went back to the requester.
+        /// What of the escrow, data fee included, went back to the requester.
         refunded: u128,
         /// What the requester got of the stake.
         compensation: u128,
@@ -154,6 +156,7 @@ fn of_market(event: Market::MarketEvents) -> Option<JobEvent> {
             provider: event.provider,
             paid: event.paid.to(),
             refunded: event.refunded.to(),
+            data_fee: event.dataFee.to(),
         }),
         Event::JobSlashed(event) => Some(JobEvent::Slashed {
             provider: event.provider,

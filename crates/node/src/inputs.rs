@@ -316,6 +316,8 @@ mod tests {
             stake: Default::default(),
             lapseFee: Default::default(),
             chunkFee: Default::default(),
+            dataOwner: Address::ZERO,
+            dataFee: Default::default(),
             compensationBps: 0,
             bountyBps: 0,
             price,

@@ -262,9 +262,10 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         }
         let purse = market.purseOf(requester).call().await.map_err(chain)?;
         let purse = u128::try_from(purse).unwrap_or(u128::MAX);
-        let price = terms.price_at(at);
-        if purse < price {
-            return Ok(Err(Reason::PurseShort { purse, price }));
+        // Both are below 2^96.
+        let needed = terms.price_at(at) + order.dataFee.to::<u128>();
+        if purse < needed {
+            return Ok(Err(Reason::PurseShort { purse, needed }));
         }
         if let Some(reason) = self.too_risky(order.stake.to(), now).await? {
             return Ok(Err(reason));

@@ -61,8 +61,11 @@ pub struct JobTerms {
     pub reputation_min: Option<u16>,
     /// The most steps, 1 to 2^45.
     pub step_limit: u64,
-    /// What it pays.
+    /// What it pays the provider.
     pub price: PriceTerms,
+    /// Whose data it reads, and what that earns if the job is paid, in the token's smallest unit; `None` for nobody's, and for what
+    /// a dataset's publication says.
+    pub data_fee: Option<(Address, u128)>,
     /// What the provider puts at stake, in the token's smallest unit.
     pub stake: u128,
     /// The only provider that may lock it.
@@ -346,6 +349,7 @@ impl Requester {
             terms: price_terms(order),
             step_limit: order.stepLimit,
             stake: order.stake.to(),
+            data_fee: order.dataFee.to(),
             lock_deadline: order.lockDeadline.to(),
             purse: u128::try_from(purse).unwrap_or(u128::MAX),
             nonce_used: nonce_used.map_err(chain)?,
@@ -653,6 +657,13 @@ impl Requester {
             Some(secs) => secs,
             None => u32::try_from(shortest).map_err(|error| Error::Job(error.to_string()))?,
         };
+        let (data_owner, data_fee) = match &terms.dataset {
+            DatasetTerms::Of(of) => (of.publication.owner.0.into(), of.publication.fee),
+            DatasetTerms::Own(_) | DatasetTerms::None => terms.data_fee.unwrap_or_default(),
+        };
+        if data_owner.is_zero() && data_fee != 0 {
+            return Err(Error::Job("a data fee needs a data owner's account".into()));
+        }
         let order = Market::Order {
             requester,
             provider: terms.provider.unwrap_or_default(),
@@ -671,6 +682,8 @@ impl Requester {
             stake: amount(terms.stake)?,
             lapseFee: amount(sealing.map_or(0, |_| lapse_fee(terms)))?,
             chunkFee: U96::ZERO,
+            dataOwner: data_owner,
+            dataFee: amount(data_fee)?,
             compensationBps: 4_000,
             bountyBps: 3_000,
             price: price(&terms.price)?,
@@ -688,10 +701,10 @@ impl Requester {
         })
     }
 
-    /// Moves from the account to its purse what an order's price lacks beside those of the orders that wait already.
+    /// Moves from the account to its purse what an order's price and data fee lack beside those of the orders that wait already.
     async fn fill_purse(&self, record: &JobRecord) -> Result<()> {
         let (contracts, account) = (&self.contracts, self.contracts.account());
-        self.promised().insert(record.job_id, record.signed.order.price.max.to());
+        self.promised().insert(record.job_id, escrow_most(&record.signed.order));
         let _turn = self.filling.lock().await;
         let needed = self.promised().values().fold(0u128, |sum, price| sum.saturating_add(*price));
         let purse = contracts.market.purseOf(account).call().await.map_err(chain)?;
@@ -749,6 +762,12 @@ impl JobRecord {
         let orders = self.earlier.iter().chain([&self.signed]);
         orders.map(|signed| (contracts.job_id(&signed.order), signed.clone())).collect()
     }
+}
+
+/// The most that a first lock takes from the requester's purse.
+fn escrow_most(order: &Market::Order) -> u128 {
+    // Both are below 2^96.
+    order.price.max.to::<u128>() + order.dataFee.to::<u128>()
 }
 
 /// An order's price, from the terms that describe it.

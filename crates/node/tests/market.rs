@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use alloy_primitives::aliases::{U40, U96};
-use alloy_primitives::{B256, U256};
+use alloy_primitives::{Address, B256, U256};
 use alloy_signer_local::PrivateKeySigner;
 use assay_chain::{ClientConfig, Clock, Endpoint, SystemClock};
 use assay_machine::{Interpreter, Program};
@@ -20,6 +20,9 @@ const WORDCOUNT: &[u8] = include_bytes!("../../../programs/prebuilt/wordcount.el
 
 const DOLLAR: u128 = 1_000_000;
 
+/// Whose data jobs with a data fee read.
+const DATA_OWNER: Address = Address::repeat_byte(0xda);
+
 /// How long a job may take here before something hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -32,6 +35,7 @@ fn wordcount(input: &str) -> JobTerms {
         reputation_min: None,
         step_limit: 1 << 30,
         price: PriceTerms::fixed(DOLLAR / 10),
+        data_fee: None,
         stake: 100 * DOLLAR,
         provider: None,
         lock_secs: 60,
@@ -78,6 +82,7 @@ async fn expect_exact(contracts: &Contracts, jobs: &[B256]) {
         deposited.expect("read").into_iter().map(|(event, _)| event.account).collect();
     let mut sum = contracts.market.coverPool().call().await.expect("read");
     let mut others = accounts;
+    others.insert(DATA_OWNER);
     for id in jobs {
         let job = contracts.market.jobOf(*id).call().await.expect("read");
         others.insert(job.provider);
@@ -131,6 +136,56 @@ async fn an_honest_job_settles_and_the_cheaper_provider_has_it() {
     assert!(text.contains("to") && text.contains("be"), "{text}");
     assert_eq!(wealth(requester.contracts()).await, before - paid);
     expect_exact(requester.contracts(), &[record.job_id]).await;
+    market.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_owner_is_paid_for_results_and_for_nothing_else() {
+    let (_folder, market) = market(&MarketPlan { with_liar: true, ..MarketPlan::default() }).await;
+    let requester = market.requester();
+    let contracts = requester.contracts();
+    let earned = async || contracts.market.purseOf(DATA_OWNER).call().await.expect("read");
+    let fee = DOLLAR / 4;
+    let terms = JobTerms { data_fee: Some((DATA_OWNER, fee)), ..wordcount("whose words") };
+
+    let before = wealth(contracts).await;
+    let (first, status, events) = run(&market, b"paid", &terms).await;
+    assert_eq!(status, JobStatus::Paid, "{events:?}");
+    let Some(JobEvent::Paid { paid, data_fee, .. }) = events.last() else {
+        panic!("not paid: {events:?}");
+    };
+    assert_eq!(*data_fee, fee, "the story tells another fee");
+    assert_eq!(wealth(contracts).await, before - paid - fee, "the job cost something else");
+    assert_eq!(earned().await, U256::from(fee), "the data owner's purse has another sum");
+    expect_exact(contracts, &[first.job_id]).await;
+
+    let before = wealth(contracts).await;
+    let lie = JobTerms { provider: market.liar(), ..terms.clone() };
+    let (second, status, events) = run(&market, b"slashed", &lie).await;
+    assert_eq!(status, JobStatus::Refuted, "{events:?}");
+    let refunded = events.iter().find_map(|event| match event {
+        JobEvent::Slashed { refunded, .. } => Some(*refunded),
+        _ => None,
+    });
+    assert_eq!(refunded, Some(DOLLAR / 10 + fee), "the fee is not back: {events:?}");
+    assert_eq!(wealth(contracts).await, before + 40 * DOLLAR, "price and fee are not back");
+    assert_eq!(earned().await, U256::from(fee), "a false result paid for data");
+    expect_exact(contracts, &[first.job_id, second.job_id]).await;
+
+    // A purse that was emptied of what the fee needs is told so, by name.
+    let cheap = JobTerms { price: PriceTerms::fixed(10), lock_secs: 60, ..terms.clone() };
+    let record = requester.order(sha256(b"poor"), &cheap).await.expect("ordered");
+    let purse = contracts.market.purseOf(contracts.account()).call().await.expect("read");
+    let left = U256::from(10 + fee - 1);
+    assert!(purse > left, "the order filled the purse with price and fee");
+    let withdraw = contracts.market.withdraw(contracts.account(), purse - left);
+    contracts.send(withdraw.into_transaction_request()).await.expect("withdrawn");
+    let why = requester.why(&record).await.expect("explained");
+    assert_eq!((why.findings[0].code, why.next.as_str()), ("purse_short", "deposit 1 or more"));
+
+    let nobodys = JobTerms { data_fee: Some((Address::ZERO, fee)), ..terms };
+    let refused = requester.order(sha256(b"nobody"), &nobodys).await;
+    assert!(matches!(refused, Err(Error::Job(_))), "a fee for nobody: {refused:?}");
     market.close().await.expect("closed");
 }
 

@@ -42,6 +42,7 @@ fn sealed(market: &LocalMarket, input: &str) -> JobTerms {
         reputation_min: None,
         step_limit: 1 << 30,
         price: PriceTerms::fixed(DOLLAR / 10),
+        data_fee: None,
         stake: 100 * DOLLAR,
         provider: None,
         lock_secs: 60,

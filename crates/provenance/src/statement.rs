@@ -116,6 +116,10 @@ pub struct Ordered {
     pub price_max: String,
     /// What the provider puts at stake, likewise.
     pub stake: String,
+    /// Who earns `data_fee` if the job is paid; zero for nobody.
+    pub data_owner: Address,
+    /// What the data owner earns beside the price, likewise.
+    pub data_fee: String,
 }
 
 /// A lock, as the chain has it.
@@ -464,6 +468,8 @@ impl Ordered {
             window_secs: order.windowSecs,
             price_max: order.price.max.to_string(),
             stake: order.stake.to_string(),
+            data_owner: order.dataOwner,
+            data_fee: order.dataFee.to_string(),
         }
     }
 }

@@ -204,21 +204,28 @@ impl Judge<'_> {
 
     fn settlement(&mut self) -> Option<Ending> {
         let block = self.event(Code::Settlement, &self.receipt.settlement)?;
-        let ending = ending(&block).filter(|(job, ..)| *job == self.receipt.job);
-        let Some((_, event, provider, paid)) = ending else {
+        let ended = ending(&block).filter(|ended| ended.job == self.receipt.job);
+        let Some(Ended { event, provider, paid, .. }) = ended else {
             self.refused(Code::Settlement, "the event is not the end of this job");
             return None;
         };
-        let price_max = self.receipt.order.order.price.max.to::<u128>();
-        let named = self.receipt.order.order.provider;
-        if paid.is_some_and(|paid| paid > price_max) || !(named.is_zero() || named == provider) {
+        let order = &self.receipt.order.order;
+        let named = order.provider;
+        if paid.is_some_and(|paid| !paid.fits(order)) || !(named.is_zero() || named == provider) {
             self.refused(Code::Settlement, "the event does not fit the order");
             return None;
         }
         let what = match paid {
-            Some(paid) => format!("{event}: {provider} was paid {paid}"),
+            Some(Paid { provider: paid, data_fee: 0, .. }) => {
+                format!("{event}: {provider} was paid {paid}")
+            }
+            Some(Paid { provider: paid, data_fee, .. }) => {
+                let owner = order.dataOwner;
+                format!("{event}: {provider} was paid {paid}, and {owner} {data_fee} for its data")
+            }
             None => format!("{event}: {provider}"),
         };
+        let paid = paid.map(|paid| paid.provider);
         let by = format!("block {} {}", block.block_number, block.block_hash);
         self.held(Code::Settlement, what, by);
         Some(Ending { block, event, provider, paid })
@@ -503,8 +510,8 @@ pub(crate) fn ended(
     proof: &EventProof,
 ) -> Option<(ProvedEvent, &'static str, Address, Option<u128>)> {
     let block = proof.check().ok()?;
-    let (_, event, provider, paid) = ending(&block)?;
-    Some((block, event, provider, paid))
+    let Ended { event, provider, paid, .. } = ending(&block)?;
+    Some((block, event, provider, paid.map(|paid| paid.provider)))
 }
 
 /// What the statements so far have shown.
@@ -528,20 +535,61 @@ impl Seen {
     }
 }
 
-/// The event that ends a job: the job, the event's name, the provider, and what it was paid.
-fn ending(block: &ProvedEvent) -> Option<(B256, &'static str, Address, Option<u128>)> {
+/// What the event that ends a job says.
+struct Ended {
+    job: B256,
+    /// The event's name.
+    event: &'static str,
+    provider: Address,
+    paid: Option<Paid>,
+}
+
+/// Where a paid job's escrow went, in the token's smallest unit.
+#[derive(Clone, Copy)]
+struct Paid {
+    provider: u128,
+    /// Back to the requester.
+    refunded: u128,
+    /// To the data owner.
+    data_fee: u128,
+}
+
+impl Paid {
+    /// Whether the contract pays so under this order. A first lock's escrow is at most the order's highest price, and its fee is
+    /// the order's; a late delivery earns the bounty of whoever missed the job, and the fee is back with the requester.
+    fn fits(self, order: &Market::Order) -> bool {
+        let escrow = self.provider.saturating_add(self.refunded);
+        let first = escrow <= order.price.max.to() && self.data_fee == order.dataFee.to();
+        let bounty = order.stake.to::<u128>() * u128::from(order.bountyBps) / BPS;
+        let late = (self.provider, self.refunded, self.data_fee) == (bounty, 0, 0);
+        first || (late && order.beginSecs == 0)
+    }
+}
+
+/// Basis points in a whole (spec/contracts.md#shares).
+const BPS: u128 = 10_000;
+
+/// What ends a job; `None` for another event.
+fn ending(block: &ProvedEvent) -> Option<Ended> {
     let log = &block.log;
     if let Ok(event) = Market::JobPaid::decode_log(log) {
-        return Some((event.jobId, "JobPaid", event.provider, Some(event.paid.to())));
+        let paid = Paid {
+            provider: event.paid.to(),
+            refunded: event.refunded.to(),
+            data_fee: event.dataFee.to(),
+        };
+        let (job, provider) = (event.jobId, event.provider);
+        return Some(Ended { job, event: "JobPaid", provider, paid: Some(paid) });
     }
-    if let Ok(event) = Market::JobSlashed::decode_log(log) {
-        return Some((event.jobId, "JobSlashed", event.provider, None));
-    }
-    if let Ok(event) = Market::JobLapsed::decode_log(log) {
-        return Some((event.jobId, "JobLapsed", event.provider, None));
-    }
-    let event = Market::JobUnwound::decode_log(log).ok()?;
-    Some((event.jobId, "JobUnwound", event.provider, None))
+    let (job, event, provider) = if let Ok(event) = Market::JobSlashed::decode_log(log) {
+        (event.jobId, "JobSlashed", event.provider)
+    } else if let Ok(event) = Market::JobLapsed::decode_log(log) {
+        (event.jobId, "JobLapsed", event.provider)
+    } else {
+        let event = Market::JobUnwound::decode_log(log).ok()?;
+        (event.jobId, "JobUnwound", event.provider)
+    };
+    Some(Ended { job, event, provider, paid: None })
 }
 
 /// A statement's name, and what an auditor found.

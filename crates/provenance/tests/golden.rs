@@ -39,9 +39,12 @@ fn golden_receipts_verify_for_ever() {
 #[test]
 #[ignore = "run once for a new version"]
 fn write_golden_receipts() {
-    for (name, ending) in
-        [("paid", Ending::Paid), ("slashed", Ending::Slashed), ("missed", Ending::Missed)]
-    {
+    for (name, ending) in [
+        ("paid", Ending::Paid),
+        ("late", Ending::Late),
+        ("slashed", Ending::Slashed),
+        ("missed", Ending::Missed),
+    ] {
         let mut world = World::new(1);
         let receipt = world.job(1, ending);
         let folder = folder().join("1").join(name);

@@ -18,7 +18,9 @@ fn refused(report: &Report) -> Vec<Code> {
 #[test]
 fn sound_receipts_are_vouched_for() {
     let mut world = World::new(1);
-    for (nonce, ending) in [(1, Ending::Paid), (2, Ending::Slashed), (3, Ending::Missed)] {
+    for (nonce, ending) in
+        [(1, Ending::Paid), (2, Ending::Slashed), (3, Ending::Missed), (4, Ending::Late)]
+    {
         let receipt = world.job(nonce, ending);
         let read = Receipt::from_bytes(&receipt.to_bytes()).expect("as it was written");
         assert_eq!(read, receipt);
@@ -34,6 +36,38 @@ fn sound_receipts_are_vouched_for() {
         let size = receipt.to_bytes().len();
         assert!(size < 20_000, "a receipt of {size} bytes");
     }
+}
+
+/// The contract pays at most the order's highest price and exactly its fee; or a bounty, and no fee.
+#[test]
+fn a_payment_that_the_order_does_not_allow_is_refused() {
+    let mut world = World::new(1);
+    let trust = world.trust();
+    let amounts = [[1_000, 0, 70], [0, 1_000, 70], [10, 0, 70], [1_500, 0, 0]];
+    for (nonce, amounts) in (1..).zip(amounts) {
+        let report = verify(&world.job_paying(nonce, amounts), Some(&trust));
+        assert_eq!(report.standing, Standing::Vouched, "{amounts:?}: {report:#?}");
+    }
+    let amounts = [
+        [1_001, 0, 70],
+        [900, 101, 70],
+        [900, 100, 0],
+        [900, 100, 69],
+        [900, 100, 71],
+        [1_499, 0, 0],
+        [1_500, 1, 0],
+        [1_500, 0, 70],
+    ];
+    for (nonce, amounts) in (10..).zip(amounts) {
+        let report = verify(&world.job_paying(nonce, amounts), Some(&trust));
+        assert_eq!(refused(&report).first(), Some(&Code::Settlement), "{amounts:?}: {report:#?}");
+    }
+    let receipt = world.job(30, Ending::Paid);
+    let report = verify(&receipt, Some(&trust));
+    let settlement = report.checks.iter().find(|check| check.code == Code::Settlement);
+    let said = settlement.map(|check| check.what.clone()).unwrap_or_default();
+    let owner = world.data_owner();
+    assert!(said.contains(&format!("{owner} 70 for its data")), "the fee is not shown: {said}");
 }
 
 #[test]

@@ -92,6 +92,8 @@ pub(crate) fn order() -> Object {
         ("stake", amount()),
         ("lapseFee", amount()),
         ("chunkFee", amount()),
+        ("dataOwner", address()),
+        ("dataFee", amount()),
         ("compensationBps", integer()),
         ("bountyBps", integer()),
         ("price", price),

@@ -130,6 +130,8 @@ pub fn unsigned(requester: Address, nonce: u64) -> Market::Order {
         stake: U96::from(1_000_000),
         lapseFee: U96::ZERO,
         chunkFee: U96::ZERO,
+        dataOwner: Address::repeat_byte(0xdd),
+        dataFee: U96::from(250_000),
         compensationBps: 5_000,
         bountyBps: 2_500,
         price: Market::Price {

@@ -42,6 +42,8 @@ pub(crate) struct World {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     Paid,
+    /// Missed by one and delivered by another.
+    Late,
     Slashed,
     Missed,
 }
@@ -83,6 +85,10 @@ impl World {
             observer_quorum: 1,
             headers: Default::default(),
         }
+    }
+
+    pub(crate) fn data_owner(&self) -> Address {
+        Address::repeat_byte(0xdd)
     }
 
     pub(crate) fn requester(&self) -> Address {
@@ -128,6 +134,8 @@ impl World {
             stake: U96::from(5_000),
             lapseFee: U96::ZERO,
             chunkFee: U96::ZERO,
+            dataOwner: self.data_owner(),
+            dataFee: U96::from(70),
             compensationBps: 4_000,
             bountyBps: 3_000,
             price,
@@ -172,19 +180,14 @@ impl World {
         let claim =
             event_proof(&market, nonce * 10 + 1, 1_800_000_000, claim_event.encode_log_data());
         let end = match ending {
-            Ending::Paid => Market::JobPaid {
-                jobId: job,
-                provider,
-                paid: U96::from(900),
-                refunded: U96::from(100),
-            }
-            .encode_log_data(),
+            Ending::Paid => self.paid(job, [900, 100, 70]),
+            Ending::Late => self.paid(job, [1_500, 0, 0]),
             Ending::Slashed | Ending::Missed => Market::JobSlashed {
                 jobId: job,
                 provider,
                 informer: self.auditor.address(),
                 status: 7,
-                refunded: U96::from(1_000),
+                refunded: U96::from(1_070),
                 compensation: U96::from(2_000),
                 bounty: U96::from(1_500),
                 cover: U96::from(1_500),
@@ -195,6 +198,24 @@ impl World {
         let claim = (ending != Ending::Missed).then_some(claim);
         let log = self.say(job, &order, ending, claim.as_ref(), &settlement);
         Receipt::new(market, job, signed, claim, settlement, Some(log))
+    }
+
+    /// What the provider, the requester and the data owner get.
+    fn paid(&self, job: B256, amounts: [u64; 3]) -> alloy_primitives::LogData {
+        let [paid, refunded, data_fee] = amounts.map(U96::from);
+        let provider = self.provider.address();
+        Market::JobPaid { jobId: job, provider, paid, refunded, dataFee: data_fee }
+            .encode_log_data()
+    }
+
+    /// The receipt of a paid job whose event says other amounts, with everything else as it should be.
+    pub(crate) fn job_paying(&mut self, nonce: u64, amounts: [u64; 3]) -> Receipt {
+        let receipt = self.job(nonce, Ending::Paid);
+        let event = self.paid(receipt.job, amounts);
+        let settlement = event_proof(&self.market, nonce * 10 + 2, 1_800_000_061, event);
+        let (order, claim) = (receipt.order.clone(), receipt.claim.clone());
+        let log = self.say(receipt.job, &order.order, Ending::Paid, claim.as_ref(), &settlement);
+        Receipt::new(self.market, receipt.job, order, claim, settlement, Some(log))
     }
 
     fn say(
@@ -217,7 +238,7 @@ impl World {
             provider: self.provider.address(),
             price: "1000".into(),
             deadline: 1_800_000_060,
-            late: false,
+            late: ending == Ending::Late,
             block: BlockRef { number: 7, hash: B256::repeat_byte(7) },
         });
         let mut said = vec![
@@ -255,7 +276,7 @@ impl World {
                 auditor: self.auditor.address(),
                 trace_root,
                 verdict: match ending {
-                    Ending::Paid => Judgement::Agrees,
+                    Ending::Paid | Ending::Late => Judgement::Agrees,
                     Ending::Slashed | Ending::Missed => Judgement::Disagrees,
                 },
             };
@@ -265,7 +286,11 @@ impl World {
             job,
             after: vec![last],
             observer: self.requester.address(),
-            event: if ending == Ending::Paid { "JobPaid" } else { "JobSlashed" }.into(),
+            event: match ending {
+                Ending::Paid | Ending::Late => "JobPaid",
+                Ending::Slashed | Ending::Missed => "JobSlashed",
+            }
+            .into(),
             claim_block: claim.map(block),
             block: block(settlement),
         };
