@@ -136,7 +136,7 @@ fn keeper() -> Result<(Document<Policy>, Rules), String> {
         envelope_digest: Hash([2; 32]),
         envelope_size: 1 << 20,
         policy: policy.digest(),
-        fee: 0,
+        fee: 250_000,
     };
     let publication = Document::new(publication).map_err(|error| error.to_string())?;
     let mut rules = Rules::new(publication, policy.clone()).map_err(|error| error.to_string())?;
@@ -175,6 +175,8 @@ fn request(number: u64) -> ReleaseRequest {
         auditors: BTreeSet::from([account("auditor", number % ACCOUNTS)]),
         program: program(if number % 8 == 0 { PROGRAMS } else { number % PROGRAMS }),
         dataset: BlobRoot(Hash([1; 32])),
+        data_owner: Some(account("owner", 0)),
+        data_fee: 250_000,
         input_sealed: true,
         output_sealed: true,
         step_limit: 1 << 30,
@@ -204,6 +206,7 @@ fn plain(policy: &Policy, granted: &BTreeSet<Account>, asked: &ReleaseRequest) -
         && asked.auditors.len() as u64 >= policy.auditors.least
         && asked.step_limit <= output.step_limit_max
         && asked.output_sealed
+        && asked.data_fee >= 250_000
         && asked.now <= policy.expires_at
         && asked.window_secs >= 600
 }

@@ -5,14 +5,13 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
-use assay_types::BlobRoot;
 use cedar_policy::{
     Authorizer, Context, Decision, Entities, EntityId, EntityTypeName, EntityUid, PolicyId,
     PolicySet, Request, RestrictedExpression, Schema, ValidationMode, Validator,
 };
 
 use super::clause::Clause;
-use super::dataset::Grant;
+use super::dataset::{Grant, Publication};
 use super::document::Document;
 use super::rules::ReleaseRequest;
 use super::terms::{Allowed, CEDAR_DEPTH_MAX, Guarantees, OutputClass, Policy};
@@ -113,13 +112,17 @@ fn skip_string(bytes: &mut impl Iterator<Item = u8>) {
 }
 
 impl Compiled {
-    pub(super) fn new(root: &BlobRoot, policy: &Policy) -> Self {
-        Self::without(root, policy, None)
+    pub(super) fn new(published: &Publication, policy: &Policy) -> Self {
+        Self::without(published, policy, None)
     }
 
     /// The same without one clause, so that tests can tell that it is this clause that refuses.
-    pub(super) fn without(root: &BlobRoot, policy: &Policy, ignored: Option<Clause>) -> Self {
-        let text = clauses_text(root, policy, ignored);
+    pub(super) fn without(
+        published: &Publication,
+        policy: &Policy,
+        ignored: Option<Clause>,
+    ) -> Self {
+        let text = clauses_text(published, policy, ignored);
         let owners = policy.cedar.iter().filter(|_| ignored != Some(Clause::Cedar));
         let read = |text: &String| {
             owners_text(text).unwrap_or_else(|error| unreachable!("checked when read: {error}"))
@@ -145,7 +148,7 @@ impl Compiled {
             let ids = response.diagnostics().reason().chain(failed);
             refusing.clauses = ids.filter_map(|id| Clause::from_code(id.as_ref())).collect();
             if refusing.clauses.is_empty() {
-                // No forbid: the permit does not reach so far.
+                // Unreached while the dataset has a forbid of its own: denied all the same.
                 refusing.clauses.insert(Clause::Dataset);
             }
         } else {
@@ -174,21 +177,20 @@ impl Compiled {
 }
 
 /// A policy's clauses as one text in Cedar, for people: what is evaluated is read from it.
-pub fn clauses_as_cedar(root: &BlobRoot, policy: &Policy) -> String {
-    clauses_text(root, policy, None)
+pub fn clauses_as_cedar(published: &Publication, policy: &Policy) -> String {
+    clauses_text(published, policy, None)
 }
 
-fn clauses_text(root: &BlobRoot, policy: &Policy, ignored: Option<Clause>) -> String {
+fn clauses_text(published: &Publication, policy: &Policy, ignored: Option<Clause>) -> String {
     let scope = match ignored {
         Some(Clause::Dataset) => String::new(),
-        _ => format!(" == Dataset::\"{root}\""),
+        _ => format!(" == Dataset::\"{}\"", published.root),
     };
     let mut text = format!(
-        "@id(\"{}\")\npermit (principal, action == Action::\"release\", resource{scope});\n",
-        Clause::Dataset.code()
+        "@id(\"permit\")\npermit (principal, action == Action::\"release\", resource{scope});\n"
     );
     for clause in Clause::ALL.iter().filter(|clause| Some(**clause) != ignored) {
-        if let Some(condition) = condition(*clause, policy) {
+        if let Some(condition) = condition(*clause, published, policy) {
             let code = clause.code();
             text += &format!(
                 "@id(\"{code}\")\nforbid (principal, action, resource)\nunless {{ {condition} }};\n"
@@ -210,13 +212,15 @@ fn named_policies(text: &str) -> PolicySet {
 }
 
 /// What must hold, in Cedar; `None` where the policy leaves it open.
-fn condition(clause: Clause, policy: &Policy) -> Option<String> {
+fn condition(clause: Clause, published: &Publication, policy: &Policy) -> Option<String> {
     let output = &policy.output;
     let granted =
         |condition: &str| Some(format!("if context has grant then {condition} else true"));
     match clause {
-        // What the permit reaches, and the owner's own texts: not a forbid of ours.
-        Clause::Dataset | Clause::Cedar => None,
+        // The permit reaches no other dataset either; a forbid has the refusal name it beside others.
+        Clause::Dataset => Some(format!("resource == Dataset::\"{}\"", published.root)),
+        Clause::Fee => at_least("context.data_fee", published.fee)
+            .map(|paid| format!("context.data_owner == \"{}\" && ({paid})", published.owner)),
         Clause::RevokedAll => Some("!context.revoked_all".to_owned()),
         Clause::RevokedVersion => Some("!context.revoked_version".to_owned()),
         Clause::RevokedRequester => Some("!context.revoked_requester".to_owned()),
@@ -234,7 +238,7 @@ fn condition(clause: Clause, policy: &Policy) -> Option<String> {
             (output.class == OutputClass::Sealed).then(|| "context.output_sealed".to_owned())
         }
         Clause::Providers => allowed(&policy.providers.accounts, "context.provider"),
-        Clause::StakeMin => at_least(policy.providers.stake_min),
+        Clause::StakeMin => at_least("context.stake", policy.providers.stake_min),
         Clause::Measurements => allowed(&policy.providers.measurements, "context.measurement")
             .map(|listed| format!("context has measurement && {listed}")),
         Clause::Requesters => allowed(&policy.requesters, "context.requester")
@@ -277,6 +281,8 @@ fn condition(clause: Clause, policy: &Policy) -> Option<String> {
                 budget.cost_micro_epsilon, budget.total_micro_epsilon
             )
         }),
+        // The owner's own texts, each a set of policies for itself.
+        Clause::Cedar => None,
     }
 }
 
@@ -308,13 +314,10 @@ fn no_program(policy: &Policy, falls_short: impl Fn(&Guarantees) -> bool) -> Opt
     (!short.is_empty()).then(|| format!("!{}.contains(context.program)", set(short.iter())))
 }
 
-fn at_least(stake_min: u128) -> Option<String> {
-    let (high, low) = halves(stake_min);
-    (stake_min > 0).then(|| {
-        format!(
-            "context.stake.high > {high} || (context.stake.high == {high} && context.stake.low >= {low})"
-        )
-    })
+fn at_least(fact: &str, least: u128) -> Option<String> {
+    let (high, low) = halves(least);
+    (least > 0)
+        .then(|| format!("{fact}.high > {high} || ({fact}.high == {high} && {fact}.low >= {low})"))
 }
 
 /// An amount as two numbers that Cedar can hold; amounts above 2^124 count as that.
@@ -337,11 +340,13 @@ fn facts(
         record.unwrap_or_else(|error| unreachable!("names differ: {error}"))
     };
     let purpose = asked.purpose.as_ref().map_or("", |purpose| purpose.as_str());
-    let (high, low) = halves(asked.stake);
-    let stake = record(vec![
-        ("high", RestrictedExpression::new_long(high)),
-        ("low", RestrictedExpression::new_long(low)),
-    ]);
+    let amount = |amount: u128| {
+        let (high, low) = halves(amount);
+        let (high, low) =
+            (RestrictedExpression::new_long(high), RestrictedExpression::new_long(low));
+        record(vec![("high", high), ("low", low)])
+    };
+    let data_owner = asked.data_owner.map_or(String::new(), |account| account.to_string());
     let auditors = asked.auditors.iter().map(|account| text(account));
     let grant = known.grant.map(|grant| {
         let grant = grant.said();
@@ -363,6 +368,8 @@ fn facts(
         ("auditors", RestrictedExpression::new_set(auditors)),
         ("auditors_count", number(asked.auditors.len() as u64)),
         ("beneficiary", text(&asked.beneficiary)),
+        ("data_fee", amount(asked.data_fee)),
+        ("data_owner", text(&data_owner)),
         ("input_sealed", flag(asked.input_sealed)),
         ("job", text(&asked.job)),
         ("micro_epsilon_spent", number(known.micro_epsilon_spent)),
@@ -376,7 +383,7 @@ fn facts(
         ("revoked_grant", flag(known.revoked_grant)),
         ("revoked_requester", flag(known.revoked_requester)),
         ("revoked_version", flag(known.revoked_version)),
-        ("stake", stake),
+        ("stake", amount(asked.stake)),
         ("step_limit", number(asked.step_limit)),
         ("use_cost", number(u64::from(!known.counted))),
         ("uses_spent", number(known.uses_spent)),

@@ -37,6 +37,8 @@ macro_rules! clauses {
 clauses! {
     /// The order is about this dataset.
     Dataset "dataset"
+    /// The order pays the owner's fee.
+    Fee "fee"
     /// The dataset is not revoked.
     RevokedAll "revoked.all"
     /// This version is not.
@@ -104,6 +106,9 @@ pub enum Reason {
     #[error("dataset {root} is another one: order over the root that its owner published")]
     #[serde(rename = "dataset")]
     Dataset { root: BlobRoot },
+    #[error("the owner {owner} asks a fee of {fee}: name both in the order")]
+    #[serde(rename = "fee")]
+    Fee { owner: Account, fee: String },
     #[error("the owner has revoked the dataset: ask the owner")]
     #[serde(rename = "revoked.all")]
     RevokedAll {},
@@ -195,6 +200,7 @@ impl Reason {
     pub fn clause(&self) -> Clause {
         match self {
             Reason::Dataset { .. } => Clause::Dataset,
+            Reason::Fee { .. } => Clause::Fee,
             Reason::RevokedAll {} => Clause::RevokedAll,
             Reason::RevokedVersion { .. } => Clause::RevokedVersion,
             Reason::RevokedRequester { .. } => Clause::RevokedRequester,

@@ -19,6 +19,9 @@ pub const AMOUNT_MAX: u128 = (1 << 96) - 1;
 /// The longest word, in bytes.
 pub const WORD_SIZE_MAX: usize = 64;
 
+/// The longest of a parser's words that is shown, in bytes.
+const WHY_SIZE_MAX: usize = 256;
+
 /// Why bytes are no document, or a document says what it must not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -163,7 +166,13 @@ fn write<T: Form>(said: &T) -> Vec<u8> {
 }
 
 fn form<T: Form>(why: impl fmt::Display) -> DocumentError {
-    DocumentError::Form { schema: T::SCHEMA, why: why.to_string() }
+    DocumentError::Form { schema: T::SCHEMA, why: shown(&why.to_string()) }
+}
+
+/// A parser's words may quote a stranger's, and are shown on terminals: one line, plain characters, not too long.
+pub(super) fn shown(why: &str) -> String {
+    let plain = |c: char| if c == ' ' || c.is_ascii_graphic() { c } else { '?' };
+    why.chars().take(WHY_SIZE_MAX).map(plain).collect()
 }
 
 /// A name or a purpose: 1 to [`WORD_SIZE_MAX`] of a to z, 0 to 9, dot, dash and underscore; a letter or digit first.

@@ -21,6 +21,7 @@ fn sentence(clause: Clause, policy: &Policy) -> Option<String> {
     let sentence = match clause {
         // These are documents of their own, or follow from them.
         Clause::Dataset
+        | Clause::Fee
         | Clause::RevokedAll
         | Clause::RevokedVersion
         | Clause::RevokedRequester

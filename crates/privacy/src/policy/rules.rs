@@ -32,6 +32,10 @@ pub struct ReleaseRequest {
     pub program: ProgramId,
     /// The order's dataset root.
     pub dataset: BlobRoot,
+    /// Whom the order names as the data's owner, to be paid its fee.
+    pub data_owner: Option<Account>,
+    /// What it would be paid, in the token's smallest unit.
+    pub data_fee: u128,
     /// Whether the input is sealed too.
     pub input_sealed: bool,
     /// Whether the result is sealed to the beneficiary.
@@ -154,7 +158,7 @@ impl Rules {
         if published != found {
             return Err(RulesError::OtherPolicy { published, found });
         }
-        let compiled = Compiled::new(&publication.said().root, policy.said());
+        let compiled = Compiled::new(publication.said(), policy.said());
         let (grants, revoked) = (BTreeMap::new(), BTreeSet::new());
         Ok(Rules { publication, policy, compiled, grants, revoked })
     }
@@ -279,6 +283,10 @@ impl Rules {
         let digest = grant.map_or(Hash::default(), Document::digest);
         match clause {
             Clause::Dataset => Reason::Dataset { root: asked.dataset },
+            Clause::Fee => {
+                let Publication { owner, fee, .. } = self.publication.said();
+                Reason::Fee { owner: *owner, fee: fee.to_string() }
+            }
             Clause::RevokedAll => Reason::RevokedAll {},
             Clause::RevokedVersion => {
                 Reason::RevokedVersion { version: self.publication.said().version }
@@ -325,8 +333,8 @@ impl Rules {
     /// The same rules without one clause.
     #[cfg(test)]
     pub(super) fn ignoring(mut self, clause: Clause) -> Self {
-        let (root, policy) = (self.publication.said().root, self.policy.said());
-        self.compiled = Compiled::without(&root, policy, Some(clause));
+        let (published, policy) = (self.publication.said(), self.policy.said());
+        self.compiled = Compiled::without(published, policy, Some(clause));
         self
     }
 }

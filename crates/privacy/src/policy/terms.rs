@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use assay_types::{Account, ProgramId};
 use serde::{Deserialize, Serialize};
 
-use super::document::{Document, DocumentError, Form, Measurement, Word, amount, number};
+use super::document::{Document, DocumentError, Form, Measurement, Word, amount, number, shown};
 
 /// The longest list in a policy.
 pub const LIST_MAX: usize = 256;
@@ -234,7 +234,7 @@ impl Form for Policy {
         }
         self.cedar.iter().enumerate().try_for_each(|(number, text)| {
             let why = super::cedar::owners_text(text).err();
-            why.map_or(Ok(()), |why| Err(DocumentError::Cedar { number, why }))
+            why.map_or(Ok(()), |why| Err(DocumentError::Cedar { number, why: shown(&why) }))
         })
     }
 }

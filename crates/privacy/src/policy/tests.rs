@@ -117,6 +117,8 @@ fn request() -> ReleaseRequest {
         auditors: BTreeSet::from([account(AUDITOR)]),
         program: program(1),
         dataset: BlobRoot(Hash([0xd5; 32])),
+        data_owner: Some(account(OWNER)),
+        data_fee: 250_000,
         input_sealed: true,
         output_sealed: true,
         step_limit: 1 << 30,
@@ -189,6 +191,11 @@ fn violations(clause: Clause) -> Vec<Case> {
     };
     match clause {
         Clause::Dataset => vec![asked(&|asked| asked.dataset.0.0[31] ^= 1)],
+        Clause::Fee => vec![
+            asked(&|asked| asked.data_fee -= 1),
+            asked(&|asked| asked.data_owner = Some(account(STRANGER))),
+            asked(&|asked| (asked.data_owner, asked.data_fee) = (None, 0)),
+        ],
         Clause::RevokedAll => vec![
             with(&|case| case.revocations = vec![Revoked::All]),
             granted(&|case| case.revocations = vec![Revoked::All]),
@@ -307,7 +314,7 @@ fn every_clause_refuses_alone_and_only_by_itself() {
         }
         tested += 1;
     }
-    assert_eq!(tested, 27, "a clause came or went: say so in spec/policy.md");
+    assert_eq!(tested, 28, "a clause came or went: say so in spec/policy.md");
 }
 
 #[test]
@@ -366,6 +373,26 @@ fn bounds_themselves_are_permitted() {
     case.asked.requester = account(STRANGER);
     case.asked.auditors.clear();
     assert!(matches!(case.decide(), Decision::Permit(_)), "any means any: {:?}", case.decide());
+}
+
+#[test]
+fn a_refusal_names_every_clause_that_is_not_met() {
+    let mut case = Case::new();
+    case.asked.dataset.0.0[0] ^= 1;
+    (case.asked.program, case.asked.verifier) = (program(9), 9);
+    (case.asked.window_secs, case.spent) = (0, 0);
+    case.revocations = vec![Revoked::All, Revoked::Version(3)];
+    let Decision::Refuse(reasons) = case.decide() else { panic!("permitted") };
+    let clauses: Vec<Clause> = reasons.iter().map(Reason::clause).collect();
+    let expect = [
+        Clause::Dataset,
+        Clause::RevokedAll,
+        Clause::RevokedVersion,
+        Clause::Programs,
+        Clause::Verifiers,
+        Clause::Cedar,
+    ];
+    assert_eq!(clauses, expect);
 }
 
 #[test]
@@ -623,6 +650,9 @@ fn every_document_has_one_form() {
     let read = Document::<Policy>::from_draft(&draft).unwrap();
     assert_eq!(read, document, "a draft is the document that it means");
     assert_eq!(Document::<Policy>::from_draft(&text).unwrap(), document);
+    let hostile = text.replacen("\"version\"", "\"\\u001b[2J\\u202e\"", 1);
+    let error = Document::<Policy>::from_bytes(hostile.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("?[2J?") && error.is_ascii(), "an error moves a terminal: {error}");
     let twice = "{\"version\":1,\"version\":2}";
     assert!(Document::<Policy>::from_draft(twice).is_err(), "a field that stands twice");
     let large = vec![b' '; DOCUMENT_SIZE_MAX + 1];
@@ -928,10 +958,12 @@ fn reasons_are_json_under_their_clause_and_say_what_to_do() {
 #[test]
 fn our_own_cedar_is_valid_and_our_facts_are_of_its_types() {
     let mut rng = Rng::with_seed(3);
-    let root = BlobRoot(Hash([1; 32]));
-    let mut texts =
-        vec![clauses_as_cedar(&root, &policy()), clauses_as_cedar(&root, &Policy::deny_all())];
-    texts.extend((0..50).map(|_| clauses_as_cedar(&root, any_policy(&mut rng).said())));
+    let text = |policy: &Policy| {
+        let published = publication(&policy.clone().finish().unwrap());
+        clauses_as_cedar(&published, policy)
+    };
+    let mut texts = vec![text(&policy()), text(&Policy::deny_all())];
+    texts.extend((0..50).map(|_| text(any_policy(&mut rng).said())));
     for text in texts {
         let policies: PolicySet = text.parse().unwrap();
         let result = cedar::VALIDATOR.validate(&policies, ValidationMode::Strict);
