@@ -1,9 +1,10 @@
-//! `cargo xtask bench machine|chain|log|market [--json]`: figures, with the machine, the inputs and the peers of the same run.
+//! `cargo xtask bench machine|chain|log|market|keeper [--json]`: figures, with the machine, the inputs and the peers of the same run.
 //!
 //! Timings on a shared machine wander, so each figure is a median and peers take turns with ours.
 
 mod chain;
 mod figure;
+mod keeper;
 mod log;
 mod machine;
 mod market;
@@ -19,11 +20,13 @@ fn main() -> ExitCode {
         ["machine", "--json"] => (machine::figures(), true),
         ["chain"] => (chain::figures(), false),
         ["chain", "--json"] => (chain::figures(), true),
+        ["keeper"] => (keeper::figures(), false),
+        ["keeper", "--json"] => (keeper::figures(), true),
         ["log"] => (log::figures(), false),
         ["log", "--json"] => (log::figures(), true),
         ["market"] => (market::figures(), false),
         ["market", "--json"] => (market::figures(), true),
-        _ => (Err("usage: assay-bench machine|chain|log|market [--json]".to_owned()), false),
+        _ => (Err("usage: assay-bench machine|chain|log|market|keeper [--json]".to_owned()), false),
     };
     match figures {
         Ok(figures) => {

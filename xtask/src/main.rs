@@ -20,7 +20,7 @@ const USAGE: &str = "cargo xtask COMMAND
   fuzz machine [COUNT] [SEED]      the interpreter against rrs-lib and qemu over COUNT instructions [100,000,000]
   vectors                          record vectors/ anew
   programs [--check]               rebuild programs/prebuilt, or compare a rebuild with it
-  bench machine|chain|log|market    figures beside peers
+  bench machine|chain|log|market|keeper  figures beside peers
   contracts prove                  halmos on the rules and slither on the sources (both from PyPI); some minutes
   tidy                             the rules that no compiler checks";
 

@@ -11,7 +11,6 @@
 //! Pure: no I/O, no clock, no randomness. Figures come in, figures and sentences go out.
 
 mod amount;
-mod ids;
 mod pricing;
 mod quote;
 mod refusal;
@@ -22,7 +21,7 @@ mod terms;
 mod why;
 
 pub use amount::AMOUNT_MAX;
-pub use ids::{Account, IdParseError, JobId};
+pub use assay_types::{Account, IdParseError, JobId};
 pub use pricing::{CostModel, MEBISTEP, Needed, PriceTerms};
 pub use quote::{Forecast, Offer, Quote, Quoted, forecast, quote};
 pub use refusal::{CAUSE_SIZE_MAX, Cause, Reason, Refusal};

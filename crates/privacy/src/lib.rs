@@ -6,6 +6,7 @@
 pub mod envelope;
 mod kdf;
 mod keys;
+pub mod policy;
 mod wrap;
 
 pub use envelope::{EnvelopeError, Opener, Sealer, open_output, open_output_by, seal_output};

@@ -3,10 +3,12 @@
 //! Pure: no I/O, no clock, no randomness.
 
 mod hash;
+mod ids;
 mod tag;
 
 pub use hash::{
     BlobRoot, Hash, HashParseError, MemoryRoot, ProgramId, Salt, StateHash, TraceRoot, sha256,
     sha256_leaf, sha256_pair,
 };
+pub use ids::{Account, IdParseError, JobId};
 pub use tag::{SUITE_SHA256, TAG_SIZE, Tag};

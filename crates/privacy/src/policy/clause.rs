@@ -1,0 +1,232 @@
+//! What a policy can refuse, one clause each, and in which words (spec/policy.md#clauses).
+
+use assay_types::{Account, BlobRoot, Hash, ProgramId};
+use serde::{Deserialize, Serialize};
+
+use super::document::Word;
+
+macro_rules! clauses {
+    ($($(#[$doc:meta])* $name:ident $code:literal)*) => {
+        /// One condition on a release. Each is refused for itself, under its own code.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Clause {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Clause {
+            /// All of them, in the order of the specification.
+            pub const ALL: &'static [Clause] = &[$(Clause::$name,)*];
+
+            /// Its name: where it stands in the documents. Also its policy's id in Cedar, and `clause` in JSON.
+            pub fn code(self) -> &'static str {
+                match self {
+                    $(Clause::$name => $code,)*
+                }
+            }
+
+            pub(super) fn from_code(code: &str) -> Option<Self> {
+                match code {
+                    $($code => Some(Clause::$name),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+clauses! {
+    /// The order is about this dataset.
+    Dataset "dataset"
+    /// The order pays the owner's fee.
+    Fee "fee"
+    /// The dataset is not revoked.
+    RevokedAll "revoked.all"
+    /// This version is not.
+    RevokedVersion "revoked.version"
+    /// The requester is not.
+    RevokedRequester "revoked.requester"
+    /// The requester's grant is not.
+    RevokedGrant "revoked.grant"
+    /// The program is listed.
+    Programs "programs"
+    /// It runs on behalf of groups that are large enough.
+    GroupMin "output.group_min"
+    /// Its output is small enough.
+    OutputSize "output.size_max"
+    /// Its steps and exit code tell nothing.
+    StepsConstant "output.steps_constant"
+    /// The order's step limit is low enough.
+    StepLimit "output.step_limit_max"
+    /// The result is sealed.
+    OutputClass "output.class"
+    /// The provider is listed.
+    Providers "providers.accounts"
+    /// It has enough at stake.
+    StakeMin "providers.stake_min"
+    /// It attests to run what is listed.
+    Measurements "providers.measurements"
+    /// The requester is listed, or has a grant.
+    Requesters "requesters"
+    /// The grant is for this purpose.
+    GrantPurposes "grant.purposes"
+    /// The grant has uses left.
+    GrantUses "grant.uses_max"
+    /// The grant still counts.
+    GrantExpiry "grant.expires_at"
+    /// The beneficiary is listed.
+    Beneficiaries "beneficiaries"
+    /// The purpose is listed.
+    Purposes "purposes"
+    /// The verifier is listed.
+    Verifiers "verifiers"
+    /// All auditors are listed.
+    Auditors "auditors.accounts"
+    /// There are enough of them.
+    AuditorsLeast "auditors.least"
+    /// The policy still counts.
+    Expiry "expires_at"
+    /// The dataset has uses left.
+    Uses "uses_max"
+    /// The budget covers another use.
+    Budget "budget"
+    /// The owner's texts in Cedar permit it.
+    Cedar "cedar"
+}
+
+/// Why a key does not go out: a clause, with what the asker could have known. Displayed as a sentence that says what to do.
+///
+/// What others have used is not shown: that an account's jobs have spent a budget is nothing that a stranger need learn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "clause", deny_unknown_fields)]
+#[allow(
+    missing_docs,
+    reason = "a variant is its clause, and its fields are the order's or the policy's"
+)]
+pub enum Reason {
+    #[error("dataset {root} is another one: order over the root that its owner published")]
+    #[serde(rename = "dataset")]
+    Dataset { root: BlobRoot },
+    #[error("the owner {owner} asks a fee of {fee}: name both in the order")]
+    #[serde(rename = "fee")]
+    Fee { owner: Account, fee: String },
+    #[error("the owner has revoked the dataset: ask the owner")]
+    #[serde(rename = "revoked.all")]
+    RevokedAll {},
+    #[error("the owner has revoked version {version}: order over a later one")]
+    #[serde(rename = "revoked.version")]
+    RevokedVersion { version: u64 },
+    #[error("the owner no longer lets {requester} order: ask the owner")]
+    #[serde(rename = "revoked.requester")]
+    RevokedRequester { requester: Account },
+    #[error("the owner has revoked grant {grant}: ask the owner for another")]
+    #[serde(rename = "revoked.grant")]
+    RevokedGrant { grant: Hash },
+    #[error(
+        "program {program} is not allowed: order one that the policy lists, or ask the owner to look at it"
+    )]
+    #[serde(rename = "programs")]
+    Programs { program: ProgramId },
+    #[error("program {program} does not guarantee groups of {least}: order one that does")]
+    #[serde(rename = "output.group_min")]
+    GroupMin { program: ProgramId, least: u64 },
+    #[error("program {program} may write more than {most} bytes: order one that writes less")]
+    #[serde(rename = "output.size_max")]
+    OutputSize { program: ProgramId, most: u64 },
+    #[error(
+        "program {program} may tell something by its step count or exit code: order one whose steps are constant"
+    )]
+    #[serde(rename = "output.steps_constant")]
+    StepsConstant { program: ProgramId },
+    #[error("a step limit of {step_limit} is above {most}: lower stepLimit")]
+    #[serde(rename = "output.step_limit_max")]
+    StepLimit { step_limit: u64, most: u64 },
+    #[error("the result would be public: order with a sealed result")]
+    #[serde(rename = "output.class")]
+    OutputClass {},
+    #[error("provider {provider} may not hold the data: name one that the policy lists")]
+    #[serde(rename = "providers.accounts")]
+    Providers { provider: Account },
+    #[error("the provider must have {least} at stake: raise the order's stake")]
+    #[serde(rename = "providers.stake_min")]
+    StakeMin { least: String },
+    #[error("the provider does not attest to run what the policy lists: name one that does")]
+    #[serde(rename = "providers.measurements")]
+    Measurements {},
+    #[error("{requester} is not listed and has no grant: ask the owner for one")]
+    #[serde(rename = "requesters")]
+    Requesters { requester: Account },
+    #[error("grant {grant} is for other purposes: state one of them, or ask the owner")]
+    #[serde(rename = "grant.purposes")]
+    GrantPurposes { grant: Hash },
+    #[error("grant {grant} has no uses left: ask the owner for another")]
+    #[serde(rename = "grant.uses_max")]
+    GrantUses { grant: Hash },
+    #[error("grant {grant} counted until {expires_at}: ask the owner for another")]
+    #[serde(rename = "grant.expires_at")]
+    GrantExpiry { grant: Hash, expires_at: u64 },
+    #[error("{beneficiary} may not read results: name a beneficiary that the policy lists")]
+    #[serde(rename = "beneficiaries")]
+    Beneficiaries { beneficiary: Account },
+    #[error("the policy does not list this purpose: state one that it lists, if it is true")]
+    #[serde(rename = "purposes")]
+    Purposes { purpose: Option<Word> },
+    #[error("verifier {verifier} is not allowed: order under one that the policy lists")]
+    #[serde(rename = "verifiers")]
+    Verifiers { verifier: u16 },
+    #[error("an auditor may not hold the data: name only those that the policy lists")]
+    #[serde(rename = "auditors.accounts")]
+    Auditors { auditors: Vec<Account> },
+    #[error("the order names {found} auditors and needs {least}: name more")]
+    #[serde(rename = "auditors.least")]
+    AuditorsLeast { found: u64, least: u64 },
+    #[error("the policy counted until {expires_at}: wait for a new version")]
+    #[serde(rename = "expires_at")]
+    Expiry { expires_at: u64 },
+    #[error("the dataset has no uses left: ask the owner")]
+    #[serde(rename = "uses_max")]
+    Uses {},
+    #[error("the dataset's privacy budget does not cover another use: ask the owner")]
+    #[serde(rename = "budget")]
+    Budget {},
+    #[error(
+        "the owner's text {text} in cedar does not permit it: read the policy, or ask the owner"
+    )]
+    #[serde(rename = "cedar")]
+    Cedar { text: u64 },
+}
+
+impl Reason {
+    /// What refuses.
+    pub fn clause(&self) -> Clause {
+        match self {
+            Reason::Dataset { .. } => Clause::Dataset,
+            Reason::Fee { .. } => Clause::Fee,
+            Reason::RevokedAll {} => Clause::RevokedAll,
+            Reason::RevokedVersion { .. } => Clause::RevokedVersion,
+            Reason::RevokedRequester { .. } => Clause::RevokedRequester,
+            Reason::RevokedGrant { .. } => Clause::RevokedGrant,
+            Reason::Programs { .. } => Clause::Programs,
+            Reason::GroupMin { .. } => Clause::GroupMin,
+            Reason::OutputSize { .. } => Clause::OutputSize,
+            Reason::StepsConstant { .. } => Clause::StepsConstant,
+            Reason::StepLimit { .. } => Clause::StepLimit,
+            Reason::OutputClass {} => Clause::OutputClass,
+            Reason::Providers { .. } => Clause::Providers,
+            Reason::StakeMin { .. } => Clause::StakeMin,
+            Reason::Measurements {} => Clause::Measurements,
+            Reason::Requesters { .. } => Clause::Requesters,
+            Reason::GrantPurposes { .. } => Clause::GrantPurposes,
+            Reason::GrantUses { .. } => Clause::GrantUses,
+            Reason::GrantExpiry { .. } => Clause::GrantExpiry,
+            Reason::Beneficiaries { .. } => Clause::Beneficiaries,
+            Reason::Purposes { .. } => Clause::Purposes,
+            Reason::Verifiers { .. } => Clause::Verifiers,
+            Reason::Auditors { .. } => Clause::Auditors,
+            Reason::AuditorsLeast { .. } => Clause::AuditorsLeast,
+            Reason::Expiry { .. } => Clause::Expiry,
+            Reason::Uses {} => Clause::Uses,
+            Reason::Budget {} => Clause::Budget,
+            Reason::Cedar { .. } => Clause::Cedar,
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! A policy in plain sentences, for its owner before it is signed and for whoever would order.
+
+use std::fmt::Display;
+
+use assay_types::ProgramId;
+use jiff::Timestamp;
+
+use super::clause::Clause;
+use super::terms::{Allowed, Guarantees, OutputClass, Policy};
+
+/// How many of a list are named.
+const NAMED_MAX: usize = 4;
+
+/// One sentence for each clause that the policy states, in the order of the specification.
+pub fn explain(policy: &Policy) -> Vec<String> {
+    Clause::ALL.iter().filter_map(|clause| sentence(*clause, policy)).collect()
+}
+
+fn sentence(clause: Clause, policy: &Policy) -> Option<String> {
+    let (output, providers) = (&policy.output, &policy.providers);
+    let sentence = match clause {
+        // These are documents of their own, or follow from them.
+        Clause::Dataset
+        | Clause::Fee
+        | Clause::RevokedAll
+        | Clause::RevokedVersion
+        | Clause::RevokedRequester
+        | Clause::RevokedGrant
+        | Clause::GrantPurposes
+        | Clause::GrantUses
+        | Clause::GrantExpiry => return None,
+        Clause::Programs if policy.programs.is_empty() => {
+            "No program may run over the data.".to_owned()
+        }
+        Clause::Programs => {
+            let programs = policy.programs.iter().map(program);
+            format!("Only these programs may run over the data: {}.", list(programs))
+        }
+        Clause::GroupMin if output.group_min == 0 => {
+            "Results may be about a single person.".to_owned()
+        }
+        Clause::GroupMin => {
+            format!("Every figure of a result is about at least {} people.", output.group_min)
+        }
+        Clause::OutputSize => format!("A result has at most {} bytes.", output.size_max),
+        Clause::StepsConstant if output.steps_constant => {
+            "Step counts and exit codes, which everybody sees, tell nothing of the data.".to_owned()
+        }
+        Clause::StepsConstant => {
+            "Step counts and exit codes are seen by everybody, and may tell something of the data."
+                .to_owned()
+        }
+        Clause::StepLimit => format!("A job runs for at most {} steps.", output.step_limit_max),
+        Clause::OutputClass => match output.class {
+            OutputClass::Sealed => "Only the beneficiary can read a result.".to_owned(),
+            OutputClass::Public => "Anyone may read a result.".to_owned(),
+        },
+        Clause::Providers => who(&providers.accounts, "hold the data to run programs"),
+        Clause::StakeMin if providers.stake_min == 0 => return None,
+        Clause::StakeMin => format!(
+            "A provider has at least {} of the token's smallest unit at stake.",
+            providers.stake_min
+        ),
+        Clause::Measurements => match &providers.measurements {
+            Allowed::Any => {
+                "A provider need not attest to what it runs: it can keep what it sees.".to_owned()
+            }
+            Allowed::Only(listed) if listed.is_empty() => {
+                "No provider attests to what is asked.".to_owned()
+            }
+            Allowed::Only(listed) => {
+                format!("A provider's processor attests to run {}.", list(listed.iter()))
+            }
+        },
+        Clause::Requesters => match &policy.requesters {
+            Allowed::Only(listed) if listed.is_empty() => {
+                "Only accounts with a grant may order.".to_owned()
+            }
+            Allowed::Only(listed) => {
+                format!("Only {} and accounts with a grant may order.", list(listed.iter()))
+            }
+            Allowed::Any => "Anyone may order.".to_owned(),
+        },
+        Clause::Beneficiaries => who(&policy.beneficiaries, "be the beneficiary of a job"),
+        Clause::Purposes => match &policy.purposes {
+            Allowed::Any => "The data may be used for any purpose.".to_owned(),
+            Allowed::Only(listed) if listed.is_empty() => {
+                "The data may be used for no purpose.".to_owned()
+            }
+            Allowed::Only(listed) => format!(
+                "The requester states one of these purposes, which nobody checks: {}.",
+                list(listed.iter())
+            ),
+        },
+        Clause::Verifiers => match &policy.verifiers {
+            Allowed::Any => "A claim may become final by any verifier.".to_owned(),
+            Allowed::Only(listed) if listed.is_empty() => {
+                "A claim may become final by no verifier.".to_owned()
+            }
+            Allowed::Only(listed) => {
+                format!("A claim becomes final by verifier {}.", list(listed.iter()))
+            }
+        },
+        Clause::Auditors => who(&policy.auditors.accounts, "hold the data to check claims"),
+        Clause::AuditorsLeast if policy.auditors.least == 0 => return None,
+        Clause::AuditorsLeast => {
+            format!("An order names at least {} of them.", policy.auditors.least)
+        }
+        Clause::Expiry => format!("Keys go out until {}.", time(policy.expires_at)),
+        Clause::Uses => {
+            format!("The data is used for at most {} jobs, over all versions.", policy.uses_max)
+        }
+        Clause::Budget => match policy.budget {
+            None => "What results tell of a single person is not counted.".to_owned(),
+            Some(budget) => format!(
+                "A job costs {} of a privacy budget of {} (in epsilon), which is never refilled.",
+                epsilon(budget.cost_micro_epsilon),
+                epsilon(budget.total_micro_epsilon)
+            ),
+        },
+        Clause::Cedar if policy.cedar.is_empty() => return None,
+        Clause::Cedar => format!("{} more must permit it, in Cedar.", policy.cedar.len()),
+    };
+    Some(sentence)
+}
+
+fn program((id, guarantees): (&ProgramId, &Guarantees)) -> String {
+    let steps = if guarantees.steps_constant { "constant" } else { "varying" };
+    format!(
+        "{id} (groups of {}, {} bytes, {steps} steps)",
+        guarantees.group_min, guarantees.output_size_max
+    )
+}
+
+fn who<T: Ord + Display>(allowed: &Allowed<T>, what: &str) -> String {
+    match allowed {
+        Allowed::Any => format!("Anyone may {what}."),
+        Allowed::Only(listed) if listed.is_empty() => format!("Nobody may {what}."),
+        Allowed::Only(listed) => format!("Only {} may {what}.", list(listed.iter())),
+    }
+}
+
+fn list<T: Display>(all: impl ExactSizeIterator<Item = T>) -> String {
+    let more = all.len().saturating_sub(NAMED_MAX);
+    let named: Vec<String> = all.take(NAMED_MAX).map(|one| one.to_string()).collect();
+    let named = named.join(", ");
+    if more == 0 { named } else { format!("{named} and {more} more") }
+}
+
+/// ISO 8601, or the number where no calendar reaches.
+fn time(secs: u64) -> String {
+    let time = i64::try_from(secs).ok().and_then(|secs| Timestamp::from_second(secs).ok());
+    time.map_or_else(|| format!("second {secs}"), |time| time.to_string())
+}
+
+fn epsilon(micro_epsilon: u64) -> String {
+    let text = format!("{}.{:06}", micro_epsilon / 1_000_000, micro_epsilon % 1_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
