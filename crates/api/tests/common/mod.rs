@@ -85,6 +85,10 @@ impl Fixture {
         client_of(&self.server.url(), number).with_clock(self.clock.clone())
     }
 
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.server.url())
+    }
+
     /// What nonces begin with, as the broker tells everybody.
     pub async fn epoch(&self) -> FixedBytes<16> {
         self.client().market().await.expect("public").epoch
@@ -176,10 +180,6 @@ impl Ask {
             request = request.header("content-type", kind);
         }
         request.send().await.expect("sent")
-    }
-
-    pub fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.server.url())
     }
 
     pub fn by(self, number: u64) -> Self {
