@@ -1,6 +1,7 @@
-//! Who asks: the log of requests, and how many of them one address may send.
+//! From where: the log of requests and what was refused of them, and how many one address may send.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use axum::extract::{Request, State};
@@ -8,10 +9,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::broker::App;
+use crate::rules::shape_of;
 use crate::{Problem, ProblemKind};
-
-/// What of a path is logged, in characters.
-const PATH_LOGGED: usize = 120;
 
 /// Where a request comes from, as far as limits go: an IPv4 address, or an IPv6 network of 64 bits, of which one customer has
 /// every address.
@@ -30,15 +29,38 @@ impl Peer {
     }
 }
 
-/// One line a request. No query, no header and no body, which may hold what is nobody's business.
-pub(crate) async fn log(request: Request, next: Next) -> Response {
+/// One line a request: the route's shape, so no names; no query, no header and no body, which may hold what is nobody's business.
+pub(crate) async fn log(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
-    let path: String = request.uri().path().chars().take(PATH_LOGGED).collect();
+    let route = shape_of(request.uri().path());
     let response = next.run(request).await;
-    let status = response.status().as_u16();
-    tracing::info!(%method, ?path, status, millis = started.elapsed().as_millis(), "request");
+    let (status, millis) = (response.status().as_u16(), started.elapsed().as_millis());
+    match response.extensions().get::<ProblemKind>() {
+        Some(kind) => {
+            app.refused.count(*kind);
+            tracing::info!(%method, route, status, problem = kind.name(), millis, "refused");
+        }
+        None => tracing::info!(%method, route, status, millis, "request"),
+    }
     response
+}
+
+/// How often each problem was answered.
+pub(crate) struct Refused([AtomicU64; ProblemKind::ALL.len()]);
+
+impl Refused {
+    pub(crate) fn new() -> Self {
+        Refused(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+
+    fn count(&self, kind: ProblemKind) {
+        self.0[kind.place()].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn of(&self, kind: ProblemKind) -> u64 {
+        self.0[kind.place()].load(Ordering::Relaxed)
+    }
 }
 
 /// Refuses what passes the address's rate, before anything is read or computed for it.

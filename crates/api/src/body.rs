@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody};
+use assay_types::{Hash, sha256};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::gate::Caller;
 use crate::{Limits, Problem, ProblemKind};
 
 pub(crate) const JSON: &str = "application/json";
@@ -23,15 +25,46 @@ pub(crate) async fn json<T: DeserializeOwned>(
     limits: &Limits,
     request: Request,
 ) -> Result<T, Problem> {
+    json_within(limits, request, limits.json_bytes_max).await
+}
+
+/// A JSON body of at most `bytes_max`.
+pub(crate) async fn json_within<T: DeserializeOwned>(
+    limits: &Limits,
+    request: Request,
+    bytes_max: u64,
+) -> Result<T, Problem> {
+    let body = whole(limits, request, JSON, bytes_max).await?;
+    serde_json::from_slice(&body).map_err(|error| ProblemKind::BodyMalformed.with(error))
+}
+
+/// A whole body of the type that the route takes: the one that was signed, if the request is.
+pub(crate) async fn whole(
+    limits: &Limits,
+    request: Request,
+    expected: &str,
+    bytes_max: u64,
+) -> Result<Vec<u8>, Problem> {
     let (parts, body) = request.into_parts();
-    let body = match expect_type(&parts.headers, JSON) {
-        Ok(()) => read(limits, body, limits.json_bytes_max).await?,
+    let body = match expect_type(&parts.headers, expected) {
+        Ok(()) => read(limits, body, bytes_max).await?,
         Err(problem) => {
             drain(body).await;
             return Err(problem);
         }
     };
-    serde_json::from_slice(&body).map_err(|error| ProblemKind::BodyMalformed.with(error))
+    if let Some(caller) = parts.extensions.get::<Caller>() {
+        expect_digest(caller, sha256(&body))?;
+    }
+    Ok(body)
+}
+
+/// The body is the one that was signed.
+pub(crate) fn expect_digest(caller: &Caller, found: Hash) -> Result<(), Problem> {
+    if caller.digest.0 == found.0 {
+        return Ok(());
+    }
+    Err(ProblemKind::DigestMismatch.with("the body has another SHA-256 than the headers sign"))
 }
 
 /// The body has the type that the route takes.
@@ -45,38 +78,57 @@ pub(crate) fn expect_type(headers: &HeaderMap, expected: &str) -> Result<(), Pro
 }
 
 /// A whole body of at most `bytes_max`.
-pub(crate) async fn read(
-    limits: &Limits,
-    mut body: Body,
-    bytes_max: u64,
-) -> Result<Vec<u8>, Problem> {
-    let too_large =
-        || ProblemKind::BodyTooLarge.with(format_args!("the limit is {bytes_max} bytes"));
+pub(crate) async fn read(limits: &Limits, body: Body, bytes_max: u64) -> Result<Vec<u8>, Problem> {
     let declared = body.size_hint().lower();
-    if declared > bytes_max {
-        drain(body).await;
-        return Err(too_large());
-    }
-    let started = Instant::now();
+    let mut pieces = Pieces::new(body, bytes_max);
+    pieces.expect_room(declared).await?;
     let mut content = Vec::with_capacity(usize::try_from(declared).unwrap_or(0));
-    loop {
-        let earned = content.len() as u64 * 1000 / limits.body_bytes_per_sec.max(1);
-        let deadline = started + limits.body_grace + Duration::from_millis(earned);
-        let frame = timeout_at(deadline, body.frame()).await.map_err(|_| {
-            ProblemKind::BodyTooSlow.with(format_args!("{} bytes came in time", content.len()))
-        })?;
-        match frame {
-            None => return Ok(content),
-            Some(Err(_)) => return Err(ProblemKind::BodyMalformed.with("the body broke off")),
-            Some(Ok(frame)) => {
-                let Ok(data) = frame.into_data() else { continue };
-                if (content.len() + data.len()) as u64 > bytes_max {
-                    drain(body).await;
-                    return Err(too_large());
-                }
-                content.extend_from_slice(&data);
+    while let Some(piece) = pieces.next(limits).await? {
+        content.extend_from_slice(&piece);
+    }
+    Ok(content)
+}
+
+/// A body as it comes.
+pub(crate) struct Pieces {
+    body: Body,
+    started: Instant,
+    bytes: u64,
+    bytes_max: u64,
+}
+
+impl Pieces {
+    pub(crate) fn new(body: Body, bytes_max: u64) -> Self {
+        Pieces { body, started: Instant::now(), bytes: 0, bytes_max }
+    }
+
+    /// Refuses a body that says that it is too large.
+    pub(crate) async fn expect_room(&mut self, declared: u64) -> Result<(), Problem> {
+        if declared > self.bytes_max { Err(self.too_large().await) } else { Ok(()) }
+    }
+
+    /// The next piece; none at the end.
+    pub(crate) async fn next(&mut self, limits: &Limits) -> Result<Option<Bytes>, Problem> {
+        loop {
+            let earned = self.bytes * 1000 / limits.body_bytes_per_sec.max(1);
+            let deadline = self.started + limits.body_grace + Duration::from_millis(earned);
+            let frame = timeout_at(deadline, self.body.frame()).await.map_err(|_| {
+                ProblemKind::BodyTooSlow.with(format_args!("{} bytes came in time", self.bytes))
+            })?;
+            let Some(frame) = frame else { return Ok(None) };
+            let frame = frame.map_err(|_| ProblemKind::BodyMalformed.with("the body broke off"))?;
+            let Ok(data) = frame.into_data() else { continue };
+            self.bytes += data.len() as u64;
+            if self.bytes > self.bytes_max {
+                return Err(self.too_large().await);
             }
+            return Ok(Some(data));
         }
+    }
+
+    async fn too_large(&mut self) -> Problem {
+        drain(std::mem::take(&mut self.body)).await;
+        ProblemKind::BodyTooLarge.with(format_args!("the limit is {} bytes", self.bytes_max))
     }
 }
 

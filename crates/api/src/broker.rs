@@ -9,11 +9,13 @@ use assay_store::{Blobs, Book, LogFiles, Sequencer};
 use assay_tlog::Vkey;
 use axum::Router;
 use axum::body::Bytes;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use tokio::sync::{Mutex, Semaphore};
 
+use crate::access::{self, Refused};
+use crate::nonces::Nonces;
 use crate::rate::Rates;
-use crate::{Limits, Problem, ProblemKind, SignatureError, access, routes};
+use crate::{Limits, Problem, ProblemKind, SignatureError, gate, routes};
 
 /// A market's order book and blobs, ready to be served.
 #[derive(Clone)]
@@ -45,14 +47,16 @@ pub(crate) struct Shared {
     pub(crate) openapi: Bytes,
     pub(crate) per_address: Rates,
     per_account: Rates,
+    pub(crate) nonces: Nonces,
+    pub(crate) refused: Refused,
     /// As many signatures are checked at once as there are cores.
-    checks: Semaphore,
+    pub(crate) checks: Semaphore,
     /// One blob at a time is hashed, so that orders get through meanwhile.
     pub(crate) blob_checks: Semaphore,
     pub(crate) uploads: Semaphore,
     pub(crate) followers: Arc<Semaphore>,
-    /// Held from looking at an account's offer to replacing it.
-    pub(crate) offers: Mutex<()>,
+    /// Held from looking at what an account said last to replacing it.
+    pub(crate) replacing: Mutex<()>,
 }
 
 impl Broker {
@@ -78,7 +82,9 @@ impl Broker {
                 blob_checks: Semaphore::new(1),
                 uploads: Semaphore::new(limits.uploads_max),
                 followers: Arc::new(Semaphore::new(limits.followers_max)),
-                offers: Mutex::new(()),
+                replacing: Mutex::new(()),
+                nonces: Nonces::new(),
+                refused: Refused::new(),
                 log: None,
                 openapi: openapi().into(),
                 clock: Box::new(clock),
@@ -98,14 +104,20 @@ impl Broker {
         self
     }
 
+    /// How often a problem was answered since this broker was made.
+    pub fn refused(&self, kind: ProblemKind) -> u64 {
+        self.app.refused.of(kind)
+    }
+
     /// The routes, to be given to [`crate::serve`].
     pub fn router(&self) -> Router {
         let (router, _) = routes::all().split_for_parts();
         router
             .fallback(routes::unknown_path)
             .method_not_allowed_fallback(routes::unknown_method)
+            .layer(from_fn_with_state(self.app.clone(), gate::authorise))
             .layer(from_fn_with_state(self.app.clone(), access::limit))
-            .layer(from_fn(access::log))
+            .layer(from_fn_with_state(self.app.clone(), access::log))
             .with_state(self.app.clone())
     }
 }
@@ -140,22 +152,21 @@ impl Shared {
         })
     }
 
-    /// Checks a signature, and then that its account may write so often: nobody uses up another's rate.
+    /// Checks the signature of what a request brings.
     pub(crate) async fn verify<T: Send + 'static>(
         self: &Arc<Self>,
-        account: Address,
         check: impl FnOnce(&Deployment) -> Result<T, SignatureError> + Send + 'static,
     ) -> Result<T, Problem> {
         let place = self.checks.acquire().await;
         let checked = self.blocking(|app| check(&app.deployment)).await?;
         drop(place);
-        let value = checked.map_err(|error| match error {
-            SignatureError::Length(_) => ProblemKind::AccountUnsupported.with(error),
-            other => ProblemKind::SignatureInvalid.with(other),
-        })?;
+        checked.map_err(gate::refused)
+    }
+
+    /// Uses up one of an account's writes, whose signature was checked: nobody uses up another's.
+    pub(crate) fn take_write(&self, account: Address) -> Result<(), Problem> {
         self.per_account.take(account).map_err(|wait| {
             ProblemKind::RateExceeded.with("this account writes too often").after(wait)
-        })?;
-        Ok(value)
+        })
     }
 }

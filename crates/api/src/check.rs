@@ -1,8 +1,9 @@
 //! Content against its name.
 
+use alloy_primitives::B256;
 use assay_machine::Program;
 use assay_merkle::{ImageError, RootBuilder, SLOT_HEIGHT, read_image, zero_subtree};
-use assay_types::{BlobRoot, ProgramId, sha256_leaf};
+use assay_types::{BlobRoot, ProgramId, sha256, sha256_leaf};
 
 /// Checks that an ELF is the program of that id; otherwise says what it is.
 ///
@@ -13,6 +14,16 @@ pub fn check_program(id: ProgramId, elf: &[u8]) -> Result<(), String> {
     let program = Program::from_elf(elf).map_err(|error| format!("it is no program: {error}"))?;
     let found = program.id();
     if found == id { Ok(()) } else { Err(format!("it is program {found}")) }
+}
+
+/// Checks that an envelope has that SHA-256; otherwise says which it has.
+///
+/// # Errors
+///
+/// Why it is not, in words.
+pub fn check_envelope(name: B256, envelope: &[u8]) -> Result<(), String> {
+    let found = sha256(envelope);
+    if found.0 == name.0 { Ok(()) } else { Err(format!("its SHA-256 is {found}")) }
 }
 
 /// Checks that an image is the slot of that root; otherwise says what it is.

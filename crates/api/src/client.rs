@@ -1,21 +1,34 @@
 //! A typed client that believes nothing: what it gives was signed by who it names, or has the name it was asked for.
 
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use alloy_primitives::{Address, B256};
-use alloy_signer_local::PrivateKeySigner;
-use assay_chain::Deployment;
-use assay_types::{BlobRoot, ProgramId};
+use assay_chain::{Clock, Deployment, SystemClock};
+use assay_types::{BlobRoot, ProgramId, sha256};
+use futures_util::stream::try_unfold;
+use http_body_util::StreamBody;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use sha2::{Digest, Sha256};
+use tokio::io::AsyncReadExt;
+
 use crate::body::{BINARY, JSON};
-use crate::limits::LIMIT_MAX;
+use crate::limits::{DOCUMENTS_LIMIT_MAX, LIMIT_MAX};
+use crate::nonces::{self, Epoch};
+use crate::rules::{Who, rule_of};
+use crate::signing::{EMPTY_DIGEST, header};
 use crate::{
-    BROKER_SCHEMA, BlobPut, Error, Health, LogAdded, MarketFacts, OfferEntry, OfferPut, OffersPage,
-    OrderEntry, OrdersPage, Posted, Problem, ProblemKind, RefusalEntry, Refusals, Result,
-    SignedOffer, SignedOrder, SignedRefusal, SignedRequest, check_program, check_slot,
+    Access, BROKER_SCHEMA, BlobPut, DatasetEntry, DatasetsPage, EntryPut, Error, Health,
+    KeyRefusalEntry, KeyRefusalsPage, LogAdded, MarketFacts, OfferEntry, OfferPut, OffersPage,
+    OrderEntry, OrdersPage, OwnerDocumentEntry, OwnerDocumentsPage, Posted, Problem, ProblemKind,
+    RefusalEntry, Refusals, Result, Role, SealKeysEntry, SignedDataset, SignedKeyRefusal,
+    SignedOffer, SignedOrder, SignedOwnerDocument, SignedRefusal, SignedRequest, SignedSealKeys,
+    SignedWrap, Wrap, WrapEntry, WrapsPage, check_envelope, check_program, check_slot,
 };
 
 /// A JSON answer in bytes, at most: a page of the largest orders is below it.
@@ -30,8 +43,17 @@ const EVENT_BYTES_MAX: usize = 64 << 10;
 /// A stream that says nothing for so long is dead: a living one says something every 15 seconds.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
 
-/// How long a signed request holds, in seconds.
-const REQUEST_SECS: u64 = 900;
+/// How long a signed request holds, in seconds: a clock may be as much behind the broker's.
+const REQUEST_SECS: u64 = 120;
+
+/// How often a call learns the broker's epoch anew: a broker that starts again and again is not to be followed for ever.
+const EPOCHS_MAX: u32 = 3;
+
+/// What is read of a file at once.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// Entries of one list that are taken in all: who serves more is broken.
+const LIST_MAX: usize = 1 << 16;
 
 /// The slowest upload that is waited for, in bytes a second.
 const UPLOAD_BYTES_PER_SEC: u64 = 256 << 10;
@@ -63,13 +85,27 @@ impl Default for ClientConfig {
     }
 }
 
-/// A client of one broker, for one market. Clones share connections.
+/// A client of one broker, for one market, with an identity that signs its requests. Clones share connections.
 #[derive(Clone)]
 pub struct BrokerClient {
     http: reqwest::Client,
     url: Url,
     deployment: Deployment,
+    access: Access,
+    clock: Arc<dyn Clock>,
+    /// What nonces begin with: zero until the broker tells.
+    epoch: Arc<Mutex<Epoch>>,
     config: ClientConfig,
+}
+
+/// What is asked, and what of it is signed.
+struct Call {
+    method: Method,
+    /// With its query.
+    path: String,
+    digest: B256,
+    content_type: Option<&'static str>,
+    timeout: Duration,
 }
 
 impl std::fmt::Debug for BrokerClient {
@@ -80,13 +116,14 @@ impl std::fmt::Debug for BrokerClient {
 }
 
 impl BrokerClient {
-    /// A client of the broker at a URL, `http://` or `https://`, for the market of a deployment.
+    /// A client of the broker at a URL, `http://` or `https://`, for the market of a deployment. Requests are signed with the key that
+    /// `access` has; with [`Access::public`] only what is public can be asked.
     ///
     /// # Errors
     ///
     /// [`Error::Config`] for a URL that is none.
-    pub fn new(url: &str, deployment: Deployment) -> Result<Self> {
-        Self::with_config(url, deployment, ClientConfig::default())
+    pub fn new(url: &str, deployment: Deployment, access: impl Into<Access>) -> Result<Self> {
+        Self::with_config(url, deployment, access, ClientConfig::default())
     }
 
     /// As [`BrokerClient::new`], with other settings.
@@ -94,7 +131,12 @@ impl BrokerClient {
     /// # Errors
     ///
     /// [`Error::Config`] for a URL that is none.
-    pub fn with_config(url: &str, deployment: Deployment, config: ClientConfig) -> Result<Self> {
+    pub fn with_config(
+        url: &str,
+        deployment: Deployment,
+        access: impl Into<Access>,
+        config: ClientConfig,
+    ) -> Result<Self> {
         let mut url = Url::parse(url)
             .map_err(|error| Error::Config(format!("the broker's URL does not parse: {error}")))?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -110,7 +152,26 @@ impl BrokerClient {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| Error::Config(format!("no HTTP client: {error}")))?;
-        Ok(BrokerClient { http, url, deployment, config })
+        let (access, clock) = (access.into(), Arc::new(SystemClock));
+        let epoch = Arc::default();
+        Ok(BrokerClient { http, url, deployment, access, clock, epoch, config })
+    }
+
+    /// The same by another clock.
+    #[must_use]
+    pub fn with_clock(self, clock: impl Clock) -> Self {
+        BrokerClient { clock: Arc::new(clock), ..self }
+    }
+
+    /// The same broker for somebody else.
+    #[must_use]
+    pub fn with_access(self, access: impl Into<Access>) -> Self {
+        BrokerClient { access: access.into(), ..self }
+    }
+
+    /// Who it asks as.
+    pub fn access(&self) -> &Access {
+        &self.access
     }
 
     /// The market that this client is for.
@@ -269,13 +330,8 @@ impl BrokerClient {
     /// # Errors
     ///
     /// As every call.
-    pub async fn put_program(
-        &self,
-        signer: &PrivateKeySigner,
-        id: ProgramId,
-        elf: Vec<u8>,
-    ) -> Result<bool> {
-        self.put_blob(signer, format!("/v1/programs/{id}"), elf).await
+    pub async fn put_program(&self, id: ProgramId, elf: Vec<u8>) -> Result<bool> {
+        self.put_blob(format!("/v1/programs/{id}"), elf).await
     }
 
     /// A program's ELF; `None` if nobody has put it.
@@ -301,13 +357,8 @@ impl BrokerClient {
     /// # Errors
     ///
     /// As every call.
-    pub async fn put_slot(
-        &self,
-        signer: &PrivateKeySigner,
-        root: BlobRoot,
-        image: Vec<u8>,
-    ) -> Result<bool> {
-        self.put_blob(signer, format!("/v1/slots/{root}"), image).await
+    pub async fn put_slot(&self, root: BlobRoot, image: Vec<u8>) -> Result<bool> {
+        self.put_blob(format!("/v1/slots/{root}"), image).await
     }
 
     /// A slot's image; `None` if nobody has put it.
@@ -328,6 +379,294 @@ impl BrokerClient {
         self.has(&format!("/v1/slots/{root}")).await
     }
 
+    /// Puts an envelope under its SHA-256, unless it is there; true if it is new there.
+    ///
+    /// # Errors
+    ///
+    /// As every call.
+    pub async fn put_envelope(&self, name: B256, envelope: Vec<u8>) -> Result<bool> {
+        self.put_blob(format!("/v1/envelopes/{name}"), envelope).await
+    }
+
+    /// Puts a file's envelope under its SHA-256, unless it is there; true if it is new there. It is not read into memory.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the file can't be read, and as every call.
+    pub async fn put_envelope_file(&self, name: B256, file: &Path) -> Result<bool> {
+        let path = format!("/v1/envelopes/{name}");
+        if self.has(&path).await? {
+            return Ok(false);
+        }
+        let failed = |source| Error::Io { what: format!("reading {}", file.display()), source };
+        let opened = std::fs::File::open(file).map_err(failed)?;
+        let size = opened.metadata().map_err(failed)?.len();
+        let call = self.upload(path, name, size);
+        let response = self.send(&call, |request| {
+            // Each attempt reads from the beginning; a file that is gone by now breaks the body off, and the broker refuses.
+            let content = std::fs::File::open(file).map(tokio::fs::File::from_std);
+            let pieces = try_unfold(content, async |content| {
+                let mut content = content?;
+                let mut piece = bytes::BytesMut::with_capacity(PIECE_BYTES);
+                let read = content.read_buf(&mut piece).await?;
+                let frame = hyper::body::Frame::data(piece.freeze());
+                Ok::<_, std::io::Error>((read > 0).then_some((frame, Ok(content))))
+            });
+            let body = reqwest::Body::wrap(StreamBody::new(pieces));
+            request.header("content-length", size).body(body)
+        });
+        let response = response.await?;
+        let is_new = response.status() == StatusCode::CREATED;
+        let _: BlobPut = json(response).await?;
+        Ok(is_new)
+    }
+
+    /// An envelope; `None` if nobody has put it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadAnswer`] for another envelope, and as every call.
+    pub async fn envelope(&self, name: B256) -> Result<Option<Vec<u8>>> {
+        self.blob(format!("/v1/envelopes/{name}"), move |found| check_envelope(name, found)).await
+    }
+
+    /// An envelope piece by piece, and its size; `None` if nobody has put it. Only once this returns is it known to be the right one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadAnswer`] for another envelope, [`Error::Io`] as the sink fails, and as every call.
+    pub async fn envelope_to(
+        &self,
+        name: B256,
+        mut sink: impl FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> Result<Option<u64>> {
+        let call = self.download(format!("/v1/envelopes/{name}"));
+        let sent = self.send(&call, |request| request).await;
+        let Some(mut response) = or_none(sent, ProblemKind::BlobUnknown)? else { return Ok(None) };
+        let (mut hasher, mut bytes) = (Sha256::new(), 0);
+        while let Some(piece) = response.chunk().await.map_err(unreachable_by)? {
+            bytes += piece.len() as u64;
+            if bytes > self.config.blob_bytes_max {
+                return Err(Error::bad_answer("an envelope is larger than it may be"));
+            }
+            hasher.update(&piece);
+            let failed = |source| Error::Io { what: "keeping an envelope".into(), source };
+            sink(&piece).map_err(failed)?;
+        }
+        if hasher.finalize()[..] == name[..] {
+            Ok(Some(bytes))
+        } else {
+            Err(Error::bad_answer("it is another envelope"))
+        }
+    }
+
+    /// Some bytes of an envelope; `None` if nobody has put it. They can't be checked against its name: whoever opens them finds out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadAnswer`] for another range, and as every call.
+    pub async fn envelope_range(&self, name: B256, range: Range<u64>) -> Result<Option<Vec<u8>>> {
+        if range.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let size = range.end - range.start;
+        let call = self.download(format!("/v1/envelopes/{name}"));
+        let asked = format!("bytes={}-{}", range.start, range.end - 1);
+        let sent = self.send(&call, |request| request.header("range", &asked)).await;
+        let Some(response) = or_none(sent, ProblemKind::BlobUnknown)? else { return Ok(None) };
+        let is_part = response.status() == StatusCode::PARTIAL_CONTENT;
+        let content = bounded(response, usize::try_from(size).unwrap_or(usize::MAX)).await?;
+        if is_part && content.len() as u64 == size {
+            Ok(Some(content))
+        } else {
+            Err(Error::bad_answer("it gave another range"))
+        }
+    }
+
+    /// Whether the broker has an envelope.
+    ///
+    /// # Errors
+    ///
+    /// As every call.
+    pub async fn has_envelope(&self, name: B256) -> Result<bool> {
+        self.has(&format!("/v1/envelopes/{name}")).await
+    }
+
+    /// Puts an account's seal keys into the book; true if they are new there.
+    ///
+    /// # Errors
+    ///
+    /// As every call.
+    pub async fn put_seal_keys(
+        &self,
+        account: Address,
+        keys: &SignedSealKeys,
+    ) -> Result<(EntryPut, bool)> {
+        self.put_by(Method::PUT, &format!("/v1/seal-keys/{account}"), account, keys).await
+    }
+
+    /// An account's seal keys; `None` if it has put none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadAnswer`] for what it did not sign, and as every call.
+    pub async fn seal_keys(&self, account: Address) -> Result<Option<SealKeysEntry>> {
+        let found = self.read::<SealKeysEntry>(&format!("/v1/seal-keys/{account}")).await;
+        let Some(found) = or_none(found, ProblemKind::EntryUnknown)? else { return Ok(None) };
+        if found.account != account {
+            return Err(Error::bad_answer("they are another's keys"));
+        }
+        let checked = self.checked(found, move |found, deployment| {
+            Ok(found.signed().verify(account, deployment)?)
+        });
+        checked.await.map(Some)
+    }
+
+    /// Puts a wrapped key into the book; true if it is new there. The order must be there.
+    ///
+    /// # Errors
+    ///
+    /// As every call.
+    pub async fn put_wrap(&self, wrap: &Wrap, signed: &SignedWrap) -> Result<(Posted, bool)> {
+        let Wrap { job_id, recipient, slot, .. } = wrap;
+        let path = format!("/v1/wraps/{job_id}/{recipient}/{slot}");
+        let (posted, is_new) = self.write(Method::PUT, &path, signed).await?;
+        self.posted(posted, *job_id, is_new)
+    }
+
+    /// A recipient's wrapped keys of a job: all to the recipient, its own to an owner.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadAnswer`] for what its owner did not sign; [`Error::Refused`] to others; as every call.
+    pub async fn wraps(&self, job_id: B256, recipient: Address) -> Result<Vec<WrapEntry>> {
+        let path = format!("/v1/wraps/{job_id}/{recipient}");
+        let found = self.pages(&path, LIMIT_MAX, |page: WrapsPage| {
+            let sequences = page.wraps.iter().map(|entry| entry.sequence).collect();
+            (page.wraps, sequences, page.next)
+        });
+        let found = found.await?;
+        self.checked(found, move |found, deployment| {
+            let mut wraps = found.iter().map(|entry| (entry.slot, entry.signed()));
+            wraps.try_for_each(|(slot, signed)| {
+                Ok(signed.verify((job_id, recipient, slot), deployment)?)
+            })
+        })
+        .await
+    }
+
+    /// Puts a keeper's refusal into the book; true if it is new there.
+    ///
+    /// # Errors
+    ///
+    /// As every call.
+    pub async fn post_key_refusal(&self, refusal: &SignedKeyRefusal) -> Result<(Posted, bool)> {
+        let (posted, is_new) = self.write(Method::POST, "/v1/key-refusals", refusal).await?;
+        self.posted(posted, refusal.refusal.job_id, is_new)
+    }
+
+    /// Why keepers gave no key for a job, as far as it is for who asks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadAnswer`] for what its owner did not sign, and as every call.
+    pub async fn key_refusals(&self, job_id: B256) -> Result<Vec<KeyRefusalEntry>> {
+        let path = format!("/v1/orders/{job_id}/key-refusals");
+        let found = self.pages(&path, LIMIT_MAX, |page: KeyRefusalsPage| {
+            let sequences = page.refusals.iter().map(|entry| entry.sequence).collect();
+            (page.refusals, sequences, page.next)
+        });
+        let found = found.await?;
+        if found.iter().any(|entry| entry.refusal.job_id != job_id) {
+            return Err(Error::bad_answer("a refusal is of another order"));
+        }
+        self.checked(found, |found, deployment| {
+            found.iter().try_for_each(|entry| Ok(entry.signed().verify(deployment)?))
+        })
+        .await
+    }
+
+    /// Puts a dataset into the book, under the name in its document; true if it is new there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a document without a name and a version, and as every call.
+    pub async fn put_dataset(
+        &self,
+        owner: Address,
+        dataset: &SignedDataset,
+    ) -> Result<(EntryPut, bool)> {
+        let (name, _) = dataset.name_and_version().ok_or_else(|| {
+            Error::Config("a dataset's document has a name (a-z, 0-9, -) and a version".into())
+        })?;
+        self.put_by(Method::PUT, &format!("/v1/datasets/{owner}/{name}"), owner, dataset).await
+    }
+
+    /// A dataset; `None` if its owner has put none of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadAnswer`] for what its owner did not sign, and as every call.
+    pub async fn dataset(&self, owner: Address, name: &str) -> Result<Option<DatasetEntry>> {
+        let found = self.read::<DatasetEntry>(&format!("/v1/datasets/{owner}/{name}")).await;
+        let Some(found) = or_none(found, ProblemKind::EntryUnknown)? else { return Ok(None) };
+        let known = found.signed().name_and_version();
+        if found.owner != owner || known.is_none_or(|(known, _)| known != name) {
+            return Err(Error::bad_answer("it is another dataset"));
+        }
+        self.checked(found, check_dataset).await.map(Some)
+    }
+
+    /// All datasets.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadAnswer`] for what its owner did not sign, and as every call.
+    pub async fn datasets(&self) -> Result<Vec<DatasetEntry>> {
+        let found = self.pages("/v1/datasets", DOCUMENTS_LIMIT_MAX, |page: DatasetsPage| {
+            let sequences = page.datasets.iter().map(|entry| entry.sequence).collect();
+            (page.datasets, sequences, page.next)
+        });
+        let found = found.await?;
+        self.checked(found, |found, deployment| {
+            found.iter().try_for_each(|entry| check_dataset(entry, deployment))
+        })
+        .await
+    }
+
+    /// Puts an owner's document into the book; true if it is new there.
+    ///
+    /// # Errors
+    ///
+    /// As every call.
+    pub async fn post_owner_document(
+        &self,
+        owner: Address,
+        document: &SignedOwnerDocument,
+    ) -> Result<(EntryPut, bool)> {
+        let path = format!("/v1/owners/{owner}/documents");
+        self.put_by(Method::POST, &path, owner, document).await
+    }
+
+    /// What an owner says, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadAnswer`] for what it did not sign, and as every call.
+    pub async fn owner_documents(&self, owner: Address) -> Result<Vec<OwnerDocumentEntry>> {
+        let path = format!("/v1/owners/{owner}/documents");
+        let found = self.pages(&path, DOCUMENTS_LIMIT_MAX, |page: OwnerDocumentsPage| {
+            let sequences = page.documents.iter().map(|entry| entry.sequence).collect();
+            (page.documents, sequences, page.next)
+        });
+        let found = found.await?;
+        self.checked(found, move |found, deployment| {
+            let mut documents = found.iter().map(|entry| entry.signed());
+            documents.try_for_each(|signed| Ok(signed.verify(owner, deployment).map(drop)?))
+        })
+        .await
+    }
+
     /// Adds an entry to the market's log: its place, for ever.
     ///
     /// # Errors
@@ -335,11 +674,10 @@ impl BrokerClient {
     /// As every call.
     pub async fn log_add(&self, entry: Vec<u8>) -> Result<LogAdded> {
         let entry = bytes::Bytes::from(entry);
-        let sent = self.send(|| {
-            let request = self.request(Method::POST, "/v1/log/add");
-            request.header("content-type", BINARY).body(entry.clone())
-        });
-        json(sent.await?).await
+        let digest = B256::new(sha256(&entry).0);
+        let call =
+            Call { content_type: Some(BINARY), digest, ..self.call(Method::POST, "/v1/log/add") };
+        json(self.send(&call, |request| request.body(entry.clone())).await?).await
     }
 
     /// An object of the market's log: `key`, `checkpoint`, `cosigned` or a tile. `None` if there is no log, or no such object.
@@ -349,9 +687,8 @@ impl BrokerClient {
     ///
     /// As every call.
     pub async fn log_object(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        let path = format!("/v1/log/{name}");
-        let sent = self.send(|| self.request(Method::GET, &path)).await;
-        let sent = or_none(sent, ProblemKind::TileUnknown);
+        let call = self.call(Method::GET, &format!("/v1/log/{name}"));
+        let sent = or_none(self.send(&call, |request| request).await, ProblemKind::TileUnknown);
         let sent = match sent {
             Err(error) => or_none(Err(error), ProblemKind::LogAbsent)?,
             sent => sent?,
@@ -360,30 +697,16 @@ impl BrokerClient {
         Ok(Some(bounded(response, LOG_OBJECT_BYTES_MAX).await?))
     }
 
-    async fn put_blob(
-        &self,
-        signer: &PrivateKeySigner,
-        path: String,
-        content: Vec<u8>,
-    ) -> Result<bool> {
+    async fn put_blob(&self, path: String, content: Vec<u8>) -> Result<bool> {
         // A whole upload for nothing would be a pity.
         if self.has(&path).await? {
             return Ok(false);
         }
-        let expires = now() + REQUEST_SECS;
-        let signed =
-            SignedRequest::sign(("PUT", &path), &content, expires, &self.deployment, signer)?;
-        let patience = Duration::from_secs(content.len() as u64 / UPLOAD_BYTES_PER_SEC);
         let content = bytes::Bytes::from(content);
-        let response = self.send(|| {
-            let mut request = self.request(Method::PUT, &path);
-            for (name, value) in signed.headers() {
-                request = request.header(name, value);
-            }
-            let request = request.timeout(self.config.request_timeout + patience);
-            request.header("content-type", BINARY).body(content.clone())
-        });
-        let response = response.await?;
+        let hashed = content.clone();
+        let digest = blocking(move || Ok(B256::new(sha256(&hashed).0))).await?;
+        let call = self.upload(path, digest, content.len() as u64);
+        let response = self.send(&call, |request| request.body(content.clone())).await?;
         let is_new = response.status() == StatusCode::CREATED;
         let _: BlobPut = json(response).await?;
         Ok(is_new)
@@ -394,9 +717,7 @@ impl BrokerClient {
         path: String,
         check: impl FnOnce(&[u8]) -> Result<(), String> + Send + 'static,
     ) -> Result<Option<Vec<u8>>> {
-        let patience = Duration::from_secs(self.config.blob_bytes_max / UPLOAD_BYTES_PER_SEC);
-        let timeout = self.config.request_timeout + patience;
-        let sent = self.send(|| self.request(Method::GET, &path).timeout(timeout)).await;
+        let sent = self.send(&self.download(path), |request| request).await;
         let Some(response) = or_none(sent, ProblemKind::BlobUnknown)? else { return Ok(None) };
         let max = usize::try_from(self.config.blob_bytes_max).unwrap_or(usize::MAX);
         let content = bounded(response, max).await?;
@@ -408,8 +729,7 @@ impl BrokerClient {
     }
 
     async fn has(&self, path: &str) -> Result<bool> {
-        let sent = self.send(|| self.request(Method::HEAD, path)).await;
-        match sent {
+        match self.send(&self.call(Method::HEAD, path), |request| request).await {
             // A HEAD's answer has no body to say which problem it is.
             Err(Error::Refused(problem)) if problem.status == 404 => Ok(false),
             other => other.map(|_| true),
@@ -417,7 +737,43 @@ impl BrokerClient {
     }
 
     async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        json(self.send(|| self.request(Method::GET, path)).await?).await
+        json(self.send(&self.call(Method::GET, path), |request| request).await?).await
+    }
+
+    /// All pages of a list, in order.
+    async fn pages<P: DeserializeOwned, T>(
+        &self,
+        path: &str,
+        limit: u64,
+        open: impl Fn(P) -> (Vec<T>, Vec<u64>, Option<u64>),
+    ) -> Result<Vec<T>> {
+        let (mut all, mut after) = (Vec::new(), 0);
+        loop {
+            let page = self.read(&format!("{path}?after={after}&limit={limit}")).await?;
+            let (entries, sequences, next) = open(page);
+            check_ascending(after, sequences.into_iter())?;
+            all.extend(entries);
+            match next {
+                Some(next) if next > after && all.len() < LIST_MAX => after = next,
+                Some(_) => return Err(Error::bad_answer("its pages do not end")),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    async fn put_by(
+        &self,
+        method: Method,
+        path: &str,
+        account: Address,
+        body: &impl Serialize,
+    ) -> Result<(EntryPut, bool)> {
+        let (put, is_new): (EntryPut, bool) = self.write(method, path, body).await?;
+        if put.account == account {
+            Ok((put, is_new))
+        } else {
+            Err(Error::bad_answer("it took the entry for another's"))
+        }
     }
 
     async fn write<T: DeserializeOwned>(
@@ -428,12 +784,10 @@ impl BrokerClient {
     ) -> Result<(T, bool)> {
         let body =
             serde_json::to_vec(body).unwrap_or_else(|error| unreachable!("plain structs: {error}"));
+        let digest = B256::new(sha256(&body).0);
         let body = bytes::Bytes::from(body);
-        let response = self.send(|| {
-            let request = self.request(method.clone(), path).header("content-type", JSON);
-            request.body(body.clone())
-        });
-        let response = response.await?;
+        let call = Call { content_type: Some(JSON), digest, ..self.call(method, path) };
+        let response = self.send(&call, |request| request.body(body.clone())).await?;
         let is_new = response.status() == StatusCode::CREATED;
         Ok((json(response).await?, is_new))
     }
@@ -469,27 +823,90 @@ impl BrokerClient {
         self.checked(order, check_order).await
     }
 
-    /// A request to a path under the broker's URL.
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let mut url = self.url.clone();
-        let (path, query) =
-            path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
-        url.set_path(&format!("{}{path}", self.url.path().trim_end_matches('/')));
-        url.set_query(query);
-        self.http.request(method, url).timeout(self.config.request_timeout)
+    /// A request without a body.
+    fn call(&self, method: Method, path: &str) -> Call {
+        let (path, timeout) = (path.to_owned(), self.config.request_timeout);
+        Call { method, path, digest: EMPTY_DIGEST, content_type: None, timeout }
     }
 
-    /// Sends until there is an answer that is not about to pass.
-    async fn send(&self, request: impl Fn() -> RequestBuilder) -> Result<Response> {
+    /// A request with so many bytes, which may take their time.
+    fn upload(&self, path: String, digest: B256, size: u64) -> Call {
+        let patience = Duration::from_secs(size / UPLOAD_BYTES_PER_SEC);
+        let timeout = self.config.request_timeout + patience;
+        Call { method: Method::PUT, path, digest, content_type: Some(BINARY), timeout }
+    }
+
+    /// A request whose answer may take its time.
+    fn download(&self, path: String) -> Call {
+        let patience = Duration::from_secs(self.config.blob_bytes_max / UPLOAD_BYTES_PER_SEC);
+        Call { timeout: self.config.request_timeout + patience, ..self.call(Method::GET, &path) }
+    }
+
+    /// A request to a path under the broker's URL, signed where the route wants it.
+    fn request(&self, call: &Call) -> Result<RequestBuilder> {
+        let mut url = self.url.clone();
+        let (path, query) = call
+            .path
+            .split_once('?')
+            .map_or((call.path.as_str(), None), |(path, query)| (path, Some(query)));
+        url.set_path(&format!("{}{path}", self.url.path().trim_end_matches('/')));
+        url.set_query(query);
+        let mut request = self.http.request(call.method.clone(), url).timeout(call.timeout);
+        if let Some(kind) = call.content_type {
+            request = request.header("content-type", kind);
+        }
+        let rule = rule_of(call.method.as_str(), path);
+        let Some(Who::Signer(roles)) = rule.map(|rule| rule.who) else { return Ok(request) };
+        let usual = roles.first().copied().unwrap_or(Role::Anyone);
+        let nonce = nonces::fresh(self.epoch())?;
+        let terms = (self.access.role_or(usual), nonce, self.clock.unix_secs() + REQUEST_SECS);
+        let target = (call.method.as_str(), call.path.as_str());
+        let signed =
+            SignedRequest::sign(target, call.digest, terms, &self.deployment, &self.access)?;
+        Ok(signed
+            .headers()
+            .into_iter()
+            .fold(request, |request, (name, value)| request.header(name, value)))
+    }
+
+    fn epoch(&self) -> Epoch {
+        *self.epoch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends until there is an answer that is not about to pass. Each attempt is signed anew: a nonce is good for one.
+    async fn send(
+        &self,
+        call: &Call,
+        finish: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Response> {
         let mut attempt = 0;
         loop {
-            let error = match attempt_once(request()).await {
+            let error = match self.attempt(call, &finish).await {
                 Err(error) if error.is_retryable() && attempt < self.config.retries => error,
                 other => return other,
             };
             tokio::time::sleep(self.pause(attempt, &error)).await;
             attempt += 1;
         }
+    }
+
+    /// Sends once; again only if the broker tells another epoch.
+    async fn attempt(
+        &self,
+        call: &Call,
+        finish: &impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Response> {
+        for _ in 0..EPOCHS_MAX {
+            let sent = finish(self.request(call)?).send().await.map_err(unreachable_by)?;
+            let told = sent.headers().get(header::EPOCH).and_then(|epoch| epoch.to_str().ok());
+            match told.and_then(|epoch| epoch.parse().ok()) {
+                Some(epoch) if !sent.status().is_success() => {
+                    *self.epoch.lock().unwrap_or_else(PoisonError::into_inner) = epoch;
+                }
+                _ => return answer(sent).await,
+            }
+        }
+        Err(Error::bad_answer("it tells another epoch each time"))
     }
 
     /// Doubling, with a little randomness, so that those whom one failure struck do not come back together.
@@ -579,9 +996,9 @@ impl Follow {
     async fn connect(&self) -> Result<Response> {
         let url = format!("/v1/orders/events?after={}", self.after);
         // Without an end: what is silent is noticed while reading.
-        let request = self.client.request(Method::GET, &url).timeout(Duration::MAX);
-        let connected =
-            tokio::time::timeout(self.client.config.request_timeout, attempt_once(request));
+        let call = Call { timeout: Duration::MAX, ..self.client.call(Method::GET, &url) };
+        let attempt = self.client.attempt(&call, &|request| request);
+        let connected = tokio::time::timeout(self.client.config.request_timeout, attempt);
         let silent = |_| Error::Unreachable { what: "it does not answer in time".to_owned() };
         connected.await.map_err(silent)?
     }
@@ -608,6 +1025,10 @@ fn check_order(order: &OrderEntry, deployment: &Deployment) -> Result<()> {
     }
 }
 
+fn check_dataset(dataset: &DatasetEntry, deployment: &Deployment) -> Result<()> {
+    Ok(dataset.signed().verify(dataset.owner, deployment)?)
+}
+
 fn check_ascending(after: u64, sequences: impl Iterator<Item = u64>) -> Result<()> {
     let mut last = after;
     for sequence in sequences {
@@ -627,8 +1048,8 @@ fn or_none<T>(found: Result<T>, none: ProblemKind) -> Result<Option<T>> {
     }
 }
 
-async fn attempt_once(request: RequestBuilder) -> Result<Response> {
-    let response = request.send().await.map_err(unreachable_by)?;
+/// An answer, if it is not a problem.
+async fn answer(response: Response) -> Result<Response> {
     if response.status().is_success() {
         return Ok(response);
     }
@@ -644,6 +1065,7 @@ async fn attempt_once(request: RequestBuilder) -> Result<Response> {
         detail: "the answer says no more".to_owned(),
         next: "check the URL".to_owned(),
         retry_after: None,
+        epoch: None,
     });
     (problem.status, problem.retry_after) = (status.as_u16(), after);
     Err(Error::Refused(Box::new(problem)))
@@ -683,10 +1105,6 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
 #[cfg(test)]

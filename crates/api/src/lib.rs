@@ -6,34 +6,49 @@
 mod access;
 mod body;
 mod broker;
+mod capability;
 mod check;
 mod client;
 mod error;
+mod gate;
+mod identity;
 mod json_text;
 mod limits;
+mod nonces;
 mod problem;
 mod rate;
 mod routes;
+mod rules;
 mod server;
 mod signing;
 mod types;
 mod witness;
 
 pub use broker::{Broker, HostedLog, openapi};
-pub use check::{check_program, check_slot};
+pub use capability::{
+    Capability, CapabilityChain, CapabilityError, Role, RoleError, SignedCapability, Use,
+};
+pub use check::{check_envelope, check_program, check_slot};
 pub use client::{BrokerClient, ClientConfig, Follow};
 pub use error::{Error, Result};
+pub use identity::Access;
 pub use json_text::{JsonObject, JsonObjectError};
 pub use limits::{
-    ACCOUNT_CLOCK_SKEW_SECS_MAX, LIMIT_DEFAULT, LIMIT_MAX, Limits, OFFER_SECS_MAX,
-    REASON_BYTES_MAX, REASON_CODE_BYTES_MAX, REQUEST_SECS_MAX, Rate, TERMS_BYTES_MAX,
+    ACCOUNT_CLOCK_SKEW_SECS_MAX, CAPABILITIES_BYTES_MAX, CAPABILITIES_MAX, DOCUMENT_BYTES_MAX,
+    DOCUMENTS_LIMIT_MAX, LIMIT_DEFAULT, LIMIT_MAX, Limits, NAME_BYTES_MAX, NONCES_MAX,
+    OFFER_SECS_MAX, ORDER_TERMS_BYTES_MAX, REASON_BYTES_MAX, REASON_CODE_BYTES_MAX,
+    REQUEST_SECS_MAX, Rate, SEAL_KEYS_BYTES_MAX, TERMS_BYTES_MAX, WRAP_BYTES_MAX,
 };
 pub use problem::{Problem, ProblemKind};
+pub use rules::{RULES, Rule, Who};
 pub use server::{Server, ServerConfig, serve};
 pub use signing::{SignatureError, SignedRequest, header, verify_account};
 pub use types::{
-    BROKER_SCHEMA, BlobPut, Health, LimitFacts, LogAdded, MarketFacts, Offer, OfferEntry, OfferPut,
-    OffersPage, OrderEntry, OrdersPage, Posted, Refusal, RefusalEntry, Refusals, SignedOffer,
-    SignedOrder, SignedRefusal,
+    BROKER_SCHEMA, BlobPut, DatasetEntry, DatasetsPage, EntryPut, Health, KeyRefusal,
+    KeyRefusalEntry, KeyRefusalsPage, LimitFacts, LogAdded, MarketFacts, Offer, OfferEntry,
+    OfferPut, OffersPage, OrderEntry, OrdersPage, OwnerDocument, OwnerDocumentEntry,
+    OwnerDocumentsPage, Posted, Refusal, RefusalEntry, Refusals, SealKeys, SealKeysEntry,
+    SignedDataset, SignedKeyRefusal, SignedOffer, SignedOrder, SignedOwnerDocument, SignedRefusal,
+    SignedSealKeys, SignedWrap, Wrap, WrapEntry, WrapsPage,
 };
 pub use witness::{Cosigned, WitnessClient, witness_router};

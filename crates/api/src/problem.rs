@@ -8,6 +8,8 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::nonces::Epoch;
+
 pub(crate) const CONTENT_TYPE: &str = "application/problem+json";
 
 /// A problem, as it goes over the wire.
@@ -26,6 +28,9 @@ pub struct Problem {
     /// When to try again.
     #[serde(skip)]
     pub retry_after: Option<Duration>,
+    /// What nonces begin with.
+    #[serde(skip)]
+    pub(crate) epoch: Option<Epoch>,
 }
 
 macro_rules! problems {
@@ -77,10 +82,58 @@ problems! {
         "try again over a faster connection";
     /// The request needs headers that sign it.
     RequestUnsigned = UNAUTHORIZED, "request-unsigned", "The request needs a signature in its headers",
-        "send assay-account, assay-digest, assay-expires and assay-signature as the specification says";
+        "send assay-account, -role, -digest, -nonce, -expires and -signature as spec/access.md says";
     /// The request's signature has ended, or ends too late.
     RequestExpired = FORBIDDEN, "request-expired", "The request's signature is not for this time",
-        "check the clock and sign again, with an end within the hour";
+        "check the clock and sign again, with an end within 15 minutes";
+    /// The same request came before.
+    RequestReplayed = FORBIDDEN, "request-replayed", "The request was answered before",
+        "sign again with a new nonce: repeating a write is harmless";
+    /// The nonce was made for another broker, or before this one started.
+    NonceStale = FORBIDDEN, "nonce-stale", "The request's nonce is not for this start of this broker",
+        "sign again with a nonce that begins with the 16 bytes of the assay-epoch header";
+    /// The route is for other roles.
+    RoleMismatch = FORBIDDEN, "role-mismatch", "The route is not for this role",
+        "ask in a role that the detail names, if it is yours";
+    /// It is somebody else's business.
+    NotEntitled = FORBIDDEN, "not-entitled", "This is not for the account that asks",
+        "ask with the account whose it is, or with a capability of that account";
+    /// Capabilities that do not parse.
+    CapabilityMalformed = BAD_REQUEST, "capability-malformed", "The capabilities do not parse",
+        "write them as spec/access.md says, byte for byte";
+    /// More than four.
+    CapabilityTooMany = BAD_REQUEST, "capability-too-many", "There are too many capabilities",
+        "ask the first issuer for a capability of your own";
+    /// One does not follow from the one before.
+    CapabilityUnlinked = FORBIDDEN, "capability-unlinked", "The capabilities are no chain that ends at who signs",
+        "send the whole chain, the first issuer's first";
+    /// One is for another role than its parent.
+    CapabilityWidensRole = FORBIDDEN, "capability-widens-role", "A capability is for a role that its parent is not for",
+        "ask for one in the parent's role";
+    /// One has a method more than its parent.
+    CapabilityWidensMethods = FORBIDDEN, "capability-widens-methods", "A capability is for a method that its parent is not for",
+        "ask for one with fewer methods";
+    /// One is for paths that its parent is not for.
+    CapabilityWidensPath = FORBIDDEN, "capability-widens-path", "A capability is for paths that its parent is not for",
+        "ask for one under the parent's path";
+    /// One ends later than its parent.
+    CapabilityWidensTime = FORBIDDEN, "capability-widens-time", "A capability ends later than its parent",
+        "ask for one that ends no later";
+    /// One has ended.
+    CapabilityExpired = FORBIDDEN, "capability-expired", "A capability has ended",
+        "ask its issuer for a new one";
+    /// The request is in another role.
+    CapabilityRole = FORBIDDEN, "capability-role", "The capabilities are for another role",
+        "ask in the role that they name";
+    /// The request has another method.
+    CapabilityMethod = FORBIDDEN, "capability-method", "The capabilities are for other methods",
+        "use a method that they name";
+    /// The request has another path.
+    CapabilityPath = FORBIDDEN, "capability-path", "The capabilities are for other paths",
+        "use a path under the one that they name";
+    /// One is not its issuer's.
+    CapabilityForged = FORBIDDEN, "capability-forged", "A capability was not signed by its issuer",
+        "ask its issuer for one for this chain and market";
     /// The body has another digest than was signed.
     DigestMismatch = FORBIDDEN, "digest-mismatch", "The body has another digest than the signed one",
         "send the body that was signed";
@@ -93,12 +146,21 @@ problems! {
     /// The order can't be locked any more.
     OrderExpired = UNPROCESSABLE_ENTITY, "order-expired", "The order's lock deadline has passed",
         "sign the order again with a later deadline";
+    /// The terms are not those that the order names.
+    TermsMismatch = UNPROCESSABLE_ENTITY, "terms-mismatch", "The terms are not those that the order names",
+        "send the text whose SHA-256 is the order's termsHash, or none if that is zero";
     /// A time lies too far ahead, or in the past.
     TimeImplausible = UNPROCESSABLE_ENTITY, "time-implausible", "A signed time is not plausible now",
         "check the clock and sign again";
     /// The offer is older than the one in the book.
     OfferSuperseded = CONFLICT, "offer-superseded", "The book has an offer that ends later, or as late",
         "sign the offer again with a later end";
+    /// What is in the book is newer.
+    Superseded = CONFLICT, "superseded", "The book has a newer one, or another one as new",
+        "sign it again with a higher version, or a later time";
+    /// There is nothing of that name.
+    EntryUnknown = NOT_FOUND, "entry-unknown", "The book has nothing of this name",
+        "check the account and the name";
     /// There is no such order.
     OrderUnknown = NOT_FOUND, "order-unknown", "The book has no such order",
         "check the job id; what is final is removed";
@@ -114,6 +176,9 @@ problems! {
     /// The content is not what its name says.
     BlobMismatch = UNPROCESSABLE_ENTITY, "blob-mismatch", "The content is not what its name says",
         "put it under its own name, or send the right content";
+    /// The range begins after the end.
+    RangeUnsatisfiable = RANGE_NOT_SATISFIABLE, "range-unsatisfiable", "The blob has no such bytes",
+        "ask for bytes below the size that the content-range header tells";
     /// Too many requests.
     RateExceeded = TOO_MANY_REQUESTS, "rate-exceeded", "Too many requests",
         "wait as long as the retry-after header says";
@@ -144,7 +209,18 @@ impl ProblemKind {
             detail: detail.to_string(),
             next: next.to_owned(),
             retry_after: None,
+            epoch: None,
         }
+    }
+
+    /// Its place in [`ProblemKind::ALL`].
+    pub(crate) fn place(self) -> usize {
+        self as usize
+    }
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        self.uri().trim_start_matches("/problems/")
     }
 }
 
@@ -161,6 +237,10 @@ impl Problem {
 
     pub(crate) fn after(self, wait: Duration) -> Self {
         Problem { retry_after: Some(wait), ..self }
+    }
+
+    pub(crate) fn telling(self, epoch: Epoch) -> Self {
+        Problem { epoch: Some(epoch), ..self }
     }
 }
 
@@ -179,6 +259,12 @@ impl IntoResponse for Problem {
         if let Some(wait) = self.retry_after {
             let secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             response.headers_mut().insert(header::RETRY_AFTER, secs.max(1).into());
+        }
+        if let Some(epoch) = self.epoch.and_then(|epoch| epoch.to_string().parse().ok()) {
+            response.headers_mut().insert(crate::signing::header::EPOCH, epoch);
+        }
+        if let Some(kind) = self.kind() {
+            response.extensions_mut().insert(kind);
         }
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110, 11.6.1: a 401 names a way to authenticate.

@@ -1,7 +1,7 @@
 //! What is signed, and by whom (spec/broker.md#signing).
 
 use alloy_primitives::aliases::U40;
-use alloy_primitives::{Address, B256, Bytes, Signature};
+use alloy_primitives::{Address, B256, Bytes, Signature, b256};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::{Eip712Domain, SolStruct, eip712_domain};
@@ -9,28 +9,89 @@ use assay_chain::Deployment;
 use assay_chain::contracts::{Market, job_id, job_id_on};
 use assay_types::sha256;
 
-use crate::{Error, Offer, Refusal, Result, SignedOffer, SignedOrder, SignedRefusal};
+use crate::capability::{Capability, CapabilityChain, Role};
+use crate::{
+    Access, Error, JsonObject, KeyRefusal, Offer, OwnerDocument, Refusal, Result, SealKeys,
+    SignedDataset, SignedKeyRefusal, SignedOffer, SignedOrder, SignedOwnerDocument, SignedRefusal,
+    SignedSealKeys, SignedWrap, Wrap,
+};
 
-/// The headers that sign a request.
+/// The SHA-256 of no bytes, which a request without a body signs.
+pub(crate) const EMPTY_DIGEST: B256 =
+    b256!("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+
+/// The headers that sign a request, and the one that tells how.
 pub mod header {
     /// The account that signs: an address.
     pub const ACCOUNT: &str = "assay-account";
+    /// In which role: one of those that spec/access.md lists.
+    pub const ROLE: &str = "assay-role";
     /// The SHA-256 of the body: 0x and 64 hex digits.
     pub const DIGEST: &str = "assay-digest";
+    /// Used once: 0x and 64 hex digits, of which the first 32 are the broker's epoch.
+    pub const NONCE: &str = "assay-nonce";
     /// When the signature ends, in Unix seconds.
     pub const EXPIRES: &str = "assay-expires";
     /// The signature: 0x and 130 hex digits.
     pub const SIGNATURE: &str = "assay-signature";
+    /// A chain of capabilities, if the request is in another's name: JSON.
+    pub const CAPABILITIES: &str = "assay-capabilities";
+    /// In an answer: what nonces must begin with, 0x and 32 hex digits.
+    pub const EPOCH: &str = "assay-epoch";
 }
 
 mod eip712 {
     alloy_sol_types::sol! {
         struct Request {
             address account;
+            string role;
             string method;
             string path;
             bytes32 bodyDigest;
+            bytes32 nonce;
+            bytes32 capability;
             uint40 expiresAt;
+        }
+        struct Capability {
+            address issuer;
+            address holder;
+            string role;
+            string methods;
+            string pathPrefix;
+            uint40 notAfter;
+            bytes32 parent;
+        }
+        struct SealKeys {
+            address account;
+            string keys;
+            uint40 from;
+        }
+        struct Wrap {
+            bytes32 job;
+            address owner;
+            address recipient;
+            uint8 slot;
+            bytes wrap;
+        }
+        struct KeyRefusal {
+            bytes32 job;
+            address owner;
+            address recipient;
+            string reason;
+            uint40 at;
+        }
+        struct Dataset {
+            address owner;
+            string document;
+        }
+        struct Policy {
+            address owner;
+            string document;
+        }
+        struct OwnerDocument {
+            address owner;
+            string kind;
+            string document;
         }
         struct Refusal {
             bytes32 job;
@@ -68,24 +129,58 @@ pub enum SignatureError {
     /// It leads to no account.
     #[error("the signature leads to no account; sign again")]
     NoSigner,
+    /// The terms are not those whose digest the order names.
+    #[error(
+        "the terms are not those that the order names; send the text whose SHA-256 is its termsHash, none if that is zero"
+    )]
+    Terms,
     /// A time beyond 40 bits.
     #[error("{0} is no time in Unix seconds")]
     Time(u64),
 }
 
 impl SignedOrder {
-    /// Signs an order.
+    /// Signs an order that has no terms.
     ///
     /// # Errors
     ///
-    /// [`Error::Signer`].
+    /// [`Error::Signer`]; [`Error::Signature`] if the order names terms.
     pub fn sign(
         order: Market::Order,
         deployment: &Deployment,
         signer: &PrivateKeySigner,
     ) -> Result<Self> {
+        Self::sign_with(order, None, deployment, signer)
+    }
+
+    /// Signs an order with its terms: its `termsHash` must be [`SignedOrder::terms_hash`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Signer`]; [`Error::Signature`] if the order names other terms.
+    pub fn sign_with(
+        order: Market::Order,
+        terms: Option<JsonObject>,
+        deployment: &Deployment,
+        signer: &PrivateKeySigner,
+    ) -> Result<Self> {
         let signature = sign(signer, job_id(deployment, &order))?;
-        Ok(SignedOrder { order, signature })
+        let signed = SignedOrder { order, terms, signature };
+        signed.check_terms()?;
+        Ok(signed)
+    }
+
+    /// What an order's `termsHash` is: the SHA-256 of the terms' text; zero without terms.
+    pub fn terms_hash(terms: Option<&JsonObject>) -> B256 {
+        terms.map_or(B256::ZERO, |terms| B256::new(sha256(terms.as_str().as_bytes()).0))
+    }
+
+    fn check_terms(&self) -> Result<(), SignatureError> {
+        if Self::terms_hash(self.terms.as_ref()) == self.order.termsHash {
+            Ok(())
+        } else {
+            Err(SignatureError::Terms)
+        }
     }
 
     /// The order's id on a market.
@@ -93,7 +188,7 @@ impl SignedOrder {
         job_id(deployment, &self.order)
     }
 
-    /// Checks that the requester signed the order for a market, and gives its id there.
+    /// Checks that the requester signed the order for a market and that it names its terms, and gives its id there.
     ///
     /// # Errors
     ///
@@ -108,6 +203,7 @@ impl SignedOrder {
     ///
     /// [`SignatureError`].
     pub fn verify_on(&self, chain_id: u64, market: Address) -> Result<B256, SignatureError> {
+        self.check_terms()?;
         let id = job_id_on(chain_id, market, &self.order);
         verify_account(id, &self.signature, self.order.requester)?;
         Ok(id)
@@ -184,43 +280,264 @@ impl Offer {
     }
 }
 
-/// A request that an account answers for, as its headers say it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SignedRequest {
-    /// Who asks.
-    pub account: Address,
-    /// SHA-256 of the body.
-    pub digest: B256,
-    /// When the signature ends, in Unix seconds.
-    pub expires: u64,
-    /// 65 bytes.
-    pub signature: Bytes,
-}
-
-impl SignedRequest {
-    /// Signs a request; the path begins with `/v1/` and has no query.
+impl SignedSealKeys {
+    /// Signs an account's seal keys with its key.
     ///
     /// # Errors
     ///
     /// [`Error::Signer`], [`Error::Signature`] for a time beyond 40 bits.
     pub fn sign(
-        (method, path): (&str, &str),
-        body: &[u8],
-        expires: u64,
+        keys: SealKeys,
         deployment: &Deployment,
         signer: &PrivateKeySigner,
     ) -> Result<Self> {
+        let signature = sign(signer, keys.hash(signer.address(), deployment)?)?;
+        Ok(SignedSealKeys { keys: keys.keys, from: keys.from, signature })
+    }
+
+    /// Checks that the account signed them for a market.
+    ///
+    /// # Errors
+    ///
+    /// [`SignatureError`].
+    pub fn verify(&self, account: Address, deployment: &Deployment) -> Result<(), SignatureError> {
+        let keys = SealKeys { keys: self.keys.clone(), from: self.from };
+        verify_account(keys.hash(account, deployment)?, &self.signature, account)
+    }
+}
+
+impl SealKeys {
+    fn hash(&self, account: Address, deployment: &Deployment) -> Result<B256, SignatureError> {
+        let keys = self.keys.as_str().to_owned();
+        let signed = eip712::SealKeys { account, keys, from: time(self.from)? };
+        Ok(signed.eip712_signing_hash(&domain(deployment)))
+    }
+}
+
+impl SignedWrap {
+    /// Signs a wrap with its owner's key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Signer`].
+    pub fn sign(wrap: &Wrap, deployment: &Deployment, signer: &PrivateKeySigner) -> Result<Self> {
+        let signature = sign(signer, wrap.hash(deployment))?;
+        Ok(SignedWrap { owner: wrap.owner, wrap: wrap.wrap.clone(), signature })
+    }
+
+    /// Checks that its owner signed it for this job, recipient and slot of a market.
+    ///
+    /// # Errors
+    ///
+    /// [`SignatureError`].
+    pub fn verify(
+        &self,
+        (job_id, recipient, slot): (B256, Address, u8),
+        deployment: &Deployment,
+    ) -> Result<(), SignatureError> {
+        let (owner, wrap) = (self.owner, self.wrap.clone());
+        let wrap = Wrap { job_id, owner, recipient, slot, wrap };
+        verify_account(wrap.hash(deployment), &self.signature, owner)
+    }
+}
+
+impl Wrap {
+    fn hash(&self, deployment: &Deployment) -> B256 {
+        let signed = eip712::Wrap {
+            job: self.job_id,
+            owner: self.owner,
+            recipient: self.recipient,
+            slot: self.slot,
+            wrap: self.wrap.clone(),
+        };
+        signed.eip712_signing_hash(&domain(deployment))
+    }
+}
+
+impl SignedKeyRefusal {
+    /// Signs a keeper's refusal with its owner's key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Signer`], [`Error::Signature`] for a time beyond 40 bits.
+    pub fn sign(
+        refusal: KeyRefusal,
+        deployment: &Deployment,
+        signer: &PrivateKeySigner,
+    ) -> Result<Self> {
+        let signature = sign(signer, refusal.hash(deployment)?)?;
+        Ok(SignedKeyRefusal { refusal, signature })
+    }
+
+    /// Checks that the owner signed it for a market.
+    ///
+    /// # Errors
+    ///
+    /// [`SignatureError`].
+    pub fn verify(&self, deployment: &Deployment) -> Result<(), SignatureError> {
+        verify_account(self.refusal.hash(deployment)?, &self.signature, self.refusal.owner)
+    }
+}
+
+impl KeyRefusal {
+    fn hash(&self, deployment: &Deployment) -> Result<B256, SignatureError> {
+        let signed = eip712::KeyRefusal {
+            job: self.job_id,
+            owner: self.owner,
+            recipient: self.recipient,
+            reason: self.reason.as_str().to_owned(),
+            at: time(self.at)?,
+        };
+        Ok(signed.eip712_signing_hash(&domain(deployment)))
+    }
+}
+
+impl SignedDataset {
+    /// Signs what describes a dataset, and its policy, with its owner's key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Signer`].
+    pub fn sign(
+        document: JsonObject,
+        policy: JsonObject,
+        deployment: &Deployment,
+        signer: &PrivateKeySigner,
+    ) -> Result<Self> {
+        let [hash, policy_hash] = dataset_hashes(signer.address(), &document, &policy, deployment);
+        let (signature, policy_signature) = (sign(signer, hash)?, sign(signer, policy_hash)?);
+        Ok(SignedDataset { document, signature, policy, policy_signature })
+    }
+
+    /// Checks that the owner signed both for a market. Which policy the document means is for readers to compare.
+    ///
+    /// # Errors
+    ///
+    /// [`SignatureError`].
+    pub fn verify(&self, owner: Address, deployment: &Deployment) -> Result<(), SignatureError> {
+        let [hash, policy_hash] = dataset_hashes(owner, &self.document, &self.policy, deployment);
+        verify_account(hash, &self.signature, owner)?;
+        verify_account(policy_hash, &self.policy_signature, owner)
+    }
+}
+
+fn dataset_hashes(
+    owner: Address,
+    document: &JsonObject,
+    policy: &JsonObject,
+    deployment: &Deployment,
+) -> [B256; 2] {
+    let dataset = eip712::Dataset { owner, document: document.as_str().to_owned() };
+    let policy = eip712::Policy { owner, document: policy.as_str().to_owned() };
+    let domain = domain(deployment);
+    [dataset.eip712_signing_hash(&domain), policy.eip712_signing_hash(&domain)]
+}
+
+impl SignedOwnerDocument {
+    /// Signs an owner's document with its key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Signer`].
+    pub fn sign(
+        document: OwnerDocument,
+        deployment: &Deployment,
+        signer: &PrivateKeySigner,
+    ) -> Result<Self> {
+        let signature = sign(signer, document.hash(signer.address(), deployment))?;
+        Ok(SignedOwnerDocument { kind: document.kind, document: document.document, signature })
+    }
+
+    /// Checks that the owner signed it for a market, and gives its hash.
+    ///
+    /// # Errors
+    ///
+    /// [`SignatureError`].
+    pub fn verify(&self, owner: Address, deployment: &Deployment) -> Result<B256, SignatureError> {
+        let (kind, document) = (self.kind.clone(), self.document.clone());
+        let hash = OwnerDocument { kind, document }.hash(owner, deployment);
+        verify_account(hash, &self.signature, owner)?;
+        Ok(hash)
+    }
+}
+
+impl OwnerDocument {
+    fn hash(&self, owner: Address, deployment: &Deployment) -> B256 {
+        let document = self.document.as_str().to_owned();
+        let signed = eip712::OwnerDocument { owner, kind: self.kind.clone(), document };
+        signed.eip712_signing_hash(&domain(deployment))
+    }
+}
+
+impl Capability {
+    /// What its issuer signs, and what the next one and a request name.
+    ///
+    /// # Errors
+    ///
+    /// [`SignatureError::Time`].
+    pub fn hash(&self, deployment: &Deployment) -> Result<B256, SignatureError> {
+        let signed = eip712::Capability {
+            issuer: self.issuer,
+            holder: self.holder,
+            role: self.role.as_str().to_owned(),
+            methods: self.methods.clone(),
+            pathPrefix: self.path_prefix.clone(),
+            notAfter: time(self.not_after)?,
+            parent: self.parent,
+        };
+        Ok(signed.eip712_signing_hash(&domain(deployment)))
+    }
+}
+
+/// A request that an account answers for, as its headers say it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedRequest {
+    /// Who signs.
+    pub account: Address,
+    /// In which role.
+    pub role: Role,
+    /// SHA-256 of the body.
+    pub digest: B256,
+    /// Used once; the first 16 bytes are the broker's epoch.
+    pub nonce: B256,
+    /// When the signature ends, in Unix seconds.
+    pub expires: u64,
+    /// In whose name, if not in the signer's own.
+    pub capabilities: Option<CapabilityChain>,
+    /// 65 bytes.
+    pub signature: Bytes,
+}
+
+impl SignedRequest {
+    /// Signs a request; the path begins with `/v1/` and goes on to the end of the query.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Signer`], [`Error::Config`] without a key, [`Error::Signature`] for a time beyond 40 bits.
+    pub fn sign(
+        (method, path): (&str, &str),
+        digest: B256,
+        (role, nonce, expires): (Role, B256, u64),
+        deployment: &Deployment,
+        access: &Access,
+    ) -> Result<Self> {
+        let signer = access.signer().ok_or_else(|| {
+            Error::Config("this needs an account: give the client a key to sign with".into())
+        })?;
         let mut request = SignedRequest {
             account: signer.address(),
-            digest: B256::new(sha256(body).0),
+            role,
+            digest,
+            nonce,
             expires,
+            capabilities: access.capabilities().cloned(),
             signature: Bytes::new(),
         };
         request.signature = sign(signer, request.hash(method, path, deployment)?)?;
         Ok(request)
     }
 
-    /// Checks that the account signed it for a market.
+    /// Checks that the account signed it for a market. Whether it may, and whether its capabilities hold, is another matter.
     ///
     /// # Errors
     ///
@@ -235,13 +552,19 @@ impl SignedRequest {
     }
 
     /// The headers that say so.
-    pub fn headers(&self) -> [(&'static str, String); 4] {
-        [
+    pub fn headers(&self) -> Vec<(&'static str, String)> {
+        let mut headers = vec![
             (header::ACCOUNT, self.account.to_string()),
+            (header::ROLE, self.role.to_string()),
             (header::DIGEST, self.digest.to_string()),
+            (header::NONCE, self.nonce.to_string()),
             (header::EXPIRES, self.expires.to_string()),
             (header::SIGNATURE, self.signature.to_string()),
-        ]
+        ];
+        if let Some(chain) = &self.capabilities {
+            headers.push((header::CAPABILITIES, chain.to_string()));
+        }
+        headers
     }
 
     fn hash(
@@ -250,11 +573,15 @@ impl SignedRequest {
         path: &str,
         deployment: &Deployment,
     ) -> Result<B256, SignatureError> {
+        let capability = self.capabilities.as_ref().map(|chain| chain.hash(deployment));
         let signed = eip712::Request {
             account: self.account,
+            role: self.role.as_str().to_owned(),
             method: method.to_owned(),
             path: path.to_owned(),
             bodyDigest: self.digest,
+            nonce: self.nonce,
+            capability: capability.transpose()?.unwrap_or_default(),
             expiresAt: time(self.expires)?,
         };
         Ok(signed.eip712_signing_hash(&domain(deployment)))
@@ -274,12 +601,11 @@ fn time(unix_secs: u64) -> Result<U40, SignatureError> {
     U40::try_from(unix_secs).map_err(|_| SignatureError::Time(unix_secs))
 }
 
-fn sign(signer: &PrivateKeySigner, hash: B256) -> Result<Bytes, Error> {
+pub(crate) fn sign(signer: &PrivateKeySigner, hash: B256) -> Result<Bytes, Error> {
     Ok(Bytes::copy_from_slice(&signer.sign_hash_sync(&hash)?.as_bytes()))
 }
 
-/// As OpenZeppelin's ECDSA does it: who passes here passes in the contracts.
-/// Checks that an account has signed a hash, in the one form that the contracts take.
+/// Checks that an account has signed a hash, in the one form that the contracts take: who passes here passes OpenZeppelin's ECDSA.
 ///
 /// # Errors
 ///

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use assay_api::{
-    Broker, BrokerClient, ClientConfig, Limits, ProblemKind, Rate, SignedOrder, SignedRequest,
-    serve,
+    Broker, BrokerClient, ClientConfig, Limits, ProblemKind, Rate, SignedOrder, serve,
 };
 use assay_store::Blobs;
-use common::{Fixture, NOW, Setup, deployment, http, key, kind, order, reopen, slot, unsigned};
+use common::{
+    Ask, Fixture, NOW, Setup, deployment, http, key, kind, order, reopen, slot, unsigned,
+};
 
 async fn post(fixture: &Fixture, path: &str, body: impl Into<Vec<u8>>) -> ProblemKind {
     let request = http().post(fixture.url(path)).header("content-type", "application/json");
@@ -21,8 +22,7 @@ async fn post(fixture: &Fixture, path: &str, body: impl Into<Vec<u8>>) -> Proble
 #[tokio::test]
 async fn bad_requests_are_named() {
     let fixture = Fixture::new().await;
-    let get =
-        async |path: &str| kind(http().get(fixture.url(path)).send().await.expect("sent")).await;
+    let get = async |path: &str| kind(fixture.get(path).await).await;
     assert_eq!(get("/v2").await, ProblemKind::PathUnknown);
     assert_eq!(get("/v1/orders?limit=0").await, ProblemKind::ParameterMalformed);
     assert_eq!(get("/v1/orders?after=-1").await, ProblemKind::ParameterMalformed);
@@ -67,21 +67,15 @@ async fn only_signed_uploads_of_what_the_name_says_are_taken() {
     let fixture = Fixture::new().await;
     let (root, image) = slot(b"content");
     let path = format!("/v1/slots/0x{root}");
-    let put = async |path: &str, expires: u64, signed_body: &[u8], body: &[u8]| {
-        let request =
-            SignedRequest::sign(("PUT", path), signed_body, expires, &deployment(), &key(1));
-        let mut sent = http().put(fixture.url(path)).body(body.to_vec());
-        for (name, value) in request.expect("signed").headers() {
-            sent = sent.header(name, value);
-        }
-        let sent = sent.header("content-type", "application/octet-stream").send();
-        kind(sent.await.expect("sent")).await
+    let put = async |path: &str, expires: u64, signed: &[u8], body: &[u8]| {
+        let ask = Ask::binary("PUT", path, body.to_vec());
+        kind(fixture.send(Ask { expires, signed_body: Some(signed.to_vec()), ..ask }).await).await
     };
     let bare = http().put(fixture.url(&path)).header("content-type", "application/octet-stream");
     let bare = bare.body(image.clone()).send().await.expect("sent");
     assert_eq!(kind(bare).await, ProblemKind::RequestUnsigned);
     assert_eq!(put(&path, NOW - 1, &image, &image).await, ProblemKind::RequestExpired);
-    assert_eq!(put(&path, NOW + 3_601, &image, &image).await, ProblemKind::RequestExpired);
+    assert_eq!(put(&path, NOW + 901, &image, &image).await, ProblemKind::RequestExpired);
     assert_eq!(put(&path, NOW + 9, b"other", &image).await, ProblemKind::DigestMismatch);
     let other = format!("/v1/slots/{:064x}", 5);
     assert_eq!(put(&other, NOW + 9, &image, &image).await, ProblemKind::BlobMismatch);
@@ -117,7 +111,8 @@ async fn rates_are_kept_by_address_and_by_account() {
 async fn nothing_acknowledged_is_lost_when_the_broker_dies_under_load() {
     const POSTERS: u64 = 4;
     const DEATHS: usize = 5;
-    let Fixture { folder, clock, server, book } = Fixture::new().await;
+    let Fixture { folder, clock, server, book, broker } = Fixture::new().await;
+    drop(broker);
     let address = server.address();
     let config = ClientConfig {
         retries: 50,
@@ -125,7 +120,9 @@ async fn nothing_acknowledged_is_lost_when_the_broker_dies_under_load() {
         retry_pause_max: Duration::from_millis(50),
         ..ClientConfig::default()
     };
-    let client = BrokerClient::with_config(&server.url(), deployment(), config).expect("a URL");
+    let client =
+        BrokerClient::with_config(&server.url(), deployment(), &key(1), config).expect("a URL");
+    let client = client.with_clock(clock.clone());
     let follower = tokio::spawn({
         let mut follow = client.follow(0);
         async move {

@@ -13,9 +13,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use assay_api::{Broker, HostedLog, Limits, ProblemKind, Rate, Server, serve};
+use assay_chain::{Clock, SystemClock};
 use assay_store::{Blobs, Book, BookLimits, LogFiles, Sequencer};
 use assay_tlog::{CHECKPOINT, KeyKind, NoteKey, Policy, Reader, Storage, StorageError, fsck};
-use common::{Fixture, client, deployment, http, kind};
+use common::{Ask, Fixture, client, deployment, http, kind};
 use tokio::task::JoinSet;
 
 const CHILD: &str = "ASSAY_LOG_CRASH_CHILD";
@@ -47,7 +48,7 @@ async fn broker(folder: &Path) -> Server {
         key: key().vkey().clone(),
     };
     let plenty = Rate { per_sec: 1_000_000, burst: 1_000_000 };
-    let limits = Limits { rate_per_address: plenty, ..Limits::default() };
+    let limits = Limits { rate_per_address: plenty, rate_per_account: plenty, ..Limits::default() };
     let broker = Broker::new(book, blobs, deployment(), limits).with_log(log);
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     serve(address, broker.router()).await.expect("served")
@@ -113,8 +114,12 @@ async fn what_is_no_entry_and_no_tile_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = broker(folder.path()).await;
     client(&server.url()).log_add(entry(1)).await.expect("added");
-    let post = |kind: &'static str, body: Vec<u8>| {
-        http().post(format!("{}/v1/log/add", server.url())).header("content-type", kind).body(body)
+    let market = client(&server.url()).market().await.expect("public");
+    let post = async |kind: &'static str, body: Vec<u8>| {
+        let ask = Ask::binary("POST", "/v1/log/add", body);
+        let expires = SystemClock.unix_secs() + 60;
+        let ask = Ask { content_type: Some(kind), expires, ..ask };
+        ask.send(&server.url(), market.epoch).await
     };
     let binary = "application/octet-stream";
     let whole = String::from_utf8(entry(2)).expect("text");
@@ -126,12 +131,12 @@ async fn what_is_no_entry_and_no_tile_is_refused() {
         whole.replace("\"sig\"", "\"more\":1,\"sig\"").into_bytes(),
         whole.replace("[{\"keyid\":\"k\",\"sig\":\"c2ln\"}]", "[]").into_bytes(),
     ] {
-        let answer = post(binary, body).send().await.expect("sent");
+        let answer = post(binary, body).await;
         assert_eq!(kind(answer).await, ProblemKind::BodyMalformed);
     }
-    let answer = post("application/json", entry(2)).send().await.expect("sent");
+    let answer = post("application/json", entry(2)).await;
     assert_eq!(kind(answer).await, ProblemKind::ContentType);
-    let answer = post(binary, vec![b' '; 65_536]).send().await.expect("sent");
+    let answer = post(binary, vec![b' '; 65_536]).await;
     assert_eq!(kind(answer).await, ProblemKind::BodyTooLarge);
     for path in [
         "tile/0/001",

@@ -3,11 +3,11 @@
 mod common;
 
 use assay_api::{
-    BROKER_SCHEMA, BrokerClient, Error, JsonObject, Offer, OrderEntry, Refusal, SignedOffer,
-    SignedOrder, SignedRefusal, SignedRequest,
+    Access, BROKER_SCHEMA, BrokerClient, Error, JsonObject, Offer, OrderEntry, Refusal,
+    SignedOffer, SignedOrder, SignedRefusal,
 };
 use assay_machine::Program;
-use common::{Fixture, NOW, client, deployment, http, key, kind, order, slot};
+use common::{Ask, Fixture, NOW, client, deployment, http, key, kind, order, slot};
 use serde_json::{Value, json};
 
 const ELF: &[u8] = include_bytes!("../../../programs/prebuilt/sha256.elf");
@@ -25,7 +25,7 @@ async fn facts() {
     assert_eq!((health.status.as_str(), health.newest), ("ok", 0));
     let mut other = deployment();
     other.market = other.token;
-    let client = BrokerClient::new(&fixture.server.url(), other).expect("a URL");
+    let client = BrokerClient::new(&fixture.server.url(), other, Access::public()).expect("a URL");
     assert!(matches!(client.market().await, Err(Error::BadAnswer { .. })), "another market");
 }
 
@@ -47,7 +47,7 @@ async fn an_order_is_put_once_and_read_back() {
 
     // As plain JSON: names as the contracts spell them, ids with 0x or without.
     let bare = id.to_string().trim_start_matches("0x").to_owned();
-    let answer = http().get(fixture.url(&format!("/v1/orders/{bare}"))).send().await.expect("sent");
+    let answer = fixture.get(&format!("/v1/orders/{bare}")).await;
     let answer: Value = serde_json::from_str(&answer.text().await.expect("a body")).expect("JSON");
     assert_eq!(answer["job_id"], id.to_string());
     assert_eq!(answer["order"]["stepLimit"], 1 << 30);
@@ -68,7 +68,7 @@ async fn pages_end() {
     assert_eq!((sequences(&page.orders), page.next), (vec![4, 5, 6, 7], None), "exactly full");
     let page = client.orders_after(7, 4).await.expect("a page");
     assert_eq!((sequences(&page.orders), page.next), (vec![], None));
-    let all = http().get(fixture.url("/v1/orders")).send().await.expect("sent");
+    let all = fixture.get("/v1/orders").await;
     let all: Value = serde_json::from_str(&all.text().await.expect("a body")).expect("JSON");
     assert_eq!(all["orders"].as_array().map(Vec::len), Some(7), "100 without a limit");
     assert_eq!(all["next"], Value::Null);
@@ -77,43 +77,30 @@ async fn pages_end() {
 #[tokio::test]
 async fn blobs_are_put_once_and_read_back() {
     let fixture = Fixture::new().await;
-    // The client signs by the machine's clock.
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("now");
-    fixture.clock.set(now.as_secs());
     let client = fixture.client();
     let id = Program::from_elf(ELF).expect("a program").id();
     assert_eq!(client.program(id).await.expect("asked"), None);
     assert!(!client.has_program(id).await.expect("asked"));
-    assert!(client.put_program(&key(1), id, ELF.to_vec()).await.expect("put"));
-    assert!(!client.put_program(&key(2), id, ELF.to_vec()).await.expect("harmless"));
+    assert!(fixture.client_of(1).put_program(id, ELF.to_vec()).await.expect("put"));
+    assert!(!fixture.client_of(2).put_program(id, ELF.to_vec()).await.expect("harmless"));
     assert!(client.has_program(id).await.expect("asked"));
     assert_eq!(client.program(id).await.expect("asked").as_deref(), Some(ELF));
 
     let content: Vec<u8> = (0..3_000_000u32).map(|i| (i % 251) as u8).collect();
     let (root, image) = slot(&content);
     assert_eq!(client.slot(root).await.expect("asked"), None);
-    assert!(client.put_slot(&key(1), root, image.clone()).await.expect("put"));
+    assert!(client.put_slot(root, image.clone()).await.expect("put"));
     assert!(client.has_slot(root).await.expect("asked"));
     assert_eq!(client.slot(root).await.expect("asked"), Some(image.clone()));
 
     let path = format!("/v1/slots/0x{root}");
-    let head = http().head(fixture.url(&path)).send().await.expect("sent");
+    let head = fixture.send(Ask::new("HEAD", &path)).await;
     assert_eq!(head.headers()["content-length"], image.len().to_string().as_str());
     assert_eq!(head.headers()["content-type"], "application/octet-stream");
-
-    // Sent again as it was, as whoever saw it might: harmless.
-    let expires = now.as_secs() + 60;
-    let signed = SignedRequest::sign(("PUT", &path), &image, expires, &deployment(), &key(3));
-    for _ in 0..2 {
-        let mut request = http().put(fixture.url(&path)).body(image.clone());
-        for (name, value) in signed.as_ref().expect("signed").headers() {
-            request = request.header(name, value);
-        }
-        let request = request.header("content-type", "application/octet-stream");
-        let answer = request.send().await.expect("sent");
-        assert_eq!(answer.status(), 200);
-        assert_eq!(answer.text().await.expect("a body"), format!("{{\"bytes\":{}}}", image.len()));
-    }
+    assert_eq!(head.headers()["cache-control"], "private, max-age=31536000, immutable");
+    let answer = fixture.send(Ask::binary("PUT", &path, image.clone())).await;
+    assert_eq!(answer.status(), 200, "it was there");
+    assert_eq!(answer.text().await.expect("a body"), format!("{{\"bytes\":{}}}", image.len()));
 }
 
 #[tokio::test]
@@ -134,11 +121,13 @@ async fn refusals_are_of_orders_that_are_there() {
     };
     let mut expected = Vec::new();
     for (number, why) in [(5, "price"), (6, "stake")] {
-        let (_, is_new) = client.post_refusal(&refuse(number, why)).await.expect("posted");
+        let (_, is_new) =
+            fixture.client_of(number).post_refusal(&refuse(number, why)).await.expect("posted");
         assert!(is_new);
         expected.push(refuse(number, why));
     }
-    let (_, is_new) = client.post_refusal(&refuse(5, "other")).await.expect("harmless");
+    let (_, is_new) =
+        fixture.client_of(5).post_refusal(&refuse(5, "other")).await.expect("harmless");
     assert!(!is_new, "a provider's first refusal stays");
     let mut found: Vec<_> = client.refusals(id).await.expect("asked").expect("there");
     found.sort_by_key(|entry| entry.sequence);
@@ -160,7 +149,7 @@ impl Other for alloy_primitives::B256 {
 #[tokio::test]
 async fn offers_replace_each_other_and_end() {
     let fixture = Fixture::new().await;
-    let client = fixture.client();
+    let client = fixture.client_of(5);
     let provider = key(5).address();
     let offer = |text: &str, until| {
         let offer = Offer { offer: text.parse().expect("an object"), until };
@@ -191,7 +180,7 @@ async fn a_client_believes_nothing() {
     fixture.client().post_order(&order(1, 1)).await.expect("posted");
     let mut elsewhere = deployment();
     elsewhere.chain_id += 1;
-    let stranger = BrokerClient::new(&fixture.server.url(), elsewhere).expect("a URL");
+    let stranger = BrokerClient::new(&fixture.server.url(), elsewhere, &key(1)).expect("a URL");
     let page = stranger.orders_after(0, 10).await;
     assert!(matches!(page, Err(Error::BadAnswer { .. })), "{page:?}");
     let next = stranger.follow(0).next().await;
@@ -214,7 +203,7 @@ async fn a_proxy_may_put_the_broker_under_a_path() {
     let client = client(&format!("{}/assay/", prefixed.url()));
     client.post_order(&order(1, 1)).await.expect("posted");
     let (root, image) = slot(b"x");
-    assert!(client.put_slot(&key(1), root, image).await.expect("the signed path begins at /v1"));
+    assert!(client.put_slot(root, image).await.expect("the signed path begins at /v1"));
 }
 
 /// The fixture's broker once more, under /assay, as a proxy would have it.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use alloy_signer_local::PrivateKeySigner;
 use assay_node::{Board, Home, JobFiles, JobRecord, Replayed, Store, replay_files};
 use assay_provenance::{
     Audit, Check, Graph, Life, Outcome, Receipt, Report, Said, Standing, Trust, open_lineage, prov,
@@ -256,7 +257,9 @@ fn claimed(receipt: &Receipt) -> Result<Replayed, Failure> {
 async fn board(arguments: &Replay) -> Result<Board, Failure> {
     let home = arguments.home.open()?;
     if let Ok(there) = arguments.market.there(&home).await {
-        return Ok(Board::of_broker(there.broker().await?, None));
+        // Any account may read what a replay needs: one that is nobody's tells the broker nothing.
+        let nobody = PrivateKeySigner::random();
+        return Ok(Board::of_broker(there.broker(&nobody).await?, None));
     }
     let missing = || {
         Failure::new(format!("there is no market under {}", home.path().display()))

@@ -153,14 +153,14 @@ impl Board {
     /// [`Error::Store`], [`Error::Broker`].
     pub async fn put_program(
         &self,
-        signer: &PrivateKeySigner,
+        _: &PrivateKeySigner,
         program: &Program,
         elf: Vec<u8>,
     ) -> Result<()> {
         let id = program.id();
         self.keep_blob(BlobKind::Program, id.0.0, elf.clone()).await?;
         if let Some(broker) = &self.broker {
-            broker.put_program(signer, id, elf).await?;
+            broker.put_program(id, elf).await?;
         }
         Ok(())
     }
@@ -172,13 +172,13 @@ impl Board {
     /// [`Error::Store`], [`Error::Broker`].
     pub async fn put_slot(
         &self,
-        signer: &PrivateKeySigner,
+        _: &PrivateKeySigner,
         root: BlobRoot,
         image: Vec<u8>,
     ) -> Result<()> {
         self.keep_blob(BlobKind::Slot, root.0.0, image.clone()).await?;
         if let Some(broker) = &self.broker {
-            broker.put_slot(signer, root, image).await?;
+            broker.put_slot(root, image).await?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Taking part in a market that others run: a chain's JSON-RPC, a broker's URL, and where the contracts are.
 
 use alloy_signer_local::PrivateKeySigner;
-use assay_api::BrokerClient;
+use assay_api::{Access, BrokerClient};
 use assay_chain::{ClientConfig, Deployment, Endpoint};
 use assay_machine::{Engine, Interpreter, Machine};
 
@@ -39,7 +39,8 @@ impl RemoteMarket {
         };
         // What a crash left behind names a process that is gone.
         let config = assay_api::ClientConfig { retries: 0, ..assay_api::ClientConfig::default() };
-        let client = BrokerClient::with_config(&broker, deployment.clone(), config)?;
+        let client =
+            BrokerClient::with_config(&broker, deployment.clone(), Access::public(), config)?;
         let answers = client.market().await.is_ok();
         Ok(answers.then_some(RemoteMarket { rpc, broker, deployment }))
     }
@@ -51,7 +52,7 @@ impl RemoteMarket {
     /// [`Error::Chain`](crate::Error::Chain), [`Error::Broker`](crate::Error::Broker).
     pub async fn requester(&self, key: PrivateKeySigner, home: &Home) -> Result<Requester> {
         let contracts = self.contracts(key).await?;
-        let broker = self.broker().await?;
+        let broker = self.broker(contracts.signer()).await?;
         let recorder = recorder(&broker, &contracts).await?;
         let requester = Requester::new(contracts, Board::of_broker(broker, None), home);
         Ok(match recorder {
@@ -77,7 +78,7 @@ impl RemoteMarket {
         let contracts = self.contracts(key).await?;
         contracts.stake(stake).await?;
         let board = self.board(&contracts, home).await?;
-        let recorder = recorder(&self.broker().await?, &contracts).await?;
+        let recorder = recorder(&self.broker(contracts.signer()).await?, &contracts).await?;
         let provider = Provider::new(contracts, board, plan, engine).await?;
         Ok(match recorder {
             Some(recorder) => provider.recording(recorder),
@@ -99,7 +100,7 @@ impl RemoteMarket {
         let contracts = self.contracts(key).await?;
         let board = self.board(&contracts, home).await?;
         let challenges = home.challenges().join(contracts.account().to_string());
-        let recorder = recorder(&self.broker().await?, &contracts).await?;
+        let recorder = recorder(&self.broker(contracts.signer()).await?, &contracts).await?;
         let auditor = Auditor::new(contracts, board, plan, challenges, Interpreter::new).await?;
         Ok(match recorder {
             Some(recorder) => auditor.recording(recorder),
@@ -112,13 +113,13 @@ impl RemoteMarket {
         Contracts::connect(endpoint, key, &self.deployment, ClientConfig::default()).await
     }
 
-    /// A client of the broker.
+    /// A client of the broker that signs what it asks.
     ///
     /// # Errors
     ///
     /// [`Error::Broker`](crate::Error::Broker).
-    pub async fn broker(&self) -> Result<BrokerClient> {
-        let broker = BrokerClient::new(&self.broker, self.deployment.clone())?;
+    pub async fn broker(&self, access: impl Into<Access>) -> Result<BrokerClient> {
+        let broker = BrokerClient::new(&self.broker, self.deployment.clone(), access)?;
         broker.market().await?;
         Ok(broker)
     }
@@ -126,7 +127,7 @@ impl RemoteMarket {
     /// With a store of its own, so that a role can go on with what it has begun while the broker is away.
     async fn board(&self, contracts: &Contracts, home: &Home) -> Result<Board> {
         let store = Store::open(&home.store(contracts.account()))?;
-        Ok(Board::of_broker(self.broker().await?, Some(store)))
+        Ok(Board::of_broker(self.broker(contracts.signer()).await?, Some(store)))
     }
 }
 

@@ -1,11 +1,12 @@
 //! Blobs: files by name, there whole or not at all.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::files::{found, free_size, sync_folder, write_new};
+use crate::files::{found, free_size, make_new, sync_folder, write_new};
 use crate::{Error, Result};
 
 /// What a file that is not finished is called.
@@ -18,15 +19,18 @@ pub enum BlobKind {
     Program,
     /// A slot's image, by slot root.
     Slot,
+    /// What someone has sealed, by its SHA-256.
+    Envelope,
 }
 
 impl BlobKind {
-    const ALL: [Self; 2] = [Self::Program, Self::Slot];
+    const ALL: [Self; 3] = [Self::Program, Self::Slot, Self::Envelope];
 
     fn folder(self) -> &'static str {
         match self {
             BlobKind::Program => "programs",
             BlobKind::Slot => "slots",
+            BlobKind::Envelope => "envelopes",
         }
     }
 
@@ -34,6 +38,7 @@ impl BlobKind {
         match self {
             BlobKind::Program => "elf",
             BlobKind::Slot => "image",
+            BlobKind::Envelope => "sealed",
         }
     }
 }
@@ -42,7 +47,8 @@ impl BlobKind {
 ///
 /// ```text
 /// FOLDER/programs/ID.elf
-/// FOLDER/slots/ROOT.image      names: 64 lower-case hex digits
+/// FOLDER/slots/ROOT.image
+/// FOLDER/envelopes/SHA256.sealed      names: 64 lower-case hex digits
 /// ```
 #[derive(Clone, Debug)]
 pub struct Blobs {
@@ -102,6 +108,18 @@ impl Blobs {
     /// How much room the disk still has, in bytes; `None` where the system does not say.
     pub fn free_size(&self) -> Option<u64> {
         free_size(&self.shared.folder)
+    }
+
+    /// Begins a blob that comes in pieces, and whose name is known only at the end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn begin(&self, kind: BlobKind) -> Result<BlobDraft> {
+        let number = self.shared.drafts.fetch_add(1, Ordering::Relaxed);
+        let path = self.shared.folder.join(kind.folder()).join(format!("piece.{DRAFT}-{number}"));
+        let file = make_new(&path).map_err(|error| Error::io("making", &path, error))?;
+        Ok(BlobDraft { blobs: self.clone(), kind, file, path, room: 0, is_named: false })
     }
 
     /// A blob's bytes. Whoever reads them checks them against the name.
@@ -169,6 +187,15 @@ impl Blobs {
         self.shared.bytes_max
     }
 
+    /// Room for so many bytes more.
+    fn take(&self, size: u64) -> Result<()> {
+        let mut bytes = self.bytes();
+        let bytes_max = self.shared.bytes_max;
+        let after = bytes.checked_add(size).filter(|after| *after <= bytes_max);
+        *bytes = after.ok_or(Error::BlobsFull { bytes_max })?;
+        Ok(())
+    }
+
     /// Room for a blob in bytes; `None` if it is there.
     fn reserve(&self, path: &Path, size: u64) -> Result<Option<u64>> {
         let mut bytes = self.bytes();
@@ -204,6 +231,52 @@ impl Blobs {
 
     fn bytes(&self) -> MutexGuard<'_, u64> {
         self.shared.bytes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A blob that comes in pieces. Dropped without [`BlobDraft::finish`] it leaves nothing. All calls touch the disk and block.
+#[derive(Debug)]
+pub struct BlobDraft {
+    blobs: Blobs,
+    kind: BlobKind,
+    file: File,
+    path: PathBuf,
+    room: u64,
+    is_named: bool,
+}
+
+impl BlobDraft {
+    /// Adds a piece.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BlobsFull`], [`Error::Io`].
+    pub fn write(&mut self, piece: &[u8]) -> Result<()> {
+        let size = piece.len() as u64;
+        self.blobs.take(size)?;
+        self.room += size;
+        self.file.write_all(piece).map_err(|error| Error::io("writing", &self.path, error))
+    }
+
+    /// Gives it its name; durable when it returns. What has the name already stays, and the answer is false.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn finish(mut self, name: [u8; 32]) -> Result<bool> {
+        self.file.sync_all().map_err(|error| Error::io("writing", &self.path, error))?;
+        let path = self.blobs.path(self.kind, &name);
+        self.is_named = self.blobs.finish(&self.path, &path)?;
+        Ok(self.is_named)
+    }
+}
+
+impl Drop for BlobDraft {
+    fn drop(&mut self) {
+        if !self.is_named {
+            let _ = fs::remove_file(&self.path);
+            *self.blobs.bytes() -= self.room;
+        }
     }
 }
 

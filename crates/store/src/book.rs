@@ -13,7 +13,7 @@ use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTableMeta
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{Error, Result};
-use tables::{FACTS, FORMAT};
+use tables::{FACTS, FORMAT, FORMAT_1};
 use writer::{Request, Writer};
 
 /// The memory that a book takes for what it has read, in bytes, at most.
@@ -28,6 +28,30 @@ pub enum Kind {
     Refusal,
     /// What a provider offers; the key is its account behind twelve zeros. The newest body stays.
     Offer,
+    /// The keys to which an account wants things sealed; the key is its account behind twelve zeros. The newest body stays.
+    SealKeys,
+    /// A content key, wrapped; the key is its job id, the author its owner, the part recipient, slot and zeros. The first body
+    /// stays.
+    Wrap,
+    /// Why an owner's keeper gave no key; the key is its job id, the author its owner, the part the recipient and zeros. The
+    /// first body stays.
+    KeyRefusal,
+    /// A dataset that an owner publishes; the key is its account behind twelve zeros, the part the hash of its name. The newest
+    /// body stays.
+    Dataset,
+    /// A grant, a revocation and what else an owner says; the key is its account behind twelve zeros, the part its hash. The
+    /// first body stays.
+    OwnerDocument,
+}
+
+impl Kind {
+    /// What goes with an order when it is removed.
+    const OF_ORDERS: [Self; 3] = [Self::Refusal, Self::Wrap, Self::KeyRefusal];
+
+    /// Whether a newer body takes the older one's place.
+    fn is_replaced(self) -> bool {
+        matches!(self, Kind::Offer | Kind::SealKeys | Kind::Dataset)
+    }
 }
 
 impl fmt::Display for Kind {
@@ -36,6 +60,11 @@ impl fmt::Display for Kind {
             Kind::Order => "order",
             Kind::Refusal => "refusal",
             Kind::Offer => "offer",
+            Kind::SealKeys => "seal keys",
+            Kind::Wrap => "wrap",
+            Kind::KeyRefusal => "key refusal",
+            Kind::Dataset => "dataset",
+            Kind::OwnerDocument => "owner's document",
         })
     }
 }
@@ -53,6 +82,24 @@ pub struct BookLimits {
     pub refusals_per_order_max: u64,
     /// Offers, one an account.
     pub offers_max: u64,
+    /// Seal keys, one an account.
+    pub seal_keys_max: u64,
+    /// Wraps of all orders.
+    pub wraps_max: u64,
+    /// Wraps of one order by one owner: others can't use up what an owner needs.
+    pub wraps_per_owner_max: u64,
+    /// Refusals by keepers of all orders.
+    pub key_refusals_max: u64,
+    /// Refusals of one order by one owner.
+    pub key_refusals_per_owner_max: u64,
+    /// Datasets.
+    pub datasets_max: u64,
+    /// Datasets of one owner.
+    pub datasets_per_owner_max: u64,
+    /// Documents of owners.
+    pub documents_max: u64,
+    /// Documents of one owner.
+    pub documents_per_owner_max: u64,
 }
 
 impl Default for BookLimits {
@@ -63,6 +110,15 @@ impl Default for BookLimits {
             refusals_max: 1_000_000,
             refusals_per_order_max: 256,
             offers_max: 10_000,
+            seal_keys_max: 100_000,
+            wraps_max: 1_000_000,
+            wraps_per_owner_max: 256,
+            key_refusals_max: 1_000_000,
+            key_refusals_per_owner_max: 64,
+            datasets_max: 10_000,
+            datasets_per_owner_max: 256,
+            documents_max: 100_000,
+            documents_per_owner_max: 4_096,
         }
     }
 }
@@ -73,6 +129,22 @@ impl BookLimits {
             Kind::Order => self.orders_max,
             Kind::Refusal => self.refusals_max,
             Kind::Offer => self.offers_max,
+            Kind::SealKeys => self.seal_keys_max,
+            Kind::Wrap => self.wraps_max,
+            Kind::KeyRefusal => self.key_refusals_max,
+            Kind::Dataset => self.datasets_max,
+            Kind::OwnerDocument => self.documents_max,
+        }
+    }
+
+    /// Entries of one key by one author.
+    fn max_of_author(&self, kind: Kind) -> u64 {
+        match kind {
+            Kind::Order | Kind::Refusal | Kind::Offer | Kind::SealKeys => 1,
+            Kind::Wrap => self.wraps_per_owner_max,
+            Kind::KeyRefusal => self.key_refusals_per_owner_max,
+            Kind::Dataset => self.datasets_per_owner_max,
+            Kind::OwnerDocument => self.documents_per_owner_max,
         }
     }
 }
@@ -124,8 +196,10 @@ impl Book {
     /// [`Error::AlreadyOpen`], [`Error::Open`], [`Error::Format`], [`Error::Corrupt`], [`Error::Storage`].
     pub fn open(path: impl AsRef<Path>, limits: BookLimits) -> Result<Self> {
         let database = Arc::new(open_database(path.as_ref())?);
-        if !is_begun(&database, path.as_ref())? {
-            writer::begin_book(&database)?;
+        match found_format(&database, path.as_ref())? {
+            Found::Nothing => writer::begin_book(&database)?,
+            Found::Version1 => writer::upgrade_book(&database)?,
+            Found::Current => {}
         }
         let last = stored_sequence(&database)?;
         let (requests, incoming) = mpsc::channel(limits.waiting_max.max(1));
@@ -147,7 +221,7 @@ impl Book {
     }
 
     /// Puts an entry; durable when it returns. The same kind, key and author again is harmless: the answer is the first put's
-    /// sequence, and the first body stays, but for an [`Kind::Offer`] with another body, which takes the older one's place.
+    /// sequence, and the first body stays, but for kinds of which the newest stays: there another body takes the older one's place.
     ///
     /// Dropping the future does not take the entry back.
     ///
@@ -161,10 +235,26 @@ impl Book {
         author: [u8; 20],
         body: Vec<u8>,
     ) -> Result<Put> {
-        self.ask(|reply| Request::Put { kind, key, author, body, reply }).await
+        self.put_part(kind, key, author, [0; 32], body).await
     }
 
-    /// Removes an order that is final, with its refusals. Its sequence is not given again. False if there is none.
+    /// As [`Book::put`], for kinds of which one author has several entries about one key: `part` tells them apart.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`], [`Error::Full`], [`Error::Stopped`].
+    pub async fn put_part(
+        &self,
+        kind: Kind,
+        key: [u8; 32],
+        author: [u8; 20],
+        part: [u8; 32],
+        body: Vec<u8>,
+    ) -> Result<Put> {
+        self.ask(|reply| Request::Put { kind, key, author, part, body, reply }).await
+    }
+
+    /// Removes an order that is final, with its refusals and wraps. Its sequence is not given again. False if there is none.
     ///
     /// # Errors
     ///
@@ -236,6 +326,69 @@ impl Book {
         self.entries(Kind::Offer, after_sequence, limit)
     }
 
+    /// One entry by its place.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`], [`Error::Corrupt`].
+    pub fn entry(
+        &self,
+        kind: Kind,
+        key: [u8; 32],
+        author: [u8; 20],
+        part: [u8; 32],
+    ) -> Result<Option<Entry>> {
+        let transaction = self.shared.database.begin_read()?;
+        let index = transaction.open_table(tables::index(kind))?;
+        let Some(sequence) = index.get((&key, &author, &part))? else { return Ok(None) };
+        let entries = transaction.open_table(tables::entries(kind))?;
+        entry_at(&entries, sequence.value()).map(Some)
+    }
+
+    /// Entries of a kind with a higher sequence, ascending, `limit` of them at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`], [`Error::Corrupt`].
+    pub fn entries(&self, kind: Kind, after: u64, limit: usize) -> Result<Vec<Entry>> {
+        let Some(first) = after.checked_add(1) else { return Ok(Vec::new()) };
+        let table = self.shared.database.begin_read()?.open_table(tables::entries(kind))?;
+        let mut found = Vec::new();
+        for entry in table.range(first..)?.take(limit) {
+            let (sequence, record) = entry?;
+            found.push(tables::decode(sequence.value(), record.value())?);
+        }
+        Ok(found)
+    }
+
+    /// What is about a key, with a higher sequence, ascending, `limit` of them at most; only what `is_wanted` wants by author and
+    /// part, so that what others wrote costs no more than a look at its place.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`], [`Error::Corrupt`].
+    pub fn entries_about(
+        &self,
+        kind: Kind,
+        key: [u8; 32],
+        (after, limit): (u64, usize),
+        is_wanted: impl Fn(&[u8; 20], &[u8; 32]) -> bool,
+    ) -> Result<Vec<Entry>> {
+        let transaction = self.shared.database.begin_read()?;
+        let index = transaction.open_table(tables::index(kind))?;
+        let mut sequences = Vec::new();
+        for place in index.range(all_of(&key))? {
+            let (place, sequence) = place?;
+            let ((_, author, part), sequence) = (place.value(), sequence.value());
+            if sequence > after && is_wanted(author, part) {
+                sequences.push(sequence);
+            }
+        }
+        sequences.sort_unstable();
+        let entries = transaction.open_table(tables::entries(kind))?;
+        sequences.into_iter().take(limit).map(|sequence| entry_at(&entries, sequence)).collect()
+    }
+
     /// The highest committed sequence; what it shows can be read.
     pub fn newest(&self) -> watch::Receiver<u64> {
         self.shared.newest.clone()
@@ -272,17 +425,6 @@ impl Book {
         answer.await.map_err(|_| Error::Stopped)?
     }
 
-    fn entries(&self, kind: Kind, after: u64, limit: usize) -> Result<Vec<Entry>> {
-        let Some(first) = after.checked_add(1) else { return Ok(Vec::new()) };
-        let table = self.shared.database.begin_read()?.open_table(tables::entries(kind))?;
-        let mut found = Vec::new();
-        for entry in table.range(first..)?.take(limit) {
-            let (sequence, record) = entry?;
-            found.push(tables::decode(sequence.value(), record.value())?);
-        }
-        Ok(found)
-    }
-
     fn about(&self, kind: Kind, key: &[u8; 32]) -> Result<Vec<Entry>> {
         let transaction = self.shared.database.begin_read()?;
         let index = transaction.open_table(tables::index(kind))?;
@@ -290,9 +432,7 @@ impl Book {
         let mut found = Vec::new();
         for place in index.range(all_of(key))? {
             let sequence = place?.1.value();
-            let lost = || Error::corrupt(format!("entry {sequence} is in the index only"));
-            let record = entries.get(sequence)?.ok_or_else(lost)?;
-            found.push(tables::decode(sequence, record.value())?);
+            found.push(entry_at(&entries, sequence)?);
         }
         Ok(found)
     }
@@ -322,9 +462,27 @@ fn account_key(author: &[u8; 20]) -> [u8; 32] {
     key
 }
 
+fn entry_at(entries: &redb::ReadOnlyTable<u64, &'static [u8]>, sequence: u64) -> Result<Entry> {
+    let lost = || Error::corrupt(format!("entry {sequence} is in the index only"));
+    let record = entries.get(sequence)?.ok_or_else(lost)?;
+    tables::decode(sequence, record.value())
+}
+
 /// The places in an index of all that is about a key, whoever says it.
-fn all_of(key: &[u8; 32]) -> RangeInclusive<(&[u8; 32], &[u8; 20])> {
-    (key, &[0; 20])..=(key, &[0xff; 20])
+fn all_of(key: &[u8; 32]) -> RangeInclusive<tables::Place<'_>> {
+    (key, &[0; 20], &[0; 32])..=(key, &[0xff; 20], &[0xff; 32])
+}
+
+/// The places in an index of all that one author says about a key.
+fn all_by<'a>(key: &'a [u8; 32], author: &'a [u8; 20]) -> RangeInclusive<tables::Place<'a>> {
+    (key, author, &[0; 32])..=(key, author, &[0xff; 32])
+}
+
+/// What a file holds.
+enum Found {
+    Nothing,
+    Version1,
+    Current,
 }
 
 fn open_database(path: &Path) -> Result<Database> {
@@ -335,8 +493,8 @@ fn open_database(path: &Path) -> Result<Database> {
     })
 }
 
-/// False for a fresh file, and for one whose first transaction never committed.
-fn is_begun(database: &Database, path: &Path) -> Result<bool> {
+/// Nothing is in a fresh file, and in one whose first transaction never committed.
+fn found_format(database: &Database, path: &Path) -> Result<Found> {
     let format = |found: &[u8]| Error::Format {
         path: path.into(),
         found: String::from_utf8_lossy(found).into_owned(),
@@ -346,13 +504,14 @@ fn is_begun(database: &Database, path: &Path) -> Result<bool> {
         Ok(facts) => facts,
         Err(redb::TableError::TableDoesNotExist(_)) => {
             let foreign = transaction.list_tables()?.next().is_some();
-            return if foreign { Err(format(b"none")) } else { Ok(false) };
+            return if foreign { Err(format(b"none")) } else { Ok(Found::Nothing) };
         }
         Err(redb::TableError::TableTypeMismatch { .. }) => return Err(format(b"none")),
         Err(error) => return Err(error.into()),
     };
     match facts.get("format")? {
-        Some(tag) if tag.value() == FORMAT => Ok(true),
+        Some(tag) if tag.value() == FORMAT => Ok(Found::Current),
+        Some(tag) if tag.value() == FORMAT_1 => Ok(Found::Version1),
         Some(tag) => Err(format(tag.value())),
         None => Err(format(b"none")),
     }

@@ -13,13 +13,18 @@ use crate::{Error, Result};
 ///
 /// The system's; also if there is a file of that name. What was written so far stays.
 pub fn write_new(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut file = make_new(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// A file that was not there yet, that only its owner can read.
+pub(crate) fn make_new(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
+    options.open(path)
 }
 
 /// How many bytes whoever runs this may still write to the disk of a folder; `None` where the system does not say.

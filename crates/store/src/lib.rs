@@ -9,7 +9,7 @@ mod error;
 mod files;
 mod log;
 
-pub use blobs::{BlobKind, Blobs};
+pub use blobs::{BlobDraft, BlobKind, Blobs};
 pub use book::{BOOK_CACHE_BYTES, Book, BookLimits, Entry, Kind, Put};
 pub use error::{Error, Result};
 pub use files::{free_size, write_new};

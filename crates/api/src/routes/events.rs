@@ -17,6 +17,7 @@ use super::orders::entry;
 use super::parameters::{Range, malformed};
 use crate::ProblemKind;
 use crate::broker::App;
+use crate::gate::Caller;
 
 /// Orders read from the book at once.
 const BATCH: usize = 64;
@@ -70,6 +71,7 @@ pub(super) struct Follower(Option<Stopping>);
 )]
 pub(super) async fn follow(
     State(app): State<App>,
+    _: Caller,
     range: Range,
     Follower(stopping): Follower,
     headers: HeaderMap,

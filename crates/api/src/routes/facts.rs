@@ -7,7 +7,7 @@ use axum::response::IntoResponse;
 use super::{Answer, json};
 use crate::body::JSON;
 use crate::broker::App;
-use crate::limits::{LIMIT_MAX, OFFER_SECS_MAX, REQUEST_SECS_MAX};
+use crate::limits::{DOCUMENTS_LIMIT_MAX, LIMIT_MAX, OFFER_SECS_MAX, REQUEST_SECS_MAX};
 use crate::{BROKER_SCHEMA, Health, LimitFacts, MarketFacts};
 
 /// The market that this broker serves, and the broker's limits.
@@ -18,14 +18,17 @@ pub(super) async fn market(State(app): State<App>) -> Answer {
         json_bytes_max: limits.json_bytes_max,
         program_bytes_max: limits.program_bytes_max,
         slot_bytes_max: limits.slot_bytes_max,
+        envelope_bytes_max: limits.envelope_bytes_max,
         page_entries_max: LIMIT_MAX,
+        page_documents_max: DOCUMENTS_LIMIT_MAX,
         request_secs_max: REQUEST_SECS_MAX,
         offer_secs_max: OFFER_SECS_MAX,
         requests_per_address_per_sec: limits.rate_per_address.per_sec,
         writes_per_account_per_sec: limits.rate_per_account.per_sec,
     };
-    let deployment = app.deployment.clone();
-    Ok(json(StatusCode::OK, &MarketFacts { schema: BROKER_SCHEMA.to_owned(), deployment, limits }))
+    let (schema, deployment) = (BROKER_SCHEMA.to_owned(), app.deployment.clone());
+    let facts = MarketFacts { schema, deployment, epoch: app.nonces.epoch(), limits };
+    Ok(json(StatusCode::OK, &facts))
 }
 
 /// That the broker works: its book was read for this answer.

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::schema::Binary;
 use super::{Answer, created, json};
 use crate::broker::{App, HostedLog};
+use crate::gate::Caller;
 use crate::{LogAdded, Problem, ProblemKind, body};
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -26,14 +27,12 @@ const TEXT: &str = "text/plain; charset=utf-8";
         (status = 200, body = LogAdded, description = "It was in the log"),
     )
 )]
-pub(super) async fn add(State(app): State<App>, request: Request) -> Answer {
-    let (parts, body) = request.into_parts();
-    let refused = hosted(&app).err().or(body::expect_type(&parts.headers, body::BINARY).err());
-    if let Some(problem) = refused {
-        body::drain(body).await;
+pub(super) async fn add(State(app): State<App>, _: Caller, request: Request) -> Answer {
+    if let Err(problem) = hosted(&app) {
+        body::drain(request.into_body()).await;
         return Err(problem);
     }
-    let entry = body::read(&app.limits, body, ENTRY_BYTES_MAX as u64).await?;
+    let entry = body::whole(&app.limits, request, body::BINARY, ENTRY_BYTES_MAX as u64).await?;
     if !is_envelope(&entry) {
         return Err(ProblemKind::BodyMalformed.with("an entry is a statement in a DSSE envelope"));
     }

@@ -1,16 +1,22 @@
 //! The routes (spec/broker.md#routes).
 
 mod blobs;
+mod datasets;
+mod documents;
+mod envelopes;
 mod events;
 mod facts;
+mod key_refusals;
 mod log;
 mod offers;
 mod orders;
 mod parameters;
 mod refusals;
 pub(crate) mod schema;
+mod seal_keys;
+mod wraps;
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use assay_store::Put;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -24,7 +30,7 @@ pub(crate) use events::Stopping;
 
 use crate::body::JSON;
 use crate::broker::App;
-use crate::{Posted, Problem, ProblemKind};
+use crate::{EntryPut, Posted, Problem, ProblemKind};
 
 type Answer = Result<Response, Problem>;
 
@@ -43,6 +49,15 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .routes(routes!(offers::put))
         .routes(routes!(blobs::put_program, blobs::program))
         .routes(routes!(blobs::put_slot, blobs::slot))
+        .routes(routes!(envelopes::put, envelopes::one))
+        .routes(routes!(seal_keys::put, seal_keys::one))
+        .routes(routes!(wraps::put))
+        .routes(routes!(wraps::list))
+        .routes(routes!(key_refusals::post))
+        .routes(routes!(key_refusals::list))
+        .routes(routes!(datasets::list))
+        .routes(routes!(datasets::put, datasets::one))
+        .routes(routes!(documents::post, documents::list))
         .routes(routes!(log::add))
         .routes(routes!(log::key))
         .routes(routes!(log::checkpoint))
@@ -71,6 +86,11 @@ fn written(value: &impl Serialize) -> Vec<u8> {
 /// 201 for what is new, 200 for what was there.
 fn posted(job_id: B256, put: Put) -> Response {
     json(created(put.is_new), &Posted { job_id, sequence: put.sequence })
+}
+
+/// The same for what an account says.
+fn put_by(account: Address, put: Put) -> Response {
+    json(created(put.is_new), &EntryPut { account, sequence: put.sequence })
 }
 
 fn created(is_new: bool) -> StatusCode {

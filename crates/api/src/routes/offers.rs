@@ -9,6 +9,7 @@ use super::orders::page;
 use super::parameters::{Account, Range};
 use super::{Answer, created, json, stored, written};
 use crate::broker::App;
+use crate::gate::Caller;
 use crate::limits::{OFFER_SECS_MAX, TERMS_BYTES_MAX};
 use crate::{OfferEntry, OfferPut, OffersPage, Problem, ProblemKind, SignedOffer, body};
 
@@ -28,9 +29,11 @@ use crate::{OfferEntry, OfferPut, OffersPage, Problem, ProblemKind, SignedOffer,
 )]
 pub(super) async fn put(
     State(app): State<App>,
+    caller: Caller,
     Account(provider): Account,
     request: Request,
 ) -> Answer {
+    caller.must_be(provider)?;
     let signed: SignedOffer = body::json(&app.limits, request).await?;
     if signed.offer.as_str().len() > TERMS_BYTES_MAX {
         let detail = format_args!("an offer's terms have {TERMS_BYTES_MAX} bytes at most");
@@ -41,14 +44,14 @@ pub(super) async fn put(
         let detail = format_args!("an offer ends within {OFFER_SECS_MAX} seconds from now, {now}");
         return Err(ProblemKind::TimeImplausible.with(detail));
     }
-    let checked = app.verify(provider, move |deployment| {
+    let checked = app.verify(move |deployment| {
         signed.verify(provider, deployment)?;
         Ok(signed)
     });
     let signed = checked.await?;
     let body = written(&signed);
 
-    let _held = app.offers.lock().await;
+    let _held = app.replacing.lock().await;
     check_newer(&app, provider, &signed).await?;
     let key = provider.into_word();
     let put = |body| app.book.put(Kind::Offer, key.0, provider.into_array(), body);
@@ -72,7 +75,7 @@ pub(super) async fn put(
     ),
     responses((status = 200, body = OffersPage))
 )]
-pub(super) async fn list(State(app): State<App>, range: Range) -> Answer {
+pub(super) async fn list(State(app): State<App>, _: Caller, range: Range) -> Answer {
     let now = app.now();
     let page = app.blocking(move |app| {
         let (entries, next) = page(range, |after, limit| app.book.offers_after(after, limit))?;

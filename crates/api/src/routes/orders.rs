@@ -7,9 +7,11 @@ use axum::http::StatusCode;
 use super::parameters::{Name, Range};
 use super::{Answer, json, posted, stored, written};
 use crate::broker::App;
+use crate::gate::Caller;
+use crate::limits::ORDER_TERMS_BYTES_MAX;
 use crate::{OrderEntry, OrdersPage, Posted, Problem, ProblemKind, SignedOrder, body};
 
-/// Puts an order into the book. The same order again is harmless.
+/// Puts an order into the book, with its terms. The same order again is harmless. Its own signature stands for the request's.
 #[utoipa::path(
     post,
     path = "/v1/orders",
@@ -28,9 +30,14 @@ pub(super) async fn post(State(app): State<App>, request: Request) -> Answer {
         let detail = format_args!("the lock deadline is {deadline}, and it is {now}");
         return Err(ProblemKind::OrderExpired.with(detail));
     }
+    if signed.terms.as_ref().is_some_and(|terms| terms.as_str().len() > ORDER_TERMS_BYTES_MAX) {
+        let detail = format_args!("an order's terms have {ORDER_TERMS_BYTES_MAX} bytes at most");
+        return Err(ProblemKind::BodyMalformed.with(detail));
+    }
     let requester = signed.order.requester;
-    let checked = app.verify(requester, move |deployment| Ok((signed.verify(deployment)?, signed)));
+    let checked = app.verify(move |deployment| Ok((signed.verify(deployment)?, signed)));
     let (id, signed) = checked.await?;
+    app.take_write(requester)?;
     let body = written(&signed);
     let put = app.book.put(Kind::Order, id.0, requester.into_array(), body).await?;
     Ok(posted(id, put))
@@ -48,7 +55,7 @@ pub(super) async fn post(State(app): State<App>, request: Request) -> Answer {
     ),
     responses((status = 200, body = OrdersPage))
 )]
-pub(super) async fn list(State(app): State<App>, range: Range) -> Answer {
+pub(super) async fn list(State(app): State<App>, _: Caller, range: Range) -> Answer {
     let page = app.blocking(move |app| {
         let (entries, next) = page(range, |after, limit| app.book.orders(after, limit))?;
         let orders = entries.into_iter().map(entry).collect::<Result<_, Problem>>()?;
@@ -66,7 +73,7 @@ pub(super) async fn list(State(app): State<App>, range: Range) -> Answer {
     params(("job_id" = String, Path, description = "64 hex digits, with 0x or without")),
     responses((status = 200, body = OrderEntry))
 )]
-pub(super) async fn one(State(app): State<App>, Name(id): Name) -> Answer {
+pub(super) async fn one(State(app): State<App>, _: Caller, Name(id): Name) -> Answer {
     let found = app.blocking(move |app| app.book.order(id.0)).await??;
     let found =
         found.ok_or_else(|| ProblemKind::OrderUnknown.with(format_args!("no order {id}")))?;
@@ -74,8 +81,9 @@ pub(super) async fn one(State(app): State<App>, Name(id): Name) -> Answer {
 }
 
 pub(super) fn entry(entry: Entry) -> Result<OrderEntry, Problem> {
-    let SignedOrder { order, signature } = stored(&entry.body)?;
-    Ok(OrderEntry { sequence: entry.sequence, job_id: entry.key.into(), order, signature })
+    let SignedOrder { order, terms, signature } = stored(&entry.body)?;
+    let (sequence, job_id) = (entry.sequence, entry.key.into());
+    Ok(OrderEntry { sequence, job_id, order, terms, signature })
 }
 
 /// A page of entries, and where the next one begins if there is more.

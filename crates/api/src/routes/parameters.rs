@@ -5,8 +5,10 @@ use std::str::FromStr;
 use alloy_primitives::{Address, B256};
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
 
 use crate::limits::{LIMIT_DEFAULT, LIMIT_MAX};
+use crate::types::is_name;
 use crate::{Problem, ProblemKind};
 
 /// The one parameter of a path: a hash of 64 hex digits, with 0x or without.
@@ -14,6 +16,15 @@ pub(super) struct Name(pub(super) B256);
 
 /// The one parameter of a path: an address of 40 hex digits, with 0x or without.
 pub(super) struct Account(pub(super) Address);
+
+/// The two parameters of a path of wraps: a job id and a recipient.
+pub(super) struct JobAndRecipient(pub(super) B256, pub(super) Address);
+
+/// The three parameters of a wrap's path: a job id, a recipient and a slot.
+pub(super) struct WrapPlace(pub(super) B256, pub(super) Address, pub(super) u8);
+
+/// The two parameters of a dataset's path: its owner and its name.
+pub(super) struct DatasetPlace(pub(super) Address, pub(super) String);
 
 /// `after` and `limit` of a query.
 pub(super) struct Range {
@@ -34,6 +45,39 @@ impl<S: Send + Sync> FromRequestParts<S> for Account {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         of_path(parts, state, "an address, 40 hex digits").await.map(Account)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for JobAndRecipient {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let form = "64 hex digits and an address";
+        let (job, recipient): (String, String) = several(parts, state, form).await?;
+        Ok(JobAndRecipient(parsed(&job, form)?, parsed(&recipient, form)?))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for WrapPlace {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let form = "64 hex digits, an address and a slot from 0 to 255";
+        let (job, recipient, slot): (String, String, String) = several(parts, state, form).await?;
+        Ok(WrapPlace(parsed(&job, form)?, parsed(&recipient, form)?, parsed(&slot, form)?))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for DatasetPlace {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let form = "an address and a name of 1 to 64 lower-case letters, digits and -";
+        let (owner, name): (String, String) = several(parts, state, form).await?;
+        if !is_name(&name) {
+            return Err(malformed(format_args!("the path must end in {form}")));
+        }
+        Ok(DatasetPlace(parsed(&owner, form)?, name))
     }
 }
 
@@ -65,6 +109,21 @@ impl<S: Send + Sync> FromRequestParts<S> for Range {
 
 pub(super) fn malformed(detail: impl std::fmt::Display) -> Problem {
     ProblemKind::ParameterMalformed.with(detail)
+}
+
+async fn several<T: DeserializeOwned + Send, S: Send + Sync>(
+    parts: &mut Parts,
+    state: &S,
+    form: &str,
+) -> Result<T, Problem> {
+    let texts = Path::<T>::from_request_parts(parts, state).await;
+    texts
+        .map(|Path(texts)| texts)
+        .map_err(|_| malformed(format_args!("the path must end in {form}")))
+}
+
+fn parsed<T: FromStr>(text: &str, form: &str) -> Result<T, Problem> {
+    text.parse().map_err(|_| malformed(format_args!("the path must end in {form}")))
 }
 
 async fn of_path<T: FromStr, S: Send + Sync>(

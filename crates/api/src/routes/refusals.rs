@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use super::parameters::Name;
 use super::{Answer, json, posted, stored, written};
 use crate::broker::App;
+use crate::gate::Caller;
 use crate::limits::{ACCOUNT_CLOCK_SKEW_SECS_MAX, REASON_BYTES_MAX, REASON_CODE_BYTES_MAX};
 use crate::{
     JsonObject, Posted, Problem, ProblemKind, RefusalEntry, Refusals, SignedRefusal, body,
@@ -24,14 +25,15 @@ use crate::{
         (status = 200, body = Posted, description = "The provider has refused the order before"),
     )
 )]
-pub(super) async fn post(State(app): State<App>, request: Request) -> Answer {
+pub(super) async fn post(State(app): State<App>, caller: Caller, request: Request) -> Answer {
     let signed: SignedRefusal = body::json(&app.limits, request).await?;
     check_reason(&signed.refusal.reason)?;
     if signed.refusal.at > app.now() + ACCOUNT_CLOCK_SKEW_SECS_MAX {
         return Err(ProblemKind::TimeImplausible.with("the refusal is from the future"));
     }
     let (id, provider) = (signed.refusal.job_id, signed.refusal.provider);
-    let checked = app.verify(provider, move |deployment| {
+    caller.must_be(provider)?;
+    let checked = app.verify(move |deployment| {
         signed.verify(deployment)?;
         Ok(signed)
     });
@@ -51,19 +53,19 @@ pub(super) async fn post(State(app): State<App>, request: Request) -> Answer {
     params(("job_id" = String, Path, description = "64 hex digits, with 0x or without")),
     responses((status = 200, body = Refusals))
 )]
-pub(super) async fn list(State(app): State<App>, Name(id): Name) -> Answer {
+pub(super) async fn list(State(app): State<App>, _: Caller, Name(id): Name) -> Answer {
     require_order(&app, Name(id)).await?;
     let found = app.blocking(move |app| app.book.refusals(id.0)).await??;
     let refusals = found.into_iter().map(entry).collect::<Result<_, _>>()?;
     Ok(json(StatusCode::OK, &Refusals { refusals }))
 }
 
-async fn require_order(app: &App, Name(id): Name) -> Result<(), Problem> {
+pub(super) async fn require_order(app: &App, Name(id): Name) -> Result<(), Problem> {
     let found = app.blocking(move |app| app.book.order(id.0)).await??;
     found.map(drop).ok_or_else(|| ProblemKind::OrderUnknown.with(format_args!("no order {id}")))
 }
 
-fn check_reason(reason: &JsonObject) -> Result<(), Problem> {
+pub(super) fn check_reason(reason: &JsonObject) -> Result<(), Problem> {
     let malformed = |detail: String| Err(ProblemKind::BodyMalformed.with(detail));
     if reason.as_str().len() > REASON_BYTES_MAX {
         return malformed(format!("a reason has {REASON_BYTES_MAX} bytes at most"));

@@ -5,20 +5,22 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use alloy_primitives::aliases::{U40, U96};
-use alloy_primitives::{Address, B256, U256, keccak256};
+use alloy_primitives::{Address, B256, FixedBytes, U256, keccak256};
 use alloy_signer_local::PrivateKeySigner;
 use assay_api::{
-    Broker, BrokerClient, ClientConfig, Limits, Problem, ProblemKind, Rate, Server, ServerConfig,
-    SignedOrder, serve,
+    Access, Broker, BrokerClient, ClientConfig, Limits, Problem, ProblemKind, Rate, Role, Server,
+    ServerConfig, SignedOrder, SignedRequest, serve,
 };
 use assay_chain::contracts::Market;
 use assay_chain::{DEPLOYMENT_SCHEMA, Deployment, ManualClock};
 use assay_merkle::{MemoryTree, Page, SLOT_PAGES, write_image};
 use assay_store::{Blobs, Book, BookLimits};
-use assay_types::BlobRoot;
+use assay_types::{BlobRoot, sha256};
+use serde::Serialize;
 use tempfile::TempDir;
 
 /// When all tests begin, in Unix seconds.
@@ -30,6 +32,7 @@ pub struct Fixture {
     pub clock: Arc<ManualClock>,
     pub server: Server,
     pub book: Book,
+    pub broker: Broker,
 }
 
 /// How to set one up.
@@ -69,22 +72,130 @@ impl Fixture {
         let broker =
             Broker::with_clock(book.clone(), blobs, deployment(), setup.limits, clock.clone());
         let server = serve(setup.server, broker.router()).await.expect("served");
-        Fixture { folder, clock, server, book }
+        Fixture { folder, clock, server, book, broker }
     }
 
+    /// A client with key 1, by the broker's clock.
     pub fn client(&self) -> BrokerClient {
-        client(&self.server.url())
+        self.client_of(1)
+    }
+
+    /// A client with a key, by the broker's clock.
+    pub fn client_of(&self, number: u64) -> BrokerClient {
+        client_of(&self.server.url(), number).with_clock(self.clock.clone())
     }
 
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.server.url())
     }
+
+    /// What nonces begin with, as the broker tells everybody.
+    pub async fn epoch(&self) -> FixedBytes<16> {
+        self.client().market().await.expect("public").epoch
+    }
+
+    /// Sends a request as key 1 would, in no particular role.
+    pub async fn get(&self, path: &str) -> reqwest::Response {
+        self.send(Ask::get(path)).await
+    }
+
+    /// Sends a signed request, right or wrong.
+    pub async fn send(&self, ask: Ask) -> reqwest::Response {
+        let epoch = self.epoch().await;
+        ask.send(&self.server.url(), epoch).await
+    }
+}
+
+static NONCES: AtomicU64 = AtomicU64::new(1);
+
+/// A request that can be wrong in each of its parts.
+pub struct Ask {
+    pub method: &'static str,
+    pub path: String,
+    pub body: Vec<u8>,
+    pub content_type: Option<&'static str>,
+    pub role: Role,
+    pub access: Access,
+    pub expires: u64,
+    /// A fresh one if unset.
+    pub nonce: Option<B256>,
+    /// What is signed in place of the path.
+    pub signed_path: Option<String>,
+    /// And in place of the body.
+    pub signed_body: Option<Vec<u8>>,
+    pub deployment: Deployment,
+}
+
+impl Ask {
+    pub fn new(method: &'static str, path: &str) -> Self {
+        Ask {
+            method,
+            path: path.to_owned(),
+            body: Vec::new(),
+            content_type: None,
+            role: Role::Anyone,
+            access: Access::of(&key(1)),
+            expires: NOW + 60,
+            nonce: None,
+            signed_path: None,
+            signed_body: None,
+            deployment: deployment(),
+        }
+    }
+
+    pub fn get(path: &str) -> Self {
+        Ask::new("GET", path)
+    }
+
+    pub fn json(method: &'static str, path: &str, role: Role, body: &impl Serialize) -> Self {
+        let body = serde_json::to_vec(body).expect("written");
+        Ask { body, role, content_type: Some("application/json"), ..Ask::new(method, path) }
+    }
+
+    pub fn binary(method: &'static str, path: &str, body: Vec<u8>) -> Self {
+        Ask { body, content_type: Some("application/octet-stream"), ..Ask::new(method, path) }
+    }
+
+    /// Sends it to a broker of that epoch.
+    pub async fn send(self, url: &str, epoch: FixedBytes<16>) -> reqwest::Response {
+        let mut nonce = B256::ZERO;
+        nonce[..16].copy_from_slice(&epoch[..]);
+        nonce[16..].copy_from_slice(&B256::from(U256::from(NONCES.fetch_add(1, SeqCst)))[16..]);
+        let terms = (self.role, self.nonce.unwrap_or(nonce), self.expires);
+        let target = (self.method, self.signed_path.clone().unwrap_or(self.path.clone()));
+        let digest = B256::new(sha256(self.signed_body.as_ref().unwrap_or(&self.body)).0);
+        let signed = SignedRequest::sign(
+            (target.0, &target.1),
+            digest,
+            terms,
+            &self.deployment,
+            &self.access,
+        );
+        let method = reqwest::Method::from_bytes(self.method.as_bytes()).expect("a method");
+        let mut request = http().request(method, format!("{url}{}", self.path)).body(self.body);
+        for (name, value) in signed.expect("signed").headers() {
+            request = request.header(name, value);
+        }
+        if let Some(kind) = self.content_type {
+            request = request.header("content-type", kind);
+        }
+        request.send().await.expect("sent")
+    }
+
+    pub fn by(self, number: u64) -> Self {
+        Ask { access: Access::of(&key(number)), ..self }
+    }
 }
 
 /// A client that does not try again, so that tests see what is answered.
 pub fn client(url: &str) -> BrokerClient {
+    client_of(url, 1)
+}
+
+/// The same with a key.
+pub fn client_of(url: &str, number: u64) -> BrokerClient {
     let config = ClientConfig { retries: 0, ..ClientConfig::default() };
-    BrokerClient::with_config(url, deployment(), config).expect("a URL")
+    BrokerClient::with_config(url, deployment(), &key(number), config).expect("a URL")
 }
 
 pub fn deployment() -> Deployment {

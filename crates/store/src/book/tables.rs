@@ -3,8 +3,10 @@
 //! ```text
 //! facts            "format" -> tag, "sequence" -> the last number given, u64 big-endian
 //! KIND_entries     sequence -> key, 32 bytes | author, 20 bytes | body
-//! KIND_index       key, author -> sequence
+//! KIND_places      key, author, part, 32 bytes -> sequence
 //! ```
+//!
+//! Version 1 had three kinds, and an index `KIND_index` of key and author only; opening makes version 2 of it.
 
 use redb::TableDefinition;
 
@@ -12,28 +14,60 @@ use super::{Entry, Kind};
 use crate::{Error, Result};
 
 /// The format's tag: `assay`, a letter, the version, the hash suite (none).
-pub(super) const FORMAT: &[u8; 8] = b"assayb\x01\x00";
+pub(super) const FORMAT: &[u8; 8] = b"assayb\x02\x00";
+
+/// The version before.
+pub(super) const FORMAT_1: &[u8; 8] = b"assayb\x01\x00";
 
 pub(super) const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
 
 pub(super) type Entries = TableDefinition<'static, u64, &'static [u8]>;
-pub(super) type Index = TableDefinition<'static, (&'static [u8; 32], &'static [u8; 20]), u64>;
+/// Key, author, part: who says what about which, and which one of several it is.
+pub(super) type Place<'a> = (&'a [u8; 32], &'a [u8; 20], &'a [u8; 32]);
+pub(super) type Index = TableDefinition<'static, Place<'static>, u64>;
+pub(super) type Index1 = TableDefinition<'static, (&'static [u8; 32], &'static [u8; 20]), u64>;
 
-pub(super) const KINDS: [Kind; 3] = [Kind::Order, Kind::Refusal, Kind::Offer];
+pub(super) const KINDS: [Kind; 8] = [
+    Kind::Order,
+    Kind::Refusal,
+    Kind::Offer,
+    Kind::SealKeys,
+    Kind::Wrap,
+    Kind::KeyRefusal,
+    Kind::Dataset,
+    Kind::OwnerDocument,
+];
+
+/// What version 1 had, with its index.
+pub(super) const KINDS_1: [(Kind, Index1); 3] = [
+    (Kind::Order, TableDefinition::new("order_index")),
+    (Kind::Refusal, TableDefinition::new("refusal_index")),
+    (Kind::Offer, TableDefinition::new("offer_index")),
+];
 
 pub(super) const fn entries(kind: Kind) -> Entries {
     TableDefinition::new(match kind {
         Kind::Order => "order_entries",
         Kind::Refusal => "refusal_entries",
         Kind::Offer => "offer_entries",
+        Kind::SealKeys => "seal_keys_entries",
+        Kind::Wrap => "wrap_entries",
+        Kind::KeyRefusal => "key_refusal_entries",
+        Kind::Dataset => "dataset_entries",
+        Kind::OwnerDocument => "owner_document_entries",
     })
 }
 
 pub(super) const fn index(kind: Kind) -> Index {
     TableDefinition::new(match kind {
-        Kind::Order => "order_index",
-        Kind::Refusal => "refusal_index",
-        Kind::Offer => "offer_index",
+        Kind::Order => "order_places",
+        Kind::Refusal => "refusal_places",
+        Kind::Offer => "offer_places",
+        Kind::SealKeys => "seal_keys_places",
+        Kind::Wrap => "wrap_places",
+        Kind::KeyRefusal => "key_refusal_places",
+        Kind::Dataset => "dataset_places",
+        Kind::OwnerDocument => "owner_document_places",
     })
 }
 

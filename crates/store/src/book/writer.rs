@@ -9,15 +9,28 @@ use std::sync::Arc;
 use redb::{Database, Durability, ReadableTable, ReadableTableMetadata, WriteTransaction};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::tables::{self, FACTS, FORMAT, KINDS};
+use super::tables::{self, FACTS, FORMAT, KINDS, KINDS_1};
 use super::{BookLimits, Kind, Put};
 use crate::{Error, Result};
 
 /// What the writer is asked to do.
 pub(super) enum Request {
-    Put { kind: Kind, key: [u8; 32], author: [u8; 20], body: Vec<u8>, reply: Reply<Put> },
-    RemoveOrder { key: [u8; 32], reply: Reply<bool> },
-    RemoveOffer { author: [u8; 20], reply: Reply<bool> },
+    Put {
+        kind: Kind,
+        key: [u8; 32],
+        author: [u8; 20],
+        part: [u8; 32],
+        body: Vec<u8>,
+        reply: Reply<Put>,
+    },
+    RemoveOrder {
+        key: [u8; 32],
+        reply: Reply<bool>,
+    },
+    RemoveOffer {
+        author: [u8; 20],
+        reply: Reply<bool>,
+    },
 }
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T>>;
@@ -69,13 +82,36 @@ impl Writer {
 /// Makes a fresh file a book.
 pub(super) fn begin_book(database: &Database) -> Result<()> {
     let transaction = begin(database)?;
-    set_fact(&transaction, "format", FORMAT)?;
     set_fact(&transaction, "sequence", &0u64.to_be_bytes())?;
+    make_tables(&transaction)?;
+    Ok(transaction.commit()?)
+}
+
+/// Makes a book of version 1 one of this version, all or nothing.
+pub(super) fn upgrade_book(database: &Database) -> Result<()> {
+    let transaction = begin(database)?;
+    make_tables(&transaction)?;
+    for (kind, old) in KINDS_1 {
+        let mut index = transaction.open_table(tables::index(kind))?;
+        let known = transaction.open_table(old)?;
+        for place in known.iter()? {
+            let (place, sequence) = place?;
+            let (key, author) = place.value();
+            index.insert((key, author, &[0; 32]), sequence.value())?;
+        }
+        drop(known);
+        transaction.delete_table(old)?;
+    }
+    Ok(transaction.commit()?)
+}
+
+fn make_tables(transaction: &WriteTransaction) -> Result<()> {
+    set_fact(transaction, "format", FORMAT)?;
     for kind in KINDS {
         transaction.open_table(tables::entries(kind))?;
         transaction.open_table(tables::index(kind))?;
     }
-    Ok(transaction.commit()?)
+    Ok(())
 }
 
 fn begin(database: &Database) -> Result<WriteTransaction> {
@@ -125,8 +161,8 @@ impl Draft<'_> {
     /// Fails only where storage does; what is refused is refused in the answer.
     fn apply(&mut self, request: Request) -> Result<Answer> {
         Ok(match request {
-            Request::Put { kind, key, author, body, reply } => {
-                let put = match self.put(kind, &key, &author, &body) {
+            Request::Put { kind, key, author, part, body, reply } => {
+                let put = match self.put(kind, (&key, &author, &part), &body) {
                     Err(error) if !matches!(error, Error::Full { .. }) => return Err(error),
                     put => put,
                 };
@@ -134,7 +170,9 @@ impl Draft<'_> {
             }
             Request::RemoveOrder { key, reply } => {
                 let removed = self.remove(Kind::Order, &key)?;
-                self.remove(Kind::Refusal, &key)?;
+                for kind in Kind::OF_ORDERS {
+                    self.remove(kind, &key)?;
+                }
                 Answer::Removed(reply, removed)
             }
             Request::RemoveOffer { author, reply } => {
@@ -144,14 +182,15 @@ impl Draft<'_> {
         })
     }
 
-    fn put(&mut self, kind: Kind, key: &[u8; 32], author: &[u8; 20], body: &[u8]) -> Result<Put> {
+    fn put(&mut self, kind: Kind, place: tables::Place<'_>, body: &[u8]) -> Result<Put> {
+        let (key, author, _) = place;
         let mut index = self.transaction.open_table(tables::index(kind))?;
         let mut entries = self.transaction.open_table(tables::entries(kind))?;
-        let known = index.get((key, author))?.map(|known| known.value());
+        let known = index.get(place)?.map(|known| known.value());
         let record = tables::encode(key, author, body);
         if let Some(sequence) = known {
             let same = entries.get(sequence)?.is_some_and(|known| known.value() == record);
-            if same || kind != Kind::Offer {
+            if same || !kind.is_replaced() {
                 return Ok(Put { sequence, is_new: false });
             }
             entries.remove(sequence)?;
@@ -164,9 +203,13 @@ impl Draft<'_> {
             if kind == Kind::Refusal && index.range(super::all_of(key))?.count() as u64 >= max {
                 return Err(Error::Full { kind, max });
             }
+            let max = self.limits.max_of_author(kind);
+            if index.range(super::all_by(key, author))?.count() as u64 >= max {
+                return Err(Error::Full { kind, max });
+            }
         }
         let sequence = self.last + 1;
-        index.insert((key, author), sequence)?;
+        index.insert(place, sequence)?;
         entries.insert(sequence, record.as_slice())?;
         (self.last, self.changed) = (sequence, true);
         Ok(Put { sequence, is_new: true })
