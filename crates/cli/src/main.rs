@@ -4,6 +4,7 @@ mod account;
 mod chain;
 mod config;
 mod daemons;
+mod data;
 mod exec;
 mod failure;
 mod home;
@@ -74,6 +75,9 @@ enum Command {
     /// Transparency logs.
     #[command(subcommand)]
     Log(log::Command),
+    /// Data: made less telling before it leaves its owner.
+    #[command(subcommand)]
+    Data(data::Command),
     /// Settings and where they come from.
     #[command(subcommand)]
     Config(config::Command),
@@ -116,6 +120,7 @@ fn main() -> ExitCode {
         Command::Replay(arguments) => receipt::replay(&arguments, json),
         Command::Receipt(command) => receipt::run(&command, json),
         Command::Log(command) => log::run(&command, json),
+        Command::Data(command) => data::run(&command, json),
         Command::Config(command) => config::run(&command, json),
         Command::Chain(command) => chain::run(&command, json),
         Command::Account(command) => account::run(&command, json),
