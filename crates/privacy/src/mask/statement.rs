@@ -22,7 +22,7 @@ const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 /// The digest's name in the statement's subject.
 const COMMITMENT: &str = "assayMaskCommitment";
 
-const TAG: Tag = *b"assaym\x01\x01";
+const TAG: Tag = *b"assayv\x01\x01";
 
 /// What is committed to. The number is hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
