@@ -93,6 +93,9 @@ impl From<assay_node::Error> for Failure {
             Error::Funds { .. } => {
                 Failure::new(&error).next("lower the price, or fund the account")
             }
+            Error::Mask(error) => {
+                Failure::new("the table cannot be masked").cause(error).next(error.next_step())
+            }
             Error::InputMissing { .. } => {
                 Failure::new(&error).next("ask the provider to publish it, within the window")
             }

@@ -5,6 +5,7 @@ mod benchmark;
 mod chain;
 mod config;
 mod daemons;
+mod data;
 mod doctor;
 mod exec;
 mod failure;
@@ -82,6 +83,9 @@ enum Command {
     /// Transparency logs.
     #[command(subcommand)]
     Log(log::Command),
+    /// Data: made less telling before it leaves its owner.
+    #[command(subcommand)]
+    Data(data::Command),
     /// Settings and where they come from.
     #[command(subcommand)]
     Config(config::Command),
@@ -128,6 +132,7 @@ fn main() -> ExitCode {
         Command::Replay(arguments) => receipt::replay(&arguments, json),
         Command::Receipt(command) => receipt::run(&command, json),
         Command::Log(command) => log::run(&command, json),
+        Command::Data(command) => data::run(&command, json),
         Command::Config(command) => config::run(&command, json),
         Command::Chain(command) => chain::run(&command, json),
         Command::Account(command) => account::run(&command, json),

@@ -35,6 +35,9 @@ pub enum Error {
         /// What does not fit.
         what: String,
     },
+    /// A plan or a table that is not masked.
+    #[error("the table cannot be masked: {0}")]
+    Mask(#[from] assay_privacy::mask::MaskError),
     /// The board's store.
     #[error(transparent)]
     Store(#[from] assay_store::Error),

@@ -1,8 +1,8 @@
 //! Small files that are there whole or not at all.
 
 use std::fs::{self, File};
-use std::io::ErrorKind;
-use std::path::Path;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
 use alloy_primitives::hex;
 use assay_store::write_new;
@@ -29,6 +29,50 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> Result<()> {
         let _ = folder.sync_all();
     }
     Ok(())
+}
+
+/// A file on its way: written beside its place, and gone unless it is put there.
+pub(crate) struct Draft {
+    path: PathBuf,
+    draft: PathBuf,
+    file: File,
+}
+
+impl Draft {
+    /// Begins one, for its owner only.
+    pub(crate) fn new(path: &Path) -> Result<Self> {
+        let unique = getrandom::u64().map_err(Error::Randomness)?;
+        let draft = path.with_extension(format!("draft-{unique:016x}"));
+        let mut options = File::options();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&draft).map_err(|source| Error::file("writing", path, source))?;
+        Ok(Draft { path: path.to_owned(), draft, file })
+    }
+
+    /// Adds bytes.
+    pub(crate) fn write(&mut self, content: &[u8]) -> Result<()> {
+        let written = self.file.write_all(content);
+        written.map_err(|source| Error::file("writing", &self.path, source))
+    }
+
+    /// Puts the file in its place, over an older one.
+    pub(crate) fn put(self) -> Result<()> {
+        let done = self.file.sync_all().and_then(|()| fs::rename(&self.draft, &self.path));
+        done.map_err(|source| Error::file("writing", &self.path, source))?;
+        // As above. The draft's name is free now, so that dropping it removes nothing.
+        if let Some(Ok(folder)) = self.path.parent().map(File::open) {
+            let _ = folder.sync_all();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.draft);
+    }
 }
 
 /// A secret of 32 random bytes that lies in a file as 64 hexadecimal digits, made the first time.

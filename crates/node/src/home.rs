@@ -54,6 +54,11 @@ impl Home {
         self.0.join("keys/log-seed")
     }
 
+    /// The owner's secret that pseudonyms and tokens of masked tables depend on.
+    pub fn mask_key(&self) -> PathBuf {
+        self.0.join("keys/mask-key")
+    }
+
     /// What a witness has cosigned.
     pub fn witness(&self) -> PathBuf {
         self.0.join("witness")

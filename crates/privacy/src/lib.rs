@@ -6,6 +6,7 @@
 pub mod envelope;
 mod kdf;
 mod keys;
+pub mod mask;
 pub mod policy;
 mod wrap;
 
