@@ -15,6 +15,7 @@ mod identity;
 mod json_text;
 mod limits;
 mod nonces;
+mod places;
 mod problem;
 mod rate;
 mod routes;
@@ -39,6 +40,7 @@ pub use limits::{
     OFFER_SECS_MAX, ORDER_TERMS_BYTES_MAX, REASON_BYTES_MAX, REASON_CODE_BYTES_MAX,
     REQUEST_SECS_MAX, Rate, SEAL_KEYS_BYTES_MAX, TERMS_BYTES_MAX, WRAP_BYTES_MAX,
 };
+pub use places::{KeptWrap, dataset_part, is_for, recipient_part};
 pub use problem::{Problem, ProblemKind};
 pub use rules::{RULES, Rule, Who};
 pub use server::{Server, ServerConfig, serve};

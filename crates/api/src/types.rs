@@ -415,10 +415,12 @@ impl SignedDataset {
     }
 }
 
-/// Whether text may name a dataset, or a document's kind: 1 to 64 lower-case letters, digits and `-`.
+/// Whether text may name a dataset, or a document's kind: a word of spec/policy.md#words.
 pub(crate) fn is_name(text: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(fits)
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let fits = |byte: u8| plain(byte) || matches!(byte, b'.' | b'-' | b'_');
+    let begins = text.bytes().next().is_some_and(plain);
+    begins && text.len() <= NAME_BYTES_MAX && text.bytes().all(fits)
 }
 
 /// A dataset in the book.

@@ -15,7 +15,7 @@ use crate::home::{HomeArgument, folder};
 use crate::text::{json, table};
 
 /// The commands that a file has a table for.
-const TABLES: [&str; 5] = ["run", "up", "broker", "provider", "auditor"];
+const TABLES: [&str; 6] = ["run", "up", "broker", "provider", "auditor", "keeper"];
 
 /// What is never a setting: to be told each time.
 const NO_SETTINGS: [&str; 6] = ["help", "json", "config", "with_liar", "detach", "lie"];
@@ -26,7 +26,7 @@ pub(crate) enum Command {
     Show {
         #[command(flatten)]
         home: HomeArgument,
-        /// The command: run, up, broker, provider or auditor.
+        /// The command: run, up, broker, provider, auditor or keeper.
         #[arg(value_parser = TABLES)]
         command: String,
         /// Say where each value comes from.

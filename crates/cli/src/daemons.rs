@@ -188,7 +188,9 @@ pub(crate) fn auditor(arguments: &Auditor) -> Result<String, Failure> {
     })
 }
 
-async fn until_stopped<F: Future<Output = ()>>(work: impl FnOnce(watch::Receiver<bool>) -> F) {
+pub(crate) async fn until_stopped<F: Future<Output = ()>>(
+    work: impl FnOnce(watch::Receiver<bool>) -> F,
+) {
     let (stop, stopped) = watch::channel(false);
     let stopping = async {
         crate::chain::stopped().await;

@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use alloy_primitives::{Address, U256};
 use alloy_signer_local::PrivateKeySigner;
-use assay_api::BrokerClient;
+use assay_api::{Access, BrokerClient};
 use assay_builder::Compiler;
 use assay_chain::{ClientConfig, Config, Deployment, EmbeddedChain, Endpoint};
 use assay_node::{Contracts, DevelopmentKeys, Home, RemoteMarket, Role, Running, free_size};
@@ -284,7 +284,12 @@ impl Doctor {
             return;
         }
         let config = assay_api::ClientConfig { retries: 0, ..assay_api::ClientConfig::default() };
-        let client = BrokerClient::with_config(&market.broker, market.deployment.clone(), config);
+        let client = BrokerClient::with_config(
+            &market.broker,
+            market.deployment.clone(),
+            Access::public(),
+            config,
+        );
         let answer = match &client {
             Ok(client) => match client.market().await {
                 Ok(_) => client.health().await.map_err(|error| error.to_string()),

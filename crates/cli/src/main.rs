@@ -13,6 +13,7 @@ mod home;
 mod job;
 mod log;
 mod market;
+mod owner;
 mod program;
 mod progress;
 mod receipt;
@@ -73,6 +74,8 @@ enum Command {
     Reputation(reputation::Arguments),
     /// Check what could keep the commands here from working, and say how to mend it.
     Doctor(doctor::Arguments),
+    /// Give the keys of one's sealed data to who holds a lock, by one's policies.
+    Keeper(owner::Keeper),
     /// Check a receipt: needs the file, and whom you trust, and no network.
     Verify(receipt::Verify),
     /// Run a receipt's job again and compare what it comes to.
@@ -128,6 +131,7 @@ fn main() -> ExitCode {
         Command::Auditor(arguments) => daemons::auditor(&arguments),
         Command::Reputation(arguments) => reputation::run(&arguments, json),
         Command::Doctor(arguments) => doctor::run(&arguments, json),
+        Command::Keeper(arguments) => owner::keeper(&arguments),
         Command::Verify(arguments) => receipt::verify(&arguments, json),
         Command::Replay(arguments) => receipt::replay(&arguments, json),
         Command::Receipt(command) => receipt::run(&command, json),

@@ -185,7 +185,7 @@ impl Session {
     pub(crate) fn steps(&self, job: B256) -> Option<u64> {
         match self {
             Session::Here(market) => market.progress().steps(job),
-            Session::There(_) => None,
+            Session::There { .. } => None,
         }
     }
 

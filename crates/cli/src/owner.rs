@@ -286,7 +286,7 @@ pub(crate) fn grant(arguments: &GrantTo, as_json: bool) -> Result<String, Failur
             requester: Account(arguments.to.into_array()),
             purposes,
             uses_max: arguments.uses,
-            expires_at: assay_node::now_secs() + arguments.secs,
+            expires_at: assay_node::clock_secs() + arguments.secs,
         };
         let grant = session.owner.grant(&board, grant).await?;
         Ok(session.said(name, grant.digest(), as_json))

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use alloy_signer_local::PrivateKeySigner;
-use assay_node::{Board, Home, JobFiles, JobRecord, Replayed, Store, replay_files};
+use assay_node::{
+    Board, DevelopmentKeys, Home, JobFiles, JobRecord, Replayed, Role, Store, replay_files,
+};
 use assay_provenance::{
     Audit, Check, Graph, Life, Outcome, Receipt, Report, Said, Standing, Trust, open_lineage, prov,
     ro_crate,
@@ -14,7 +16,7 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::home::HomeArgument;
-use crate::market::{MarketArgument, Session};
+use crate::market::{Session, TakePart};
 use crate::run::dollars;
 use crate::text::{grouped, json, table};
 
@@ -35,9 +37,7 @@ pub(crate) struct Verify {
 #[derive(clap::Args)]
 pub(crate) struct Replay {
     #[command(flatten)]
-    home: HomeArgument,
-    #[command(flatten)]
-    market: MarketArgument,
+    at: TakePart,
     /// The receipt.
     file: PathBuf,
     /// The program's ELF; without it, all that the job reads is fetched from the home's market, or the one named.
@@ -196,7 +196,11 @@ pub(crate) fn replay(arguments: &Replay, as_json: bool) -> Result<String, Failur
                 let files = JobFiles { program: read(program)?, input, dataset };
                 Ok(replay_files(files, &order).await?)
             }
-            None => Ok(assay_node::replay(&board(arguments).await?, &order).await?),
+            None => {
+                let (home, key) = (arguments.at.home.open()?, reader(&arguments.at)?);
+                let board = board(&arguments.at, &key).await?;
+                Ok(assay_node::replay(&board, &key, &home, &receipt.order).await?)
+            }
         }
     });
     bar.finish_and_clear();
@@ -254,12 +258,10 @@ fn claimed(receipt: &Receipt) -> Result<Replayed, Failure> {
 }
 
 /// Where what a job reads can be fetched.
-async fn board(arguments: &Replay) -> Result<Board, Failure> {
-    let home = arguments.home.open()?;
-    if let Ok(there) = arguments.market.there(&home).await {
-        // Any account may read what a replay needs: one that is nobody's tells the broker nothing.
-        let nobody = PrivateKeySigner::random();
-        return Ok(Board::of_broker(there.broker(&nobody).await?, None));
+async fn board(at: &TakePart, key: &PrivateKeySigner) -> Result<Board, Failure> {
+    let home = at.home.open()?;
+    if let Ok(there) = at.market.there(&home).await {
+        return Ok(there.board_of(key).await?);
     }
     let missing = || {
         Failure::new(format!("there is no market under {}", home.path().display()))
@@ -270,6 +272,19 @@ async fn board(arguments: &Replay) -> Result<Board, Failure> {
     }
     let deployment = crate::market::deployment(&home.deployment())?;
     Ok(Board::of_store(Store::open(&home.board())?, &deployment))
+}
+
+/// As whom a replay reads: sealed inputs open to who has sealed them, and to whom their keys were released.
+fn reader(at: &TakePart) -> Result<PrivateKeySigner, Failure> {
+    let home = at.home.open()?;
+    if at.key.is_given() {
+        return at.key.load(&home);
+    }
+    match at.market.named()? {
+        None => Ok(DevelopmentKeys::open(&home)?.key(Role::Requester)),
+        // Any account may read what is public: one that is nobody's tells the broker nothing.
+        Some(_) => Ok(PrivateKeySigner::random()),
+    }
 }
 
 pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {

@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 
 use alloy_primitives::{Address, B256};
 use assay_market::{PriceTerms, Repricing};
-use assay_node::{
-    DatasetTerms, DatasetUse, JobEvent, JobRecord, JobStatus, JobTerms, Sealing,
-};
+use assay_node::{DatasetTerms, DatasetUse, JobEvent, JobRecord, JobStatus, JobTerms, Sealing};
 use assay_types::{Hash, sha256};
 use serde::Serialize;
 
@@ -193,6 +191,7 @@ async fn datasets(
         Failure::new(format!("{} publishes no dataset {:?} here", name.owner, name.name))
             .next("ask its owner for the name, or whether it has been withdrawn")
     })?;
+    let publication = publication.publication.said().clone();
     Ok(DatasetTerms::Of(Box::new(DatasetUse { publication, purpose: purpose.clone() })))
 }
 
@@ -364,7 +363,9 @@ pub(crate) fn sentence(event: &JobEvent) -> String {
             let (price, stake) = (dollars(*price), dollars(*stake));
             format!("locked     by {provider} for at most {price}, with {stake} at stake{late}")
         }
-        JobEvent::Begun { .. } => "begun      the inputs are opened and have their roots".to_owned(),
+        JobEvent::Begun { .. } => {
+            "begun      the inputs are opened and have their roots".to_owned()
+        }
         JobEvent::Lapsed { provider, fee } => {
             let fee = dollars(*fee);
             format!("lapsed     {provider} has not begun; both sides pay {fee}")

@@ -64,7 +64,9 @@ pub enum Reason {
         provider: Account,
     },
     /// What it agrees besides the contract's fields can't be read, or contradicts them.
-    #[error("the order's terms cannot be followed ({cause}): sign the order again with right terms")]
+    #[error(
+        "the order's terms cannot be followed ({cause}): sign the order again with right terms"
+    )]
     TermsInvalid {
         /// What is wrong.
         cause: Cause,

@@ -159,8 +159,11 @@ mod tests {
             policy: None,
             purpose: None,
         };
-        let dataset =
-            SealedSlot { policy: Some(Hash([3; 32])), purpose: Some("research".into()), ..slot.clone() };
+        let dataset = SealedSlot {
+            policy: Some(Hash([3; 32])),
+            purpose: Some("research".into()),
+            ..slot.clone()
+        };
         Terms {
             input: Some(slot),
             dataset: Some(dataset),
@@ -216,6 +219,9 @@ mod tests {
             terms.dataset.as_mut().expect("one").purpose = Some("x".repeat(65));
         };
         assert_eq!(refused(long), TermsError::Purpose);
-        assert!(matches!(refused(|terms| terms.schema = "assay.terms/2".into()), TermsError::Form(_)));
+        assert!(matches!(
+            refused(|terms| terms.schema = "assay.terms/2".into()),
+            TermsError::Form(_)
+        ));
     }
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use alloy_primitives::{B256, hex, keccak256};
 use alloy_rpc_types_eth::TransactionRequest;
+use assay_api::SignedOrder;
 use assay_chain::contracts::{Disputes, Market};
 use assay_dispute::{Challenge, Known, Pointing, Segment, Tracer, challenge};
 use assay_machine::{Engine, Machine};
-use assay_api::SignedOrder;
 use assay_market::{Account, JobStatus};
 use assay_provenance::{Judgement, Said, Verdict};
 use assay_types::Hash;
@@ -83,7 +83,7 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
         let secret = random()?;
         let found = Mutex::default();
         let opener = Opener::of(contracts.signer());
-        board.put_seal_keys(&opener).await?;
+        board.put_seal_keys(contracts.signer(), &opener.public(), contracts.now()).await?;
         Ok(Auditor {
             contracts,
             board,

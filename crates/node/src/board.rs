@@ -3,20 +3,28 @@
 use std::path::Path;
 use std::time::Duration;
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use alloy_signer_local::PrivateKeySigner;
-use assay_api::{Broker, BrokerClient, Limits, SignedOffer, SignedOrder, SignedRefusal};
+use assay_api::{
+    Broker, BrokerClient, KeptWrap, KeyRefusal, Limits, OwnerDocument, SealKeys, SignedDataset,
+    SignedKeyRefusal, SignedOffer, SignedOrder, SignedOwnerDocument, SignedRefusal, SignedSealKeys,
+    SignedWrap, Wrap, dataset_part, is_for, recipient_part,
+};
 use assay_chain::Deployment;
 use assay_chain::contracts::Market;
 use assay_machine::Program;
 use assay_market::{Account, JobId, Offer, Refusal};
 use assay_merkle::empty_slot;
+use assay_privacy::policy::{Document, Policy, Publication};
+use assay_privacy::{SealPublic, WrapContext};
 use assay_store::{BlobKind, Blobs, Book, BookLimits, Kind};
-use assay_types::{BlobRoot, Hash, ProgramId};
+use assay_types::{BlobRoot, Hash, ProgramId, sha256};
 use serde::Serialize;
 use tokio::sync::watch;
 
+use crate::datasets::Version;
 use crate::inputs::program_id;
+use crate::keeper::KeyReasons;
 use crate::role::blocking;
 use crate::{Error, Result};
 
@@ -179,6 +187,278 @@ impl Board {
         self.keep_blob(BlobKind::Slot, root.0.0, image.clone()).await?;
         if let Some(broker) = &self.broker {
             broker.put_slot(root, image).await?;
+        }
+        Ok(())
+    }
+
+    /// An order's id on this market.
+    pub(crate) fn job_id(&self, order: &Market::Order) -> B256 {
+        assay_chain::contracts::job_id(&self.deployment, order)
+    }
+
+    /// An order by its job id, from wherever it is.
+    pub(crate) async fn find_order(&self, id: B256) -> Result<Option<SignedOrder>> {
+        if let Some(kept) = self.order(id)? {
+            return Ok(Some(kept));
+        }
+        let Some(broker) = &self.broker else { return Ok(None) };
+        let found = broker.order(id).await?.map(|entry| entry.signed());
+        // A broker can't name another order by this id: the signature is over it.
+        Ok(found.filter(|found| found.verify(&self.deployment) == Ok(id)))
+    }
+
+    /// Publishes the keys to which an account wants things sealed, unless they are there.
+    pub(crate) async fn put_seal_keys(
+        &self,
+        signer: &PrivateKeySigner,
+        keys: &SealPublic,
+        now: u64,
+    ) -> Result<()> {
+        let account = signer.address();
+        if self.seal_keys(account).await?.as_ref() == Some(keys) {
+            return Ok(());
+        }
+        let said = SealKeys { keys: text_object(&keys.to_bytes())?, from: now };
+        let signed = SignedSealKeys::sign(said, &self.deployment, signer)?;
+        let key = account.into_word().0;
+        self.keep(Kind::SealKeys, key, account.into_array(), &signed).await?;
+        if let Some(broker) = &self.broker {
+            broker.put_seal_keys(account, &signed).await?;
+        }
+        Ok(())
+    }
+
+    /// The keys to which an account wants things sealed, if it has published some that this version can read.
+    pub(crate) async fn seal_keys(&self, account: Address) -> Result<Option<SealPublic>> {
+        let signed: Option<SignedSealKeys> = match (&self.broker, self.book()) {
+            (Some(broker), _) => broker.seal_keys(account).await?.map(|entry| entry.signed()),
+            (None, Some(book)) => {
+                let (key, author) = (account.into_word().0, account.into_array());
+                let kept = book.entry(Kind::SealKeys, key, author, [0; 32])?;
+                kept.map(|entry| parse(&entry.body)).transpose()?
+            }
+            (None, None) => None,
+        };
+        let signed = signed.filter(|keys| keys.verify(account, &self.deployment).is_ok());
+        Ok(signed.and_then(|signed| SealPublic::from_bytes(signed.keys.as_str().as_bytes()).ok()))
+    }
+
+    /// Publishes an envelope under its SHA-256.
+    pub(crate) async fn put_envelope(&self, digest: Hash, envelope: Vec<u8>) -> Result<()> {
+        self.keep_blob(BlobKind::Envelope, digest.0, envelope.clone()).await?;
+        if let Some(broker) = &self.broker {
+            broker.put_envelope(digest.0.into(), envelope).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether an envelope is to be had.
+    pub(crate) async fn has_envelope(&self, digest: Hash) -> Result<bool> {
+        if let Some(Store { blobs, .. }) = self.store.clone()
+            && blocking(move || blobs.size(BlobKind::Envelope, digest.0)).await??.is_some()
+        {
+            return Ok(true);
+        }
+        match &self.broker {
+            Some(broker) => Ok(broker.has_envelope(digest.0.into()).await?),
+            None => Ok(false),
+        }
+    }
+
+    /// An envelope. What is not of its name is none.
+    pub(crate) async fn envelope(&self, digest: Hash) -> Result<Option<Vec<u8>>> {
+        let kept = self.blob(BlobKind::Envelope, digest.0).await?;
+        let found = match (kept, &self.broker) {
+            (None, Some(broker)) => {
+                let found = broker.envelope(digest.0.into()).await?;
+                if let Some(envelope) = &found {
+                    self.keep_blob(BlobKind::Envelope, digest.0, envelope.clone()).await?;
+                }
+                found
+            }
+            (kept, _) => kept,
+        };
+        Ok(found.filter(|envelope| sha256(envelope) == digest))
+    }
+
+    /// Publishes a wrapped key for who may open it. An owner's first for a job, recipient and slot stays.
+    pub(crate) async fn put_wrap(
+        &self,
+        signer: &PrivateKeySigner,
+        context: &WrapContext,
+        wrap: Vec<u8>,
+    ) -> Result<()> {
+        let (job_id, recipient) = (context.job.0.into(), context.recipient.into());
+        let (owner, slot) = (context.owner.into(), context.slot);
+        let wrap = Wrap { job_id, owner, recipient, slot, wrap: wrap.into() };
+        let signed = SignedWrap::sign(&wrap, &self.deployment, signer)?;
+        if let Some(book) = self.book() {
+            let (part, author) = (recipient_part(recipient, slot), context.owner);
+            let kept = json(&KeptWrap { slot, signed: signed.clone() })?;
+            book.put_part(Kind::Wrap, context.job.0, author, part, kept).await?;
+        }
+        if let Some(broker) = &self.broker {
+            broker.put_wrap(&wrap, &signed).await?;
+        }
+        Ok(())
+    }
+
+    /// The keys of a job that were wrapped for an account, each signed by its owner.
+    pub(crate) async fn wraps(&self, job: B256, recipient: Address) -> Result<Vec<SlotWrap>> {
+        let mut found: Vec<KeptWrap> = Vec::new();
+        if let Some(book) = self.book() {
+            let wanted = |_: &[u8; 20], part: &[u8; 32]| is_for(recipient, part);
+            let kept = book.entries_about(Kind::Wrap, job.0, (0, WRAPS_MAX), wanted)?;
+            found = kept.iter().map(|entry| parse(&entry.body)).collect::<Result<_>>()?;
+        }
+        if let Some(broker) = &self.broker {
+            // What is kept here is enough to go on with while the broker is away.
+            match broker.wraps(job, recipient).await {
+                Ok(served) => {
+                    let served = served.into_iter();
+                    let served =
+                        served.map(|entry| KeptWrap { slot: entry.slot, signed: entry.signed() });
+                    for wrap in served.collect::<Vec<_>>() {
+                        self.keep_wrap(job, recipient, &wrap).await?;
+                        found.push(wrap);
+                    }
+                }
+                Err(error) if found.is_empty() => return Err(error.into()),
+                Err(_) => {}
+            }
+        }
+        let holds = |kept: &KeptWrap| {
+            kept.signed.verify((job, recipient, kept.slot), &self.deployment).is_ok()
+        };
+        let found = found.into_iter().filter(holds);
+        let opened = found.map(|KeptWrap { slot, signed: SignedWrap { owner, wrap, .. } }| {
+            SlotWrap { slot, owner, wrap: wrap.to_vec() }
+        });
+        Ok(opened.collect())
+    }
+
+    async fn keep_wrap(&self, job: B256, recipient: Address, wrap: &KeptWrap) -> Result<()> {
+        if let Some(book) = self.book() {
+            let part = recipient_part(recipient, wrap.slot);
+            let author = wrap.signed.owner.into_array();
+            book.put_part(Kind::Wrap, job.0, author, part, json(wrap)?).await?;
+        }
+        Ok(())
+    }
+
+    /// Says, signed, why an account gets no key of a job. The first reason stays.
+    pub(crate) async fn refuse_key(
+        &self,
+        signer: &PrivateKeySigner,
+        job_id: B256,
+        recipient: Address,
+        reasons: &impl Serialize,
+        at: u64,
+    ) -> Result<()> {
+        let owner = signer.address();
+        let reason = object(reasons)?;
+        let said = KeyRefusal { job_id, owner, recipient, reason, at };
+        let signed = SignedKeyRefusal::sign(said, &self.deployment, signer)?;
+        if let Some(book) = self.book() {
+            let (part, body) = (recipient_part(recipient, 0), json(&signed)?);
+            book.put_part(Kind::KeyRefusal, job_id.0, owner.into_array(), part, body).await?;
+        }
+        if let Some(broker) = &self.broker {
+            broker.post_key_refusal(&signed).await?;
+        }
+        Ok(())
+    }
+
+    /// Why keepers gave no keys of a job, by owner. What is not signed by its owner is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`], [`Error::Broker`].
+    pub async fn key_refusals(&self, job: B256) -> Result<Vec<(Address, KeyReasons)>> {
+        let signed: Vec<SignedKeyRefusal> = match (&self.broker, self.book()) {
+            (Some(broker), _) => {
+                let found = broker.key_refusals(job).await?;
+                found.iter().map(|entry| entry.signed()).collect()
+            }
+            (None, Some(book)) => {
+                let page = (0, WRAPS_MAX);
+                let found = book.entries_about(Kind::KeyRefusal, job.0, page, |_, _| true)?;
+                found.iter().map(|entry| parse(&entry.body)).collect::<Result<_>>()?
+            }
+            (None, None) => Vec::new(),
+        };
+        let refusals = signed.into_iter().filter_map(|signed| {
+            signed.verify(&self.deployment).ok()?;
+            let reasons = serde_json::from_str(signed.refusal.reason.as_str()).ok()?;
+            Some((signed.refusal.owner, reasons))
+        });
+        Ok(refusals.collect())
+    }
+
+    /// Publishes what describes a dataset, and its policy.
+    pub(crate) async fn put_dataset(
+        &self,
+        signer: &PrivateKeySigner,
+        version: &Version,
+    ) -> Result<()> {
+        let document = text_object(version.publication.as_bytes())?;
+        let policy = text_object(version.policy.as_bytes())?;
+        let signed = SignedDataset::sign(document, policy, &self.deployment, signer)?;
+        let owner = signer.address();
+        if let Some(book) = self.book() {
+            let part = dataset_part(version.publication.said().name.as_str());
+            let (key, body) = (owner.into_word().0, json(&signed)?);
+            book.put_part(Kind::Dataset, key, owner.into_array(), part, body).await?;
+        }
+        if let Some(broker) = &self.broker {
+            broker.put_dataset(owner, &signed).await?;
+        }
+        Ok(())
+    }
+
+    /// What an owner publishes of a dataset, if it does, and its policy is the published one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`], [`Error::Broker`]; [`Error::Job`] if what is there is no dataset.
+    pub async fn dataset(&self, owner: Address, name: &str) -> Result<Option<Version>> {
+        let signed: Option<SignedDataset> = match (&self.broker, self.book()) {
+            (Some(broker), _) => broker.dataset(owner, name).await?.map(|entry| entry.signed()),
+            (None, Some(book)) => {
+                let (key, author) = (owner.into_word().0, owner.into_array());
+                let kept = book.entry(Kind::Dataset, key, author, dataset_part(name))?;
+                kept.map(|entry| parse(&entry.body)).transpose()?
+            }
+            (None, None) => None,
+        };
+        let Some(signed) = signed else { return Ok(None) };
+        let unfit = |what: &dyn std::fmt::Display| Error::Job(format!("dataset {name:?}: {what}"));
+        signed.verify(owner, &self.deployment).map_err(|error| unfit(&error))?;
+        let publication = Document::<Publication>::from_bytes(signed.document.as_str().as_bytes());
+        let policy = Document::<Policy>::from_bytes(signed.policy.as_str().as_bytes());
+        let publication = publication.map_err(|error| unfit(&error))?;
+        let policy = policy.map_err(|error| unfit(&error))?;
+        let said = publication.said();
+        if said.owner.0 != owner.into_array() || said.name.as_str() != name {
+            return Err(unfit(&"it was published as another"));
+        }
+        if said.policy != policy.digest() {
+            return Err(unfit(&"its policy is another than it says"));
+        }
+        Ok(Some(Version { publication, policy }))
+    }
+
+    /// Publishes a document of an owner: a grant or a revocation.
+    pub(crate) async fn put_document(
+        &self,
+        signer: &PrivateKeySigner,
+        kind: &str,
+        document: &[u8],
+    ) -> Result<()> {
+        let said = OwnerDocument { kind: kind.to_owned(), document: text_object(document)? };
+        let signed = SignedOwnerDocument::sign(said, &self.deployment, signer)?;
+        if let Some(broker) = &self.broker {
+            broker.post_owner_document(signer.address(), &signed).await?;
         }
         Ok(())
     }
@@ -351,6 +631,22 @@ impl Board {
         });
         Ok(offers.collect())
     }
+}
+
+/// A key that was wrapped for somebody.
+pub(crate) struct SlotWrap {
+    pub(crate) slot: u8,
+    pub(crate) owner: Address,
+    pub(crate) wrap: Vec<u8>,
+}
+
+/// The most wraps and refusals of one job that are looked at.
+const WRAPS_MAX: usize = 256;
+
+fn text_object(text: &[u8]) -> Result<assay_api::JsonObject> {
+    let unfit = |error: &dyn std::fmt::Display| Error::Job(format!("not a document: {error}"));
+    let text = std::str::from_utf8(text).map_err(|error| unfit(&error))?;
+    text.parse().map_err(|error: assay_api::JsonObjectError| unfit(&error))
 }
 
 fn object(value: &impl Serialize) -> Result<assay_api::JsonObject> {

@@ -268,7 +268,8 @@ pub(crate) fn amount(amount: u128) -> Result<U96> {
         .ok_or_else(|| Error::Job(format!("an amount of {amount} is above 2^96 - 1")))
 }
 
-fn clock_secs() -> u64 {
+/// The clock's time, in Unix seconds.
+pub fn clock_secs() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 

@@ -1,21 +1,23 @@
 //! What a job starts from.
 
 use alloy_primitives::B256;
+use alloy_signer_local::PrivateKeySigner;
 use assay_api::SignedOrder;
 use assay_chain::contracts::Market;
 use assay_dispute::{Claim, Tracer};
 use assay_machine::{
     Engine, Interpreter, Machine, Program, Run, State, StepLimit, slot, slot_pages,
 };
-use assay_merkle::{BlobHeader, PAGE_SIZE, Page, blob_root, empty_slot, write_image};
 use assay_market::SealedSlot;
+use assay_merkle::{BlobHeader, PAGE_SIZE, Page, blob_root, empty_slot, write_image};
 use assay_types::{BlobRoot, Hash, ProgramId, Salt};
 use zeroize::Zeroizing;
 
 use crate::board::Board;
 use crate::role::blocking;
 use crate::sealed::{Opener, open_image, terms_of};
-use crate::{Error, Result};
+use crate::vault::Vault;
+use crate::{Error, Home, Result};
 
 /// A slot's image in memory, wiped when dropped: it may be somebody's secret.
 type Image = Zeroizing<Vec<u8>>;
@@ -116,17 +118,21 @@ pub async fn replay_files(files: JobFiles, order: &Market::Order) -> Result<Repl
     replayed(run.await??.1).await
 }
 
-/// Runs an order's job again, with what a board has, as an account that may open what is sealed: its provider or an auditor.
+/// Runs an order's job again, with what a board has, as an account that may open what is sealed: with the keys of what was sealed
+/// under a home, or with those that were released to it.
 ///
 /// # Errors
 ///
-/// As [`start`].
-pub(crate) async fn replay(
+/// [`Error::Program`], [`Error::InputMissing`], [`Error::KeyMissing`], [`Error::KeyUnusable`], [`Error::SealBroken`],
+/// [`Error::InputMismatch`]; as the board's.
+pub async fn replay(
     board: &Board,
-    opener: &Opener,
+    key: &PrivateKeySigner,
+    home: &Home,
     signed: &SignedOrder,
 ) -> Result<Replayed> {
-    replayed(start(board, opener, signed, Interpreter::new).await?.1).await
+    let opener = Opener::of(key).with(Vault::at(home.vault()));
+    replayed(start(board, &opener, signed, Interpreter::new).await?.1).await
 }
 
 async fn replayed(mut tracer: Tracer<Interpreter>) -> Result<Replayed> {
@@ -164,11 +170,7 @@ async fn image(
     open_image(board, root, sealed.envelope, key).await.map(Some)
 }
 
-fn machine(
-    program: &Program,
-    step_limit: u64,
-    images: &[(u32, Option<Image>)],
-) -> Result<Machine> {
+fn machine(program: &Program, step_limit: u64, images: &[(u32, Option<Image>)]) -> Result<Machine> {
     let limit = StepLimit::new(step_limit).map_err(|error| Error::Job(error.to_string()))?;
     let mut machine = Machine::new(program, limit);
     for (slot, image) in images {
@@ -262,8 +264,7 @@ fn written<'a>(pages: impl Iterator<Item = (u32, &'a Page)> + Clone) -> Vec<u8> 
 
 #[cfg(test)]
 mod tests {
-    use alloy_primitives::{Address, B256, U256};
-    use alloy_signer_local::PrivateKeySigner;
+    use alloy_primitives::{Address, Bytes, U256};
     use assay_chain::Deployment;
     use assay_machine::Interpreter;
 
@@ -334,7 +335,9 @@ mod tests {
         let (one, image_of_one) = public_blob(b"one").expect("a blob");
         let (two, image_of_two) = public_blob(b"two").expect("a blob");
         let order = order(&program, one);
-        let begin = || start(&board, &order, Interpreter::new);
+        let signed = SignedOrder { order, terms: None, signature: Bytes::new() };
+        let opener = Opener::of(&signer);
+        let begin = || start(&board, &opener, &signed, Interpreter::new);
 
         assert!(matches!(begin().await, Err(Error::Program { .. })), "nobody has published it");
         board.put_program(&signer, &program, WORDCOUNT.to_vec()).await.expect("published");

@@ -137,7 +137,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
             recorder: None,
             progress: Progress::default(),
         };
-        provider.board.put_seal_keys(&provider.opener).await?;
+        provider.publish_seal_keys().await?;
         provider.offer().await?;
         Ok(provider)
     }
@@ -176,6 +176,11 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
             }
             pause = if said.is_ok() { OFFER_SECS / 2 } else { 5 };
         }
+    }
+
+    async fn publish_seal_keys(&self) -> Result<()> {
+        let (signer, now) = (self.contracts.signer(), self.contracts.now());
+        self.board.put_seal_keys(signer, &self.opener.public(), now).await
     }
 
     async fn offer(&self) -> Result<()> {

@@ -8,6 +8,7 @@ use assay_machine::{Engine, Interpreter, Machine};
 use crate::auditor::{Auditor, AuditorPlan};
 use crate::board::{Board, Store};
 use crate::contracts::Contracts;
+use crate::keeper::Keeper;
 use crate::provider::{Provider, ProviderPlan};
 use crate::record::{PublicLog, Recorder};
 use crate::requester::Requester;
@@ -106,6 +107,40 @@ impl RemoteMarket {
             Some(recorder) => auditor.recording(recorder),
             None => auditor,
         })
+    }
+
+    /// A keeper of an owner's datasets, and of what the account orders with.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Chain`](crate::Error::Chain), [`Error::Broker`](crate::Error::Broker), [`Error::Store`](crate::Error::Store),
+    /// [`Error::File`](crate::Error::File), for instance if another process keeps them.
+    pub async fn keeper(
+        &self,
+        key: PrivateKeySigner,
+        home: &Home,
+        confirmations: u64,
+    ) -> Result<Keeper> {
+        let contracts = self.contracts(key).await?;
+        // Apart from the store of a provider of the same account, which another process may have open.
+        let store = Store::open(&home.store(contracts.account()).join("keeper"))?;
+        let broker = self.broker(contracts.signer()).await?;
+        let recorder = recorder(&broker, &contracts).await?;
+        let board = Board::of_broker(broker, Some(store));
+        let keeper = Keeper::new(contracts, board, home, confirmations)?;
+        Ok(match recorder {
+            Some(recorder) => keeper.recording(recorder),
+            None => keeper,
+        })
+    }
+
+    /// What is on the broker's board, as an account that keeps nothing of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Broker`](crate::Error::Broker).
+    pub async fn board_of(&self, key: &PrivateKeySigner) -> Result<Board> {
+        Ok(Board::of_broker(self.broker(key).await?, None))
     }
 
     async fn contracts(&self, key: PrivateKeySigner) -> Result<Contracts> {

@@ -12,8 +12,8 @@ use assay_chain::EventProof;
 use assay_chain::contracts::Market;
 use assay_machine::Program;
 use assay_market::{
-    Account, Explanation, Facts, JobStatus, PriceTerms, Quote, Repricing, SealedSlot, Terms, explain,
-    quote,
+    Account, Explanation, Facts, JobStatus, PriceTerms, Quote, Repricing, SealedSlot, Terms,
+    explain, quote,
 };
 use assay_merkle::empty_slot;
 use assay_privacy::open_output_by;
@@ -228,12 +228,7 @@ impl Requester {
     }
 
     /// The order that was signed under a key and is not finished, or a new one, written down.
-    async fn signed(
-        &self,
-        key: Hash,
-        program: &Program,
-        terms: &JobTerms,
-    ) -> Result<JobRecord> {
+    async fn signed(&self, key: Hash, program: &Program, terms: &JobTerms) -> Result<JobRecord> {
         let turn = self.turn(key);
         let _turn = turn.lock().await;
         if let Some(record) = self.record(key)? {
@@ -477,6 +472,16 @@ impl Requester {
         }
     }
 
+    /// Publishes the keys to which this account wants things sealed: what a beneficiary does before it is named.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`], [`Error::Broker`].
+    pub async fn publish_seal_keys(&self) -> Result<()> {
+        let (signer, now) = (self.contracts.signer(), self.contracts.now());
+        self.board.put_seal_keys(signer, &self.opener.public(), now).await
+    }
+
     /// The output of a claimed job, if it is published and has the claim's root; opened if it is sealed and this account may read it.
     ///
     /// # Errors
@@ -501,7 +506,8 @@ impl Requester {
         let root = BlobRoot(Hash(signed.order.inputRoot.0));
         let key = key.ok_or(Error::KeyMissing { root, owner: account(requester) })?;
         let opened = blocking(move || open_output_by(&key, &sealed)).await?;
-        let opened = opened.map_err(|error| Error::Job(format!("the output does not open: {error}")))?;
+        let opened =
+            opened.map_err(|error| Error::Job(format!("the output does not open: {error}")))?;
         Ok(opened.to_vec())
     }
 
@@ -551,7 +557,9 @@ impl Requester {
         };
         let order = Market::Order { price: price(&next)?, ..record.signed.order.clone() };
         let job_id = self.contracts.job_id(&order);
-        let signed = SignedOrder::sign(order, &self.contracts.deployment, self.contracts.signer())?;
+        let (deployment, signer) = (&self.contracts.deployment, self.contracts.signer());
+        let agreed = record.signed.terms.clone();
+        let signed = SignedOrder::sign_with(order, agreed, deployment, signer)?;
         let raised = JobRecord {
             earlier: [record.earlier.clone(), vec![record.signed.clone()]].concat(),
             job_id,
@@ -671,7 +679,11 @@ impl Requester {
             programId: b256(program.id().0),
             inputRoot: b256(reads.input.0),
             datasetRoot: b256(reads.dataset.0),
-            termsHash: if reads.agreed.is_open() { B256::ZERO } else { b256(reads.agreed.digest()) },
+            termsHash: if reads.agreed.is_open() {
+                B256::ZERO
+            } else {
+                b256(reads.agreed.digest())
+            },
             nonce: U256::from_be_bytes(nonce),
             stepLimit: terms.step_limit,
             verifierId: self.contracts.deployment.fraud_proofs,
@@ -689,7 +701,11 @@ impl Requester {
             price: price(&terms.price)?,
         };
         let job_id = self.contracts.job_id(&order);
-        let signed = SignedOrder::sign(order, &self.contracts.deployment, self.contracts.signer())?;
+        let agreed = (!reads.agreed.is_open()).then(|| reads.agreed.to_text().parse()).transpose();
+        let agreed =
+            agreed.map_err(|error: assay_api::JsonObjectError| Error::Job(error.to_string()))?;
+        let (deployment, signer) = (&self.contracts.deployment, self.contracts.signer());
+        let signed = SignedOrder::sign_with(order, agreed, deployment, signer)?;
         Ok(JobRecord {
             key,
             job_id,

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use crate::board::Board;
 use crate::inputs::salted_blob;
 use crate::role::blocking;
-use crate::vault::Secret;
+use crate::vault::{Secret, Vault};
 use crate::{Error, Result};
 
 /// The system's randomness. It fails only where the machine has none, and then nothing can be sealed.
@@ -29,17 +29,20 @@ pub(crate) fn system_rng() -> UnwrapErr<SysRng> {
 pub(crate) struct Opener {
     account: Address,
     keys: Arc<SealKeys>,
+    /// What the account has sealed itself needs nobody's release.
+    own: Option<Vault>,
 }
 
 impl Opener {
     /// The account's own, which follows from its secret.
     pub(crate) fn of(signer: &PrivateKeySigner) -> Self {
         let secret = Zeroizing::new(signer.to_bytes().0);
-        Opener { account: signer.address(), keys: Arc::new(SealKeys::derive(&secret)) }
+        Opener { account: signer.address(), keys: Arc::new(SealKeys::derive(&secret)), own: None }
     }
 
-    pub(crate) fn account(&self) -> Address {
-        self.account
+    /// The same, with the keys of what was sealed under a home.
+    pub(crate) fn with(self, vault: Vault) -> Self {
+        Opener { own: Some(vault), ..self }
     }
 
     /// What others wrap keys to.
@@ -55,6 +58,10 @@ impl Opener {
         slot: u8,
         sealed: &SealedSlot,
     ) -> Result<Option<ContentKey>> {
+        let own = self.own.as_ref().map(|vault| vault.find(sealed.envelope)).transpose()?;
+        if let Some(secret) = own.flatten() {
+            return Ok(Some(secret.key));
+        }
         let owner = Address::from(sealed.owner.0);
         let policy = sealed.policy.unwrap_or_default();
         self.open(board, job, slot, owner, sealed.envelope, policy).await
@@ -109,13 +116,8 @@ pub(crate) async fn seal_bytes(bytes: Vec<u8>) -> Result<(Secret, Vec<u8>)> {
         let key = ContentKey::draw(&mut rng);
         let envelope = seal(&key, &image, Hash::default(), &mut rng);
         let envelope = envelope.map_err(|error| Error::Job(error.to_string()))?;
-        let secret = Secret {
-            envelope: sha256(&envelope),
-            bytes: envelope.len() as u64,
-            root,
-            key,
-            salt,
-        };
+        let secret =
+            Secret { envelope: sha256(&envelope), bytes: envelope.len() as u64, root, key, salt };
         Ok((secret, envelope))
     })
     .await?

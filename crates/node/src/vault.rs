@@ -121,7 +121,8 @@ mod tests {
         assert!(vault.find(Hash([9; 32])).expect("looked").is_none());
 
         let path = vault.file(secret.envelope);
-        let text = String::from_utf8(files::read(&path).expect("read").expect("there")).expect("text");
+        let text =
+            String::from_utf8(files::read(&path).expect("read").expect("there")).expect("text");
         files::write(&path, text.replace("03", "0x").as_bytes()).expect("written");
         let error = vault.find(secret.envelope).err().expect("refused").to_string();
         assert!(!error.contains("0x0x"), "an error repeats a key: {error}");

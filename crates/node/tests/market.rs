@@ -11,8 +11,8 @@ use assay_chain::{ClientConfig, Clock, Endpoint, SystemClock};
 use assay_machine::{Interpreter, Program};
 use assay_market::{CostModel, PriceTerms, Repricing};
 use assay_node::{
-    Auditor, AuditorPlan, Board, Contracts, DatasetTerms, Error, Home, JobEvent, JobRecord, JobStatus, JobTerms,
-    Liar, LocalMarket, MarketPlan, Provider, ProviderPlan, Store,
+    Auditor, AuditorPlan, Board, Contracts, DatasetTerms, Error, Home, JobEvent, JobRecord,
+    JobStatus, JobTerms, Liar, LocalMarket, MarketPlan, Provider, ProviderPlan, Store,
 };
 use assay_types::sha256;
 

@@ -99,7 +99,8 @@ async fn stranger(market: &LocalMarket) -> Contracts {
     let deployment = market.chain().deployment();
     let contracts = Contracts::connect(endpoint, key, deployment, ClientConfig::default()).await;
     let contracts = contracts.expect("connected");
-    let mint = contracts.token.mint(contracts.account(), (1_000 * DOLLAR).try_into().expect("fits"));
+    let mint =
+        contracts.token.mint(contracts.account(), (1_000 * DOLLAR).try_into().expect("fits"));
     contracts.send(mint.into_transaction_request()).await.expect("minted");
     contracts
 }
@@ -118,8 +119,13 @@ async fn a_sealed_job_is_run_checked_and_opened_and_leaves_nothing_in_the_clear(
     assert_eq!(status, JobStatus::Paid, "{events:?}");
     let output = requester.output(record.job_id).await.expect("an output");
     let text = String::from_utf8(output).expect("text");
-    assert!(text.contains(&format!("2 {CANARY}")) || text.contains(&format!("{CANARY} 2"))
-        || text.contains(&format!("{CANARY}\t2")) || text.contains(&format!("{CANARY},2")), "{text}");
+    assert!(
+        text.contains(&format!("2 {CANARY}"))
+            || text.contains(&format!("{CANARY} 2"))
+            || text.contains(&format!("{CANARY}\t2"))
+            || text.contains(&format!("{CANARY},2")),
+        "{text}"
+    );
 
     // The auditor was given the keys and has checked the claim.
     let auditor = market.auditor();
@@ -138,9 +144,8 @@ async fn the_beneficiary_reads_and_strangers_do_not() {
     let (_folder, market) = market(&MarketPlan::default()).await;
     let (reader, other) = (stranger(&market).await, stranger(&market).await);
     let homes = [tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder")];
-    let [reader, other] = [(reader, &homes[0]), (other, &homes[1])].map(|(contracts, home)| {
-        Requester::new(contracts, market.board(), &Home::at(home.path()))
-    });
+    let [reader, other] = [(reader, &homes[0]), (other, &homes[1])]
+        .map(|(contracts, home)| Requester::new(contracts, market.board(), &Home::at(home.path())));
     reader.publish_seal_keys().await.expect("published");
     let mut terms = sealed(&market, "for your eyes only");
     let sealing = terms.sealing.as_mut().expect("sealed");
@@ -237,4 +242,3 @@ async fn what_cannot_be_checked_or_opened_is_not_begun() {
     assert_eq!(codes, ["auditor_missing"; 2], "each provider says why");
     market.close().await.expect("closed");
 }
-

@@ -2,7 +2,6 @@
 
 use alloy_primitives::Address;
 use assay_store::{Entry, Kind};
-use assay_types::sha256;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
@@ -12,6 +11,7 @@ use super::{Answer, json, put_by, stored, written};
 use crate::broker::{App, Shared};
 use crate::gate::Caller;
 use crate::limits::{DOCUMENT_BODY_BYTES_MAX, DOCUMENT_BYTES_MAX, DOCUMENTS_LIMIT_MAX};
+use crate::places::dataset_part;
 use crate::{
     DatasetEntry, DatasetsPage, EntryPut, JsonObject, Problem, ProblemKind, SignedDataset, body,
 };
@@ -61,7 +61,7 @@ pub(super) async fn put(
         return Err(ProblemKind::Superseded.with("the book's version is as high, or higher"));
     }
     let (key, author) = (owner.into_word().0, owner.into_array());
-    let put = app.book.put_part(Kind::Dataset, key, author, part_of(&name), body).await?;
+    let put = app.book.put_part(Kind::Dataset, key, author, dataset_part(&name), body).await?;
     Ok(put_by(owner, put))
 }
 
@@ -131,13 +131,9 @@ pub(super) fn check_size(document: &JsonObject) -> Result<(), Problem> {
     Err(ProblemKind::BodyMalformed.with(detail))
 }
 
-fn part_of(name: &str) -> [u8; 32] {
-    sha256(name.as_bytes()).0
-}
-
 fn known(app: &Shared, owner: Address, name: &str) -> Result<Option<Entry>, Problem> {
     let (key, author) = (owner.into_word().0, owner.into_array());
-    Ok(app.book.entry(Kind::Dataset, key, author, part_of(name))?)
+    Ok(app.book.entry(Kind::Dataset, key, author, dataset_part(name))?)
 }
 
 fn entry(entry: Entry) -> Result<DatasetEntry, Problem> {

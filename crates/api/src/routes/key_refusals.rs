@@ -7,11 +7,12 @@ use axum::http::StatusCode;
 use super::orders::page;
 use super::parameters::{Name, Range};
 use super::refusals::{check_reason, require_order};
-use super::wraps::{part_of, requester_of};
+use super::wraps::requester_of;
 use super::{Answer, json, posted, stored, written};
 use crate::broker::App;
 use crate::gate::Caller;
 use crate::limits::ACCOUNT_CLOCK_SKEW_SECS_MAX;
+use crate::places::{is_for, recipient_part};
 use crate::{
     KeyRefusalEntry, KeyRefusalsPage, Posted, Problem, ProblemKind, SignedKeyRefusal, body,
 };
@@ -42,7 +43,7 @@ pub(super) async fn post(State(app): State<App>, caller: Caller, request: Reques
     });
     let signed = checked.await?;
     require_order(&app, Name(job_id)).await?;
-    let (part, body) = (part_of(signed.refusal.recipient), written(&signed));
+    let (part, body) = (recipient_part(signed.refusal.recipient, 0), written(&signed));
     let put = app.book.put_part(Kind::KeyRefusal, job_id.0, owner.into_array(), part, body).await?;
     Ok(posted(job_id, put))
 }
@@ -71,7 +72,7 @@ pub(super) async fn list(
     let sees_all = requester_of(&app, job_id).await? == Some(account);
     let found = app.blocking(move |app| {
         let wanted = |author: &[u8; 20], part: &[u8; 32]| {
-            sees_all || author[..] == account[..] || part[..20] == account[..]
+            sees_all || author[..] == account[..] || is_for(account, part)
         };
         page(range, |after, limit| {
             app.book.entries_about(Kind::KeyRefusal, job_id.0, (after, limit), wanted)

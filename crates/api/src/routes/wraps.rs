@@ -4,7 +4,6 @@ use alloy_primitives::{Address, B256};
 use assay_store::{Entry, Kind};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use serde::{Deserialize, Serialize};
 
 use super::orders::page;
 use super::parameters::{JobAndRecipient, Name, Range, WrapPlace};
@@ -13,14 +12,8 @@ use super::{Answer, json, posted, stored, written};
 use crate::broker::App;
 use crate::gate::{Caller, not_entitled};
 use crate::limits::WRAP_BYTES_MAX;
+use crate::places::{KeptWrap, is_for, recipient_part};
 use crate::{Posted, Problem, ProblemKind, SignedWrap, WrapEntry, WrapsPage, body};
-
-/// A wrap as the book holds it: its place says the rest.
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    slot: u8,
-    signed: SignedWrap,
-}
 
 /// Puts a wrapped key into the book. An owner's first for a job, recipient and slot stays.
 #[utoipa::path(
@@ -58,9 +51,7 @@ pub(super) async fn put(
     });
     let signed = checked.await?;
     require_order(&app, Name(job_id)).await?;
-    let body = written(&Stored { slot, signed });
-    let mut part = part_of(recipient);
-    part[20] = slot;
+    let (part, body) = (recipient_part(recipient, slot), written(&KeptWrap { slot, signed }));
     let put = app.book.put_part(Kind::Wrap, job_id.0, owner.into_array(), part, body).await?;
     Ok(posted(job_id, put))
 }
@@ -88,7 +79,7 @@ pub(super) async fn list(
     let account = caller.account;
     let found = app.blocking(move |app| {
         let wanted = |author: &[u8; 20], part: &[u8; 32]| {
-            part[..20] == recipient[..] && (account == recipient || author[..] == account[..])
+            is_for(recipient, part) && (account == recipient || author[..] == account[..])
         };
         page(range, |after, limit| {
             app.book.entries_about(Kind::Wrap, job_id.0, (after, limit), wanted)
@@ -102,15 +93,8 @@ pub(super) async fn list(
     Ok(json(StatusCode::OK, &WrapsPage { wraps, next }))
 }
 
-/// What the parts of a recipient's entries begin with.
-pub(super) fn part_of(recipient: Address) -> [u8; 32] {
-    let mut part = [0; 32];
-    part[..20].copy_from_slice(&recipient[..]);
-    part
-}
-
 fn entry(entry: Entry) -> Result<WrapEntry, Problem> {
-    let Stored { slot, signed: SignedWrap { owner, wrap, signature } } = stored(&entry.body)?;
+    let KeptWrap { slot, signed: SignedWrap { owner, wrap, signature } } = stored(&entry.body)?;
     Ok(WrapEntry { sequence: entry.sequence, owner, slot, wrap, signature })
 }
 
