@@ -15,11 +15,29 @@ use crate::text::{grouped, json, table};
 pub(crate) enum Command {
     /// Make a table less telling, by a plan that names what becomes of each column (spec/mask.md).
     Mask(Mask),
+    /// Seal data as a new version of a dataset; nothing is published, and the key stays under the home.
+    Seal(crate::owner::Seal),
+    /// Publish a dataset's newest version: the ciphertext and the policy.
+    Publish(crate::owner::Named),
+    /// Show a dataset's policy in sentences, or put another in its place.
+    Policy(crate::owner::PolicyOf),
+    /// Let an account order over a dataset, within its policy.
+    Grant(crate::owner::GrantTo),
+    /// Stop keys from going out, at once.
+    Revoke(crate::owner::Revoke),
+    /// Show datasets, and what was spent of them.
+    Uses(crate::market::TakePart),
 }
 
 pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
     match command {
         Command::Mask(arguments) => mask(arguments, as_json),
+        Command::Seal(arguments) => crate::owner::seal(arguments, as_json),
+        Command::Publish(arguments) => crate::owner::publish(arguments, as_json),
+        Command::Policy(arguments) => crate::owner::policy(arguments, as_json),
+        Command::Grant(arguments) => crate::owner::grant(arguments, as_json),
+        Command::Revoke(arguments) => crate::owner::revoke(arguments, as_json),
+        Command::Uses(at) => crate::owner::uses(at, as_json),
     }
 }
 

@@ -229,16 +229,16 @@ impl Decider {
         Ok(Decider { datasets, state })
     }
 
-    /// Decides about a dataset's key under a policy, and says what a job pays for it; `None` for a version that is not kept here.
+    /// Decides about a dataset's key under a policy; `None` for a version that is not kept here.
     pub(crate) fn decide(
         &self,
         (envelope, policy): (Hash, Hash),
         asked: &ReleaseRequest,
-    ) -> Result<Option<(Decision, u128)>> {
+    ) -> Result<Option<Decision>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         self.refresh(&mut state)?;
         let rules = state.rules.get(&(envelope, policy));
-        Ok(rules.map(|rules| (rules.decide(asked, &state.ledger), rules.publication().said().fee)))
+        Ok(rules.map(|rules| rules.decide(asked, &state.ledger)))
     }
 
     /// Spends what a release costs. When this returns it is durable, and the key may go out; if it fails, no key may.

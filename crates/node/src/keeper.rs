@@ -172,25 +172,19 @@ impl Keeper {
             verifier: order.verifierId,
             window_secs: order.windowSecs,
             stake: job.stake.to(),
+            data_owner: (!order.dataOwner.is_zero()).then(|| account(order.dataOwner)),
+            data_fee: order.dataFee.to(),
             purpose: kept.sealed.purpose.as_ref().and_then(|purpose| purpose.parse().ok()),
             measurement: None,
             now: self.contracts.now(),
         };
-        let decided = decider.decide((kept.sealed.envelope, policy), &asked)?;
-        let Some((decision, fee)) = decided else { return refuse("version_unknown") };
-        match decision {
-            // What the contract pays an owner is what the order says, whatever was published.
-            Decision::Permit(_) if !self.is_paid(order, fee) => refuse("fee_short"),
-            Decision::Permit(permit) => Ok(Verdict::Permit(permit)),
-            Decision::Refuse(reasons) => {
+        match decider.decide((kept.sealed.envelope, policy), &asked)? {
+            Some(Decision::Permit(permit)) => Ok(Verdict::Permit(permit)),
+            Some(Decision::Refuse(reasons)) => {
                 Ok(Verdict::Refuse(KeyReasons { code: "policy".to_owned(), reasons }))
             }
+            None => refuse("version_unknown"),
         }
-    }
-
-    fn is_paid(&self, order: &Market::Order, fee: u128) -> bool {
-        let pays = order.dataFee.to::<u128>() >= fee;
-        pays && (fee == 0 || order.dataOwner == self.contracts.account())
     }
 
     /// Says, signed and once, why a key stays where it is.
@@ -263,7 +257,7 @@ enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyReasons {
-    /// `policy`, `fee_short`, `other_requester` or `version_unknown`.
+    /// `policy`, `other_requester` or `version_unknown`.
     pub code: String,
     /// By clause.
     pub reasons: Vec<Reason>,
