@@ -1,5 +1,7 @@
 //! The bytes of a machine: sparse pages that know which of their leaves changed.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use assay_merkle::{BlobHeader, ImageError, LEAF_SIZE, PAGE_SIZE, Page, read_image};
 
 use crate::execute::{Bus, TrapCause, check_load, check_store, is_mapped};
@@ -9,16 +11,33 @@ use crate::state::{Cpu, StepLimit, TextRange};
 
 const PAGES: usize = 1 << 20;
 
+/// How many tables are kept for the next memories.
+const SPARE_TABLES_MAX: usize = 32;
+
 /// 2^32 bytes, of which only pages that were written exist.
 #[derive(Debug, Clone)]
 pub struct Memory {
-    /// For each page of the address space: 0 if absent, else one more than its place in `frames`.
-    table: Box<[u32; PAGES]>,
+    table: Table,
     frames: Vec<Frame>,
     /// Pages with a changed leaf.
     changed: Vec<u32>,
     text: TextRange,
 }
+
+/// For each page of the address space: 0 if absent, else one more than its place among the frames.
+#[derive(Debug)]
+struct Table {
+    /// None only while it is dropped.
+    places: Option<Places>,
+    /// The pages that are not absent, by their places.
+    pages: Vec<u32>,
+}
+
+type Places = Box<[u32; PAGES]>;
+
+/// Tables that are all zeros. Most memories touch a few of a table's 4 MiB, so that making one costs far more than undoing what was
+/// done to it: a market's jobs are many and short.
+static SPARE_TABLES: Mutex<Vec<Places>> = Mutex::new(Vec::new());
 
 #[derive(Debug, Clone)]
 #[repr(align(64))]
@@ -48,10 +67,7 @@ impl Machine {
 
 impl Memory {
     pub(crate) fn new(text: TextRange) -> Self {
-        // From a vector, since 4 MiB of zeros come untouched from the allocator that way.
-        let table = vec![0; PAGES].into_boxed_slice().try_into();
-        let table = table.unwrap_or_else(|_| unreachable!("a vector of that size"));
-        Memory { table, frames: Vec::new(), changed: Vec::new(), text }
+        Memory { table: Table::new(), frames: Vec::new(), changed: Vec::new(), text }
     }
 
     /// Writes bytes at an address, as a loader does: text may be written, and zeros make no page.
@@ -89,7 +105,7 @@ impl Memory {
 
     /// A page's bytes by its number (address / 4096), if it was ever written.
     pub fn page(&self, page: u32) -> Option<&Page> {
-        let place = (*self.table.get(page as usize)?).checked_sub(1)?;
+        let place = self.table.get(page)?.checked_sub(1)?;
         Some(&self.frames[place as usize].bytes)
     }
 
@@ -98,7 +114,7 @@ impl Memory {
         let mut changed = std::mem::take(&mut self.changed);
         changed.sort_unstable();
         let leaves = |page: u32| {
-            let place = self.table[page as usize] - 1;
+            let place = self.table.place(page) - 1;
             (page, std::mem::take(&mut self.frames[place as usize].changed))
         };
         changed.into_iter().map(leaves).collect()
@@ -106,12 +122,11 @@ impl Memory {
 
     /// The frame of a page, made if absent, with the leaves marked as changed.
     fn touch(&mut self, page: u32, leaves: u16) -> &mut Frame {
-        let entry = &mut self.table[page as usize];
-        if *entry == 0 {
+        if self.table.place(page) == 0 {
             self.frames.push(Frame { bytes: [0; PAGE_SIZE as usize], changed: 0 });
-            *entry = self.frames.len() as u32;
+            self.table.add(page);
         }
-        let frame = &mut self.frames[*entry as usize - 1];
+        let frame = &mut self.frames[self.table.place(page) as usize - 1];
         if frame.changed == 0 {
             self.changed.push(page);
         }
@@ -131,7 +146,7 @@ impl Memory {
 impl Bus for Memory {
     #[inline(always)]
     fn load<const SIZE: u32>(&mut self, address: u32) -> Result<u32, TrapCause> {
-        let place = self.table[(address / PAGE_SIZE) as usize].wrapping_sub(1);
+        let place = self.table.place(address / PAGE_SIZE).wrapping_sub(1);
         match self.frames.get(place as usize) {
             // A page that exists is mapped: loaders and stores make no other.
             Some(frame) if address % SIZE == 0 => Ok(read::<SIZE>(&frame.bytes, address)),
@@ -141,7 +156,7 @@ impl Bus for Memory {
 
     #[inline(always)]
     fn store<const SIZE: u32>(&mut self, address: u32, value: u32) -> Result<(), TrapCause> {
-        let place = self.table[(address / PAGE_SIZE) as usize].wrapping_sub(1);
+        let place = self.table.place(address / PAGE_SIZE).wrapping_sub(1);
         match self.frames.get_mut(place as usize) {
             Some(frame)
                 if frame.changed != 0 && address % SIZE == 0 && !self.text.contains(address) =>
@@ -153,6 +168,60 @@ impl Bus for Memory {
             _ => self.store_new::<SIZE>(address, value),
         }
     }
+}
+
+impl Table {
+    fn new() -> Self {
+        let places = spare_tables().pop().unwrap_or_else(|| {
+            // From a vector, since 4 MiB of zeros come untouched from the allocator that way.
+            let places = vec![0; PAGES].into_boxed_slice().try_into();
+            places.unwrap_or_else(|_| unreachable!("a vector of that size"))
+        });
+        Table { places: Some(places), pages: Vec::new() }
+    }
+
+    /// The entry of a page of the address space.
+    #[inline(always)]
+    fn place(&self, page: u32) -> u32 {
+        self.places.as_ref().map_or(0, |places| places[page as usize])
+    }
+
+    /// The same for any number; none beyond the address space.
+    fn get(&self, page: u32) -> Option<u32> {
+        self.places.as_ref()?.get(page as usize).copied()
+    }
+
+    /// Gives a page the next place.
+    fn add(&mut self, page: u32) {
+        self.pages.push(page);
+        if let Some(places) = &mut self.places {
+            places[page as usize] = self.pages.len() as u32;
+        }
+    }
+}
+
+impl Clone for Table {
+    fn clone(&self) -> Self {
+        let mut table = Table::new();
+        self.pages.iter().for_each(|page| table.add(*page));
+        table
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        let Some(mut places) = self.places.take() else { return };
+        self.pages.iter().for_each(|page| places[*page as usize] = 0);
+        let mut spare = spare_tables();
+        if spare.len() < SPARE_TABLES_MAX {
+            spare.push(places);
+        }
+    }
+}
+
+fn spare_tables() -> MutexGuard<'static, Vec<Places>> {
+    // A table is in the list only once it is all zeros, so a panic elsewhere spoils nothing.
+    SPARE_TABLES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn leaf_bit(address: u32) -> u16 {
@@ -183,6 +252,22 @@ mod tests {
 
     fn memory() -> Memory {
         Memory::new(TextRange::new(0x1_1000, 0x1_2000).unwrap())
+    }
+
+    #[test]
+    fn a_table_that_was_used_before_is_as_good_as_new() {
+        for _ in 0..3 {
+            let mut used = memory();
+            used.put(0x4000_0000, &[7; 3 * PAGE_SIZE as usize]);
+            let copy = used.clone();
+            assert_eq!(copy.page(0x4_0002), used.page(0x4_0002), "a copy has the same pages");
+            used.put(0x8000_0000, &[7]);
+            assert!(copy.page(0x8_0000).is_none(), "and stays as it was");
+            drop((used, copy));
+            let fresh = memory();
+            assert!((0..PAGES as u32).all(|page| fresh.page(page).is_none()));
+            assert!(fresh.page(u32::MAX).is_none(), "there is no such page");
+        }
     }
 
     #[test]

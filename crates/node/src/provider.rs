@@ -540,9 +540,9 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         ];
         let facts = facts.map(|(name, fact)| (name.to_owned(), fact.to_owned()));
         let run = run_statement(order, &claimed, lock.digest(), facts.into());
-        for said in [lock, Said::Ran(Box::new(run)), Said::Claimed(claimed)] {
-            recorder.try_say(said).await;
-        }
+        let said = [lock, Said::Ran(Box::new(run)), Said::Claimed(claimed)];
+        // Together, so that they are made durable together.
+        futures_util::future::join_all(said.map(|said| recorder.try_say(said))).await;
         self.memory().recorded.insert(id);
         Ok(())
     }

@@ -8,7 +8,7 @@ use assay_chain::contracts::Market;
 use assay_provenance::{BlockRef, Claimed, Locked, Ordered, Said};
 
 use crate::Result;
-use crate::contracts::Contracts;
+use crate::contracts::{Contracts, chain};
 use crate::record::market_id;
 
 /// What has become of a job, up to the last block.
@@ -24,11 +24,12 @@ pub(crate) struct Story {
 }
 
 impl Story {
-    /// Reads the events of a job.
+    /// Reads the events of a job, from its last lock on.
     pub(crate) async fn of(contracts: &Contracts, id: B256, order: &Market::Order) -> Result<Self> {
         let deployment = &contracts.deployment;
         let filter = Filter::new().address(deployment.market).topic1(id);
-        let filter = filter.from_block(deployment.from_block);
+        let job = contracts.market.jobOf(id).call().await.map_err(chain)?;
+        let filter = filter.from_block(deployment.from_block.max(job.lockBlock.to()));
         let logs = contracts.client().provider().get_logs(&filter).await;
         let market = market_id(deployment);
         let ordered = Ordered::of(market, id, order);

@@ -25,7 +25,7 @@ pub use config::{
     CHAIN_ID_END, CHAIN_ID_MIN, Config, GenesisAccount, Identity, TRANSACTION_BYTES_MAX,
     WAITING_MAX,
 };
-use tables::{FORMAT, META, View};
+use tables::{FORMAT, KnownCode, META, View};
 use trie::StateTrie;
 use writer::{Job, Proof, Queue, Submission, TimeControls, Writer};
 
@@ -57,6 +57,7 @@ struct Shared {
     jobs: Sender<Job>,
     heads: watch::Receiver<Head>,
     time: Arc<Mutex<TimeControls>>,
+    known_code: KnownCode,
     places: Arc<Semaphore>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -80,7 +81,7 @@ impl EmbeddedChain {
             write::genesis(&database, &config, identity(&config)?)?;
         }
         let chain_id = stored_chain_id(&database, &config)?;
-        let view = View::open(database.begin_read()?)?;
+        let view = View::open(database.begin_read()?, KnownCode::default())?;
         let trie = checked_trie(&view)?;
         let genesis =
             view.header(0)?.ok_or_else(|| Error::corrupt("the first block is missing"))?;
@@ -102,6 +103,7 @@ impl EmbeddedChain {
         let time = Arc::<Mutex<TimeControls>>::default();
         let (jobs, incoming) = channel();
         let (heads_in, heads) = watch::channel(head);
+        let known_code = KnownCode::default();
         let writer = Writer {
             database: database.clone(),
             config: config.clone(),
@@ -111,6 +113,7 @@ impl EmbeddedChain {
             jobs: incoming,
             heads: heads_in,
             queue: Queue::default(),
+            known_code: known_code.clone(),
         };
         let thread = std::thread::Builder::new()
             .name("assay-chain".into())
@@ -119,8 +122,18 @@ impl EmbeddedChain {
         let places = Arc::new(Semaphore::new(WAITING_MAX));
         let thread = Mutex::new(Some(thread));
         let database = RwLock::new(Some(database));
-        let shared =
-            Shared { database, config, chain_id, genesis_hash, jobs, heads, time, places, thread };
+        let shared = Shared {
+            database,
+            config,
+            chain_id,
+            genesis_hash,
+            jobs,
+            heads,
+            time,
+            known_code,
+            places,
+            thread,
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -209,7 +222,8 @@ impl EmbeddedChain {
 
     pub(crate) fn view(&self) -> Result<View> {
         let database = self.shared.database.read().unwrap_or_else(PoisonError::into_inner);
-        View::open(database.as_ref().ok_or(Error::Stopped)?.begin_read()?)
+        let transaction = database.as_ref().ok_or(Error::Stopped)?.begin_read()?;
+        View::open(transaction, self.shared.known_code.clone())
     }
 
     /// The header that a block made now would start from: what simulations run in.

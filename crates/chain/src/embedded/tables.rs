@@ -1,5 +1,8 @@
 //! The chain's file: its tables and records (spec/chain.md#the-file).
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use alloy_consensus::transaction::Recovered;
 use alloy_consensus::{EthereumReceipt, Header, ReceiptWithBloom, TxEnvelope, TxType};
 use alloy_eips::eip2718::{Decodable2718, Encodable2718};
@@ -144,11 +147,39 @@ pub(crate) struct View {
     storage: ReadOnlyTable<&'static [u8; 52], &'static [u8; 32]>,
     code: ReadOnlyTable<&'static [u8; 32], &'static [u8]>,
     headers: ReadOnlyTable<u64, &'static [u8]>,
+    known_code: KnownCode,
+}
+
+/// Code that was read and made ready to run, by its hash. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KnownCode(Arc<Mutex<HashMap<B256, Bytecode>>>);
+
+/// So many contracts' code at most is kept ready: some megabytes.
+const KNOWN_CODE_MAX: usize = 64;
+
+impl KnownCode {
+    fn get(&self, hash: B256) -> Option<Bytecode> {
+        self.lock().get(&hash).cloned()
+    }
+
+    fn keep(&self, hash: B256, code: &Bytecode) {
+        let mut known = self.lock();
+        if known.len() >= KNOWN_CODE_MAX {
+            known.clear();
+        }
+        known.insert(hash, code.clone());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<B256, Bytecode>> {
+        // A hash has one code for ever, so a panic elsewhere spoils nothing.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl View {
-    pub(crate) fn open(transaction: ReadTransaction) -> Result<Self> {
+    pub(crate) fn open(transaction: ReadTransaction, known_code: KnownCode) -> Result<Self> {
         Ok(Self {
+            known_code,
             accounts: transaction.open_table(ACCOUNTS)?,
             storage: transaction.open_table(STORAGE)?,
             code: transaction.open_table(CODE)?,
@@ -170,8 +201,13 @@ impl View {
         if hash == KECCAK_EMPTY {
             return Ok(Bytecode::default());
         }
+        if let Some(known) = self.known_code.get(hash) {
+            return Ok(known);
+        }
         let record = self.code.get(&hash.0)?.ok_or_else(|| Error::corrupt("code is missing"))?;
-        Ok(Bytecode::new_raw(record.value().to_vec().into()))
+        let code = Bytecode::new_raw(record.value().to_vec().into());
+        self.known_code.keep(hash, &code);
+        Ok(code)
     }
 
     pub(crate) fn head(&self) -> Result<SealedHeader> {

@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use super::block::{Block, Draft, Offer};
 use super::evm::Overlay;
-use super::tables::{SealedHeader, View};
+use super::tables::{KnownCode, SealedHeader, View};
 use super::trie::StateTrie;
 use super::{Config, Head, write};
 use crate::{Rejection, Result};
@@ -67,6 +67,7 @@ pub(crate) struct Writer {
     pub(crate) jobs: Receiver<Job>,
     pub(crate) heads: watch::Sender<Head>,
     pub(crate) queue: Queue,
+    pub(crate) known_code: KnownCode,
 }
 
 /// What waits for a block.
@@ -141,7 +142,7 @@ impl Writer {
 
     /// One block from what waits, stored, then acknowledged. No block if nothing was valid.
     fn make_block(&mut self) -> Result<()> {
-        let view = View::open(self.database.begin_read()?)?;
+        let view = View::open(self.database.begin_read()?, self.known_code.clone())?;
         let parent = view.head()?;
         let timestamp = self.next_timestamp(&parent);
         let overlay = Overlay::new(&view);
