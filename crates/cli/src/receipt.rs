@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use assay_node::{Board, Home, JobFiles, JobRecord, Replayed, Store, replay_files};
 use assay_provenance::{
-    Audit, Check, Graph, Life, Outcome, Receipt, Report, Said, Standing, Trust, open_lineage, prov,
-    ro_crate,
+    Audit, Check, Graph, Life, Move, Moved, Outcome, Receipt, ReleasedSlot, Report, Said, Standing,
+    Trust, anchored, open_lineage, prov, ro_crate,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
@@ -155,7 +155,7 @@ fn trust(arguments: &Verify) -> Result<Option<Trust>, Failure> {
     let failed = |verb, error: &dyn std::fmt::Display| {
         Failure::file(verb, &path, error).next("see spec/receipt.md for what a trust file holds")
     };
-    let bytes = std::fs::read(&path).map_err(|error| failed("read", &error))?;
+    let bytes = crate::home::read_bounded(&path)?;
     Trust::from_bytes(&bytes).map(Some).map_err(|error| failed("use", &error))
 }
 
@@ -384,12 +384,30 @@ fn shown(receipt: &Receipt) -> String {
                 format!("on {}", facts.join(", "))
             }
             Said::Judged(said) => format!("{:?}", said.verdict).to_lowercase(),
+            Said::Moved(said) => moved(said),
+            Said::Released(said) => {
+                let slot = match said.slot {
+                    ReleasedSlot::Input => "input",
+                    ReleasedSlot::Dataset => "dataset",
+                };
+                format!("the {slot} to {} under policy {}", said.recipient, said.policy)
+            }
             Said::Settled(said) => format!("{} in block {}", said.event, said.block.number),
-            Said::Ordered(_) | Said::Binding(_) => String::new(),
+            Said::Ordered(_) | Said::Binding(_) | Said::Operated(_) | Said::Anchored(_) => {
+                String::new()
+            }
         };
         steps.push(("  |", String::new()));
         let what = if what.is_empty() { what } else { format!(", {what}") };
         steps.push((said.name(), format!("by {speaker}{what} (entry {})", logged.index)));
+    }
+    let anchor = receipt.log.as_ref().and_then(|log| log.anchor.as_ref());
+    if let Some(Ok(anchor)) = anchor.map(|anchor| anchored(&anchor.event)) {
+        let (size, block) = (grouped(anchor.size), anchor.block.number);
+        steps.push(("  |", String::new()));
+        let what =
+            format!("by {}, the log's first {size} entries, in block {block}", anchor.operator);
+        steps.push(("anchored", what));
     }
     let checked = assay_provenance::verify(receipt, None).standing;
     let told = match checked {
@@ -401,9 +419,34 @@ fn shown(receipt: &Receipt) -> String {
     text.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
+/// A move in a dispute, for people.
+fn moved(said: &Moved) -> String {
+    let what = match &said.made {
+        Move::Commit { game, .. } => format!("opens game {game}"),
+        Move::Point { level, position, .. } => {
+            format!("points at segment {position} of level {level}")
+        }
+        Move::Demand { depth, index, .. } => format!("asks for node {index} at depth {depth}"),
+        Move::Reveal { node } => format!("shows what lies under {node}"),
+        Move::Answer { level, position, .. } => {
+            format!("gives the tree of level {level}, segment {position}")
+        }
+        Move::Step { claimed, actual, .. } if claimed == actual => "the step is as claimed".into(),
+        Move::Step { .. } => "the step is not as claimed".to_owned(),
+        Move::End { game, outcome } => {
+            let outcome = match outcome {
+                5 => "the claim is false",
+                6 => "the challenger has lost",
+                _ => "it came to be pointless",
+            };
+            format!("game {game}: {outcome}")
+        }
+    };
+    format!("{what}, in block {}", said.block.number)
+}
+
 fn read(path: &Path) -> Result<Receipt, Failure> {
-    let bytes = std::fs::read(path)
-        .map_err(|error| Failure::file("read", path, error).next("check the path"))?;
+    let bytes = crate::home::read_bounded(path)?;
     Receipt::from_bytes(&bytes).map_err(|error| {
         Failure::refused(format!("{} is no receipt that can be checked", path.display()))
             .cause(error)

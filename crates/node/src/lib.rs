@@ -3,6 +3,7 @@
 //! The only crate with a real clock, sockets and randomness. It decides nothing that `machine`, `dispute` or the contracts
 //! decide.
 
+mod anchor;
 mod auditor;
 mod board;
 mod contracts;
@@ -24,12 +25,13 @@ mod requester;
 mod role;
 mod story;
 
+pub use anchor::{Anchorer, anchored_trees};
 pub use assay_api::SignedOrder;
 pub use assay_market::JobStatus;
 pub use auditor::{Auditor, AuditorPlan};
 pub use board::{Board, Store};
 pub use contracts::Contracts;
-pub use cosign::{AskedWitness, fsck_log, keep_cosigned, open_witness};
+pub use cosign::{AskedWitness, keep_cosigned, log_at, open_witness, operators_of};
 pub use error::{Error, Result};
 pub use history::{JobEvent, history};
 pub use home::Home;
@@ -38,7 +40,7 @@ pub use keys::{DevelopmentKeys, Role};
 pub use liar::Liar;
 pub use local::{LocalChain, Running};
 pub use market::{LocalMarket, MarketPlan, with_log};
-pub use provider::{Provider, ProviderPlan};
+pub use provider::{HostFact, Provider, ProviderPlan};
 pub use record::{PublicLog, Recorder};
 pub use remote::RemoteMarket;
 pub use requester::{JobRecord, JobTerms, Requester};

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use alloy_primitives::{Address, U256};
 use assay_api::{Broker, Limits, Server};
@@ -11,11 +12,12 @@ use assay_market::CostModel;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::anchor::Anchorer;
 use crate::auditor::{Auditor, AuditorPlan};
 use crate::board::{Board, Store};
 use crate::contracts::{Contracts, chain};
 use crate::liar::Liar;
-use crate::provider::{Provider, ProviderPlan};
+use crate::provider::{HostFact, Provider, ProviderPlan};
 use crate::record::{PublicLog, Recorder};
 use crate::requester::Requester;
 use crate::{Error, Home, LocalChain, Result, Role, Running};
@@ -25,6 +27,9 @@ const DOLLAR: u128 = 1_000_000;
 
 /// What each provider has at stake at the least, and each of the others in its account.
 const FUNDS: u128 = 10_000 * DOLLAR;
+
+/// How often the log is anchored, if it has grown.
+const ANCHOR_EVERY: Duration = Duration::from_secs(10);
 
 /// The number of the provider that lies.
 const LIAR: u8 = 255;
@@ -108,7 +113,10 @@ impl LocalMarket {
         let auditor =
             Auditor::new(contracts, board.clone(), plan, home.challenges(), Interpreter::new)
                 .await?;
-        tasks.spawn(auditor.recording(saying).run(stopped));
+        tasks.spawn(auditor.recording(saying).run(stopped.clone()));
+        let contracts = connected(&local, Role::Operator).await?;
+        let anchorer = Anchorer::new(contracts, log.clone()).await?;
+        tasks.spawn(anchorer.run(ANCHOR_EVERY, stopped));
         let contracts = connected(&local, Role::Requester).await?;
         fund(&contracts).await?;
         let saying = recorder(&log, &contracts).await?;
@@ -176,6 +184,7 @@ fn provider_plan(cost: CostModel) -> ProviderPlan {
         failures_max: 3,
         runs_at_once: 1,
         only_named: false,
+        host_facts: vec![HostFact::Engine],
     }
 }
 

@@ -15,10 +15,14 @@ use assay_market::{
     Account, Explanation, Facts, JobStatus, PriceTerms, Quote, Repricing, explain, quote,
 };
 use assay_merkle::empty_slot;
-use assay_provenance::{Ordered, Receipt, Said, Settled, TRUST_SCHEMA, Trust, TrustedLog};
+use assay_provenance::{
+    AnchorSeen, BlockRef, Ordered, Receipt, Said, Settled, TRUST_SCHEMA, Trust, TrustedLog,
+    without_noise,
+};
 use assay_types::{BlobRoot, Hash};
 use serde::{Deserialize, Serialize};
 
+use crate::anchor::AnchoredTree;
 use crate::board::Board;
 use crate::contracts::{Contracts, amount, chain};
 use crate::games::b256;
@@ -171,7 +175,7 @@ impl Requester {
         let (id, order) = (record.job_id, &record.signed.order);
         let story = Story::of(&self.contracts, id, order).await?;
         let not_ended = || Error::Job("the job has not ended yet, so it has no receipt".into());
-        let (event, ending) = story.ending.ok_or_else(not_ended)?;
+        let (event, ending) = story.ending.clone().ok_or_else(not_ended)?;
         let client = self.contracts.client();
         let settlement = EventProof::find(client, &ending).await?;
         let claim = match &story.claim {
@@ -181,22 +185,44 @@ impl Requester {
         let log = match &self.recorder {
             Some(recorder) => {
                 self.record_order(record).await;
-                let last = story.claimed.map(Said::Claimed);
                 let said = Said::Settled(Settled {
                     job: id,
-                    after: vec![last.unwrap_or(Said::Ordered(story.ordered)).digest()],
+                    after: story.before_settlement(),
                     observer: recorder.account(),
                     event: event.to_owned(),
                     claim_block: story.claim.as_ref().map(block),
                     block: block(&ending),
                 });
                 recorder.say(&said).await?;
-                Some(recorder.log().about(id).await?)
+                let anchor = self.anchor_seen(recorder).await?;
+                Some(recorder.log().about(id, anchor).await?)
             }
             None => None,
         };
         let market = market_id(&self.contracts.deployment);
-        Ok(Receipt::new(market, id, record.signed.clone(), claim, settlement, log))
+        let receipt = Receipt::new(market, id, record.signed.clone(), claim, settlement, log);
+        Ok(without_noise(receipt))
+    }
+
+    /// The newest anchor of the log, after saying in the log that it was seen on the chain.
+    async fn anchor_seen(&self, recorder: &Recorder) -> Result<Option<AnchoredTree>> {
+        let (client, deployment) = (self.contracts.client(), &self.contracts.deployment);
+        let Some(anchor) = recorder.log().newest_anchor(client, deployment).await? else {
+            return Ok(None);
+        };
+        let block = anchor.event.check().map_err(|error| Error::Job(error.to_string()))?;
+        let seen = AnchorSeen {
+            market: recorder.market(),
+            observer: recorder.account(),
+            operator: anchor.operator,
+            anchors: deployment.anchors,
+            origin: recorder.log().vkey().name().to_owned(),
+            size: anchor.size,
+            root: anchor.root,
+            block: BlockRef { number: block.block_number, hash: block.block_hash },
+        };
+        recorder.say(&Said::Anchored(seen)).await?;
+        Ok(Some(anchor))
     }
 
     /// What a reader would trust to believe this requester's receipts: this market, its log, and this account for what the chain
@@ -206,6 +232,7 @@ impl Requester {
             key: recorder.log().vkey().to_string(),
             witnesses: Vec::new(),
             quorum: 0,
+            operator: recorder.log().operators(&self.contracts.deployment).first().copied(),
         });
         Trust {
             schema: TRUST_SCHEMA.to_owned(),

@@ -402,6 +402,7 @@ async fn a_provider_that_withholds_the_output_loses() {
         failures_max: 3,
         runs_at_once: 1,
         only_named: true,
+        host_facts: Vec::new(),
     };
     let provider = Provider::new(withholder.clone(), own, plan, Interpreter::new).await;
     let (stop, stopped) = tokio::sync::watch::channel(false);
