@@ -73,7 +73,7 @@ pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
         return Err(failed(&"there is no such folder")
             .next("give the folder that has the log's checkpoint"));
     }
-    let (trusted, policy) = trusted(arguments, &home)?;
+    let (trusted, policy) = trusted(arguments.trust.as_deref(), &home)?;
     let storage = assay_node::log_at(&place)?;
     let mut known = known(arguments, &policy)?;
     known.extend(anchors(arguments, &trusted, &policy, &storage)?);
@@ -110,8 +110,8 @@ pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
 }
 
 /// Whose log it is.
-fn trusted(arguments: &Fsck, home: &Home) -> Result<(TrustedLog, Policy), Failure> {
-    let path = arguments.trust.clone().unwrap_or_else(|| home.trust());
+pub(crate) fn trusted(path: Option<&Path>, home: &Home) -> Result<(TrustedLog, Policy), Failure> {
+    let path = path.map_or_else(|| home.trust(), Path::to_owned);
     let failed = |error: &dyn std::fmt::Display| Failure::file("use", &path, error);
     let trust = Trust::from_bytes(&read(&path)?).map_err(|error| failed(&error))?;
     let policy = trust.policy().map_err(|error| failed(&error))?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use assay_node::{Board, Home, JobFiles, JobRecord, Replayed, Store, replay_files};
 use assay_provenance::{
     Audit, Check, Graph, Life, Move, Moved, Outcome, Receipt, ReleasedSlot, Report, Said, Standing,
-    Trust, anchored, open_lineage, prov, ro_crate,
+    Trust, anchored, lives_of_log, open_lineage, prov, ro_crate,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
@@ -59,9 +59,8 @@ pub(crate) enum Command {
     },
     /// Write what receipts tell in another form: a view, which proves nothing by itself.
     Export {
-        /// Receipts, or folders of them.
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
+        #[command(flatten)]
+        from: Source,
         /// The form.
         #[arg(long, value_enum)]
         format: Format,
@@ -71,9 +70,8 @@ pub(crate) enum Command {
     },
     /// Sum up receipts over a period: jobs, parties by pseudonym, assurance, disputes, outcomes.
     Audit {
-        /// Receipts, or folders of them.
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
+        #[command(flatten)]
+        source: Source,
         /// The first second of the period, in Unix seconds.
         #[arg(long, value_name = "SECONDS", default_value_t = 0)]
         from: u64,
@@ -81,6 +79,34 @@ pub(crate) enum Command {
         #[arg(long, value_name = "SECONDS", default_value_t = u64::MAX)]
         to: u64,
     },
+}
+
+/// What is told of: receipts, or a whole log.
+#[derive(clap::Args)]
+pub(crate) struct Source {
+    #[command(flatten)]
+    home: HomeArgument,
+    /// Receipts, or folders of them.
+    #[arg(required_unless_present = "log")]
+    files: Vec<PathBuf>,
+    /// A whole log instead, by what is said in it: its folder, or its place in an object store (s3://BUCKET/PREFIX).
+    #[arg(long, value_name = "PLACE", conflicts_with = "files")]
+    log: Option<String>,
+    /// Whose log it is: `assay.trust/1` [default: trust.json under the home]
+    #[arg(long, value_name = "FILE", requires = "log")]
+    trust: Option<PathBuf>,
+}
+
+impl Source {
+    fn lives(&self) -> Result<Vec<Life>, Failure> {
+        let Some(place) = &self.log else {
+            return Ok(read_all(&self.files)?.into_iter().map(|(_, life)| life).collect());
+        };
+        let home = self.home.open()?;
+        let (_, policy) = crate::log::trusted(self.trust.as_deref(), &home)?;
+        let storage = assay_node::log_at(place)?;
+        Ok(lives_of_log(assay_node::entries_of(&storage, policy.log())?))
+    }
 }
 
 /// In what form receipts are told.
@@ -275,12 +301,9 @@ pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
             let receipt = read(file)?;
             Ok(if as_json { json(&receipt) } else { shown(&receipt) })
         }
-        Command::Export { files, format, output } => {
-            export(&read_all(files)?, *format, output.as_deref())
-        }
-        Command::Audit { files, from, to } => {
-            let lives: Vec<Life> = read_all(files)?.into_iter().map(|(_, life)| life).collect();
-            let audit = Audit::of(&lives, *from..=*to);
+        Command::Export { from, format, output } => export(from, *format, output.as_deref()),
+        Command::Audit { source, from, to } => {
+            let audit = Audit::of(&source.lives()?, *from..=*to);
             Ok(if as_json {
                 json(&Audited { schema: "assay.audit/1", audit })
             } else {
@@ -297,29 +320,18 @@ struct Audited {
     audit: Audit,
 }
 
-fn export(
-    receipts: &[(Receipt, Life)],
-    format: Format,
-    output: Option<&Path>,
-) -> Result<String, Failure> {
-    let lives: Vec<Life> = receipts.iter().map(|(_, life)| life.clone()).collect();
+fn export(from: &Source, format: Format, output: Option<&Path>) -> Result<String, Failure> {
+    if format == Format::RoCrate {
+        return ro_crate_of(&read_all(&from.files)?, output);
+    }
+    let lives = from.lives()?;
     let text = match format {
         Format::Prov => json(&prov(&lives)),
         Format::Openlineage => {
             lives.iter().map(|life| format!("{}\n", open_lineage(life))).collect()
         }
         Format::Dot => Graph::of(&lives).dot(),
-        Format::Svg => Graph::of(&lives).svg(),
-        Format::RoCrate => {
-            let ([(receipt, life)], Some(folder)) = (receipts, output) else {
-                return Err(Failure::new("an RO-Crate is a folder for one receipt")
-                    .next("give one receipt, and --output FOLDER"));
-            };
-            write_file(&folder.join("receipt.json"), &receipt.to_bytes())?;
-            let metadata = folder.join("ro-crate-metadata.json");
-            write_file(&metadata, json(&ro_crate(life)).as_bytes())?;
-            return Ok(format!("{}\n", metadata.display()));
-        }
+        Format::Svg | Format::RoCrate => Graph::of(&lives).svg(),
     };
     match output {
         None => Ok(text),
@@ -328,6 +340,17 @@ fn export(
             Ok(format!("{}\n", path.display()))
         }
     }
+}
+
+fn ro_crate_of(receipts: &[(Receipt, Life)], output: Option<&Path>) -> Result<String, Failure> {
+    let ([(receipt, life)], Some(folder)) = (receipts, output) else {
+        return Err(Failure::new("an RO-Crate is a folder for one receipt")
+            .next("give one receipt, and --output FOLDER"));
+    };
+    write_file(&folder.join("receipt.json"), &receipt.to_bytes())?;
+    let metadata = folder.join("ro-crate-metadata.json");
+    write_file(&metadata, json(&ro_crate(life)).as_bytes())?;
+    Ok(format!("{}\n", metadata.display()))
 }
 
 /// Receipts that contradict themselves nowhere, from files and folders, by name.

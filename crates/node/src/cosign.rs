@@ -7,7 +7,9 @@ use alloy_primitives::Address;
 use assay_api::{Cosigned, HostedLog, WitnessClient};
 use assay_chain::Deployment;
 use assay_store::{LogFiles, LogObjects};
-use assay_tlog::{AddCheckpoint, COSIGNED, NoteKey, Policy, Reader, Storage, Vkey, Witness};
+use assay_tlog::{
+    AddCheckpoint, CHECKPOINT, COSIGNED, NoteKey, Policy, Reader, Storage, Vkey, Witness,
+};
 use tokio::sync::watch;
 
 use crate::record::{PublicLog, open_objects};
@@ -177,4 +179,17 @@ pub fn operators_of(
     deployment: &Deployment,
 ) -> Result<Vec<Address>> {
     PublicLog::read_operators(storage, log, deployment)
+}
+
+/// Every entry of a log, in order, checked against its checkpoint.
+///
+/// # Errors
+///
+/// [`Error::Job`] for a log that can't be read.
+pub fn entries_of(storage: &Arc<dyn Storage>, log: &Vkey) -> Result<Vec<Vec<u8>>> {
+    let note = storage.get(CHECKPOINT).map_err(unsound)?;
+    let note = note.ok_or_else(|| Error::Job("the log has no checkpoint".into()))?;
+    let tree = Policy::of_log(log.clone()).map_err(unsound)?.open(&note).map_err(unsound)?;
+    let reader = Reader::new(storage, &tree.checkpoint);
+    (0..tree.checkpoint.size).map(|index| reader.entry(index).map_err(unsound)).collect()
 }

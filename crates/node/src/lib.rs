@@ -31,7 +31,7 @@ pub use assay_market::JobStatus;
 pub use auditor::{Auditor, AuditorPlan};
 pub use board::{Board, Store};
 pub use contracts::Contracts;
-pub use cosign::{AskedWitness, keep_cosigned, log_at, open_witness, operators_of};
+pub use cosign::{AskedWitness, entries_of, keep_cosigned, log_at, open_witness, operators_of};
 pub use error::{Error, Result};
 pub use history::{JobEvent, history};
 pub use home::Home;

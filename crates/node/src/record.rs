@@ -213,20 +213,11 @@ impl PublicLog {
         anchor: Option<AnchoredTree>,
     ) -> Result<ReceiptLog> {
         let reader = Reader::new(storage, &tree);
-        let mut indices = self.index().about(job, &reader)?;
+        let indices = self.index().about(job, anchor.as_ref(), &reader)?;
         let anchor = match anchor {
-            Some(anchor) => {
-                let place =
-                    self.index().operators.iter().find_map(|(place, one)| {
-                        (one.account == anchor.operator).then_some(*place)
-                    });
-                indices.extend(place);
-                Some(prove_anchor(&reader, &tree, anchor)?)
-            }
+            Some(anchor) => Some(prove_anchor(&reader, &tree, anchor)?),
             None => None,
         };
-        indices.sort_unstable();
-        indices.dedup();
         let mut statements = Vec::new();
         for index in indices.into_iter().filter(|index| *index < tree.size) {
             let entry = reader.entry(index).map_err(unreadable)?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use alloy_primitives::aliases::{U40, U96};
 use alloy_primitives::{Address, B256, U256, hex};
+use alloy_sol_types::SolEvent;
 use assay_api::SignedOrder;
 use assay_chain::EventProof;
 use assay_chain::contracts::Market;
@@ -185,11 +186,14 @@ impl Requester {
         let log = match &self.recorder {
             Some(recorder) => {
                 self.record_order(record).await;
+                let proved = settlement.check().map_err(|error| Error::Job(error.to_string()))?;
                 let said = Said::Settled(Settled {
                     job: id,
                     after: story.before_settlement(),
                     observer: recorder.account(),
                     event: event.to_owned(),
+                    paid: paid(&proved.log),
+                    time: proved.timestamp,
                     claim_block: story.claim.as_ref().map(block),
                     block: block(&ending),
                 });
@@ -589,4 +593,9 @@ fn price(terms: &PriceTerms) -> Result<Market::Price> {
         rampStartAt: U40::from(terms.ramp_start_at),
         rampSecs: terms.ramp_secs,
     })
+}
+
+/// What a settlement's event says was paid, in decimal.
+fn paid(log: &alloy_primitives::Log) -> Option<String> {
+    Some(Market::JobPaid::decode_log(log).ok()?.paid.to_string())
 }

@@ -14,6 +14,7 @@ mod receipt;
 mod statement;
 mod trust;
 mod verify;
+mod whole;
 
 pub use audit::{Audit, AuditedJob, PERIOD_ALL};
 pub use dsse::{Envelope, EnvelopeError, PAYLOAD_TYPE, RoleKey};
@@ -32,3 +33,4 @@ pub use trust::{TRUST_SCHEMA, Trust, TrustError, TrustedLog};
 pub use verify::{
     Anchored, Check, Code, Outcome, Report, Standing, anchored, claim_of, verify, without_noise,
 };
+pub use whole::lives_of_log;

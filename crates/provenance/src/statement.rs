@@ -376,6 +376,10 @@ pub struct Settled {
     pub observer: Address,
     /// The contract's event: `JobPaid`, `JobSlashed`, `JobLapsed` or `JobUnwound`.
     pub event: String,
+    /// What the provider was paid, in the token's smallest unit, in decimal; none if it was not.
+    pub paid: Option<String>,
+    /// The settlement's block's time, in Unix seconds.
+    pub time: u64,
     /// The claim's block, where there was a claim.
     pub claim_block: Option<BlockRef>,
     /// The settlement's block.

@@ -755,6 +755,8 @@ fn same_claim(said: &Claimed, claim: &Claim) -> bool {
 
 fn same_ending(said: &Settled, claim: Option<&Claim>, settlement: &Ending) -> bool {
     said.event == settlement.event
+        && said.paid == settlement.paid.map(|paid| paid.to_string())
+        && said.time == settlement.block.timestamp
         && said.block == block_ref(&settlement.block)
         && said.claim_block == claim.map(|claim| block_ref(&claim.block))
 }

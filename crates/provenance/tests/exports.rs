@@ -3,7 +3,7 @@
 mod common;
 
 use alloy_primitives::B256;
-use assay_provenance::{Audit, Graph, Life, PERIOD_ALL, open_lineage, prov};
+use assay_provenance::{Audit, Graph, Life, PERIOD_ALL, lives_of_log, open_lineage, prov};
 use common::{Ending, World};
 
 fn lives() -> Vec<Life> {
@@ -35,6 +35,19 @@ fn a_life_is_what_the_events_say() {
         "a refuted output is none"
     );
     assert_eq!(of(&lives[2]), ("JobSlashed", None, false, None));
+}
+
+#[test]
+fn a_whole_log_tells_the_lives_that_its_receipts_prove() {
+    let mut world = World::new(1);
+    let endings = [Ending::Paid, Ending::Slashed, Ending::Missed];
+    let receipts: Vec<_> = (1..).zip(endings).map(|(n, ending)| world.job(n, ending)).collect();
+    let mut proved: Vec<_> = receipts.iter().map(|one| Life::of(one).expect("sound")).collect();
+    proved.iter_mut().for_each(|life| life.claimed_secs = None);
+    proved.sort_by_key(|life| life.job);
+    assert_eq!(lives_of_log(world.entries()), proved);
+    // Without the bindings nobody has said anything.
+    assert_eq!(lives_of_log(world.entries().split_off(3)), []);
 }
 
 #[test]

@@ -291,6 +291,9 @@ fn s3(url: &str) -> Result<(Arc<dyn ObjectStore>, Path)> {
     let rest = url.strip_prefix("s3://");
     let rest = rest.ok_or_else(|| refused(format!("{url:?} is no s3://BUCKET/PREFIX")))?;
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    if bucket.is_empty() {
+        return Err(refused(format!("{url:?} names no bucket")));
+    }
     let prefix = Path::parse(prefix).map_err(|error| refused(error.to_string()))?;
     // Before the client is made: it finds no other.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -106,6 +106,13 @@ impl World {
         }
     }
 
+    /// Every entry of the log, in order.
+    pub(crate) fn entries(&mut self) -> Vec<Vec<u8>> {
+        let tree = self.tree();
+        let reader = Reader::new(&self.disk, &tree);
+        (0..tree.size).map(|index| reader.entry(index).expect("there")).collect()
+    }
+
     pub(crate) fn requester(&self) -> Address {
         self.requester.address()
     }
@@ -311,6 +318,8 @@ impl World {
             after,
             observer: self.requester.address(),
             event: if ending == Ending::Paid { "JobPaid" } else { "JobSlashed" }.into(),
+            paid: (ending == Ending::Paid).then(|| "900".to_owned()),
+            time: settlement.check().expect("proved").timestamp,
             claim_block: claim.map(block),
             block: block(settlement),
         };
