@@ -91,12 +91,14 @@ fn others_check_what_is_said_of_a_job() {
         "urn:assay:binding:v1",
         "urn:assay:binding:v1",
         "urn:assay:binding:v1",
+        "urn:assay:operator:v1",
         "urn:assay:order:v1",
         "urn:assay:lock:v1",
         "https://slsa.dev/provenance/v1",
         "urn:assay:claim:v1",
         "urn:assay:verdict:v1",
         "urn:assay:settlement:v1",
+        "urn:assay:anchor:v1",
     ];
     assert_eq!(
         kinds.split_whitespace().collect::<Vec<_>>(),
@@ -124,7 +126,7 @@ fn others_read_the_exports() {
         let arguments = [path("prov.json"), path(&name)].map(|path| path.display().to_string());
         let Some(records) = python("exports.py", &[&arguments[0], &arguments[1]]) else { return };
         // Program, input, dataset and output; two accounts; three jobs with three uses, an account and a commission each; and of
-        // the one that was paid, what came out of it and from what.
-        assert_eq!(records.trim(), (4 + 2 + 3 + 9 + 3 + 3 + 1 + 2).to_string());
+        // the one that was paid, what came out of it and from what, its trace and its final state.
+        assert_eq!(records.trim(), (4 + 2 + 3 + 9 + 3 + 3 + 1 + 2 + 4).to_string());
     }
 }

@@ -9,7 +9,7 @@ mod test;
 mod tidy;
 
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use run::cargo;
 
@@ -18,6 +18,7 @@ const USAGE: &str = "cargo xtask COMMAND
   check                            formatting, lints, tidy
   test                             check, then every test; installs what is optional when CI is set and it may
   fuzz machine [COUNT] [SEED]      the interpreter against rrs-lib and qemu over COUNT instructions [100,000,000]
+  fuzz kills [COUNT]               kills -9 brokers and stores under load COUNT times [500]; nothing acknowledged is lost
   vectors                          record vectors/ anew
   programs [--check]               rebuild programs/prebuilt, or compare a rebuild with it
   bench machine|chain|log|market|keeper  figures beside peers
@@ -45,6 +46,8 @@ fn command(arguments: &[&str]) -> Result<(), String> {
             command.extend(rest);
             cargo(&command)
         }
+        ["fuzz", "kills"] => kills("500"),
+        ["fuzz", "kills", count] => kills(count),
         ["vectors"] => cargo(&["run", "--release", "-p", "assay-fuzz", "--", "vectors", "vectors"]),
         ["bench", rest @ ..] => {
             let mut command = vec!["run", "--release", "-p", "assay-bench", "--"];
@@ -57,6 +60,16 @@ fn command(arguments: &[&str]) -> Result<(), String> {
         ["tidy"] => tidy::tidy(root()),
         _ => Err(format!("what?\n\n{USAGE}")),
     }
+}
+
+/// The crash tests, for longer than `cargo xtask test` has time.
+fn kills(count: &str) -> Result<(), String> {
+    for (package, test) in [("assay-api", "log"), ("assay-store", "crash")] {
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["test", "-p", package, "--test", test, "--", "--nocapture"]);
+        run::run(command.env("ASSAY_CRASH_ROUNDS", count))?;
+    }
+    Ok(())
 }
 
 /// The workspace's folder.

@@ -6,8 +6,8 @@ use std::process::Command;
 use crate::root;
 use crate::run::{find, run};
 
-/// What they check is in the tests that run them: `fuzz/tests/*.py`.
-const PACKAGES: [&str; 7] = [
+/// What they check is in the tests that run them: `fuzz/tests/*.py`; moto is a server of S3's protocol, for `crates/store`.
+const PACKAGES: [&str; 8] = [
     "tlog-scales==0.0.3",
     "securesystemslib==1.6.0",
     "cryptography==50.0.2",
@@ -15,6 +15,7 @@ const PACKAGES: [&str; 7] = [
     "prov==3.2.3",
     "roc-validator==0.13.0",
     "requests-cache==1.3.3",
+    "moto[server,s3]==5.2.5",
 ];
 
 /// The interpreter of an environment under `target/` that has them. `None` where there is no Python, which CI must have.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use alloy_primitives::Address;
 use assay_chain::{Clock, Deployment, SystemClock};
-use assay_store::{Blobs, Book, LogFiles, Sequencer};
-use assay_tlog::Vkey;
+use assay_store::{Blobs, Book, Sequencer};
+use assay_tlog::{Storage, Vkey};
 use axum::Router;
 use axum::body::Bytes;
 use axum::middleware::from_fn_with_state;
@@ -28,8 +28,8 @@ pub struct Broker {
 pub struct HostedLog {
     /// Appends.
     pub sequencer: Sequencer,
-    /// Its files, to be read.
-    pub files: Arc<LogFiles>,
+    /// Its files or objects, to be read.
+    pub files: Arc<dyn Storage>,
     /// Its key.
     pub key: Vkey,
 }

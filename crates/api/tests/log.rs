@@ -172,14 +172,17 @@ async fn no_acknowledged_entry_is_lost_when_the_broker_is_killed() {
         std::env::var("ASSAY_CRASH_ROUNDS").map_or(25, |rounds| rounds.parse().expect("a number"));
     let folder = tempfile::tempdir().expect("a folder");
     let mut acknowledged: Vec<(u64, u64)> = Vec::new();
+    let (began, mut total) = (std::time::Instant::now(), 0);
     for round in 0..rounds {
         let added = load_and_kill(folder.path(), round).await;
+        total += added.len() as u64;
         acknowledged.extend(added);
         check(folder.path(), &acknowledged);
         // What was held against the log once is held by its root; the newest are what a crash can cost.
         acknowledged.drain(..acknowledged.len().saturating_sub(2_000));
     }
-    assert!(acknowledged.len() as u64 > rounds, "no load: this test would show nothing");
+    assert!(total > rounds, "no load: this test would show nothing");
+    println!("{rounds} kills, {total} entries acknowledged, none lost, in {:?}", began.elapsed());
 }
 
 /// Posts to a broker of its own process until it is killed, and gives what was acknowledged: number and place.

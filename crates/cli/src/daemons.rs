@@ -2,17 +2,20 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use assay_api::Limits;
+use assay_chain::Deployment;
 use assay_machine::Interpreter;
 use assay_market::CostModel;
 use assay_node::{
-    AskedWitness, AuditorPlan, Liar, ProviderPlan, PublicLog, Store, keep_cosigned, with_log,
+    Anchorer, AskedWitness, AuditorPlan, Home, HostFact, Liar, ProviderPlan, PublicLog, Store,
+    keep_cosigned, with_log,
 };
 use tokio::sync::watch;
 
 use crate::failure::Failure;
-use crate::home::HomeArgument;
+use crate::home::{HomeArgument, KeyArgument};
 use crate::market::{TakePart, deployment};
 use crate::{benchmark, reputation};
 
@@ -26,6 +29,18 @@ pub(crate) struct Broker {
     /// Where to listen; port 0 takes any that is free. There is no TLS: for other machines put a proxy before it.
     #[arg(long, value_name = "ADDRESS", env = "ASSAY_LISTEN", default_value = "127.0.0.1:8546")]
     listen: SocketAddr,
+    /// Where its log lies, if not under the home: s3://BUCKET/PREFIX, with AWS_* in the environment. The home keeps the log's key. Who
+    /// opens a log takes it over from whoever wrote it before.
+    #[arg(long, value_name = "URL", env = "ASSAY_LOG_URL")]
+    log_url: Option<String>,
+    /// Anchor the log on the chain that often, if it has grown, by the account of the key that is named.
+    #[arg(long, value_name = "SECONDS", requires = "rpc", value_parser = clap::value_parser!(u64).range(1..))]
+    anchor_secs: Option<u64>,
+    /// The chain's JSON-RPC endpoint, to anchor. May hold a secret: better in ASSAY_RPC than as an argument.
+    #[arg(long, value_name = "URL", env = "ASSAY_RPC", hide_env_values = true)]
+    rpc: Option<String>,
+    #[command(flatten)]
+    key: KeyArgument,
     /// A witness that its log asks to cosign, as KEY@URL; once for each.
     #[arg(long = "witness", value_name = "KEY@URL")]
     witnesses: Vec<String>,
@@ -74,6 +89,9 @@ pub(crate) struct Provider {
     /// Pass over orders that name no provider.
     #[arg(long)]
     only_named: bool,
+    /// What it says of its machine in the statements of its runs, with commas between: any of engine, arch, os, cores; or none.
+    #[arg(long, value_name = "FACTS", default_value = "engine")]
+    disclose: String,
     /// Claim false outputs, to see what becomes of it: the stake will be lost.
     #[arg(long, hide = true)]
     lie: bool,
@@ -107,21 +125,49 @@ pub(crate) fn broker(arguments: &Broker) -> Result<String, Failure> {
     crate::block_on(async {
         let store = Store::open(&home.board())?;
         let limits = Limits { slot_bytes_max: arguments.slot_bytes_max, ..Limits::default() };
-        let log = PublicLog::open(&home, &deployment)?;
+        let log = match &arguments.log_url {
+            Some(url) => PublicLog::open_at(url, &home, &deployment)?,
+            None => PublicLog::open(&home, &deployment)?,
+        };
+        let anchoring = anchoring(arguments, &home, &deployment, &log).await?;
         let router = with_log(store.as_broker(&deployment, limits), &log).router();
         let server = assay_api::serve(arguments.listen, router).await.map_err(|error| {
             Failure::from(assay_node::Error::from(error)).next("give another --listen")
         })?;
         crate::print(&format!("broker     {}\nlog        {}\n", server.url(), log.vkey()))?;
+        if let Some((anchorer, _)) = &anchoring {
+            crate::print(&format!("operator   {}\n", anchorer.account()))?;
+        }
         until_stopped(|stop| async move {
-            if let Some(log) = log.hosted().filter(|_| !witnesses.is_empty()) {
-                keep_cosigned(log, witnesses, stop).await;
-            }
+            let cosigning = async {
+                if let Some(log) = log.hosted().filter(|_| !witnesses.is_empty()) {
+                    keep_cosigned(log, witnesses, stop.clone()).await;
+                }
+            };
+            let anchoring = async {
+                if let Some((anchorer, every)) = anchoring {
+                    anchorer.run(every, stop.clone()).await;
+                }
+            };
+            tokio::join!(cosigning, anchoring);
         })
         .await;
         server.stop().await;
         Ok(String::new())
     })
+}
+
+/// Who anchors the log, and how often; none if nobody was asked to.
+async fn anchoring(
+    arguments: &Broker,
+    home: &Home,
+    deployment: &Deployment,
+    log: &PublicLog,
+) -> Result<Option<(Anchorer, Duration)>, Failure> {
+    let (Some(secs), Some(rpc)) = (arguments.anchor_secs, &arguments.rpc) else { return Ok(None) };
+    let key = arguments.key.load(home)?;
+    let anchorer = Anchorer::connect(rpc, key, deployment, log.clone()).await?;
+    Ok(Some((anchorer, Duration::from_secs(secs))))
 }
 
 /// A witness by its key and URL.
@@ -155,6 +201,7 @@ pub(crate) fn provider(arguments: &Provider, as_json: bool) -> Result<String, Fa
         runs_at_once: arguments.runs_at_once,
         only_named: arguments.only_named,
         disk_free_min: arguments.disk_free_min,
+        host_facts: host_facts(&arguments.disclose)?,
     };
     crate::block_on(async {
         let there = arguments.at.market.there(&home).await?;
@@ -172,6 +219,21 @@ pub(crate) fn provider(arguments: &Provider, as_json: bool) -> Result<String, Fa
         }
         Ok(String::new())
     })
+}
+
+fn host_facts(text: &str) -> Result<Vec<HostFact>, Failure> {
+    let fact = |name: &str| match name {
+        "engine" => Ok(HostFact::Engine),
+        "arch" => Ok(HostFact::Arch),
+        "os" => Ok(HostFact::Os),
+        "cores" => Ok(HostFact::Cores),
+        other => Err(Failure::new(format!("{other:?} is nothing that --disclose can tell"))
+            .next("give any of engine, arch, os, cores, with commas between; or none")),
+    };
+    match text {
+        "none" => Ok(Vec::new()),
+        text => text.split(',').map(fact).collect(),
+    }
 }
 
 pub(crate) fn auditor(arguments: &Auditor) -> Result<String, Failure> {

@@ -1,5 +1,6 @@
 //! Where state and keys are.
 
+use std::io::Read;
 use std::path::PathBuf;
 
 use alloy_primitives::Address;
@@ -107,4 +108,20 @@ impl KeyArgument {
         }
         Ok(path)
     }
+}
+
+/// The longest file of those that a command reads whole: receipts, trust files, known trees.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// Reads a file that is none of ours if it is longer than any of ours.
+pub(crate) fn read_bounded(path: &std::path::Path) -> Result<Vec<u8>, Failure> {
+    let failed =
+        |error: &dyn std::fmt::Display| Failure::file("read", path, error).next("check the path");
+    let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(failed(&"it is longer than any file that is read here"));
+    }
+    Ok(bytes)
 }

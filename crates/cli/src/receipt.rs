@@ -8,8 +8,8 @@ use assay_node::{
     Board, DevelopmentKeys, Home, JobFiles, JobRecord, Replayed, Role, Store, replay_files,
 };
 use assay_provenance::{
-    Audit, Check, Graph, Life, Outcome, Receipt, Report, Said, Standing, Trust, open_lineage, prov,
-    ro_crate,
+    Audit, Check, Graph, Life, Move, Moved, Outcome, Receipt, ReleasedSlot, Report, Said, Standing,
+    Trust, anchored, lives_of_log, open_lineage, prov, ro_crate,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
@@ -60,9 +60,8 @@ pub(crate) enum Command {
     },
     /// Write what receipts tell in another form: a view, which proves nothing by itself.
     Export {
-        /// Receipts, or folders of them.
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
+        #[command(flatten)]
+        from: Source,
         /// The form.
         #[arg(long, value_enum)]
         format: Format,
@@ -72,9 +71,8 @@ pub(crate) enum Command {
     },
     /// Sum up receipts over a period: jobs, parties by pseudonym, assurance, disputes, outcomes.
     Audit {
-        /// Receipts, or folders of them.
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
+        #[command(flatten)]
+        source: Source,
         /// The first second of the period, in Unix seconds.
         #[arg(long, value_name = "SECONDS", default_value_t = 0)]
         from: u64,
@@ -82,6 +80,34 @@ pub(crate) enum Command {
         #[arg(long, value_name = "SECONDS", default_value_t = u64::MAX)]
         to: u64,
     },
+}
+
+/// What is told of: receipts, or a whole log.
+#[derive(clap::Args)]
+pub(crate) struct Source {
+    #[command(flatten)]
+    home: HomeArgument,
+    /// Receipts, or folders of them.
+    #[arg(required_unless_present = "log")]
+    files: Vec<PathBuf>,
+    /// A whole log instead, by what is said in it: its folder, or its place in an object store (s3://BUCKET/PREFIX).
+    #[arg(long, value_name = "PLACE", conflicts_with = "files")]
+    log: Option<String>,
+    /// Whose log it is: `assay.trust/1` [default: trust.json under the home]
+    #[arg(long, value_name = "FILE", requires = "log")]
+    trust: Option<PathBuf>,
+}
+
+impl Source {
+    fn lives(&self) -> Result<Vec<Life>, Failure> {
+        let Some(place) = &self.log else {
+            return Ok(read_all(&self.files)?.into_iter().map(|(_, life)| life).collect());
+        };
+        let home = self.home.open()?;
+        let (_, policy) = crate::log::trusted(self.trust.as_deref(), &home)?;
+        let storage = assay_node::log_at(place)?;
+        Ok(lives_of_log(assay_node::entries_of(&storage, policy.log())?))
+    }
 }
 
 /// In what form receipts are told.
@@ -156,7 +182,7 @@ fn trust(arguments: &Verify) -> Result<Option<Trust>, Failure> {
     let failed = |verb, error: &dyn std::fmt::Display| {
         Failure::file(verb, &path, error).next("see spec/receipt.md for what a trust file holds")
     };
-    let bytes = std::fs::read(&path).map_err(|error| failed("read", &error))?;
+    let bytes = crate::home::read_bounded(&path)?;
     Trust::from_bytes(&bytes).map(Some).map_err(|error| failed("use", &error))
 }
 
@@ -293,12 +319,9 @@ pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
             let receipt = read(file)?;
             Ok(if as_json { json(&receipt) } else { shown(&receipt) })
         }
-        Command::Export { files, format, output } => {
-            export(&read_all(files)?, *format, output.as_deref())
-        }
-        Command::Audit { files, from, to } => {
-            let lives: Vec<Life> = read_all(files)?.into_iter().map(|(_, life)| life).collect();
-            let audit = Audit::of(&lives, *from..=*to);
+        Command::Export { from, format, output } => export(from, *format, output.as_deref()),
+        Command::Audit { source, from, to } => {
+            let audit = Audit::of(&source.lives()?, *from..=*to);
             Ok(if as_json {
                 json(&Audited { schema: "assay.audit/1", audit })
             } else {
@@ -315,29 +338,18 @@ struct Audited {
     audit: Audit,
 }
 
-fn export(
-    receipts: &[(Receipt, Life)],
-    format: Format,
-    output: Option<&Path>,
-) -> Result<String, Failure> {
-    let lives: Vec<Life> = receipts.iter().map(|(_, life)| life.clone()).collect();
+fn export(from: &Source, format: Format, output: Option<&Path>) -> Result<String, Failure> {
+    if format == Format::RoCrate {
+        return ro_crate_of(&read_all(&from.files)?, output);
+    }
+    let lives = from.lives()?;
     let text = match format {
         Format::Prov => json(&prov(&lives)),
         Format::Openlineage => {
             lives.iter().map(|life| format!("{}\n", open_lineage(life))).collect()
         }
         Format::Dot => Graph::of(&lives).dot(),
-        Format::Svg => Graph::of(&lives).svg(),
-        Format::RoCrate => {
-            let ([(receipt, life)], Some(folder)) = (receipts, output) else {
-                return Err(Failure::new("an RO-Crate is a folder for one receipt")
-                    .next("give one receipt, and --output FOLDER"));
-            };
-            write_file(&folder.join("receipt.json"), &receipt.to_bytes())?;
-            let metadata = folder.join("ro-crate-metadata.json");
-            write_file(&metadata, json(&ro_crate(life)).as_bytes())?;
-            return Ok(format!("{}\n", metadata.display()));
-        }
+        Format::Svg | Format::RoCrate => Graph::of(&lives).svg(),
     };
     match output {
         None => Ok(text),
@@ -346,6 +358,17 @@ fn export(
             Ok(format!("{}\n", path.display()))
         }
     }
+}
+
+fn ro_crate_of(receipts: &[(Receipt, Life)], output: Option<&Path>) -> Result<String, Failure> {
+    let ([(receipt, life)], Some(folder)) = (receipts, output) else {
+        return Err(Failure::new("an RO-Crate is a folder for one receipt")
+            .next("give one receipt, and --output FOLDER"));
+    };
+    write_file(&folder.join("receipt.json"), &receipt.to_bytes())?;
+    let metadata = folder.join("ro-crate-metadata.json");
+    write_file(&metadata, json(&ro_crate(life)).as_bytes())?;
+    Ok(format!("{}\n", metadata.display()))
 }
 
 /// Receipts that contradict themselves nowhere, from files and folders, by name.
@@ -402,12 +425,30 @@ fn shown(receipt: &Receipt) -> String {
                 format!("on {}", facts.join(", "))
             }
             Said::Judged(said) => format!("{:?}", said.verdict).to_lowercase(),
+            Said::Moved(said) => moved(said),
+            Said::Released(said) => {
+                let slot = match said.slot {
+                    ReleasedSlot::Input => "input",
+                    ReleasedSlot::Dataset => "dataset",
+                };
+                format!("the {slot} to {} under policy {}", said.recipient, said.policy)
+            }
             Said::Settled(said) => format!("{} in block {}", said.event, said.block.number),
-            Said::Ordered(_) | Said::Binding(_) => String::new(),
+            Said::Ordered(_) | Said::Binding(_) | Said::Operated(_) | Said::Anchored(_) => {
+                String::new()
+            }
         };
         steps.push(("  |", String::new()));
         let what = if what.is_empty() { what } else { format!(", {what}") };
         steps.push((said.name(), format!("by {speaker}{what} (entry {})", logged.index)));
+    }
+    let anchor = receipt.log.as_ref().and_then(|log| log.anchor.as_ref());
+    if let Some(Ok(anchor)) = anchor.map(|anchor| anchored(&anchor.event)) {
+        let (size, block) = (grouped(anchor.size), anchor.block.number);
+        steps.push(("  |", String::new()));
+        let what =
+            format!("by {}, the log's first {size} entries, in block {block}", anchor.operator);
+        steps.push(("anchored", what));
     }
     let checked = assay_provenance::verify(receipt, None).standing;
     let told = match checked {
@@ -419,9 +460,34 @@ fn shown(receipt: &Receipt) -> String {
     text.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
+/// A move in a dispute, for people.
+fn moved(said: &Moved) -> String {
+    let what = match &said.made {
+        Move::Commit { game, .. } => format!("opens game {game}"),
+        Move::Point { level, position, .. } => {
+            format!("points at segment {position} of level {level}")
+        }
+        Move::Demand { depth, index, .. } => format!("asks for node {index} at depth {depth}"),
+        Move::Reveal { node } => format!("shows what lies under {node}"),
+        Move::Answer { level, position, .. } => {
+            format!("gives the tree of level {level}, segment {position}")
+        }
+        Move::Step { claimed, actual, .. } if claimed == actual => "the step is as claimed".into(),
+        Move::Step { .. } => "the step is not as claimed".to_owned(),
+        Move::End { game, outcome } => {
+            let outcome = match outcome {
+                5 => "the claim is false",
+                6 => "the challenger has lost",
+                _ => "it came to be pointless",
+            };
+            format!("game {game}: {outcome}")
+        }
+    };
+    format!("{what}, in block {}", said.block.number)
+}
+
 fn read(path: &Path) -> Result<Receipt, Failure> {
-    let bytes = std::fs::read(path)
-        .map_err(|error| Failure::file("read", path, error).next("check the path"))?;
+    let bytes = crate::home::read_bounded(path)?;
     Receipt::from_bytes(&bytes).map_err(|error| {
         Failure::refused(format!("{} is no receipt that can be checked", path.display()))
             .cause(error)

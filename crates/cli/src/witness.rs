@@ -35,6 +35,9 @@ pub(crate) struct Run {
     /// The key of a log that it witnesses; once for each.
     #[arg(long = "log", value_name = "KEY", required = true)]
     logs: Vec<Vkey>,
+    /// Where it keeps what it has cosigned, if not under the home: s3://BUCKET/PREFIX, with AWS_* in the environment.
+    #[arg(long, value_name = "URL", env = "ASSAY_WITNESS_URL")]
+    state_url: Option<String>,
     /// Where to listen; port 0 takes any that is free. There is no TLS: for other machines put a proxy before it.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8548")]
     listen: SocketAddr,
@@ -70,7 +73,8 @@ pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
 
 fn serve(arguments: &Run) -> Result<String, Failure> {
     let home = arguments.home.open()?;
-    let witness = assay_node::open_witness(&home, &arguments.name, arguments.logs.clone())?;
+    let (name, logs) = (&arguments.name, arguments.logs.clone());
+    let witness = assay_node::open_witness(&home, name, logs, arguments.state_url.as_deref())?;
     crate::block_on(async {
         let key = witness.vkey().to_string();
         let router = assay_api::witness_router(witness);

@@ -24,7 +24,7 @@ use crate::inputs::start;
 use crate::record::Recorder;
 use crate::role::{Next, Role, Work, blocking};
 use crate::sealed::{Opener, terms_of};
-use crate::story::Story;
+use crate::story::{Story, disagreement};
 use crate::{Error, Result, files};
 
 /// How an auditor works.
@@ -63,6 +63,8 @@ pub struct Auditor<E> {
     running: Semaphore,
     found: Mutex<BTreeMap<B256, False<E>>>,
     recorder: Option<Recorder>,
+    /// How many of its moves about a claim it has said.
+    told: Mutex<BTreeMap<B256, usize>>,
 }
 
 impl<E: Engine + Clone + Send + 'static> Auditor<E> {
@@ -81,7 +83,7 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
         contracts.allow(contracts.deployment.disputes).await?;
         let running = Semaphore::new(plan.runs_at_once.max(1));
         let secret = random()?;
-        let found = Mutex::default();
+        let (found, told) = (Mutex::default(), Mutex::default());
         let opener = Opener::of(contracts.signer());
         board.put_seal_keys(contracts.signer(), &opener.public(), contracts.now()).await?;
         Ok(Auditor {
@@ -95,6 +97,7 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
             running,
             found,
             recorder: None,
+            told,
         })
     }
 
@@ -139,15 +142,25 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
         let Some(recorder) = &self.recorder else { return Ok(()) };
         let story = Story::of(&self.contracts, id, order).await?;
         let Some(claimed) = story.claimed else { return Ok(()) };
-        let verdict = Verdict {
-            job: id,
-            auditor: recorder.account(),
-            trace_root: claimed.trace_root,
-            verdict: if is_true { Judgement::Agrees } else { Judgement::Disagrees },
-            after: vec![Said::Claimed(claimed).digest()],
-        };
+        let verdict = if is_true { Judgement::Agrees } else { Judgement::Disagrees };
+        let verdict = Verdict { verdict, ..disagreement(&claimed, recorder.account()) };
         recorder.try_say(Said::Judged(verdict)).await;
         Ok(())
+    }
+
+    /// Says in the log what moves it has made. What is there already stays as it is.
+    async fn record_moves(&self, id: B256, order: &Market::Order) -> Result<()> {
+        let Some(recorder) = &self.recorder else { return Ok(()) };
+        let told = self.told().get(&id).copied().unwrap_or_default();
+        let story = Story::of(&self.contracts, id, order).await?;
+        let told = story.say_moves(recorder, told).await;
+        self.told().insert(id, told);
+        Ok(())
+    }
+
+    fn told(&self) -> MutexGuard<'_, BTreeMap<B256, usize>> {
+        // What was said once may be said again, so a panic elsewhere spoils nothing.
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes the next move in the own game, or opens it.
@@ -185,7 +198,9 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
         let next = self.with_found(id, choose).await?.ok_or_else(no_difference)?;
         let salt = self.commitment(id)?.map_or(B256::ZERO, |commitment| commitment.salt);
         // Too soon after the commitment, or ended by another's win: looked at again in either case.
-        self.contracts.attempt(self.call(game_id, state, salt, next)).await?;
+        if self.contracts.attempt(self.call(game_id, state, salt, next)).await?.is_some() {
+            self.record_moves(id, order).await?;
+        }
         Ok(Next::After(Duration::from_millis(200)))
     }
 
@@ -324,8 +339,12 @@ impl<E: Engine + Clone + Send + 'static> Role for Auditor<E> {
         if status.is_final() {
             self.found().remove(&id);
             if self.commitment(id)?.is_some() {
+                if let Some(signed) = self.board.order(id)? {
+                    self.record_moves(id, &signed.order).await?;
+                }
                 self.collect(id, job.lockBlock.to()).await?;
             }
+            self.told().remove(&id);
             return Ok(Next::Done);
         }
         if !matches!(status, JobStatus::AwaitingVerdict | JobStatus::AwaitingAnswer) {

@@ -10,7 +10,7 @@ use alloy_provider::{DynProvider, Provider};
 use alloy_rpc_types_eth::{TransactionReceipt, TransactionRequest};
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolInterface;
-use assay_chain::contracts::{Disputes, Market, Stakes, TestDollar, Verifiers, job_id};
+use assay_chain::contracts::{Anchors, Disputes, Market, Stakes, TestDollar, Verifiers, job_id};
 use assay_chain::{Client, ClientConfig, Deployment, Endpoint, connect};
 
 use crate::{Error, Result};
@@ -296,6 +296,7 @@ fn refusal(error: assay_chain::Error) -> Error {
         .or_else(|_| Stakes::StakesErrors::abi_decode(&data).map(|error| format!("{error:?}")))
         .or_else(|_| {
             Verifiers::VerifiersErrors::abi_decode(&data).map(|error| format!("{error:?}"))
-        });
+        })
+        .or_else(|_| Anchors::AnchorsErrors::abi_decode(&data).map(|error| format!("{error:?}")));
     named.map_or(Error::Chain(error), Error::Refused)
 }

@@ -1,16 +1,18 @@
 //! Getting a log's checkpoints cosigned, and witnessing those of others.
 
-use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use alloy_primitives::Address;
 use assay_api::{Cosigned, HostedLog, WitnessClient};
-use assay_store::LogFiles;
+use assay_chain::Deployment;
+use assay_store::{LogFiles, LogObjects};
 use assay_tlog::{
-    AddCheckpoint, COSIGNED, Known, NoteKey, Policy, Reader, Report, Storage, StorageError, Vkey,
-    Witness, fsck,
+    AddCheckpoint, CHECKPOINT, COSIGNED, NoteKey, Policy, Reader, Storage, Vkey, Witness,
 };
 use tokio::sync::watch;
 
+use crate::record::{PublicLog, open_objects};
 use crate::role::blocking;
 use crate::{Error, Home, Result, files};
 
@@ -97,7 +99,7 @@ async fn ask(
             (log.key.clone(), log.files.clone(), note.to_vec(), *last);
         let asked = blocking(move || {
             let tree = Policy::of_log(key).map_err(unsound)?.open(&checkpoint).map_err(unsound)?;
-            let reader = Reader::new(&*files, &tree.checkpoint);
+            let reader = Reader::new(&files, &tree.checkpoint);
             let consistency = reader.prove_consistency(old_size).map_err(unsound)?;
             Ok::<_, Error>((
                 AddCheckpoint { old_size, consistency, checkpoint },
@@ -133,23 +135,61 @@ fn unsound(error: impl std::fmt::Display) -> Error {
     Error::Job(error.to_string())
 }
 
-/// A witness that keeps its state under a home, with a key of its own.
+/// A witness with a key of its own under a home, that keeps its state there too, or in an object store (`s3://BUCKET/PREFIX`).
 ///
 /// # Errors
 ///
 /// [`Error::Store`], for instance if another process has it open; [`Error::File`], [`Error::Damaged`], [`Error::Randomness`];
 /// [`Error::Job`] for a name or keys that are none.
-pub fn open_witness(home: &Home, name: &str, logs: Vec<Vkey>) -> Result<Witness<LogFiles>> {
+pub fn open_witness(
+    home: &Home,
+    name: &str,
+    logs: Vec<Vkey>,
+    url: Option<&str>,
+) -> Result<Witness<Arc<dyn Storage>>> {
     let seed = files::seed(&home.witness_seed())?;
     let key = NoteKey::new(name, assay_tlog::KeyKind::Witness, &seed).map_err(unsound)?;
-    Witness::new(LogFiles::open(home.witness())?, key, logs).map_err(unsound)
+    let storage: Arc<dyn Storage> = match url {
+        Some(url) => Arc::new(open_objects(url)?),
+        None => Arc::new(LogFiles::open(home.witness())?),
+    };
+    Witness::new(storage, key, logs).map_err(unsound)
 }
 
-/// Checks a whole log in a folder, whoever writes to it.
+/// A log to read, whoever writes to it: in a folder, or in an object store if it is named by an URL.
 ///
 /// # Errors
 ///
-/// [`StorageError`].
-pub fn fsck_log(folder: &Path, policy: &Policy, known: &[Known]) -> Result<Report, StorageError> {
-    fsck(&LogFiles::read_only(folder), policy, known)
+/// [`Error::Store`].
+pub fn log_at(place: &str) -> Result<Arc<dyn Storage>> {
+    Ok(match place.starts_with("s3://") {
+        true => Arc::new(LogObjects::read_only(place)?),
+        false => Arc::new(LogFiles::read_only(place)),
+    })
+}
+
+/// The accounts that a log's own key says, in the log, anchor it in a deployment's contract.
+///
+/// # Errors
+///
+/// [`Error::Job`] for a log that can't be read.
+pub fn operators_of(
+    storage: &Arc<dyn Storage>,
+    log: &Vkey,
+    deployment: &Deployment,
+) -> Result<Vec<Address>> {
+    PublicLog::read_operators(storage, log, deployment)
+}
+
+/// Every entry of a log, in order, checked against its checkpoint.
+///
+/// # Errors
+///
+/// [`Error::Job`] for a log that can't be read.
+pub fn entries_of(storage: &Arc<dyn Storage>, log: &Vkey) -> Result<Vec<Vec<u8>>> {
+    let note = storage.get(CHECKPOINT).map_err(unsound)?;
+    let note = note.ok_or_else(|| Error::Job("the log has no checkpoint".into()))?;
+    let tree = Policy::of_log(log.clone()).map_err(unsound)?.open(&note).map_err(unsound)?;
+    let reader = Reader::new(storage, &tree.checkpoint);
+    (0..tree.checkpoint.size).map(|index| reader.entry(index).map_err(unsound)).collect()
 }

@@ -17,6 +17,8 @@ pub enum Role {
     Provider(u8),
     /// Re-checks and challenges.
     Auditor,
+    /// Anchors the market's log.
+    Operator,
 }
 
 /// Keys for a chain on this machine, derived from one random seed that lies in the home folder without a password: they guard
@@ -41,6 +43,7 @@ impl DevelopmentKeys {
             Role::Requester => (1, 0),
             Role::Provider(number) => (2, number),
             Role::Auditor => (3, 0),
+            Role::Operator => (4, 0),
         };
         // A hash is no valid key with probability 2^-128; then the next one is taken.
         let attempt = |attempt: u8| {

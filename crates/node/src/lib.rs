@@ -3,6 +3,7 @@
 //! The only crate with a real clock, sockets and randomness. It decides nothing that `machine`, `dispute` or the contracts
 //! decide.
 
+mod anchor;
 mod auditor;
 mod board;
 mod contracts;
@@ -32,6 +33,7 @@ mod sealed;
 mod story;
 mod vault;
 
+pub use anchor::{Anchorer, anchored_trees};
 pub use assay_api::SignedOrder;
 pub use assay_market::JobStatus;
 pub use assay_privacy::mask::MasterKey;
@@ -39,7 +41,7 @@ pub use assay_store::free_size;
 pub use auditor::{Auditor, AuditorPlan};
 pub use board::{Board, Store};
 pub use contracts::{Contracts, Funds, clock_secs};
-pub use cosign::{AskedWitness, fsck_log, keep_cosigned, open_witness};
+pub use cosign::{AskedWitness, entries_of, keep_cosigned, log_at, open_witness, operators_of};
 pub use datasets::{Datasets, Version};
 pub use error::{Error, Result};
 pub use history::{JobEvent, history};
@@ -53,7 +55,7 @@ pub use market::{LocalMarket, MarketPlan, with_log};
 pub use masking::{MaskDone, MaskFiles, mask_key, mask_table, new_mask_key};
 pub use owner::Owner;
 pub use progress::Progress;
-pub use provider::{Provider, ProviderPlan};
+pub use provider::{HostFact, Provider, ProviderPlan};
 pub use record::{PublicLog, Recorder};
 pub use remote::RemoteMarket;
 pub use reputation::{ProviderRecord, provider_record, provider_records};

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use alloy_primitives::{Address, U256};
 use assay_api::{Broker, Limits, Server};
@@ -11,12 +12,13 @@ use assay_market::CostModel;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::anchor::Anchorer;
 use crate::auditor::{Auditor, AuditorPlan};
 use crate::board::{Board, Store};
 use crate::contracts::{Contracts, chain};
 use crate::liar::Liar;
 use crate::progress::Progress;
-use crate::provider::{Provider, ProviderPlan};
+use crate::provider::{HostFact, Provider, ProviderPlan};
 use crate::record::{PublicLog, Recorder};
 use crate::requester::Requester;
 use crate::{Error, Home, LocalChain, Result, Role, Running};
@@ -29,6 +31,9 @@ const FUNDS: u128 = 10_000 * DOLLAR;
 
 /// What providers leave free on this machine's disk, in bytes.
 const DISK_FREE_MIN: u64 = 64 << 20;
+
+/// How often the log is anchored, if it has grown.
+const ANCHOR_EVERY: Duration = Duration::from_secs(10);
 
 /// The number of the provider that lies.
 const LIAR: u8 = 255;
@@ -115,7 +120,10 @@ impl LocalMarket {
         let auditor =
             Auditor::new(contracts, board.clone(), plan, home.challenges(), Interpreter::new)
                 .await?;
-        tasks.spawn(auditor.recording(saying).run(stopped));
+        tasks.spawn(auditor.recording(saying).run(stopped.clone()));
+        let contracts = connected(&local, Role::Operator).await?;
+        let anchorer = Anchorer::new(contracts, log.clone()).await?;
+        tasks.spawn(anchorer.run(ANCHOR_EVERY, stopped));
         let contracts = connected(&local, Role::Requester).await?;
         fund(&contracts).await?;
         let saying = recorder(&log, &contracts).await?;
@@ -206,6 +214,7 @@ fn provider_plan(cost: CostModel) -> ProviderPlan {
         runs_at_once: 1,
         only_named: false,
         disk_free_min: DISK_FREE_MIN,
+        host_facts: vec![HostFact::Engine],
     }
 }
 

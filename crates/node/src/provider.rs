@@ -73,6 +73,39 @@ pub struct ProviderPlan {
     pub only_named: bool,
     /// What stays free on its disk beside the largest files that a job may need, in bytes.
     pub disk_free_min: u64,
+    /// What it says of its machine in the statements of its runs.
+    pub host_facts: Vec<HostFact>,
+}
+
+/// Something of a machine that a provider may choose to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostFact {
+    /// The engine that runs programs.
+    Engine,
+    /// The processor's architecture.
+    Arch,
+    /// The operating system.
+    Os,
+    /// How many cores there are.
+    Cores,
+}
+
+impl HostFact {
+    /// Its name, and what it is here.
+    fn of<E>(self) -> (String, String) {
+        let (name, fact) = match self {
+            HostFact::Engine => {
+                ("engine", std::any::type_name::<E>().rsplit("::").next().unwrap_or_default())
+            }
+            HostFact::Arch => ("arch", std::env::consts::ARCH),
+            HostFact::Os => ("os", std::env::consts::OS),
+            HostFact::Cores => {
+                let cores = std::thread::available_parallelism().map_or(1, usize::from);
+                return ("cores".to_owned(), cores.to_string());
+            }
+        };
+        (name.to_owned(), fact.to_owned())
+    }
 }
 
 /// A provider at work. What it has locked and claimed is on the chain, what to run is on the board, and it keeps nothing
@@ -98,6 +131,8 @@ struct Memory<E> {
     losses: Vec<Loss>,
     /// Jobs whose lock, run and claim are in the log.
     recorded: BTreeSet<B256>,
+    /// How many of its moves in games about a job's claim are in the log.
+    moves_told: BTreeMap<B256, usize>,
 }
 
 /// A stake that was slashed.
@@ -128,6 +163,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
                 declined: BTreeMap::new(),
                 losses,
                 recorded: BTreeSet::new(),
+                moves_told: BTreeMap::new(),
             }),
             opener: Opener::of(contracts.signer()),
             contracts,
@@ -533,17 +569,21 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         let story = Story::of(&self.contracts, id, order).await?;
         let (Some(locked), Some(claimed)) = (story.locked, story.claimed) else { return Ok(()) };
         let lock = Said::Locked(locked);
-        let facts = [
-            ("arch", std::env::consts::ARCH),
-            ("engine", std::any::type_name::<E>().rsplit("::").next().unwrap_or_default()),
-            ("os", std::env::consts::OS),
-        ];
-        let facts = facts.map(|(name, fact)| (name.to_owned(), fact.to_owned()));
-        let run = run_statement(order, &claimed, lock.digest(), facts.into());
+        let facts = self.plan.host_facts.iter().map(|fact| fact.of::<E>()).collect();
+        let run = run_statement(order, &claimed, lock.digest(), facts);
         let said = [lock, Said::Ran(Box::new(run)), Said::Claimed(claimed)];
         // Together, so that they are made durable together.
         futures_util::future::join_all(said.map(|said| recorder.try_say(said))).await;
         self.memory().recorded.insert(id);
+        Ok(())
+    }
+
+    /// Says in the log what moves it has made in games about its claim.
+    async fn record_moves(&self, id: B256, order: &Market::Order) -> Result<()> {
+        let Some(recorder) = &self.recorder else { return Ok(()) };
+        let told = self.memory().moves_told.get(&id).copied().unwrap_or_default();
+        let told = Story::of(&self.contracts, id, order).await?.say_moves(recorder, told).await;
+        self.memory().moves_told.insert(id, told);
         Ok(())
     }
 
@@ -560,6 +600,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
                     (is_open, wake) = (true, wake.min(deadline + 1));
                 }
             }
+            self.record_moves(id, order).await?;
         }
         if is_open || self.contracts.now() < wake {
             return Ok(Next::At(wake.max(self.contracts.now() + 1)));
@@ -720,6 +761,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         let mut memory = self.memory();
         memory.declined.remove(&id);
         memory.recorded.remove(&id);
+        memory.moves_told.remove(&id);
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory<E>> {

@@ -3,19 +3,23 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, Bytes};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 use assay_api::{BrokerClient, HostedLog};
-use assay_chain::Deployment;
-use assay_provenance::{Binding, Envelope, MarketId, ReceiptLog, RoleKey, Said, binding_text};
-use assay_store::{LogFiles, Sequencer};
+use assay_chain::{Client, Deployment, EventProof};
+use assay_provenance::{
+    Binding, Envelope, MarketId, Operator, ReceiptLog, RoleKey, Said, binding_text, operator_text,
+};
+use assay_store::{LogFiles, LogObjects, Sequencer};
 use assay_tlog::{
-    CHECKPOINT, COSIGNED, KeyKind, NoteKey, Policy, Reader, Storage, StorageError, Vkey,
+    CHECKPOINT, COSIGNED, Checkpoint, KeyKind, NoteKey, Policy, Reader, Storage, StorageError,
+    Vkey, check_consistency,
 };
 use assay_types::Hash;
 use zeroize::Zeroizing;
 
+use crate::anchor::{self, AnchoredTree};
 use crate::role::blocking;
 use crate::{Error, Home, Result, files};
 
@@ -29,7 +33,7 @@ pub struct PublicLog {
 
 #[derive(Clone)]
 enum Place {
-    Here(Sequencer, Arc<LogFiles>),
+    Here(Sequencer, Arc<dyn Storage>, Arc<RoleKey>),
     There(Box<BrokerClient>),
 }
 
@@ -38,6 +42,10 @@ enum Place {
 struct Index {
     read: u64,
     bindings: BTreeMap<Hash, u64>,
+    /// Who anchors the log, by statements of its own key.
+    operators: Vec<(u64, Operator)>,
+    /// Who has seen which anchor, by the anchor's size.
+    anchors: BTreeMap<u64, Vec<u64>>,
     jobs: BTreeMap<B256, Vec<u64>>,
 }
 
@@ -48,14 +56,35 @@ impl PublicLog {
     ///
     /// [`Error::Store`], for instance if another process has it open; [`Error::File`], [`Error::Damaged`], [`Error::Randomness`].
     pub fn open(home: &Home, deployment: &Deployment) -> Result<Self> {
+        let read = Arc::new(LogFiles::read_only(home.log()));
+        Self::begin(home, deployment, LogFiles::open(home.log())?, read)
+    }
+
+    /// The same in an object store (`s3://BUCKET/PREFIX`, with what the environment says of keys and endpoint); the home has only the
+    /// key. Takes the log over from whoever wrote it before.
+    ///
+    /// # Errors
+    ///
+    /// As [`PublicLog::open`].
+    pub fn open_at(url: &str, home: &Home, deployment: &Deployment) -> Result<Self> {
+        let objects = Arc::new(open_objects(url)?);
+        Self::begin(home, deployment, objects.clone(), objects)
+    }
+
+    fn begin(
+        home: &Home,
+        deployment: &Deployment,
+        storage: impl Storage,
+        read: Arc<dyn Storage>,
+    ) -> Result<Self> {
         let seed = files::seed(&home.log_seed())?;
         let origin = format!("assay/{}/{}", deployment.chain_id, deployment.market);
         let key = NoteKey::new(&origin, KeyKind::Log, &seed);
         let key = key.map_err(|error| Error::Job(format!("the log's key: {error}")))?;
         let vkey = key.vkey().clone();
-        let sequencer = Sequencer::open(LogFiles::open(home.log())?, key)?;
-        let files = Arc::new(LogFiles::read_only(home.log()));
-        Ok(PublicLog { place: Place::Here(sequencer, files), key: vkey, index: Arc::default() })
+        let sequencer = Sequencer::open(storage, key)?;
+        let place = Place::Here(sequencer, read, Arc::new(RoleKey::of_log(&seed)));
+        Ok(PublicLog { place, key: vkey, index: Arc::default() })
     }
 
     /// The log that a broker keeps; `None` if it keeps none. Its key is whatever the broker says: who relies on statements pins the key.
@@ -78,47 +107,116 @@ impl PublicLog {
 
     /// What a broker needs to serve it; `None` for one that is served elsewhere.
     pub fn hosted(&self) -> Option<HostedLog> {
-        let Place::Here(sequencer, files) = &self.place else { return None };
+        let Place::Here(sequencer, files, _) = &self.place else { return None };
         let (sequencer, files) = (sequencer.clone(), files.clone());
         Some(HostedLog { sequencer, files, key: self.key.clone() })
     }
 
     async fn add(&self, envelope: &Envelope) -> Result<u64> {
         match &self.place {
-            Place::Here(sequencer, _) => Ok(sequencer.add(envelope.to_bytes()).await?.index),
+            Place::Here(sequencer, ..) => Ok(sequencer.add(envelope.to_bytes()).await?.index),
             Place::There(broker) => Ok(broker.log_add(envelope.to_bytes()).await?.index),
         }
     }
 
-    /// What the log has about a job, with the bindings of the keys that signed it, under the newest checkpoint.
-    pub(crate) async fn about(&self, job: B256) -> Result<ReceiptLog> {
-        let log = self.clone();
+    /// The newest anchor of the log that the chain has, and that the newest checkpoint goes on from; none if there is none.
+    pub(crate) async fn newest_anchor(
+        &self,
+        client: &Client,
+        deployment: &Deployment,
+    ) -> Result<Option<AnchoredTree>> {
+        let (log, storage) = (self.clone(), self.storage());
+        let read = blocking(move || log.index().read_new(&storage, &log.key));
+        let (_, tree) = read.await??;
+        let operators = self.operators(deployment);
+        anchor::newest(client, deployment, self.key.name(), &operators, tree.size).await
+    }
+
+    /// What the log has about a job, with the bindings of the keys that signed it, under the newest checkpoint; and about an anchor, if
+    /// there is one.
+    pub(crate) async fn about(
+        &self,
+        job: B256,
+        anchor: Option<AnchoredTree>,
+    ) -> Result<ReceiptLog> {
+        let (log, storage) = (self.clone(), self.storage());
+        let proving = move || {
+            let newest = log.index().read_new(&storage, &log.key)?;
+            log.prove_about(job, &storage, newest, anchor)
+        };
+        blocking(proving).await?
+    }
+
+    /// The accounts that the log's own key says anchor it, as far as it was read.
+    pub fn operators(&self, deployment: &Deployment) -> Vec<Address> {
+        let operators: Vec<_> = self.index().operators.iter().map(|(_, one)| one.clone()).collect();
+        accounts_in(deployment, &operators)
+    }
+
+    /// The accounts that a log's own key says, in it, anchor it.
+    pub(crate) fn read_operators(
+        storage: &Arc<dyn Storage>,
+        log: &Vkey,
+        deployment: &Deployment,
+    ) -> Result<Vec<Address>> {
+        let mut index = Index::default();
+        index.read_new(storage, log)?;
+        let operators: Vec<_> = index.operators.into_iter().map(|(_, one)| one).collect();
+        Ok(accounts_in(deployment, &operators))
+    }
+
+    /// Says in the log, by its own key, that an account anchors it. Gives the statement's digest, which the contract is to have.
+    pub(crate) async fn say_operator(
+        &self,
+        signer: &PrivateKeySigner,
+        deployment: &Deployment,
+    ) -> Result<Hash> {
+        let Place::Here(_, _, key) = &self.place else {
+            return Err(Error::Job("only who keeps a log may say who anchors it".into()));
+        };
+        let (market, account, anchors) =
+            (market_id(deployment), signer.address(), deployment.anchors);
+        let (origin, public) = (self.key.name().to_owned(), key.public());
+        let text = operator_text(&market, account, anchors, &origin, public);
+        let signature = sign(signer, &text)?;
+        let operator = Operator { market, account, anchors, origin, key: public, signature };
+        let said = Said::Operated(operator);
+        self.add(&Envelope::sign(&said.to_payload(), key)).await?;
+        Ok(said.digest())
+    }
+
+    /// The newest checkpoint, as it is here.
+    pub(crate) fn newest(&self) -> Result<Checkpoint> {
+        let Place::Here(sequencer, ..) = &self.place else {
+            return Err(Error::Job("the log is kept elsewhere".into()));
+        };
+        let note = sequencer.checkpoint().borrow().clone();
+        let policy = Policy::of_log(self.key.clone()).map_err(unreadable)?;
+        Ok(policy.open(&note).map_err(unreadable)?.checkpoint)
+    }
+
+    fn storage(&self) -> Arc<dyn Storage> {
         match &self.place {
-            Place::Here(_, files) => {
-                let files = files.clone();
-                blocking(move || log.read_about(job, &*files)).await?
-            }
+            Place::Here(_, storage, _) => storage.clone(),
             Place::There(broker) => {
                 let runtime = tokio::runtime::Handle::current();
-                let served = Served { broker: (**broker).clone(), runtime, read: Mutex::default() };
-                blocking(move || log.read_about(job, &served)).await?
+                Arc::new(Served { broker: (**broker).clone(), runtime, read: Mutex::default() })
             }
         }
     }
 
-    fn read_about<S: Storage>(&self, job: B256, storage: &S) -> Result<ReceiptLog> {
-        let newest = storage.get(CHECKPOINT).map_err(unreadable)?;
-        let newest = newest.ok_or_else(|| unreadable("it has no checkpoint"))?;
-        let policy = Policy::of_log(self.key.clone()).map_err(unreadable)?;
-        let tree = policy.open(&newest).map_err(unreadable)?.checkpoint;
+    fn prove_about(
+        &self,
+        job: B256,
+        storage: &Arc<dyn Storage>,
+        (newest, tree): (Vec<u8>, Checkpoint),
+        anchor: Option<AnchoredTree>,
+    ) -> Result<ReceiptLog> {
         let reader = Reader::new(storage, &tree);
-        let indices = {
-            let mut index = self.index();
-            while index.read < tree.size {
-                let entry = reader.entry(index.read).map_err(unreadable)?;
-                index.note(&entry);
-            }
-            index.about(job, &reader)?
+        let indices = self.index().about(job, anchor.as_ref(), &reader)?;
+        let anchor = match anchor {
+            Some(anchor) => Some(prove_anchor(&reader, &tree, anchor)?),
+            None => None,
         };
         let mut statements = Vec::new();
         for index in indices.into_iter().filter(|index| *index < tree.size) {
@@ -128,11 +226,12 @@ impl PublicLog {
             statements.push((index, path, envelope));
         }
         // The same checkpoint as its witnesses have cosigned it, if they have by now.
+        let policy = Policy::of_log(self.key.clone()).map_err(unreadable)?;
         let cosigned = storage.get(COSIGNED).ok().flatten();
         let same = |note: &Vec<u8>| policy.open(note).is_ok_and(|opened| opened.checkpoint == tree);
         let checkpoint = cosigned.filter(same).unwrap_or(newest);
         let checkpoint = String::from_utf8(checkpoint).map_err(unreadable)?;
-        Ok(ReceiptLog::new(checkpoint, statements))
+        Ok(ReceiptLog::new(checkpoint, statements, anchor))
     }
 
     fn index(&self) -> MutexGuard<'_, Index> {
@@ -175,21 +274,51 @@ impl Storage for Served {
 }
 
 impl Index {
+    /// Reads what is new in a log, and gives the checkpoint that it was read under.
+    fn read_new(
+        &mut self,
+        storage: &Arc<dyn Storage>,
+        log: &Vkey,
+    ) -> Result<(Vec<u8>, Checkpoint)> {
+        let newest = storage.get(CHECKPOINT).map_err(unreadable)?;
+        let newest = newest.ok_or_else(|| unreadable("it has no checkpoint"))?;
+        let policy = Policy::of_log(log.clone()).map_err(unreadable)?;
+        let tree = policy.open(&newest).map_err(unreadable)?.checkpoint;
+        let reader = Reader::new(storage, &tree);
+        while self.read < tree.size {
+            let entry = reader.entry(self.read).map_err(unreadable)?;
+            self.note(&entry, Hash(log.bytes()));
+        }
+        Ok((newest, tree))
+    }
+
     /// Takes note of the next entry. What is no statement of ours is anybody's, and says nothing.
-    fn note(&mut self, entry: &[u8]) {
+    fn note(&mut self, entry: &[u8], log_key: Hash) {
         let place = self.read;
         self.read += 1;
-        if let Some((said, key)) = opened(entry) {
-            match said.job() {
-                Some(job) => self.jobs.entry(job).or_default().push(place),
-                None => drop(self.bindings.entry(key).or_insert(place)),
-            }
+        let Some((said, key)) = opened(entry) else { return };
+        match said {
+            Said::Operated(operator) if key == log_key => self.operators.push((place, operator)),
+            Said::Operated(_) => {}
+            Said::Anchored(seen) => self.anchors.entry(seen.size).or_default().push(place),
+            Said::Binding(_) => drop(self.bindings.entry(key).or_insert(place)),
+            _ => self.jobs.entry(said.job().unwrap_or_default()).or_default().push(place),
         }
     }
 
-    /// The entries about a job and the bindings of their keys, in the log's order.
-    fn about<S: Storage>(&self, job: B256, reader: &Reader<'_, S>) -> Result<Vec<u64>> {
+    /// The entries about a job and an anchor, and the bindings of their keys, in the log's order.
+    fn about<S: Storage>(
+        &self,
+        job: B256,
+        anchor: Option<&AnchoredTree>,
+        reader: &Reader<'_, S>,
+    ) -> Result<Vec<u64>> {
         let mut places = self.jobs.get(&job).cloned().unwrap_or_default();
+        if let Some(anchor) = anchor {
+            places.extend(self.anchors.get(&anchor.size).into_iter().flatten());
+            let by = self.operators.iter().filter(|(_, one)| one.account == anchor.operator);
+            places.extend(by.map(|(place, _)| *place));
+        }
         for place in places.clone() {
             let entry = reader.entry(place).map_err(unreadable)?;
             places.extend(opened(&entry).and_then(|(_, key)| self.bindings.get(&key)));
@@ -233,11 +362,8 @@ impl Recorder {
         let key = Arc::new(RoleKey::derive(&secret));
         let (account, market) = (signer.address(), market_id(deployment));
         let text = binding_text(&market, account, key.public());
-        let signature = signer.sign_message_sync(text.as_bytes());
-        let signature =
-            signature.map_err(|error| Error::Job(format!("signing failed: {error}")))?;
+        let signature = sign(signer, &text)?;
         let recorder = Recorder { log, key, account, market };
-        let signature = signature.as_bytes().to_vec().into();
         let key = recorder.key.public();
         recorder.say(&Said::Binding(Binding { market, account, key, signature })).await?;
         Ok(recorder)
@@ -277,6 +403,41 @@ impl Recorder {
             Place::There(_) => drop(tokio::spawn(saying)),
         }
     }
+}
+
+/// Opens objects to write, with a mark of its own.
+pub(crate) fn open_objects(url: &str) -> Result<LogObjects> {
+    let mut mark = [0; 16];
+    getrandom::fill(&mut mark).map_err(Error::Randomness)?;
+    Ok(LogObjects::open(url, mark)?)
+}
+
+fn sign(signer: &PrivateKeySigner, text: &str) -> Result<Bytes> {
+    let signature = signer.sign_message_sync(text.as_bytes());
+    let signature = signature.map_err(|error| Error::Job(format!("signing failed: {error}")))?;
+    Ok(signature.as_bytes().to_vec().into())
+}
+
+/// Who of the operators anchors in a deployment's contract.
+fn accounts_in(deployment: &Deployment, operators: &[Operator]) -> Vec<Address> {
+    let here = operators.iter().filter(|one| one.anchors == deployment.anchors);
+    here.map(|one| one.account).collect()
+}
+
+/// That a checkpoint goes on from what was anchored.
+fn prove_anchor(
+    reader: &Reader<'_, Arc<dyn Storage>>,
+    tree: &Checkpoint,
+    anchor: AnchoredTree,
+) -> Result<(EventProof, Vec<Hash>)> {
+    let path = reader.prove_consistency(anchor.size).map_err(unreadable)?;
+    check_consistency(&path, tree.size, tree.root, anchor.size, anchor.root).map_err(|_| {
+        let size = anchor.size;
+        unreadable(format!(
+            "it does not go on from the {size} entries that were anchored: it has forked"
+        ))
+    })?;
+    Ok((anchor.event, path))
 }
 
 pub(crate) fn market_id(deployment: &Deployment) -> MarketId {

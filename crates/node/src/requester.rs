@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use alloy_primitives::aliases::{U40, U96};
 use alloy_primitives::{Address, B256, U256, hex};
+use alloy_sol_types::SolEvent;
 use assay_api::SignedOrder;
 use assay_chain::EventProof;
 use assay_chain::contracts::Market;
@@ -18,11 +19,15 @@ use assay_market::{
 use assay_merkle::empty_slot;
 use assay_privacy::open_output_by;
 use assay_privacy::policy::Publication;
-use assay_provenance::{Ordered, Receipt, Said, Settled, TRUST_SCHEMA, Trust, TrustedLog};
+use assay_provenance::{
+    AnchorSeen, BlockRef, Ordered, Receipt, Said, Settled, TRUST_SCHEMA, Trust, TrustedLog,
+    without_noise,
+};
 use assay_types::{BlobRoot, Hash};
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 
+use crate::anchor::AnchoredTree;
 use crate::board::Board;
 use crate::contracts::{Contracts, amount, chain};
 use crate::games::b256;
@@ -263,7 +268,7 @@ impl Requester {
         let (id, order) = (record.job_id, &record.signed.order);
         let story = Story::of(&self.contracts, id, order).await?;
         let not_ended = || Error::Job("the job has not ended yet, so it has no receipt".into());
-        let (event, ending) = story.ending.ok_or_else(not_ended)?;
+        let (event, ending) = story.ending.clone().ok_or_else(not_ended)?;
         let client = self.contracts.client();
         let settlement = EventProof::find(client, &ending).await?;
         let claim = match &story.claim {
@@ -273,22 +278,47 @@ impl Requester {
         let log = match &self.recorder {
             Some(recorder) => {
                 self.record_order(record).await;
-                let last = story.claimed.map(Said::Claimed);
+                let proved = settlement.check().map_err(|error| Error::Job(error.to_string()))?;
                 let said = Said::Settled(Settled {
                     job: id,
-                    after: vec![last.unwrap_or(Said::Ordered(story.ordered)).digest()],
+                    after: story.before_settlement(),
                     observer: recorder.account(),
                     event: event.to_owned(),
+                    paid: paid(&proved.log),
+                    time: proved.timestamp,
                     claim_block: story.claim.as_ref().map(block),
                     block: block(&ending),
                 });
                 recorder.say(&said).await?;
-                Some(recorder.log().about(id).await?)
+                let anchor = self.anchor_seen(recorder).await?;
+                Some(recorder.log().about(id, anchor).await?)
             }
             None => None,
         };
         let market = market_id(&self.contracts.deployment);
-        Ok(Receipt::new(market, id, record.signed.clone(), claim, settlement, log))
+        let receipt = Receipt::new(market, id, record.signed.clone(), claim, settlement, log);
+        Ok(without_noise(receipt))
+    }
+
+    /// The newest anchor of the log, after saying in the log that it was seen on the chain.
+    async fn anchor_seen(&self, recorder: &Recorder) -> Result<Option<AnchoredTree>> {
+        let (client, deployment) = (self.contracts.client(), &self.contracts.deployment);
+        let Some(anchor) = recorder.log().newest_anchor(client, deployment).await? else {
+            return Ok(None);
+        };
+        let block = anchor.event.check().map_err(|error| Error::Job(error.to_string()))?;
+        let seen = AnchorSeen {
+            market: recorder.market(),
+            observer: recorder.account(),
+            operator: anchor.operator,
+            anchors: deployment.anchors,
+            origin: recorder.log().vkey().name().to_owned(),
+            size: anchor.size,
+            root: anchor.root,
+            block: BlockRef { number: block.block_number, hash: block.block_hash },
+        };
+        recorder.say(&Said::Anchored(seen)).await?;
+        Ok(Some(anchor))
     }
 
     /// What a reader would trust to believe this requester's receipts: this market, its log, and this account for what the chain
@@ -298,6 +328,7 @@ impl Requester {
             key: recorder.log().vkey().to_string(),
             witnesses: Vec::new(),
             quorum: 0,
+            operator: recorder.log().operators(&self.contracts.deployment).first().copied(),
         });
         Trust {
             schema: TRUST_SCHEMA.to_owned(),
@@ -796,4 +827,9 @@ fn price(terms: &PriceTerms) -> Result<Market::Price> {
         rampStartAt: U40::from(terms.ramp_start_at),
         rampSecs: terms.ramp_secs,
     })
+}
+
+/// What a settlement's event says was paid, in decimal.
+fn paid(log: &alloy_primitives::Log) -> Option<String> {
+    Some(Market::JobPaid::decode_log(log).ok()?.paid.to_string())
 }

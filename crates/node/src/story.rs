@@ -1,15 +1,17 @@
 //! A job's story, as the chain tells it to everyone alike: what statements and receipts are made of.
 
-use alloy_primitives::B256;
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Address, B256, U256};
 use alloy_provider::Provider;
 use alloy_rpc_types_eth::{Filter, Log};
-use alloy_sol_types::SolEventInterface;
-use assay_chain::contracts::Market;
-use assay_provenance::{BlockRef, Claimed, Locked, Ordered, Said};
+use alloy_sol_types::{SolEvent, SolEventInterface};
+use assay_chain::contracts::{Disputes, Market};
+use assay_provenance::{BlockRef, Claimed, Judgement, Locked, Move, Moved, Ordered, Said, Verdict};
 
 use crate::Result;
 use crate::contracts::{Contracts, chain};
-use crate::record::market_id;
+use crate::record::{Recorder, market_id};
 
 /// What has become of a job, up to the last block.
 pub(crate) struct Story {
@@ -21,6 +23,8 @@ pub(crate) struct Story {
     pub(crate) claim: Option<Log>,
     /// The last event that ended the job, with its name.
     pub(crate) ending: Option<(&'static str, Log)>,
+    /// The moves in disputes about the claim, in order.
+    pub(crate) moves: Vec<Moved>,
 }
 
 impl Story {
@@ -33,11 +37,36 @@ impl Story {
         let logs = contracts.client().provider().get_logs(&filter).await;
         let market = market_id(deployment);
         let ordered = Ordered::of(market, id, order);
-        let mut story = Story { ordered, locked: None, claimed: None, claim: None, ending: None };
+        let (locked, claimed, claim, ending) = (None, None, None, None);
+        let mut story = Story { ordered, locked, claimed, claim, ending, moves: Vec::new() };
         for log in logs.map_err(assay_chain::Error::from)? {
             story.take(log);
         }
+        if let Some(claimed) = &story.claimed {
+            let logs = dispute_events(contracts, id, claimed.block.number).await?;
+            story.moves = moves(claimed, &logs);
+        }
         Ok(story)
+    }
+
+    /// What a settlement's statement follows: what the claim's end hangs on.
+    pub(crate) fn before_settlement(&self) -> Vec<assay_types::Hash> {
+        let last = match &self.claimed {
+            Some(claimed) => Said::Claimed(claimed.clone()),
+            None => Said::Ordered(self.ordered.clone()),
+        };
+        let moved = self.moves.last().cloned().map(Said::Moved);
+        [Some(last), moved].iter().flatten().map(Said::digest).collect()
+    }
+
+    /// Says in the log those of the moves that are an account's, from the `told`th on; gives how many it has said by now.
+    pub(crate) async fn say_moves(&self, recorder: &Recorder, told: usize) -> usize {
+        let account = recorder.account();
+        let own: Vec<_> = self.moves.iter().filter(|moved| moved.account == account).collect();
+        for moved in own.iter().skip(told) {
+            recorder.try_say(Said::Moved((*moved).clone())).await;
+        }
+        own.len()
     }
 
     fn take(&mut self, log: Log) {
@@ -87,4 +116,103 @@ pub(crate) fn block(log: &Log) -> BlockRef {
         number: log.block_number.unwrap_or_default(),
         hash: log.block_hash.unwrap_or_default(),
     }
+}
+
+/// The events of the games about a claim, in the chain's order.
+async fn dispute_events(contracts: &Contracts, id: B256, from_block: u64) -> Result<Vec<Log>> {
+    let at = Filter::new().address(contracts.deployment.disputes).from_block(from_block);
+    let find = async |filter: Filter| {
+        let found = contracts.client().provider().get_logs(&filter).await;
+        Ok::<_, crate::Error>(found.map_err(assay_chain::Error::from)?)
+    };
+    // The claim's id stands first in what is for all games, second in what is one game's.
+    let mut logs = find(at.clone().topic2(id)).await?;
+    if logs.is_empty() {
+        return Ok(logs);
+    }
+    let games: Vec<B256> = logs.iter().filter_map(game).map(|id| U256::from(id).into()).collect();
+    logs.extend(find(at.clone().topic1(id)).await?);
+    let stepped = at.event_signature(Disputes::Stepped::SIGNATURE_HASH).topic1(games);
+    logs.extend(find(stepped).await?);
+    logs.sort_by_key(|log| (log.block_number, log.log_index));
+    Ok(logs)
+}
+
+/// The game that a commitment opens.
+fn game(log: &Log) -> Option<u64> {
+    Some(Disputes::Committed::decode_log(&log.inner).ok()?.id)
+}
+
+/// Moves by whose they are, each linked to the one before: everyone who reads the chain comes to the same.
+fn moves(claimed: &Claimed, logs: &[Log]) -> Vec<Moved> {
+    let claim = Said::Claimed(claimed.clone()).digest();
+    let mut challengers: BTreeMap<u64, Address> = BTreeMap::new();
+    let mut last = claim;
+    let mut moves = Vec::new();
+    for log in logs {
+        let Ok(event) = Disputes::DisputesEvents::decode_log(&log.inner) else { continue };
+        if let Disputes::DisputesEvents::Committed(event) = &event.data {
+            challengers.insert(event.id, event.challenger);
+        }
+        let Some((game, made)) = made(event.data) else { continue };
+        let account = match game {
+            None => Some(claimed.provider),
+            Some(game) => challengers.get(&game).copied(),
+        };
+        let Some(account) = account else { continue };
+        let mut after = vec![last];
+        if matches!(made, Move::Commit { .. }) {
+            after.push(Said::Judged(disagreement(claimed, account)).digest());
+        }
+        let moved = Moved { job: claimed.job, after, account, made, block: block(log) };
+        last = Said::Moved(moved.clone()).digest();
+        moves.push(moved);
+    }
+    moves
+}
+
+/// What an auditor says of a claim that it found false.
+pub(crate) fn disagreement(claimed: &Claimed, auditor: Address) -> Verdict {
+    Verdict {
+        job: claimed.job,
+        after: vec![Said::Claimed(claimed.clone()).digest()],
+        auditor,
+        trace_root: claimed.trace_root,
+        verdict: Judgement::Disagrees,
+    }
+}
+
+/// A move, and the game that it is in if it is the challenger's.
+fn made(event: Disputes::DisputesEvents) -> Option<(Option<u64>, Move)> {
+    use Disputes::DisputesEvents as Event;
+    Some(match event {
+        Event::Committed(event) => {
+            let (game, commitment) = (event.id, event.commitment);
+            (Some(game), Move::Commit { game, commitment })
+        }
+        Event::Pointed(event) => {
+            let (game, level, position) = (event.id, event.level, event.position);
+            let (start, leaf) = (event.start, event.leaf);
+            (Some(game), Move::Point { game, level, position, start, leaf })
+        }
+        Event::Demanded(event) => {
+            let (game, level, depth) = (event.id, event.level, event.depth);
+            let (index, node) = (event.index, event.node);
+            (Some(game), Move::Demand { game, level, depth, index, node })
+        }
+        Event::Revealed(event) => (None, Move::Reveal { node: event.node }),
+        Event::Answered(event) => {
+            let (level, position, root) = (event.level, event.position, event.root);
+            (None, Move::Answer { level, position, root })
+        }
+        Event::Stepped(event) => {
+            let (game, claimed, actual) = (event.id, event.claimed, event.actual);
+            (Some(game), Move::Step { game, claimed, actual })
+        }
+        Event::GameEnded(event) => {
+            let (game, outcome) = (event.id, event.outcome);
+            (Some(game), Move::End { game, outcome })
+        }
+        _ => return None,
+    })
 }

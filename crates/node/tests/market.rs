@@ -460,6 +460,7 @@ async fn a_provider_that_withholds_the_output_loses() {
         runs_at_once: 1,
         only_named: true,
         disk_free_min: 0,
+        host_facts: Vec::new(),
     };
     let provider = Provider::new(withholder.clone(), own, plan, Interpreter::new).await;
     let (stop, stopped) = tokio::sync::watch::channel(false);

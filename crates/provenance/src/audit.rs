@@ -25,6 +25,8 @@ pub struct Audit {
     pub agreed: usize,
     /// How many an auditor ran again and did not agree with.
     pub disputed: usize,
+    /// How many were disputed on the chain, as those who made the moves say.
+    pub challenged: usize,
     /// What providers were paid together, in the token's smallest unit, in decimal.
     pub paid_amount: String,
     /// Steps of all claims.
@@ -54,6 +56,8 @@ pub struct AuditedJob {
     pub ending: &'static str,
     /// What auditors said of it.
     pub verdict: Option<Judgement>,
+    /// How many moves were made in disputes about it.
+    pub moves: usize,
 }
 
 impl Audit {
@@ -79,6 +83,7 @@ impl Audit {
                 window_secs: life.window_secs,
                 ending: life.ending,
                 verdict: verdict(life),
+                moves: life.moves.len(),
             })
             .collect();
         let judged = |as_| list.iter().filter(|job| job.verdict == Some(as_)).count();
@@ -90,6 +95,7 @@ impl Audit {
             unpaid: list.len() - paid,
             agreed: judged(Judgement::Agrees),
             disputed: judged(Judgement::Disagrees),
+            challenged: list.iter().filter(|job| job.moves > 0).count(),
             paid_amount: amounts.fold(0u128, u128::saturating_add).to_string(),
             steps: lives.iter().filter_map(|life| life.steps).fold(0, u64::saturating_add),
             parties: names.len(),
@@ -100,13 +106,14 @@ impl Audit {
     /// The audit for people.
     pub fn markdown(&self) -> String {
         let mut text = format!(
-            "# Audit\n\n{} jobs: {} paid, {} without an answer. Run again by auditors: {} as claimed, {} not. {} parties, {} steps, {} of \
-             the token's smallest unit paid.\n\n| Ended | Job | Requester | Provider | Assurance | Outcome | Auditors |\n|---|---|---|---|---|---|---|\n",
+            "# Audit\n\n{} jobs: {} paid, {} without an answer. Run again by auditors: {} as claimed, {} not; disputed on the chain: {}. {} parties, {} steps, {} of \
+             the token's smallest unit paid.\n\n| Ended | Job | Requester | Provider | Assurance | Outcome | Auditors | Dispute |\n|---|---|---|---|---|---|---|---|\n",
             self.jobs,
             self.paid,
             self.unpaid,
             self.agreed,
             self.disputed,
+            self.challenged,
             self.parties,
             self.steps,
             self.paid_amount
@@ -117,8 +124,12 @@ impl Audit {
                 Some(Judgement::Disagrees) => "disagree",
                 None => "said nothing",
             };
+            let dispute = match job.moves {
+                0 => "none".to_owned(),
+                moves => format!("{moves} moves"),
+            };
             text += &format!(
-                "| {} | {} | {} | {} | verifier {}, {} s | {} | {verdict} |\n",
+                "| {} | {} | {} | {} | verifier {}, {} s | {} | {verdict} | {dispute} |\n",
                 job.ended_secs,
                 job.job,
                 job.requester,

@@ -25,6 +25,12 @@ impl RoleKey {
         RoleKey(SigningKey::from_bytes(&seed))
     }
 
+    /// A log's own key, from the secret of its note key: to say who anchors it. What notes sign begins with the log's origin, and what
+    /// envelopes sign with `DSSEv1`, so that neither passes for the other.
+    pub fn of_log(secret: &[u8; 32]) -> Self {
+        RoleKey(SigningKey::from_bytes(secret))
+    }
+
     /// The public key.
     pub fn public(&self) -> Hash {
         Hash(self.0.verifying_key().to_bytes())

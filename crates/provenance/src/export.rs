@@ -98,6 +98,15 @@ impl Prov {
         self.entities.entry(output.clone()).or_insert_with(|| json!({ "prov:type": "assay:Slot" }));
         let generated = json!({ "prov:entity": output, "prov:activity": activity });
         self.generated.insert(id("output"), generated);
+        // What lies between input and output: the trace opens to each intermediate state.
+        let states = [("trace", "Trace", life.trace), ("state", "State", life.final_state)];
+        for (name, kind, hash) in states {
+            let Some(hash) = hash else { continue };
+            let entity = format!("assay:{name}/{}", hex::encode(hash));
+            let generated = json!({ "prov:entity": entity, "prov:activity": activity });
+            self.entities.insert(entity, json!({ "prov:type": format!("assay:{kind}") }));
+            self.generated.insert(id(name), generated);
+        }
         for (role, entity) in
             read.iter().filter(|(role, entity)| *role != "program" && *entity != output)
         {

@@ -11,6 +11,9 @@ use crate::life::Life;
 const BOX: (u32, u32) = (170, 36);
 const GAP: (u32, u32) = (70, 18);
 
+/// How often nodes are put near those before them, and then near those after.
+const SWEEPS: u32 = 6;
+
 /// Jobs, and the slots between them.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
@@ -47,7 +50,12 @@ impl Graph {
     }
 
     fn slot(&mut self, root: B256, name: &str) {
-        self.nodes.entry(Node::Slot(root)).or_insert_with(|| format!("{name} {}", short(root)));
+        let label = format!("{name} {}", short(root));
+        let known = self.nodes.entry(Node::Slot(root)).or_insert_with(|| label.clone());
+        // What came out of one job and goes into another is both.
+        if *known != label {
+            *known = format!("slot {}", short(root));
+        }
     }
 
     /// The graph in Graphviz's language.
@@ -66,16 +74,16 @@ impl Graph {
 
     /// The graph as a picture: what comes later lies further to the right.
     pub fn svg(&self) -> String {
-        let columns = self.columns();
+        let table = self.table();
         let mut places: BTreeMap<Node, (u32, u32)> = BTreeMap::new();
-        let mut filled: BTreeMap<u32, u32> = BTreeMap::new();
-        for (node, column) in &columns {
-            let row = filled.entry(*column).or_default();
-            places.insert(*node, (column * (BOX.0 + GAP.0) + 20, *row * (BOX.1 + GAP.1) + 20));
-            *row += 1;
+        for (column, nodes) in (0..).zip(&table) {
+            for (row, node) in (0..).zip(nodes) {
+                places.insert(*node, (column * (BOX.0 + GAP.0) + 20, row * (BOX.1 + GAP.1) + 20));
+            }
         }
-        let columns = filled.keys().max().map_or(1, |last| last + 1);
-        let rows = filled.values().max().copied().unwrap_or(1);
+        let count = |length: usize| u32::try_from(length.max(1)).unwrap_or(u32::MAX);
+        let columns = count(table.len());
+        let rows = count(table.iter().map(Vec::len).max().unwrap_or_default());
         let (width, height) =
             (columns * (BOX.0 + GAP.0) + 40 - GAP.0, rows * (BOX.1 + GAP.1) + 40 - GAP.1);
         let mut text = format!(
@@ -111,6 +119,47 @@ impl Graph {
             );
         }
         text + "</svg>\n"
+    }
+
+    /// The nodes by column, each column's from the top down: near what they are joined to, so that few edges cross.
+    fn table(&self) -> Vec<Vec<Node>> {
+        let mut table: Vec<Vec<Node>> = Vec::new();
+        for (node, column) in self.columns() {
+            let column = column as usize;
+            table.resize(table.len().max(column + 1), Vec::new());
+            table[column].push(node);
+        }
+        // A ring leaves columns empty.
+        table.retain(|column| !column.is_empty());
+        let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
+        for (from, to) in &self.edges {
+            before.entry(*to).or_insert_with(Vec::new).push(*from);
+            after.entry(*from).or_insert_with(Vec::new).push(*to);
+        }
+        let mut rows: BTreeMap<Node, u64> = BTreeMap::new();
+        for sweep in 0..SWEEPS {
+            let forward = sweep % 2 == 0;
+            let joined = if forward { &before } else { &after };
+            let order: Vec<usize> =
+                if forward { (0..table.len()).collect() } else { (0..table.len()).rev().collect() };
+            for column in order {
+                let nodes = &mut table[column];
+                nodes.sort_by_cached_key(|node| {
+                    let near = joined.get(node).into_iter().flatten();
+                    let near: Vec<u64> =
+                        near.filter_map(|other| rows.get(other).copied()).collect();
+                    let own = rows.get(node).copied().unwrap_or_default();
+                    // In thousandths of a row.
+                    let mean = match near.len() as u64 {
+                        0 => own * 1_000,
+                        count => near.iter().sum::<u64>() * 1_000 / count,
+                    };
+                    (mean, *node)
+                });
+                rows.extend(nodes.iter().copied().zip(0..));
+            }
+        }
+        table
     }
 
     /// How many nodes come before each, along the longest way. A job that gives out what it took in makes a ring, which ends the

@@ -14,16 +14,23 @@ mod receipt;
 mod statement;
 mod trust;
 mod verify;
+mod whole;
 
 pub use audit::{Audit, AuditedJob, PERIOD_ALL};
 pub use dsse::{Envelope, EnvelopeError, PAYLOAD_TYPE, RoleKey};
 pub use export::{open_lineage, prov, ro_crate};
 pub use graph::Graph;
 pub use life::Life;
-pub use receipt::{LoggedStatement, RECEIPT_SCHEMA, Receipt, ReceiptError, ReceiptLog};
+pub use receipt::{
+    LoggedStatement, RECEIPT_SCHEMA, Receipt, ReceiptAnchor, ReceiptError, ReceiptLog,
+};
 pub use statement::{
-    Binding, BlockRef, Claimed, Judgement, Locked, MarketId, Ordered, Predicate, Ran, Said,
-    Settled, Statement, StatementError, Verdict, binding_text, run_statement,
+    AnchorSeen, Binding, BlockRef, Claimed, Judgement, Locked, MarketId, Move, Moved, Operator,
+    Ordered, Predicate, Ran, Released, ReleasedSlot, Said, Settled, Statement, StatementError,
+    Verdict, binding_text, operator_text, run_statement,
 };
 pub use trust::{TRUST_SCHEMA, Trust, TrustError, TrustedLog};
-pub use verify::{Check, Code, Outcome, Report, Standing, claim_of, verify};
+pub use verify::{
+    Anchored, Check, Code, Outcome, Report, Standing, anchored, claim_of, verify, without_noise,
+};
+pub use whole::lives_of_log;

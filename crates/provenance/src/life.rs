@@ -26,6 +26,10 @@ pub struct Life {
     pub dataset: Option<B256>,
     /// The output slot's root, if the job was paid.
     pub output: Option<B256>,
+    /// The root of the trace that the job's intermediate states hang on, if the job was paid.
+    pub trace: Option<B256>,
+    /// The final state's hash, likewise.
+    pub final_state: Option<B256>,
     /// How many steps were claimed.
     pub steps: Option<u64>,
     /// When it was claimed, in Unix seconds.
@@ -42,6 +46,8 @@ pub struct Life {
     pub verifier: u16,
     /// What auditors said.
     pub verdicts: Vec<(Address, Judgement)>,
+    /// Moves in disputes about its claim, as those who made them say: who, and the move's name.
+    pub moves: Vec<(Address, &'static str)>,
 }
 
 impl Life {
@@ -54,12 +60,17 @@ impl Life {
         let slot = |root: B256| (root.0 != empty_slot().0.0).then_some(root);
         let output = claimed.as_ref().and_then(|claimed| slot(claimed.outputRoot));
         let statements = receipt.log.iter().flat_map(|log| log.statements());
-        let said = statements
-            .filter_map(|one| Said::from_payload(&one.envelope.open().ok()?.0).ok())
-            .filter_map(|said| match said {
-                Said::Judged(verdict) => Some((verdict.auditor, verdict.verdict)),
-                _ => None,
-            });
+        let (mut verdicts, mut moves) = (Vec::new(), Vec::new());
+        for said in
+            statements.filter_map(|one| Said::from_payload(&one.envelope.open().ok()?.0).ok())
+        {
+            match said {
+                Said::Judged(verdict) => verdicts.push((verdict.auditor, verdict.verdict)),
+                Said::Moved(moved) => moves.push((moved.account, moved.made.name())),
+                _ => {}
+            }
+        }
+        let of_paid = claimed.as_ref().filter(|_| paid.is_some());
         Some(Life {
             market: receipt.market,
             job: receipt.job,
@@ -69,6 +80,8 @@ impl Life {
             input: slot(order.inputRoot),
             dataset: slot(order.datasetRoot),
             output: output.filter(|_| paid.is_some()),
+            trace: of_paid.map(|claimed| claimed.traceRoot),
+            final_state: of_paid.map(|claimed| claimed.finalState),
             steps: claimed.map(|claimed| claimed.steps),
             claimed_secs: claim.and_then(|claim| Some(claim.check().ok()?.timestamp)),
             ended_secs: block.timestamp,
@@ -76,7 +89,8 @@ impl Life {
             paid,
             window_secs: order.windowSecs,
             verifier: order.verifierId,
-            verdicts: said.collect(),
+            verdicts,
+            moves,
         })
     }
 }

@@ -1,5 +1,7 @@
 //! Receipts: one file for a job (spec/receipt.md).
 
+use std::collections::BTreeSet;
+
 use alloy_primitives::B256;
 use assay_api::SignedOrder;
 use assay_chain::EventProof;
@@ -20,7 +22,7 @@ const SCHEMA_PREFIX: &str = "assay.receipt/";
 const RECEIPT_BYTES_MAX: usize = 1 << 20;
 
 /// The most statements in a receipt.
-const STATEMENTS_MAX: usize = 256;
+pub(crate) const STATEMENTS_MAX: usize = 256;
 
 /// A job's receipt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,8 +54,21 @@ pub struct ReceiptLog {
     pub checkpoint: String,
     /// The hashes of all paths, each once, in the order of their first use.
     hashes: Vec<Hash>,
-    /// The statements of the job and the bindings of the keys that signed them, in the log's order.
+    /// The statements of the job, the bindings of the keys that signed them, and who anchors the log if there is an anchor; in the
+    /// log's order.
     statements: Vec<LoggedStatement>,
+    /// What of the log is anchored; none where nothing was, or not yet.
+    pub anchor: Option<ReceiptAnchor>,
+}
+
+/// A tree of the log that its operator has anchored on the chain, and that the checkpoint goes on from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiptAnchor {
+    /// The event `CheckpointAnchored`, proved.
+    pub event: EventProof,
+    /// That the checkpoint goes on from the anchored tree (RFC 6962): places in the receipt's hashes.
+    consistency: Vec<u16>,
 }
 
 /// A statement and its place in the log.
@@ -178,14 +193,33 @@ impl Receipt {
 }
 
 impl ReceiptLog {
-    /// Statements with their paths, under a checkpoint.
-    pub fn new(checkpoint: String, logged: Vec<(u64, Vec<Hash>, Envelope)>) -> Self {
-        let mut log = ReceiptLog { checkpoint, hashes: Vec::new(), statements: Vec::new() };
+    /// Statements with their paths, under a checkpoint, and an anchor with the proof that the checkpoint goes on from it.
+    pub fn new(
+        checkpoint: String,
+        logged: Vec<(u64, Vec<Hash>, Envelope)>,
+        anchor: Option<(EventProof, Vec<Hash>)>,
+    ) -> Self {
+        let (hashes, statements) = (Vec::new(), Vec::new());
+        let mut log = ReceiptLog { checkpoint, hashes, statements, anchor: None };
         for (index, path, envelope) in logged {
             let path = path.into_iter().map(|hash| log.place_of(hash)).collect();
             log.statements.push(LoggedStatement { index, path, envelope });
         }
+        log.anchor = anchor.map(|(event, path)| {
+            let consistency = path.into_iter().map(|hash| log.place_of(hash)).collect();
+            ReceiptAnchor { event, consistency }
+        });
         log
+    }
+
+    /// The same without some of its statements.
+    #[must_use]
+    pub fn without(&self, indices: &BTreeSet<u64>) -> Self {
+        let kept = self.statements.iter().filter(|one| !indices.contains(&one.index));
+        let logged = kept.map(|one| (one.index, self.path_of(one), one.envelope.clone()));
+        let anchor = self.anchor.as_ref();
+        let anchor = anchor.map(|anchor| (anchor.event.clone(), self.consistency_of(anchor)));
+        ReceiptLog::new(self.checkpoint.clone(), logged.collect(), anchor)
     }
 
     fn place_of(&mut self, hash: Hash) -> u16 {
@@ -193,7 +227,7 @@ impl ReceiptLog {
             self.hashes.push(hash);
             self.hashes.len() - 1
         });
-        // 256 statements have paths of 48 hashes at most.
+        // 256 statements have paths of 48 hashes at most, and an anchor has 63.
         u16::try_from(place).unwrap_or(u16::MAX)
     }
 
@@ -204,8 +238,17 @@ impl ReceiptLog {
 
     /// The path of one of the statements.
     pub fn path_of(&self, statement: &LoggedStatement) -> Vec<Hash> {
+        self.hashes_at(&statement.path)
+    }
+
+    /// The proof that the checkpoint goes on from the anchor.
+    pub fn consistency_of(&self, anchor: &ReceiptAnchor) -> Vec<Hash> {
+        self.hashes_at(&anchor.consistency)
+    }
+
+    fn hashes_at(&self, places: &[u16]) -> Vec<Hash> {
         let hash = |place: &u16| self.hashes.get(usize::from(*place)).copied();
-        statement.path.iter().filter_map(hash).collect()
+        places.iter().filter_map(hash).collect()
     }
 
     /// A statement's proof as a file that others' tools read (c2sp.org/tlog-proof).
@@ -223,13 +266,15 @@ impl ReceiptLog {
             return Err(format!("more than {STATEMENTS_MAX} statements"));
         }
         let mut used = 0;
-        for place in self.statements.iter().flat_map(|statement| &statement.path) {
+        let paths = self.statements.iter().map(|statement| &statement.path);
+        let consistency = self.anchor.iter().map(|anchor| &anchor.consistency);
+        for place in paths.chain(consistency).flatten() {
             if usize::from(*place) > used || usize::from(*place) >= self.hashes.len() {
                 return Err("a path names a hash out of order".into());
             }
             used = used.max(usize::from(*place) + 1);
         }
-        let distinct: std::collections::BTreeSet<_> = self.hashes.iter().collect();
+        let distinct: BTreeSet<_> = self.hashes.iter().collect();
         if used != self.hashes.len() || distinct.len() != used {
             return Err("a hash is there twice, or for nothing".into());
         }

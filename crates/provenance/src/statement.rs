@@ -60,6 +60,10 @@ struct Resource {
 pub enum Said {
     /// A key signs for an account.
     Binding(Binding),
+    /// An account anchors the log.
+    Operated(Operator),
+    /// It has anchored it, as somebody has seen it on the chain.
+    Anchored(AnchorSeen),
     /// A requester has ordered a job.
     Ordered(Ordered),
     /// A provider has locked it.
@@ -70,6 +74,10 @@ pub enum Said {
     Claimed(Claimed),
     /// An auditor has run it again.
     Judged(Verdict),
+    /// A party to a dispute about the claim has moved.
+    Moved(Moved),
+    /// A data owner has let its provider open the data.
+    Released(Released),
     /// It is settled, as somebody has seen it on the chain.
     Settled(Settled),
 }
@@ -194,18 +202,188 @@ pub enum Judgement {
     Disagrees,
 }
 
+/// A move in a dispute, as the chain has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Moved {
+    /// The job.
+    pub job: B256,
+    /// The statements that it follows: the move before it about the same claim, in the chain's order, or else the claim's; and for a
+    /// commitment the challenger's verdict.
+    pub after: Vec<Hash>,
+    /// Whose move it is.
+    pub account: Address,
+    /// The move.
+    #[serde(rename = "move")]
+    pub made: Move,
+    /// Its block.
+    pub block: BlockRef,
+}
+
+/// What a move in a dispute says (spec/dispute.md). All but `Answer` and `Reveal`, which are for all games about the claim, are in
+/// the game of their number, and its challenger's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    tag = "kind",
+    rename_all = "snake_case",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
+pub enum Move {
+    /// The challenger commits to a first move, and opens the game.
+    Commit {
+        /// The game.
+        game: u64,
+        /// What the first move and its salt hash to.
+        commitment: B256,
+    },
+    /// The challenger points at the first leaf that is not its own run's.
+    Point {
+        /// The game.
+        game: u64,
+        /// The tree's level: 0 for the claim's own.
+        level: u8,
+        /// The segment's number on the next finer level.
+        position: u32,
+        /// The state before the leaf, on which both agree.
+        start: B256,
+        /// The leaf: the state that the claim says follows.
+        leaf: B256,
+    },
+    /// The challenger asks for what lies under a node.
+    Demand {
+        /// The game.
+        game: u64,
+        /// The tree's level.
+        level: u8,
+        /// The node's depth.
+        depth: u8,
+        /// Its index on that depth.
+        index: u32,
+        /// The node.
+        node: B256,
+    },
+    /// The claimant shows it.
+    Reveal {
+        /// The node.
+        node: B256,
+    },
+    /// The claimant gives the next finer tree.
+    Answer {
+        /// The tree's level.
+        level: u8,
+        /// Which segment it refines.
+        position: u32,
+        /// Its root.
+        root: B256,
+    },
+    /// The contract has executed the one step in question, on what the challenger gave it.
+    Step {
+        /// The game.
+        game: u64,
+        /// The state that was claimed.
+        claimed: B256,
+        /// The state that the step leads to.
+        actual: B256,
+    },
+    /// The game has ended.
+    End {
+        /// The game.
+        game: u64,
+        /// How, by the contract's number: 5 the claim is false, 6 the challenger lost, 7 the game came to be pointless.
+        outcome: u8,
+    },
+}
+
+/// That a data owner has let a job's provider open sealed data: what was handed over, and under which policy. Holds no key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Released {
+    /// The job.
+    pub job: B256,
+    /// The statements that it follows: the lock's.
+    pub after: Vec<Hash>,
+    /// The account that owns the data.
+    pub owner: Address,
+    /// The account that may open it: who holds the lock.
+    pub recipient: Address,
+    /// Which of the job's slots the data is in.
+    pub slot: ReleasedSlot,
+    /// The digest of the sealed data.
+    pub envelope: B256,
+    /// The hash of the policy that allowed it.
+    pub policy: B256,
+    /// The digest of the key's wrap for the recipient.
+    pub wrap: B256,
+}
+
+/// A slot that sealed data can be in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReleasedSlot {
+    /// The input.
+    Input,
+    /// The dataset.
+    Dataset,
+}
+
+/// That an account anchors a log in a contract: the envelope is signed by the log's key, `signature` is the account's. The contract has
+/// this statement's digest (spec/contracts.md#anchors).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Operator {
+    /// The market whose log it is, and its chain.
+    pub market: MarketId,
+    /// The account.
+    pub account: Address,
+    /// The contract that it anchors in.
+    pub anchors: Address,
+    /// The log's origin line.
+    pub origin: String,
+    /// The log's key, Ed25519.
+    pub key: Hash,
+    /// The account's signature over [`operator_text`] (EIP-191), 65 bytes.
+    pub signature: Bytes,
+}
+
+/// An anchor of the log, as an account has seen it on the chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AnchorSeen {
+    /// The market whose log it is, and its chain.
+    pub market: MarketId,
+    /// The account that has seen it.
+    pub observer: Address,
+    /// The account that anchors.
+    pub operator: Address,
+    /// The contract that it anchors in.
+    pub anchors: Address,
+    /// The log's origin line.
+    pub origin: String,
+    /// How many entries the log had.
+    pub size: u64,
+    /// Their root.
+    pub root: Hash,
+    /// The anchor's block.
+    pub block: BlockRef,
+}
+
 /// How a job ended, as an account has seen it on the chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settled {
     /// The job.
     pub job: B256,
-    /// The statements that it follows: the claim's, or where there was none the order's.
+    /// The statements that it follows: the claim's and the last move's of a dispute about it, or where there was none the order's.
     pub after: Vec<Hash>,
     /// The account that has seen it.
     pub observer: Address,
     /// The contract's event: `JobPaid`, `JobSlashed`, `JobLapsed` or `JobUnwound`.
     pub event: String,
+    /// What the provider was paid, in the token's smallest unit, in decimal; none if it was not.
+    pub paid: Option<String>,
+    /// The settlement's block's time, in Unix seconds.
+    pub time: u64,
     /// The claim's block, where there was a claim.
     pub claim_block: Option<BlockRef>,
     /// The settlement's block.
@@ -300,7 +478,11 @@ predicates! {
         .map(|one| ("output".to_owned(), ROOT, one.digest.get(ROOT).cloned().unwrap_or_default())).collect();
     Claimed: "urn:assay:claim:v1", |said| vec![("output".to_owned(), ROOT, hex(said.output_root))];
     Verdict: "urn:assay:verdict:v1", |said| vec![("trace".to_owned(), ROOT, hex(said.trace_root))];
+    Moved: "urn:assay:move:v1", |said| job(said.job);
+    Released: "urn:assay:release:v1", |said| job(said.job);
     Settled: "urn:assay:settlement:v1", |said| job(said.job);
+    Operator: "urn:assay:operator:v1", |said| log(&said.origin);
+    AnchorSeen: "urn:assay:anchor:v1", |said| log(&said.origin);
 }
 
 /// The digest of a slot or a trace: the root of a SHA-256 tree (spec/machine.md).
@@ -309,6 +491,11 @@ const ROOT: &str = "assaySha256Root";
 /// A job's id is the Keccak-256 of its order's EIP-712 encoding.
 fn job(job: B256) -> Vec<(String, &'static str, String)> {
     vec![("job".to_owned(), "keccak256", hex(job))]
+}
+
+/// A log is named by the hash of its origin line, as the contract has it.
+fn log(origin: &str) -> Vec<(String, &'static str, String)> {
+    vec![("log".to_owned(), "sha256", sha256(origin.as_bytes()).to_string())]
 }
 
 fn hex(bytes: B256) -> String {
@@ -358,6 +545,10 @@ impl Said {
             Said::Ran(said) => payload_of(&**said),
             Said::Claimed(said) => payload_of(said),
             Said::Judged(said) => payload_of(said),
+            Said::Moved(said) => payload_of(said),
+            Said::Released(said) => payload_of(said),
+            Said::Operated(said) => payload_of(said),
+            Said::Anchored(said) => payload_of(said),
             Said::Settled(said) => payload_of(said),
         }
     }
@@ -381,7 +572,11 @@ impl Said {
             Ran::URI => Statement::read(payload).map(|ran| Said::Ran(Box::new(ran))),
             Claimed::URI => Statement::read(payload).map(Said::Claimed),
             Verdict::URI => Statement::read(payload).map(Said::Judged),
+            Moved::URI => Statement::read(payload).map(Said::Moved),
+            Released::URI => Statement::read(payload).map(Said::Released),
             Settled::URI => Statement::read(payload).map(Said::Settled),
+            Operator::URI => Statement::read(payload).map(Said::Operated),
+            AnchorSeen::URI => Statement::read(payload).map(Said::Anchored),
             _ => Err(StatementError::Unknown(kind.predicate_type)),
         }
     }
@@ -391,10 +586,12 @@ impl Said {
         sha256(&self.to_payload())
     }
 
-    /// What it is about; `None` for a binding.
+    /// The job that it is about; `None` for what is said of keys and of the log.
     pub fn job(&self) -> Option<B256> {
         match self {
-            Said::Binding(_) => None,
+            Said::Binding(_) | Said::Operated(_) | Said::Anchored(_) => None,
+            Said::Moved(said) => Some(said.job),
+            Said::Released(said) => Some(said.job),
             Said::Ordered(said) => Some(said.job),
             Said::Locked(said) => Some(said.job),
             Said::Ran(said) => Some(said.build_definition.external_parameters.job),
@@ -409,6 +606,8 @@ impl Said {
         match self {
             Said::Binding(said) => Some(said.market),
             Said::Ordered(said) => Some(said.market),
+            Said::Operated(said) => Some(said.market),
+            Said::Anchored(said) => Some(said.market),
             _ => None,
         }
     }
@@ -422,6 +621,10 @@ impl Said {
             Said::Ran(said) => said.provider().unwrap_or_default(),
             Said::Claimed(said) => said.provider,
             Said::Judged(said) => said.auditor,
+            Said::Moved(said) => said.account,
+            Said::Released(said) => said.owner,
+            Said::Operated(said) => said.account,
+            Said::Anchored(said) => said.observer,
             Said::Settled(said) => said.observer,
         }
     }
@@ -429,7 +632,9 @@ impl Said {
     /// The statements that it follows, by digest.
     pub fn after(&self) -> &[Hash] {
         match self {
-            Said::Binding(_) | Said::Ordered(_) => &[],
+            Said::Binding(_) | Said::Operated(_) | Said::Anchored(_) | Said::Ordered(_) => &[],
+            Said::Moved(said) => &said.after,
+            Said::Released(said) => &said.after,
             Said::Locked(said) => &said.after,
             Said::Ran(said) => &said.build_definition.external_parameters.after,
             Said::Claimed(said) => &said.after,
@@ -447,6 +652,10 @@ impl Said {
             Said::Ran(_) => "run",
             Said::Claimed(_) => "claim",
             Said::Judged(_) => "verdict",
+            Said::Moved(said) => said.made.name(),
+            Said::Released(_) => "release",
+            Said::Operated(_) => "operator",
+            Said::Anchored(_) => "anchor",
             Said::Settled(_) => "settlement",
         }
     }
@@ -471,6 +680,26 @@ impl Ordered {
             data_owner: order.dataOwner,
             data_fee: order.dataFee.to_string(),
         }
+    }
+}
+
+impl Move {
+    /// Its name, for people.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Move::Commit { .. } => "challenge",
+            Move::Point { .. } => "opening",
+            Move::Demand { .. } => "demand",
+            Move::Reveal { .. } => "reveal",
+            Move::Answer { .. } => "answer",
+            Move::Step { .. } => "step",
+            Move::End { .. } => "end of game",
+        }
+    }
+
+    /// Whether it is for the claimant to make; a challenger makes the others.
+    pub fn is_claimants(&self) -> bool {
+        matches!(self, Move::Answer { .. } | Move::Reveal { .. })
     }
 }
 
@@ -534,5 +763,19 @@ pub fn binding_text(market: &MarketId, account: Address, key: Hash) -> String {
     format!(
         "Assay: key {key} signs statements for account {account} on market {} of chain {} with genesis {}.",
         market.market, market.chain_id, market.genesis_hash
+    )
+}
+
+/// What an account signs to take on a log's anchors.
+pub fn operator_text(
+    market: &MarketId,
+    account: Address,
+    anchors: Address,
+    origin: &str,
+    key: Hash,
+) -> String {
+    format!(
+        "Assay: account {account} anchors log {origin}, key {key}, in contract {anchors} of chain {} with genesis {}.",
+        market.chain_id, market.genesis_hash
     )
 }

@@ -46,6 +46,9 @@ pub struct TrustedLog {
     /// How many of them must have cosigned.
     #[serde(default)]
     pub quorum: usize,
+    /// The account that anchors it, for fsck: a log that was rolled back may have forgotten who does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<Address>,
 }
 
 /// Why a trust file is no good.
@@ -104,6 +107,13 @@ impl Trust {
         let mut bytes = text.unwrap_or_else(|error| unreachable!("plain structs: {error}"));
         bytes.push(b'\n');
         bytes
+    }
+
+    /// Those of its observers who say that they have seen something, if they are enough.
+    pub(crate) fn believed(&self, vouching: &BTreeSet<Address>) -> Option<String> {
+        let believed: Vec<_> = self.observers.intersection(vouching).collect();
+        let names: Vec<_> = believed.iter().map(ToString::to_string).collect();
+        (believed.len() >= self.observer_quorum).then(|| names.join(", "))
     }
 
     /// Who must have signed the log's checkpoint.

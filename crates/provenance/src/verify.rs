@@ -6,15 +6,16 @@ use std::fmt::Display;
 use alloy_primitives::{Address, B256, eip191_hash_message};
 use alloy_sol_types::SolEvent;
 use assay_api::verify_account;
-use assay_chain::contracts::Market;
+use assay_chain::contracts::{Anchors, Market};
 use assay_chain::{EventProof, ProvedEvent};
-use assay_tlog::{Checkpoint, check_inclusion, leaf_hash};
-use assay_types::Hash;
+use assay_tlog::{Checkpoint, check_consistency, check_inclusion, leaf_hash};
+use assay_types::{Hash, sha256};
 use serde::Serialize;
 
-use crate::receipt::{LoggedStatement, Receipt, ReceiptLog};
+use crate::receipt::{LoggedStatement, Receipt, ReceiptLog, STATEMENTS_MAX};
 use crate::statement::{
-    Binding, BlockRef, Claimed, Judgement, Ordered, Said, Settled, binding_text,
+    AnchorSeen, Binding, BlockRef, Claimed, Judgement, Operator, Ordered, Said, Settled,
+    binding_text, operator_text,
 };
 use crate::trust::Trust;
 
@@ -47,6 +48,8 @@ pub enum Code {
     Statement,
     /// What a statement follows is there.
     Link,
+    /// The log goes on from what its operator has anchored on the chain.
+    Anchor,
     /// Somebody vouches that the blocks are the chain's.
     Header,
     /// The result is right.
@@ -101,14 +104,7 @@ pub struct Report {
 
 /// Judges a receipt by itself, and by whom the reader trusts.
 pub fn verify(receipt: &Receipt, trust: Option<&Trust>) -> Report {
-    let mut judge = Judge { receipt, trust, checks: Vec::new() };
-    judge.market();
-    judge.order();
-    let settlement = judge.settlement();
-    let claim = judge.claim(settlement.as_ref());
-    let vouching = judge.log(claim.as_ref(), settlement.as_ref());
-    judge.header(claim.as_ref(), settlement.as_ref(), &vouching);
-    judge.result(claim.as_ref(), settlement.as_ref());
+    let judge = Judge::of(receipt, trust);
     let has = |outcome| judge.checks.iter().any(|check| check.outcome == outcome);
     let unvouched = |check: &Check| {
         let matters = matches!(check.code, Code::Market | Code::Checkpoint | Code::Header);
@@ -124,11 +120,48 @@ pub fn verify(receipt: &Receipt, trust: Option<&Trust>) -> Report {
     Report { standing, checks: judge.checks }
 }
 
+/// The same receipt without statements that would spoil it: anyone may add to a log, and so could put something unsound, or too much,
+/// beside what a job's parties say. Of what others than its requester and claimant say, the first [`OTHERS_MAX`] stay.
+pub fn without_noise(mut receipt: Receipt) -> Receipt {
+    let mut left_out = Judge::of(&receipt, None).unsound;
+    let claimant = receipt.claim.as_ref().and_then(claim_of).map(|claim| claim.provider);
+    let parties = [Some(receipt.order.order.requester), claimant];
+    let Some(log) = &receipt.log else { return receipt };
+    let (mut others, mut own) = (0, 0);
+    for logged in log.statements() {
+        if left_out.contains(&logged.index) {
+            continue;
+        }
+        let said = logged.envelope.open().ok();
+        let said = said.and_then(|(payload, _)| Said::from_payload(&payload).ok());
+        let is_own = said.is_some_and(|said| {
+            parties.contains(&Some(said.speaker())) || matches!(said, Said::Operated(_))
+        });
+        let (count, max) = match is_own {
+            true => (&mut own, STATEMENTS_MAX - OTHERS_MAX),
+            false => (&mut others, OTHERS_MAX),
+        };
+        *count += 1;
+        if *count > max {
+            left_out.insert(logged.index);
+        }
+    }
+    if !left_out.is_empty() {
+        receipt.log = Some(log.without(&left_out));
+    }
+    receipt.sealed()
+}
+
+/// The most statements in a receipt by others than the job's requester and claimant.
+const OTHERS_MAX: usize = STATEMENTS_MAX / 2;
+
 /// A receipt being judged.
 struct Judge<'a> {
     receipt: &'a Receipt,
     trust: Option<&'a Trust>,
     checks: Vec<Check>,
+    /// Entries of the log about which something was refused.
+    unsound: BTreeSet<u64>,
 }
 
 /// How the contract says that a job ended.
@@ -145,7 +178,19 @@ struct Claim {
     event: Market::JobClaimed,
 }
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
+    fn of(receipt: &'a Receipt, trust: Option<&'a Trust>) -> Self {
+        let mut judge = Judge { receipt, trust, checks: Vec::new(), unsound: BTreeSet::new() };
+        judge.market();
+        judge.order();
+        let settlement = judge.settlement();
+        let claim = judge.claim(settlement.as_ref());
+        let seen = judge.log(claim.as_ref(), settlement.as_ref());
+        judge.header(claim.as_ref(), settlement.as_ref(), &seen.vouching);
+        judge.result(claim.as_ref(), settlement.as_ref());
+        judge
+    }
+
     fn held(&mut self, code: Code, what: impl Display, by: impl Display) {
         let by = Some(by.to_string());
         self.checks.push(Check { code, outcome: Outcome::Held, what: what.to_string(), by });
@@ -269,25 +314,38 @@ impl Judge<'_> {
         Some(Claim { block, event })
     }
 
-    /// Judges the statements, and gives the accounts that say that they have seen the job's blocks.
-    fn log(&mut self, claim: Option<&Claim>, settlement: Option<&Ending>) -> BTreeSet<Address> {
+    /// Judges the statements, and gives what they show.
+    fn log(&mut self, claim: Option<&Claim>, settlement: Option<&Ending>) -> Seen {
+        let mut seen = Seen::default();
         let Some(log) = &self.receipt.log else {
             self.not_checked(Code::Checkpoint, "the receipt has no part of a log");
-            return BTreeSet::new();
+            return seen;
         };
-        let Some(tree) = self.checkpoint(log) else { return BTreeSet::new() };
-        let mut seen = Seen::default();
+        let Some(tree) = self.checkpoint(log) else { return seen };
         for statement in log.statements() {
             let before = self.checks.len();
             let said = self.statement(log, statement, &tree, &mut seen);
             let is_clean = self.checks[before..].iter().all(|one| one.outcome == Outcome::Held);
-            let Some((said, account)) = said.filter(|_| is_clean) else { continue };
+            let Some((said, account)) = said.filter(|_| is_clean) else {
+                self.unsound.insert(statement.index);
+                continue;
+            };
             if self.fits(&said, claim, settlement) {
                 let what = format!("{}, logged at {}, by {account}", told(&said), statement.index);
-                self.held(Code::Statement, what, seen.keys_of(account));
-                if matches!(said, Said::Settled(_)) {
-                    seen.vouching.insert(account);
+                match &said {
+                    Said::Operated(said) => {
+                        self.held(Code::Statement, what, format!("the log's key {}", said.key));
+                        seen.operators.push(said.clone());
+                    }
+                    _ => self.held(Code::Statement, what, seen.keys_of(account)),
                 }
+                match said {
+                    Said::Settled(_) => drop(seen.vouching.insert(account)),
+                    Said::Anchored(_) => drop(seen.vouching_anchor.insert(account)),
+                    _ => {}
+                }
+            } else {
+                self.unsound.insert(statement.index);
             }
             seen.digests.insert(said.digest());
             seen.names.insert(said.name());
@@ -305,7 +363,57 @@ impl Judge<'_> {
                 self.not_checked(Code::Statement, format!("no {name} statement is in the receipt"));
             }
         }
-        seen.vouching
+        self.anchor(log, &tree, &seen);
+        seen
+    }
+
+    /// Whether the log goes on from what its operator has anchored.
+    fn anchor(&mut self, log: &ReceiptLog, tree: &Checkpoint, seen: &Seen) {
+        let Some(anchor) = &log.anchor else {
+            return self.not_checked(Code::Anchor, "no anchor of the log is in the receipt");
+        };
+        let anchored = match anchored(&anchor.event) {
+            Ok(anchored) => anchored,
+            Err(why) => return self.refused(Code::Anchor, why),
+        };
+        let by_operator = seen.operators.iter().any(|one| {
+            one.account == anchored.operator
+                && one.anchors == anchored.contract
+                && anchored.origin_hash == sha256(one.origin.as_bytes())
+        });
+        if !by_operator {
+            let what =
+                format!("{} anchors a log, and this one's key does not say so", anchored.operator);
+            return self.refused(Code::Anchor, what);
+        }
+        let (size, root) = (anchored.size, anchored.root);
+        let path = log.consistency_of(anchor);
+        if check_consistency(&path, tree.size, tree.root, size, root).is_err() {
+            let what =
+                format!("the checkpoint does not go on from the {size} entries that were anchored");
+            return self.refused(Code::Anchor, what);
+        }
+        let within = log.statements().iter().filter(|one| one.index < size).count();
+        let what = format!(
+            "the log goes on from {size} anchored entries, {within} of the receipt's {} among them",
+            log.statements().len()
+        );
+        let block = format!("block {} {}", anchored.block.number, anchored.block.hash);
+        let by = match self.trust {
+            Some(trust) if trust.headers.contains(&anchored.block.hash) => {
+                Some("the trust file's headers".to_owned())
+            }
+            Some(trust) => trust.believed(&seen.vouching_anchor),
+            None => None,
+        };
+        match by {
+            Some(by) => self.held(Code::Anchor, format!("{what}, in {block}"), by),
+            None => {
+                let what =
+                    format!("{what}, in {block}: nobody whom you trust vouches for the block");
+                self.not_checked(Code::Anchor, what);
+            }
+        }
     }
 
     fn checkpoint(&mut self, log: &ReceiptLog) -> Option<Checkpoint> {
@@ -393,12 +501,16 @@ impl Judge<'_> {
                 .binding(index, binding, key, seen)
                 .then_some((said.clone(), binding.account));
         }
+        if let Said::Operated(operator) = &said {
+            let holds = self.operator(index, operator, key, tree);
+            return holds.then_some((said.clone(), operator.account));
+        }
         let speaker = said.speaker();
         if seen.accounts.get(&key) != Some(&speaker) {
             let what = format!("entry {index}: no earlier statement binds its key to {speaker}");
             self.refused(Code::Binding, what);
         }
-        if said.after().is_empty() && !matches!(said, Said::Ordered(_)) {
+        if said.after().is_empty() && !matches!(said, Said::Ordered(_) | Said::Anchored(_)) {
             self.refused(Code::Link, format!("entry {index} follows nothing, so it has no market"));
         }
         Some((said, speaker))
@@ -419,6 +531,36 @@ impl Judge<'_> {
         true
     }
 
+    /// Whether the log's key and an account say of each other that the one's log is the other's to anchor.
+    fn operator(&mut self, index: u64, said: &Operator, key: Hash, tree: &Checkpoint) -> bool {
+        let Operator { market, account, anchors, origin, .. } = said;
+        let text = operator_text(market, *account, *anchors, origin, said.key);
+        let hash = eip191_hash_message(text.as_bytes());
+        let policy = self.trust.and_then(|trust| trust.policy().ok().flatten());
+        let is_the_logs = policy.is_none_or(|policy| policy.log().bytes() == key.0);
+        if said.key != key || *origin != tree.origin || !is_the_logs {
+            let what = format!("entry {index}: not this log's key says who anchors it");
+            self.refused(Code::Binding, what);
+            return false;
+        }
+        if let Err(error) = verify_account(hash, &said.signature, *account) {
+            self.refused(Code::Binding, format!("entry {index}: {error}"));
+            return false;
+        }
+        true
+    }
+
+    /// Whether what somebody has seen is the anchor in the receipt.
+    fn same_anchor(&self, said: &AnchorSeen) -> bool {
+        let anchor = self.receipt.log.as_ref().and_then(|log| log.anchor.as_ref());
+        let found = anchor.and_then(|anchor| anchored(&anchor.event).ok());
+        found.is_some_and(|found| {
+            (said.operator, said.anchors, said.size, said.root, said.block)
+                == (found.operator, found.contract, found.size, found.root, found.block)
+                && sha256(said.origin.as_bytes()) == found.origin_hash
+        })
+    }
+
     /// Whether what is said is for the speaker to say, and fits the order and the events.
     fn fits(&mut self, said: &Said, claim: Option<&Claim>, settlement: Option<&Ending>) -> bool {
         let receipt = self.receipt;
@@ -428,6 +570,7 @@ impl Judge<'_> {
             Said::Ordered(said) => said.requester == requester,
             // Of a job that several have locked, the others' statements stand beside the claimant's.
             Said::Claimed(_) | Said::Ran(_) => Some(said.speaker()) == provider,
+            Said::Moved(said) if said.made.is_claimants() => Some(said.account) == provider,
             _ => true,
         };
         if !may_speak {
@@ -440,7 +583,10 @@ impl Judge<'_> {
         }
         let trace = claim.map(|claim| claim.event.traceRoot);
         let fits = match said {
-            Said::Binding(_) | Said::Locked(_) => true,
+            Said::Binding(_) | Said::Operated(_) | Said::Locked(_) | Said::Released(_) => true,
+            Said::Anchored(said) => self.same_anchor(said),
+            // A dispute is about a claim.
+            Said::Moved(_) => claim.is_some(),
             Said::Ordered(said) => {
                 *said == Ordered::of(receipt.market, receipt.job, &receipt.order.order)
             }
@@ -475,12 +621,11 @@ impl Judge<'_> {
         if blocks.iter().all(|block| trust.headers.contains(block)) {
             return self.held(Code::Header, what, "the trust file's headers");
         }
-        let believed: Vec<_> = trust.observers.intersection(vouching).collect();
-        if believed.len() >= trust.observer_quorum {
-            let names: Vec<_> = believed.iter().map(ToString::to_string).collect();
-            return self.held(Code::Header, what, names.join(", "));
+        if let Some(names) = trust.believed(vouching) {
+            return self.held(Code::Header, what, names);
         }
-        let (found, quorum) = (believed.len(), trust.observer_quorum);
+        let (found, quorum) =
+            (trust.observers.intersection(vouching).count(), trust.observer_quorum);
         let what = format!("{what}: {found} trusted observers say so, {quorum} must");
         self.not_checked(Code::Header, what);
     }
@@ -505,6 +650,42 @@ pub fn claim_of(proof: &EventProof) -> Option<Market::JobClaimed> {
     Some(Market::JobClaimed::decode_log(&proof.check().ok()?.log).ok()?.data)
 }
 
+/// What a log's operator has anchored, as an event proves it. Who vouches for the block is [`verify`]'s to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anchored {
+    /// The contract that says so.
+    pub contract: Address,
+    /// SHA-256 of the log's origin line.
+    pub origin_hash: Hash,
+    /// The account that anchors.
+    pub operator: Address,
+    /// How many entries the log had.
+    pub size: u64,
+    /// Their root.
+    pub root: Hash,
+    /// The block.
+    pub block: BlockRef,
+}
+
+/// Reads an anchor's proof.
+///
+/// # Errors
+///
+/// In words, why it proves none.
+pub fn anchored(proof: &EventProof) -> Result<Anchored, String> {
+    let event = proof.check().map_err(|error| format!("the anchor's event: {error}"))?;
+    let said = Anchors::CheckpointAnchored::decode_log(&event.log);
+    let said = said.map_err(|_| "the anchor's event anchors nothing".to_owned())?.data;
+    Ok(Anchored {
+        contract: event.log.address,
+        origin_hash: Hash(said.originHash.0),
+        operator: said.operator,
+        size: said.size,
+        root: Hash(said.root.0),
+        block: block_ref(&event),
+    })
+}
+
 /// The block of an event that ends a job, the event's name, the provider, and what it was paid.
 pub(crate) fn ended(
     proof: &EventProof,
@@ -524,7 +705,12 @@ struct Seen {
     /// Which statement follows which.
     links: BTreeSet<(&'static str, Hash)>,
     names: BTreeSet<&'static str>,
+    /// Who anchors the log, by its own key.
+    operators: Vec<Operator>,
+    /// Who says that the job's blocks are the chain's.
     vouching: BTreeSet<Address>,
+    /// Who says so of the anchor's.
+    vouching_anchor: BTreeSet<Address>,
 }
 
 impl Seen {
@@ -617,6 +803,8 @@ fn same_claim(said: &Claimed, claim: &Claim) -> bool {
 
 fn same_ending(said: &Settled, claim: Option<&Claim>, settlement: &Ending) -> bool {
     said.event == settlement.event
+        && said.paid == settlement.paid.map(|paid| paid.to_string())
+        && said.time == settlement.block.timestamp
         && said.block == block_ref(&settlement.block)
         && said.claim_block == claim.map(|claim| block_ref(&claim.block))
 }

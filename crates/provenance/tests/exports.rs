@@ -3,7 +3,7 @@
 mod common;
 
 use alloy_primitives::B256;
-use assay_provenance::{Audit, Graph, Life, PERIOD_ALL, open_lineage, prov};
+use assay_provenance::{Audit, Graph, Life, PERIOD_ALL, lives_of_log, open_lineage, prov};
 use common::{Ending, World};
 
 fn lives() -> Vec<Life> {
@@ -38,12 +38,31 @@ fn a_life_is_what_the_events_say() {
 }
 
 #[test]
+fn a_whole_log_tells_the_lives_that_its_receipts_prove() {
+    let mut world = World::new(1);
+    let endings = [Ending::Paid, Ending::Slashed, Ending::Missed];
+    let receipts: Vec<_> = (1..).zip(endings).map(|(n, ending)| world.job(n, ending)).collect();
+    let mut proved: Vec<_> = receipts.iter().map(|one| Life::of(one).expect("sound")).collect();
+    proved.iter_mut().for_each(|life| life.claimed_secs = None);
+    proved.sort_by_key(|life| life.job);
+    assert_eq!(lives_of_log(world.entries()), proved);
+    // Without the bindings nobody has said anything.
+    assert_eq!(lives_of_log(world.entries().split_off(3)), []);
+}
+
+#[test]
 fn chained_jobs_are_one_graph() {
     let chain = chain();
     let document = prov(&chain);
     let slots = document["entity"].as_object().expect("entities");
     let slots = slots.keys().filter(|name| name.starts_with("assay:slot/")).count();
     assert_eq!(slots, 5, "the dataset, and four slots of which two are shared");
+    let states = document["wasGeneratedBy"].as_object().expect("relations").values();
+    let states = states.filter(|one| {
+        let entity = one["prov:entity"].as_str().unwrap_or_default();
+        entity.starts_with("assay:trace/") || entity.starts_with("assay:state/")
+    });
+    assert_eq!(states.count(), 6, "each run's intermediate states hang on its trace");
     let graph = Graph::of(&chain);
     let dot = graph.dot();
     let edges = dot.lines().filter(|line| line.contains("->")).count();
@@ -91,6 +110,8 @@ fn an_audit_counts_and_names_nobody() {
     assert_eq!((audit.jobs, audit.paid, audit.unpaid), (3, 1, 2));
     assert_eq!((audit.agreed, audit.disputed), (1, 1));
     assert_eq!((audit.parties, audit.paid_amount.as_str(), audit.steps), (2, "900", 24_690));
+    let moves: usize = audit.list.iter().map(|job| job.moves).sum();
+    assert_eq!((audit.challenged, moves), (1, 7), "the refuted one was disputed");
     let text = audit.markdown();
     for address in [lives[0].requester, lives[0].provider] {
         assert!(!text.contains(&address.to_string()), "{text}");

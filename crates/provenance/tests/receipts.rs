@@ -4,6 +4,7 @@ mod common;
 
 use assay_provenance::{
     Code, Outcome, Receipt, ReceiptError, Report, Standing, Trust, TrustError, verify,
+    without_noise,
 };
 use common::{Ending, World};
 use serde_json::Value;
@@ -186,6 +187,32 @@ fn each_forgery_is_refused_for_its_reason() {
             Box::new(|value| value["settlement"]["transactionIndex"] = 2.into()),
         ),
         (
+            "another job's anchor",
+            Code::Anchor,
+            Box::new({
+                let anchor = two["log"]["anchor"]["event"].clone();
+                move |value| value["log"]["anchor"]["event"] = anchor
+            }),
+        ),
+        (
+            "another market's anchor",
+            Code::Anchor,
+            Box::new({
+                let anchor = foreign["log"]["anchor"]["event"].clone();
+                move |value| value["log"]["anchor"]["event"] = anchor
+            }),
+        ),
+        (
+            "a claim for an anchor",
+            Code::Anchor,
+            Box::new(|value| value["log"]["anchor"]["event"] = value["claim"].clone()),
+        ),
+        (
+            "no anchor, though somebody says that it saw it",
+            Code::Statement,
+            Box::new(|value| value["log"]["anchor"] = Value::Null),
+        ),
+        (
             "an older checkpoint",
             Code::Inclusion,
             Box::new({
@@ -227,67 +254,192 @@ fn each_forgery_is_refused_for_its_reason() {
     }
 }
 
+/// What each part of a receipt is refused for, whatever was changed in it.
+fn reasons(field: &str) -> &'static [Code] {
+    match field {
+        "market" => &[Code::Market],
+        "job" | "order" => &[Code::Order],
+        "claim" => &[Code::Claim],
+        "settlement" => &[Code::Settlement, Code::Statement],
+        "anchor" => &[Code::Anchor, Code::Statement],
+        _ => &[
+            Code::Checkpoint,
+            Code::Inclusion,
+            Code::Envelope,
+            Code::Binding,
+            Code::Speaker,
+            Code::Statement,
+            Code::Link,
+            Code::Anchor,
+        ],
+    }
+}
+
+/// The part in which two receipts differ.
+fn changed_part(one: &Receipt, other: &Receipt) -> String {
+    let [one, other] = [one, other].map(|receipt| serde_json::to_value(receipt).expect("JSON"));
+    let fields = one.as_object().expect("an object").keys();
+    let mut changed = fields.filter(|field| *field != "digest" && one[*field] != other[*field]);
+    changed.next().expect("something has changed").clone()
+}
+
+/// One change to a receipt: what came of reading it, and what it may be refused for if it reads.
+type Changed = (Result<Receipt, ReceiptError>, &'static [Code]);
+
+fn bit_flipped(receipt: &Receipt, rng: &mut fastrand::Rng) -> Changed {
+    let mut changed = receipt.to_bytes();
+    let place = rng.usize(0..changed.len());
+    changed[place] ^= 1 << rng.u8(0..8);
+    if rng.bool() {
+        let read = Receipt::from_bytes(&changed);
+        assert!(read.is_err(), "the digest finds every flip");
+        return (read, &[]);
+    }
+    // The forger makes the digest fit.
+    match serde_json::from_slice::<Receipt>(&changed) {
+        Ok(changed) => {
+            let read = Receipt::from_bytes(&changed.sealed().to_bytes());
+            let part = read.as_ref().ok().filter(|read| *read != receipt);
+            let part = part.map(|read| changed_part(receipt, read));
+            let codes = part.as_deref().map_or(&[][..], reasons);
+            (read, codes)
+        }
+        Err(error) => (Err(ReceiptError::Form(error.to_string())), &[]),
+    }
+}
+
+fn field_swapped(receipt: &Receipt, others: &[Value], rng: &mut fastrand::Rng) -> Changed {
+    let other = rng.choice(others).expect("some");
+    let fields = ["job", "market", "order", "claim", "settlement", "log", "anchor"];
+    let field = fields[rng.usize(0..fields.len())];
+    let changed = forged(receipt, |value| match field {
+        "anchor" => value["log"]["anchor"]["event"] = other["log"]["anchor"]["event"].clone(),
+        field => value[field] = other[field].clone(),
+    });
+    (changed, reasons(field))
+}
+
+fn reordered(receipt: &Receipt, rng: &mut fastrand::Rng) -> Changed {
+    let (list, codes) = match rng.usize(0..3) {
+        0 => ("/settlement/nodes", reasons("settlement")),
+        1 => ("/log/hashes", &[Code::Inclusion, Code::Anchor][..]),
+        _ => ("/log/statements", &[Code::Inclusion, Code::Binding][..]),
+    };
+    let changed = forged(receipt, |value| {
+        let all = value.pointer_mut(list).and_then(Value::as_array_mut).expect("a list");
+        let (a, b) = (rng.usize(0..all.len()), rng.usize(0..all.len()));
+        all.swap(a, b);
+    });
+    (changed, codes)
+}
+
+fn checkpoint_replaced(receipt: &Receipt, others: &[Value], rng: &mut fastrand::Rng) -> Changed {
+    let other = rng.choice(others).expect("some")["log"]["checkpoint"].clone();
+    let changed = forged(receipt, |value| value["log"]["checkpoint"] = other);
+    (changed, &[Code::Checkpoint, Code::Inclusion, Code::Anchor])
+}
+
 #[test]
-fn ten_thousand_changes_are_refused() {
-    let mut world = World::new(1);
+fn ten_thousand_changes_are_refused_for_their_reasons() {
+    let (mut world, mut elsewhere) = (World::new(1), World::new(2));
     let receipts: Vec<Receipt> = (1..=8).map(|nonce| world.job(nonce, Ending::Paid)).collect();
-    let mut elsewhere = World::new(2);
-    let foreign: Vec<Value> = (1..=8)
-        .map(|nonce| serde_json::to_value(elsewhere.job(nonce, Ending::Paid)).expect("JSON"))
+    let foreign = (1..=8).map(|nonce| elsewhere.job(nonce, Ending::Paid));
+    let others: Vec<Value> = receipts
+        .iter()
+        .cloned()
+        .chain(foreign)
+        .map(|one| serde_json::to_value(one).expect("JSON"))
         .collect();
     let trust = world.trust();
     let mut rng = fastrand::Rng::with_seed(0xa55a);
-    let mut counts = [0u32; 5];
-    for round in 0..MUTATIONS {
+    let (mut counts, mut judged) = ([0u64; 5], [0u64; 5]);
+    while counts.iter().sum::<u64>() < MUTATIONS {
         let receipt = &receipts[rng.usize(0..receipts.len())];
-        let bytes = receipt.to_bytes();
         let kind = rng.usize(0..counts.len());
-        let changed = match kind {
-            0 => {
-                let mut changed = bytes.clone();
-                let place = rng.usize(0..changed.len());
-                changed[place] ^= 1 << rng.u8(0..8);
-                Receipt::from_bytes(&changed)
-            }
-            1 => Receipt::from_bytes(&bytes[..rng.usize(0..bytes.len())]),
+        let (changed, codes) = match kind {
+            0 => bit_flipped(receipt, &mut rng),
+            1 => field_swapped(receipt, &others, &mut rng),
             2 => {
-                // A bit flipped in the content, and the digest made to fit.
-                let place = rng.usize(0..bytes.len());
-                let bit = 1 << rng.u8(0..8);
-                let mut changed = bytes.clone();
-                changed[place] ^= bit;
-                match serde_json::from_slice::<Receipt>(&changed) {
-                    Ok(changed) => Receipt::from_bytes(&changed.sealed().to_bytes()),
-                    Err(error) => Err(ReceiptError::Form(error.to_string())),
-                }
+                let bytes = receipt.to_bytes();
+                let read = Receipt::from_bytes(&bytes[..rng.usize(0..bytes.len())]);
+                let is_right = matches!(
+                    &read,
+                    Err(ReceiptError::Empty | ReceiptError::Form(_) | ReceiptError::Foreign)
+                );
+                assert!(is_right, "{read:?}");
+                (read, &[][..])
             }
-            3 => {
-                let other = if rng.bool() {
-                    serde_json::to_value(rng.choice(&receipts).expect("some")).expect("JSON")
-                } else {
-                    rng.choice(&foreign).expect("some").clone()
-                };
-                let field =
-                    ["job", "market", "order", "claim", "settlement", "log"][rng.usize(0..6)];
-                forged(receipt, |value| value[field] = other[field].clone())
-            }
-            _ => {
-                let (a, b) = (rng.usize(0..9), rng.usize(0..9));
-                forged(receipt, |value| {
-                    if let Some(all) = value["log"]["statements"].as_array_mut() {
-                        all.swap(a, b);
-                    }
-                })
-            }
+            3 => reordered(receipt, &mut rng),
+            _ => checkpoint_replaced(receipt, &others, &mut rng),
         };
-        // A field may happen to be swapped for itself.
+        // Something may happen to be swapped for itself, or written otherwise.
         if changed.as_ref() == Ok(receipt) {
             continue;
         }
         counts[kind] += 1;
         let Ok(changed) = changed else { continue };
+        judged[kind] += 1;
         let report = verify(&changed, Some(&trust));
-        assert_eq!(report.standing, Standing::Refused, "round {round}, kind {kind}: {report:#?}");
+        assert_eq!(report.standing, Standing::Refused, "kind {kind}: {report:#?}");
+        let found = refused(&report);
+        assert!(
+            found.iter().any(|code| codes.contains(code)),
+            "kind {kind} is refused for {found:?}, not for any of {codes:?}"
+        );
     }
     assert!(counts.iter().all(|count| *count > 1_000), "{counts:?}");
+    println!("changed {counts:?}, of which {judged:?} could be read and were refused by a line");
+}
+
+#[test]
+fn a_dispute_is_told_move_by_move() {
+    let mut world = World::new(1);
+    let receipt = world.job(1, Ending::Slashed);
+    let report = verify(&receipt, Some(&world.trust()));
+    let told: Vec<_> = report.checks.iter().filter(|one| one.code == Code::Statement).collect();
+    for name in ["challenge", "demand", "reveal", "opening", "answer", "step", "end of game"] {
+        let line = told.iter().find(|one| one.what.starts_with(&format!("{name}, ")));
+        assert!(line.is_some_and(|one| one.outcome == Outcome::Held), "{name}: {told:#?}");
+    }
+    let missing = report.checks.iter().any(|one| one.code == Code::Link);
+    assert!(!missing, "each move follows one that is there: {report:#?}");
+}
+
+#[test]
+fn an_anchor_is_held_by_whom_the_reader_believes() {
+    let mut world = World::new(1);
+    let receipt = world.job(1, Ending::Paid);
+    let anchor = |trust: &Trust| {
+        let report = verify(&receipt, Some(trust));
+        report.checks.into_iter().find(|one| one.code == Code::Anchor).expect("a line")
+    };
+    let trust = world.trust();
+    let held = anchor(&trust);
+    assert_eq!(held.outcome, Outcome::Held, "{held:?}");
+    assert!(held.what.contains("5 anchored entries, 5 of the receipt's 11"), "{held:?}");
+    let nobody = Trust { observers: Default::default(), ..trust.clone() };
+    assert_eq!(anchor(&nobody).outcome, Outcome::NotChecked, "an operator's word alone");
+    let event = &receipt.log.as_ref().and_then(|log| log.anchor.as_ref()).expect("one").event;
+    let block = event.check().expect("proved").block_hash;
+    let pinned = Trust { headers: [block].into(), ..nobody };
+    assert_eq!(anchor(&pinned).outcome, Outcome::Held, "a pinned block needs nobody");
+    let none = world.job(2, Ending::Missed);
+    let report = verify(&none, Some(&trust));
+    assert_eq!(report.standing, Standing::Vouched, "an anchor may be missing");
+}
+
+#[test]
+fn what_strangers_log_about_a_job_does_not_spoil_its_receipt() {
+    let mut world = World::new(1);
+    let receipt = world.job_with_noise(1, 200);
+    let trust = world.trust();
+    assert_eq!(verify(&receipt, Some(&trust)).standing, Standing::Refused);
+    let kept = without_noise(receipt.clone());
+    let report = verify(&kept, Some(&trust));
+    assert_eq!(report.standing, Standing::Vouched, "{report:#?}");
+    let statements = |receipt: &Receipt| receipt.log.as_ref().map(|log| log.statements().len());
+    assert!(statements(&receipt) > Some(200) && statements(&kept) < Some(150));
+    assert_eq!(Receipt::from_bytes(&kept.to_bytes()).as_ref(), Ok(&kept));
+    let clean = world.job(2, Ending::Paid);
+    assert_eq!(without_noise(clean.clone()), clean, "what is sound stays as it is");
 }

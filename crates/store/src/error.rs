@@ -60,6 +60,12 @@ pub enum Error {
         /// Why.
         what: String,
     },
+    /// An object store can't be used.
+    #[error("the object store can't be used: {what}; check the URL, and AWS_* in the environment")]
+    Objects {
+        /// Why.
+        what: String,
+    },
     /// Too many entries wait to be written.
     #[error("{waiting} entries wait to be written already; try again shortly")]
     Busy {

@@ -42,7 +42,7 @@ pub trait Storage: Send + Sync + 'static {
 )]
 pub struct StorageError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
-impl<S: Storage> Storage for Arc<S> {
+impl<S: Storage + ?Sized> Storage for Arc<S> {
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
         (**self).get(name)
     }

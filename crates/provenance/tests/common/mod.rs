@@ -12,14 +12,17 @@ use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolEvent;
 use assay_api::SignedOrder;
-use assay_chain::contracts::{Market, job_id_on};
+use assay_chain::contracts::{Anchors, Market, job_id_on};
 use assay_chain::{Deployment, EventProof, prove_receipt};
 use assay_provenance::{
-    Binding, BlockRef, Claimed, Envelope, Judgement, Locked, MarketId, Ordered, Receipt,
-    ReceiptLog, RoleKey, Said, Settled, TRUST_SCHEMA, Trust, TrustedLog, Verdict, binding_text,
-    run_statement,
+    AnchorSeen, Binding, BlockRef, Claimed, Envelope, Judgement, Locked, MarketId, Move, Moved,
+    Operator, Ordered, Receipt, ReceiptLog, RoleKey, Said, Settled, TRUST_SCHEMA, Trust,
+    TrustedLog, Verdict, binding_text, operator_text, run_statement,
 };
-use assay_tlog::{AddCheckpoint, KeyKind, Log as PublicLog, NoteKey, Policy, Reader, Witness};
+use assay_tlog::{
+    AddCheckpoint, Checkpoint, KeyKind, Log as PublicLog, NoteKey, Policy, Reader, Witness,
+};
+use assay_types::{Hash, sha256};
 
 pub(crate) use tlog::Disk;
 
@@ -32,6 +35,9 @@ pub(crate) struct World {
     requester: PrivateKeySigner,
     provider: PrivateKeySigner,
     auditor: PrivateKeySigner,
+    operator: PrivateKeySigner,
+    anchors: Address,
+    log_secret: [u8; 32],
     log_key: NoteKey,
     witness_key: NoteKey,
     log: PublicLog<std::sync::Arc<Disk>>,
@@ -68,8 +74,22 @@ impl World {
             genesis_hash: B256::repeat_byte(seed),
             market: Address::repeat_byte(seed),
         };
-        let [requester, provider, auditor] = [0, 1, 2].map(|number| signer(seed, number));
-        World { market, requester, provider, auditor, log_key, witness_key, log, disk }
+        let [requester, provider, auditor, operator] =
+            [0, 1, 2, 3].map(|number| signer(seed, number));
+        let (anchors, log_secret) = (Address::repeat_byte(seed.wrapping_add(50)), [seed; 32]);
+        World {
+            market,
+            requester,
+            provider,
+            auditor,
+            operator,
+            anchors,
+            log_secret,
+            log_key,
+            witness_key,
+            log,
+            disk,
+        }
     }
 
     pub(crate) fn trust(&self) -> Trust {
@@ -80,6 +100,7 @@ impl World {
                 key: self.log_key.vkey().to_string(),
                 witnesses: vec![self.witness_key.vkey().to_string()],
                 quorum: 1,
+                operator: Some(self.operator.address()),
             }),
             observers: [self.requester.address()].into(),
             observer_quorum: 1,
@@ -89,6 +110,13 @@ impl World {
 
     pub(crate) fn data_owner(&self) -> Address {
         Address::repeat_byte(0xdd)
+    }
+
+    /// Every entry of the log, in order.
+    pub(crate) fn entries(&mut self) -> Vec<Vec<u8>> {
+        let tree = self.tree();
+        let reader = Reader::new(&self.disk, &tree);
+        (0..tree.size).map(|index| reader.entry(index).expect("there")).collect()
     }
 
     pub(crate) fn requester(&self) -> Address {
@@ -161,6 +189,15 @@ impl World {
 
     /// A job's receipt, with everything said that roles say.
     pub(crate) fn job(&mut self, nonce: u64, ending: Ending) -> Receipt {
+        self.receipt(nonce, ending, 0)
+    }
+
+    /// A paid job's, about which strangers say something too: half of them with keys that nobody bound.
+    pub(crate) fn job_with_noise(&mut self, nonce: u64, strangers: u8) -> Receipt {
+        self.receipt(nonce, Ending::Paid, strangers)
+    }
+
+    fn receipt(&mut self, nonce: u64, ending: Ending, strangers: u8) -> Receipt {
         let order = self.order(nonce);
         let market = self.market;
         let job = job_id_on(market.chain_id, market.market, &order);
@@ -177,8 +214,12 @@ impl World {
             status: 1,
             exitCode: 0,
         };
-        let claim =
-            event_proof(&market, nonce * 10 + 1, 1_800_000_000, claim_event.encode_log_data());
+        let claim = event_proof(
+            market.market,
+            nonce * 10 + 1,
+            1_800_000_000,
+            claim_event.encode_log_data(),
+        );
         let end = match ending {
             Ending::Paid => self.paid(job, [900, 100, 70]),
             Ending::Late => self.paid(job, [1_500, 0, 0]),
@@ -194,9 +235,9 @@ impl World {
             }
             .encode_log_data(),
         };
-        let settlement = event_proof(&market, nonce * 10 + 2, 1_800_000_061, end);
+        let settlement = event_proof(market.market, nonce * 10 + 2, 1_800_000_061, end);
         let claim = (ending != Ending::Missed).then_some(claim);
-        let log = self.say(job, &order, ending, claim.as_ref(), &settlement);
+        let log = self.say(job, &order, ending, claim.as_ref(), &settlement, strangers);
         Receipt::new(market, job, signed, claim, settlement, Some(log))
     }
 
@@ -225,6 +266,7 @@ impl World {
         ending: Ending,
         claim: Option<&EventProof>,
         settlement: &EventProof,
+        strangers: u8,
     ) -> ReceiptLog {
         let market = self.market;
         let block = |proof: &EventProof| {
@@ -248,7 +290,7 @@ impl World {
             (ordered.clone(), &self.requester),
             (locked.clone(), &self.provider),
         ];
-        let mut last = ordered.digest();
+        let (mut last, mut after) = (ordered.digest(), Vec::new());
         if let Some(proof) = claim {
             let event = assay_provenance::claim_of(proof).expect("a claim");
             let claimed = Claimed {
@@ -280,49 +322,172 @@ impl World {
                     Ending::Slashed | Ending::Missed => Judgement::Disagrees,
                 },
             };
-            said.push((Said::Judged(verdict), &self.auditor));
+            let verdict = Said::Judged(verdict);
+            after.push(last);
+            if ending == Ending::Slashed {
+                for moved in self.dispute(job, last, verdict.digest()) {
+                    after = vec![last, moved.0.digest()];
+                    said.push(moved);
+                }
+            }
+            said.push((verdict, &self.auditor));
+        } else {
+            after.push(last);
         }
         let settled = Settled {
             job,
-            after: vec![last],
+            after,
             observer: self.requester.address(),
             event: match ending {
                 Ending::Paid | Ending::Late => "JobPaid",
                 Ending::Slashed | Ending::Missed => "JobSlashed",
             }
             .into(),
+            paid: match ending {
+                Ending::Paid => Some("900".to_owned()),
+                Ending::Late => Some("1500".to_owned()),
+                Ending::Slashed | Ending::Missed => None,
+            },
+            time: settlement.check().expect("proved").timestamp,
             claim_block: claim.map(block),
             block: block(settlement),
         };
         said.push((Said::Settled(settled), &self.requester));
-        let envelopes: Vec<_> = said
+        let mut envelopes: Vec<_> = said
             .iter()
             .map(|(said, signer)| Envelope::sign(&said.to_payload(), &Self::role(signer)))
             .collect();
-        let entries: Vec<_> = envelopes.iter().map(Envelope::to_bytes).collect();
-        let added = self.log.add(&entries).expect("added");
-        let note = self.log.checkpoint().expect("there is one").to_vec();
-        let policy = Policy::of_log(self.log_key.vkey().clone()).expect("a policy");
-        let tree = policy.open(&note).expect("signed").checkpoint;
+        let trace_root = B256::repeat_byte(0x66);
+        for number in 0..strangers {
+            let stranger = signer(number, 77);
+            let verdict = Said::Judged(Verdict {
+                job,
+                after: vec![ordered.digest()],
+                auditor: stranger.address(),
+                trace_root,
+                verdict: Judgement::Disagrees,
+            });
+            let said = [Some(self.binding(&stranger)).filter(|_| number % 2 == 0), Some(verdict)];
+            let said = said.iter().flatten();
+            envelopes.extend(
+                said.map(|said| Envelope::sign(&said.to_payload(), &Self::role(&stranger))),
+            );
+        }
+        // What is anchored has the bindings and the order; who anchors is said before.
+        let is_anchored = ending != Ending::Missed;
+        let mut added = Vec::new();
+        let mut anchor = None;
+        if is_anchored {
+            let operator = self.operator_statement();
+            let key = RoleKey::of_log(&self.log_secret);
+            envelopes.insert(3, Envelope::sign(&operator.to_payload(), &key));
+            added.extend(self.add(&envelopes[..5]));
+            let tree = self.tree();
+            let anchored = self.anchored(job, &tree);
+            let seen = self.anchor_seen(&anchored, &tree);
+            envelopes.push(Envelope::sign(&seen.to_payload(), &Self::role(&self.requester)));
+            anchor = Some((anchored, tree));
+        }
+        added.extend(self.add(&envelopes[added.len()..]));
+        let (note, tree) = (self.note(), self.tree());
         let reader = Reader::new(&self.disk, &tree);
-        let logged = added.iter().zip(envelopes).map(|(added, envelope)| {
-            (added.index, reader.prove_inclusion(added.index).expect("proved"), envelope)
+        let logged = added.iter().zip(envelopes).map(|(index, envelope)| {
+            (*index, reader.prove_inclusion(*index).expect("proved"), envelope)
         });
         let mut logged: Vec<_> = logged.collect();
         logged.sort_by_key(|(index, ..)| *index);
+        let anchor = anchor
+            .map(|(event, tree)| (event, reader.prove_consistency(tree.size).expect("proved")));
         let logs = vec![self.log_key.vkey().clone()];
         let witness = Witness::new(Disk::new(), self.witness_key.clone(), logs).expect("a witness");
         let request =
             AddCheckpoint { old_size: 0, consistency: Vec::new(), checkpoint: note.clone() };
         let line = witness.add_checkpoint(&request.to_bytes(), 1_800_000_100).expect("cosigned");
         let checkpoint = String::from_utf8([note, line].concat()).expect("text");
-        ReceiptLog::new(checkpoint, logged)
+        ReceiptLog::new(checkpoint, logged, anchor)
+    }
+
+    /// A short dispute, which the auditor wins.
+    fn dispute(&self, job: B256, claim: Hash, verdict: Hash) -> Vec<(Said, &PrivateKeySigner)> {
+        let (auditor, provider) = (&self.auditor, &self.provider);
+        let (game, level, position) = (7, 0, 5);
+        let hash = B256::repeat_byte;
+        let moves = [
+            (auditor, Move::Commit { game, commitment: hash(1) }),
+            (auditor, Move::Demand { game, level, depth: 0, index: 0, node: hash(2) }),
+            (provider, Move::Reveal { node: hash(2) }),
+            (auditor, Move::Point { game, level, position, start: hash(3), leaf: hash(4) }),
+            (provider, Move::Answer { level: 1, position, root: hash(5) }),
+            (auditor, Move::Step { game, claimed: hash(6), actual: hash(7) }),
+            (auditor, Move::End { game, outcome: 5 }),
+        ];
+        let mut after = vec![claim, verdict];
+        let said = (20..).zip(moves).map(|(number, (signer, made))| {
+            let block = BlockRef { number, hash: B256::repeat_byte(number as u8) };
+            let after = std::mem::take(&mut after);
+            (Moved { job, after, account: signer.address(), made, block }, signer)
+        });
+        let mut said: Vec<_> = said.collect();
+        for k in 1..said.len() {
+            said[k].0.after = vec![Said::Moved(said[k - 1].0.clone()).digest()];
+        }
+        said.into_iter().map(|(moved, signer)| (Said::Moved(moved), signer)).collect()
+    }
+
+    fn operator_statement(&self) -> Said {
+        let (market, account, anchors) = (self.market, self.operator.address(), self.anchors);
+        let origin = self.log_key.vkey().name().to_owned();
+        let key = Hash(self.log_key.vkey().bytes());
+        let text = operator_text(&market, account, anchors, &origin, key);
+        let signature = self.operator.sign_message_sync(text.as_bytes()).expect("signed");
+        let signature = signature.as_bytes().to_vec().into();
+        Said::Operated(Operator { market, account, anchors, origin, key, signature })
+    }
+
+    fn anchored(&self, job: B256, tree: &Checkpoint) -> EventProof {
+        let event = Anchors::CheckpointAnchored {
+            originHash: B256::from(sha256(tree.origin.as_bytes()).0),
+            operator: self.operator.address(),
+            size: tree.size,
+            root: B256::from(tree.root.0),
+        };
+        let number = u64::from(job[0]) + 100;
+        event_proof(self.anchors, number, 1_799_999_000, event.encode_log_data())
+    }
+
+    fn anchor_seen(&self, anchored: &EventProof, tree: &Checkpoint) -> Said {
+        let proved = anchored.check().expect("proved");
+        Said::Anchored(AnchorSeen {
+            market: self.market,
+            observer: self.requester.address(),
+            operator: self.operator.address(),
+            anchors: self.anchors,
+            origin: tree.origin.clone(),
+            size: tree.size,
+            root: tree.root,
+            block: BlockRef { number: proved.block_number, hash: proved.block_hash },
+        })
+    }
+
+    fn add(&mut self, envelopes: &[Envelope]) -> Vec<u64> {
+        let entries: Vec<_> = envelopes.iter().map(Envelope::to_bytes).collect();
+        let added = self.log.add(&entries).expect("added");
+        added.into_iter().map(|added| added.index).collect()
+    }
+
+    fn note(&mut self) -> Vec<u8> {
+        self.log.checkpoint().expect("there is one").to_vec()
+    }
+
+    fn tree(&mut self) -> Checkpoint {
+        let policy = Policy::of_log(self.log_key.vkey().clone()).expect("a policy");
+        policy.open(&self.note()).expect("signed").checkpoint
     }
 }
 
 /// A block in which the second of three transactions says something as its second event.
 fn event_proof(
-    market: &MarketId,
+    contract: Address,
     number: u64,
     time: u64,
     data: alloy_primitives::LogData,
@@ -333,7 +498,7 @@ fn event_proof(
         .map(|place| {
             let mut logs = vec![log(Address::ZERO, other.clone())];
             if place == 1 {
-                logs.push(log(market.market, data.clone()));
+                logs.push(log(contract, data.clone()));
             }
             let status = Eip658Value::Eip658(true);
             let receipt =
