@@ -344,11 +344,9 @@ impl World {
                 Ending::Slashed | Ending::Missed => "JobSlashed",
             }
             .into(),
-            paid: match ending {
-                Ending::Paid => Some("900".to_owned()),
-                Ending::Late => Some("1500".to_owned()),
-                Ending::Slashed | Ending::Missed => None,
-            },
+            paid: Market::JobPaid::decode_log(&settlement.check().expect("proved").log)
+                .ok()
+                .map(|event| event.data.paid.to_string()),
             time: settlement.check().expect("proved").timestamp,
             claim_block: claim.map(block),
             block: block(settlement),
