@@ -98,7 +98,6 @@ fn others_check_what_is_said_of_a_job() {
         "urn:assay:claim:v1",
         "urn:assay:verdict:v1",
         "urn:assay:settlement:v1",
-        "urn:assay:anchor:v1",
     ];
     assert_eq!(
         kinds.split_whitespace().collect::<Vec<_>>(),

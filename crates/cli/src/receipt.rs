@@ -434,9 +434,7 @@ fn shown(receipt: &Receipt) -> String {
                 format!("the {slot} to {} under policy {}", said.recipient, said.policy)
             }
             Said::Settled(said) => format!("{} in block {}", said.event, said.block.number),
-            Said::Ordered(_) | Said::Binding(_) | Said::Operated(_) | Said::Anchored(_) => {
-                String::new()
-            }
+            Said::Ordered(_) | Said::Binding(_) | Said::Operated(_) => String::new(),
         };
         steps.push(("  |", String::new()));
         let what = if what.is_empty() { what } else { format!(", {what}") };

@@ -44,8 +44,6 @@ struct Index {
     bindings: BTreeMap<Hash, u64>,
     /// Who anchors the log, by statements of its own key.
     operators: Vec<(u64, Operator)>,
-    /// Who has seen which anchor, by the anchor's size.
-    anchors: BTreeMap<u64, Vec<u64>>,
     jobs: BTreeMap<B256, Vec<u64>>,
 }
 
@@ -300,13 +298,12 @@ impl Index {
         match said {
             Said::Operated(operator) if key == log_key => self.operators.push((place, operator)),
             Said::Operated(_) => {}
-            Said::Anchored(seen) => self.anchors.entry(seen.size).or_default().push(place),
             Said::Binding(_) => drop(self.bindings.entry(key).or_insert(place)),
             _ => self.jobs.entry(said.job().unwrap_or_default()).or_default().push(place),
         }
     }
 
-    /// The entries about a job and an anchor, and the bindings of their keys, in the log's order.
+    /// The entries about a job and who anchors the log, and the bindings of their keys, in the log's order.
     fn about<S: Storage>(
         &self,
         job: B256,
@@ -315,7 +312,6 @@ impl Index {
     ) -> Result<Vec<u64>> {
         let mut places = self.jobs.get(&job).cloned().unwrap_or_default();
         if let Some(anchor) = anchor {
-            places.extend(self.anchors.get(&anchor.size).into_iter().flatten());
             let by = self.operators.iter().filter(|(_, one)| one.account == anchor.operator);
             places.extend(by.map(|(place, _)| *place));
         }

@@ -297,10 +297,11 @@ fn a_witness_in_a_bucket_cosigns_one_history() {
             let logs = vec![key().vkey().clone()];
             Witness::new(bucket.open(), secret.clone(), logs).expect("a witness")
         };
-        let note = |size: u8, fork: u8| {
-            let origin = "log.example".to_owned();
-            let root = assay_tlog::leaf_hash(&[size, fork]);
-            Checkpoint { origin, size: u64::from(size), root }.sign(&key()).expect("signed")
+        let note = |size: u64, fork: u64| {
+            let mut log = memory("fork").log();
+            let entries: Vec<_> = (0..size).map(|number| entry(fork * 1_000 + number)).collect();
+            log.add(&entries).expect("added");
+            log.checkpoint().expect("there is one").to_vec()
         };
         let ask = |checkpoint| {
             AddCheckpoint { old_size: 0, consistency: Vec::new(), checkpoint }.to_bytes()
