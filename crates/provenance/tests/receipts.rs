@@ -37,7 +37,7 @@ fn sound_receipts_are_vouched_for() {
         // A dispute takes some 0.9 kB a move.
         let size = receipt.to_bytes().len();
         let size_max = match ending {
-            Ending::Missed | Ending::Paid => 20_000,
+            Ending::Missed | Ending::Paid | Ending::Late => 20_000,
             Ending::Slashed => 35_000,
         };
         assert!(size < size_max, "a receipt of {size} bytes");
