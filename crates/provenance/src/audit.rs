@@ -78,7 +78,7 @@ impl Audit {
                 verifier: life.verifier,
                 window_secs: life.window_secs,
                 ending: life.ending,
-                verdict: verdict(life),
+                verdict: life.verdict(),
             })
             .collect();
         let judged = |as_| list.iter().filter(|job| job.verdict == Some(as_)).count();
@@ -130,11 +130,4 @@ impl Audit {
         }
         text
     }
-}
-
-/// One auditor who disagrees is what a reader must hear of.
-fn verdict(life: &Life) -> Option<Judgement> {
-    let mut said: Vec<_> = life.verdicts.iter().map(|(_, verdict)| *verdict).collect();
-    said.sort_by_key(|verdict| *verdict == Judgement::Agrees);
-    said.first().copied()
 }
