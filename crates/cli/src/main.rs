@@ -4,6 +4,7 @@ mod account;
 mod chain;
 mod config;
 mod daemons;
+mod disclose;
 mod exec;
 mod failure;
 mod home;

@@ -7,6 +7,7 @@ mod auditor;
 mod board;
 mod contracts;
 mod cosign;
+mod disclosure;
 mod error;
 mod files;
 mod games;
@@ -30,6 +31,9 @@ pub use auditor::{Auditor, AuditorPlan};
 pub use board::{Board, Store};
 pub use contracts::Contracts;
 pub use cosign::{AskedWitness, fsck_log, keep_cosigned, open_witness};
+pub use disclosure::{
+    budget_left, create_budget, output_slot, presented_by, release_statistics, slot_of_image,
+};
 pub use error::{Error, Result};
 pub use history::{JobEvent, history};
 pub use home::Home;

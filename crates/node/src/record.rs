@@ -229,17 +229,10 @@ impl Recorder {
         signer: &PrivateKeySigner,
         deployment: &Deployment,
     ) -> Result<Self> {
-        let secret = Zeroizing::new(signer.to_bytes().0);
-        let key = Arc::new(RoleKey::derive(&secret));
         let (account, market) = (signer.address(), market_id(deployment));
-        let text = binding_text(&market, account, key.public());
-        let signature = signer.sign_message_sync(text.as_bytes());
-        let signature =
-            signature.map_err(|error| Error::Job(format!("signing failed: {error}")))?;
-        let recorder = Recorder { log, key, account, market };
-        let signature = signature.as_bytes().to_vec().into();
-        let key = recorder.key.public();
-        recorder.say(&Said::Binding(Binding { market, account, key, signature })).await?;
+        let (key, binding) = bound_key(signer, market)?;
+        let recorder = Recorder { log, key: Arc::new(key), account, market };
+        recorder.say(&Said::Binding(binding)).await?;
         Ok(recorder)
     }
 
@@ -277,6 +270,22 @@ impl Recorder {
             Place::There(_) => drop(tokio::spawn(saying)),
         }
     }
+}
+
+/// The key of an account's statements on a market, and what binds the two.
+///
+/// # Errors
+///
+/// [`Error::Job`] if the account can't sign.
+pub(crate) fn bound_key(signer: &PrivateKeySigner, market: MarketId) -> Result<(RoleKey, Binding)> {
+    let secret = Zeroizing::new(signer.to_bytes().0);
+    let role = RoleKey::derive(&secret);
+    let (account, key) = (signer.address(), role.public());
+    let text = binding_text(&market, account, key);
+    let signature = signer.sign_message_sync(text.as_bytes());
+    let signature = signature.map_err(|error| Error::Job(format!("signing failed: {error}")))?;
+    let signature = signature.as_bytes().to_vec().into();
+    Ok((role, Binding { market, account, key, signature }))
 }
 
 pub(crate) fn market_id(deployment: &Deployment) -> MarketId {

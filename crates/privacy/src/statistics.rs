@@ -181,6 +181,15 @@ impl Terms {
         })
     }
 
+    /// Whether a release can be made by these terms: to be asked before it is paid for.
+    ///
+    /// # Errors
+    ///
+    /// [`StatisticsError::Share`], [`StatisticsError::Bounds`].
+    pub fn check(&self) -> Result<(), StatisticsError> {
+        self.scales().map(drop)
+    }
+
     /// The noise of each statistic. One party changes the counts of jobs by `jobs_per_party_max` together, whatever their endings.
     fn scales(&self) -> Result<[Scale; 3], StatisticsError> {
         let share = MicroEpsilon(self.epsilon.0 / SHARES);

@@ -64,7 +64,7 @@ pub enum DisclosureError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputOpening {
     leaf: Leaf,
-    siblings: Proof<SLOT_HEIGHT>,
+    siblings: Proof<{ SLOT_HEIGHT as usize }>,
 }
 
 impl OutputOpening {
@@ -203,7 +203,9 @@ impl Disclosure {
 
     fn opening(&self) -> Option<OutputOpening> {
         let mut leaf = [0; LEAF_SIZE as usize];
-        hex::decode_to_slice(&self.leaf, &mut leaf).ok()?;
+        hex::decode_to_slice(&self.leaf, &mut leaf)
+            .ok()
+            .filter(|()| hex::encode(leaf) == self.leaf)?;
         let siblings = self.siblings.as_slice().try_into().ok()?;
         Some(OutputOpening { leaf, siblings: Proof(siblings) })
     }

@@ -89,6 +89,14 @@ impl World {
         self.requester.address()
     }
 
+    /// The key of the requester's statements, and what binds it to the account.
+    pub(crate) fn requester_key(&self) -> (RoleKey, Binding) {
+        let Said::Binding(binding) = self.binding(&self.requester) else {
+            unreachable!("a binding")
+        };
+        (Self::role(&self.requester), binding)
+    }
+
     fn role(signer: &PrivateKeySigner) -> RoleKey {
         RoleKey::derive(&signer.to_bytes().0)
     }
