@@ -298,18 +298,18 @@ pub(crate) fn disclose(arguments: &Disclose, as_json: bool) -> Result<String, Fa
     let receipt = read(&arguments.receipt)?;
     let (_, root) = settled(&receipt)?;
     let key = output_key(&arguments.key_file)?;
-    let slot = match &arguments.slot {
-        Some(path) => slot_of_image(&read_file(path)?)?,
-        None => crate::block_on(async {
-            Ok(output_slot(&board(&arguments.home, &arguments.market).await?, root).await?)
-        })?,
-    };
-    let output = OutputOpening::of_slot(&slot);
     let failed = |cause: &dyn std::fmt::Display| {
         Failure::new("the cells can't be shown")
             .cause(cause)
             .next("check the receipt, the slot and the key")
     };
+    let slot = match &arguments.slot {
+        Some(path) => slot_of_image(&read_file(path)?).map_err(|error| failed(&error))?,
+        None => crate::block_on(async {
+            Ok(output_slot(&board(&arguments.home, &arguments.market).await?, root).await?)
+        })?,
+    };
+    let output = OutputOpening::of_slot(&slot);
     if output.root() != root {
         return Err(failed(&format!(
             "the slot has root {}, the job's output {root}",
@@ -596,10 +596,17 @@ fn unpaid(error: assay_node::Error, ledger: &Path) -> Failure {
                 .cause(spent)
                 .next("ask for less, or for nothing more of these people")
         }
-        Error::File { ref source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+        Error::Budget { source, .. } => Failure::file("use", ledger, source)
+            .next("restore it as it was last; if that is lost, its budget counts as spent"),
+        Error::File { verb: "making", source, .. } => Failure::file("make", ledger, source)
+            .next("a budget is never begun anew: without --epsilon-micro you see what is left"),
+        Error::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
             Failure::file("read", ledger, source)
                 .next("make it, once: `assay receipt budget FILE --epsilon-micro N`")
         }
+        Error::Statistics(error) => Failure::new("no such statistics can be made")
+            .cause(error)
+            .next("see spec/disclosure.md#statistics for the bounds"),
         other => Failure::from(other),
     }
 }
@@ -615,11 +622,11 @@ struct Left<'a> {
 pub(crate) fn budget(arguments: &Budget, as_json: bool) -> Result<String, Failure> {
     let file = &arguments.file;
     if let Some(micro) = arguments.epsilon_micro {
-        create_budget(file, epsilon(micro)?)?;
+        create_budget(file, epsilon(micro)?).map_err(|error| unpaid(error, file))?;
     }
     let (left_micro, budget_micro) = budget_left(file).map_err(|error| unpaid(error, file))?;
     if as_json {
-        return Ok(json(&Left { schema: "assay.budget/1", file, budget_micro, left_micro }));
+        return Ok(json(&Left { schema: "assay.epsilon/1", file, budget_micro, left_micro }));
     }
     let [left, total] = [left_micro, budget_micro].map(grouped);
     Ok(table(&[

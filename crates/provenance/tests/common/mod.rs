@@ -29,6 +29,8 @@ mod tlog;
 /// A market with its roles, its log and its witness, all from one seed.
 pub(crate) struct World {
     pub(crate) market: MarketId,
+    /// What its jobs come to.
+    pub(crate) output_root: B256,
     requester: PrivateKeySigner,
     provider: PrivateKeySigner,
     auditor: PrivateKeySigner,
@@ -67,7 +69,8 @@ impl World {
             market: Address::repeat_byte(seed),
         };
         let [requester, provider, auditor] = [0, 1, 2].map(|number| signer(seed, number));
-        World { market, requester, provider, auditor, log_key, witness_key, log, disk }
+        let output_root = B256::repeat_byte(0x55);
+        World { market, output_root, requester, provider, auditor, log_key, witness_key, log, disk }
     }
 
     pub(crate) fn trust(&self) -> Trust {
@@ -171,7 +174,7 @@ impl World {
             jobId: job,
             provider,
             finalState: B256::repeat_byte(0x44),
-            outputRoot: B256::repeat_byte(0x55),
+            outputRoot: self.output_root,
             traceRoot: B256::repeat_byte(0x66),
             steps: 12_345,
             status: 1,
