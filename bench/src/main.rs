@@ -1,4 +1,4 @@
-//! `cargo xtask bench machine|chain|log|market [--json]`: figures, with the machine, the inputs and the peers of the same run.
+//! `cargo xtask bench machine|chain|log|market|seal [--json]`: figures, with the machine, the inputs and the peers of the same run.
 //!
 //! Timings on a shared machine wander, so each figure is a median and peers take turns with ours.
 
@@ -8,6 +8,7 @@ mod log;
 mod machine;
 mod market;
 mod peers;
+mod seal;
 
 use std::process::ExitCode;
 
@@ -23,7 +24,9 @@ fn main() -> ExitCode {
         ["log", "--json"] => (log::figures(), true),
         ["market"] => (market::figures(), false),
         ["market", "--json"] => (market::figures(), true),
-        _ => (Err("usage: assay-bench machine|chain|log|market [--json]".to_owned()), false),
+        ["seal"] => (seal::figures(), false),
+        ["seal", "--json"] => (seal::figures(), true),
+        _ => (Err("usage: assay-bench machine|chain|log|market|seal [--json]".to_owned()), false),
     };
     match figures {
         Ok(figures) => {
