@@ -236,6 +236,23 @@ impl Presented {
     }
 }
 
+/// What an SD-JWT would say if it were signed: all that [`Presented::from_bytes`] checks but signatures and the key binding. For fuzzing,
+/// which could hardly get behind a signature.
+///
+/// # Errors
+///
+/// [`SdJwtError`].
+pub fn claims_unverified(bytes: &[u8]) -> Result<Claims, SdJwtError> {
+    if bytes.len() > SD_JWT_BYTES_MAX {
+        return Err(SdJwtError::Long(bytes.len()));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| SdJwtError::Form("it is no text"))?;
+    let (shown, _) = text.rsplit_once('~').ok_or(SdJwtError::Form("it has no tilde"))?;
+    let mut parts = shown.split('~');
+    let token = Token::read(parts.next().unwrap_or_default())?;
+    Ok(Disclosed::read(&parts.collect::<Vec<_>>())?.put_into(token.claims)?.0)
+}
+
 impl KeyBinding {
     fn read(text: &str, presentation: &str, claims: &Claims) -> Result<Self, SdJwtError> {
         let failed = |what| SdJwtError::KeyBinding(what);
