@@ -34,6 +34,7 @@ pub(crate) fn figures() -> Result<Vec<Figure>, String> {
     figures.push(memory()?);
     figures.extend(wraps()?);
     figures.push(small_job()?);
+    figures.push(program()?);
     Ok(figures)
 }
 
@@ -226,6 +227,25 @@ fn small_job() -> Result<Figure, String> {
         value: median(added),
         unit: "ms",
         goal: Some(Goal::Below(50.0)),
+        peers: Vec::new(),
+    })
+}
+
+/// Steps that a program takes to seal a long output.
+fn program() -> Result<Figure, String> {
+    let program = prebuilt("wordcount")?;
+    let input: String = (0..9_000).map(|number| format!("word{number} ")).collect();
+    let (public, _, output) = run(&program, [input.as_bytes(), b""], Salt::PUBLIC)?;
+    let (private, _, _) = run(&program, [input.as_bytes(), b""], Salt([9; 24]))?;
+    Ok(Figure {
+        name: "sealing in the program".to_owned(),
+        inputs: format!(
+            "wordcount, an output of {} bytes, ChaCha20-Poly1305 on RV32IM",
+            output.len()
+        ),
+        value: (private - public) as f64 / output.len() as f64,
+        unit: "steps/byte",
+        goal: None,
         peers: Vec::new(),
     })
 }
