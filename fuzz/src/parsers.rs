@@ -4,8 +4,11 @@
 use std::convert::Infallible;
 use std::panic::catch_unwind;
 
+use assay_privacy::cells::{Disclosure, OutputOpening, ShownCell, Table, TableKey};
 use assay_privacy::envelope::{self, Header};
 use assay_privacy::rand_core::{TryCryptoRng, TryRng};
+use assay_privacy::sd_jwt::{self, Claims, Issued, Presented};
+use assay_privacy::statistics::{Budget, MicroEpsilon};
 use assay_privacy::{ContentKey, SealKeys, SealPublic, Wrap, WrapContext, output_key, seal_output};
 use assay_types::{Hash, Salt};
 use fastrand::Rng;
@@ -54,14 +57,20 @@ pub struct Parser {
 }
 
 /// All of them.
-pub const PARSERS: [Parser; 4] = [
+pub const PARSERS: [Parser; 8] = [
     Parser { name: "envelope header", seeds: headers, check: read_header },
     Parser { name: "envelope", seeds: envelopes, check: open_envelope },
     Parser { name: "wrap", seeds: wraps, check: read_wrap },
     Parser { name: "seal keys", seeds: seal_keys, check: read_seal_keys },
+    Parser { name: "presentation", seeds: presentations, check: read_presentation },
+    Parser { name: "disclosure", seeds: disclosures, check: read_disclosure },
+    Parser { name: "budget ledger", seeds: budgets, check: read_budget },
+    Parser { name: "table", seeds: tables, check: read_table },
 ];
 
 const SALT: Salt = Salt([7; 24]);
+
+const PRESENTED: &str = "example+sd-jwt";
 
 fn envelopes() -> Vec<Vec<u8>> {
     let key = output_key(&SALT);
@@ -136,6 +145,79 @@ fn seal_keys() -> Vec<Vec<u8>> {
 fn read_seal_keys(bytes: &[u8]) -> bool {
     let Ok(keys) = SealPublic::from_bytes(bytes) else { return false };
     assert_eq!(keys.to_bytes(), bytes, "the same keys have two forms");
+    true
+}
+
+/// Signatures that anybody can make, so that mutants get past them: by a key that is known.
+fn presentations() -> Vec<Vec<u8>> {
+    let visible = Claims::from_iter([("job".to_owned(), "1".into())]);
+    let claims = ["price", "stake"].into_iter().zip([[1; 16], [2; 16]]);
+    let claims = claims.map(|(name, salt)| sd_jwt::Disclosure::new(name, &name.into(), salt));
+    let claims = claims.flatten().collect();
+    let issued = Issued::sign(PRESENTED, Hash([6; 32]), visible, claims, &[], &|_| [0; 64]);
+    let shown = issued.map(|issued| issued.show(|_| true)).unwrap_or_default();
+    let bound = sd_jwt::bind(&shown, "a", "n", 1, &|_| [0; 64]);
+    vec![shown.into_bytes(), bound.into_bytes()]
+}
+
+/// What is not signed is never taken; how far it was read shows in no crash.
+fn read_presentation(bytes: &[u8]) -> bool {
+    let read = Presented::from_bytes(bytes, PRESENTED, None);
+    assert!(read.is_err(), "a forgery is taken");
+    sd_jwt::claims_unverified(bytes).is_ok()
+}
+
+fn table() -> (Table, TableKey) {
+    let table = Table::from_csv(b"name,city\nAda,\"London, UK\"\nC\xff,Rome\n");
+    let table = table.unwrap_or_else(|error| unreachable!("a table: {error}"));
+    (table, TableKey::derive(output_key(&SALT).as_bytes()))
+}
+
+fn disclosures() -> Vec<Vec<u8>> {
+    let (table, key) = table();
+    let sealed = seal_output(&SALT, b"a table", table.root(&key)).unwrap_or_default();
+    let slot = [&(sealed.len() as u64).to_le_bytes()[..], &[4; 24], &sealed].concat();
+    let opening = OutputOpening::of_slot(&slot);
+    let show = |rows: &[u32]| {
+        let places = rows.iter().flat_map(|row| table.row(*row)).collect();
+        Disclosure::new(Hash([8; 32]), &opening, &table, &key, &places)
+    };
+    [show(&[1]), show(&[0, 2])].into_iter().flatten().map(|made| made.to_bytes()).collect()
+}
+
+/// Only the cells themselves hold, whatever job they are said to be of.
+fn read_disclosure(bytes: &[u8]) -> bool {
+    let Ok(read) = Disclosure::from_bytes(bytes) else { return false };
+    assert_eq!(read.to_bytes(), bytes, "a disclosure has two forms");
+    let (table, _) = table();
+    let holds = |cell: &ShownCell| cell.value().as_deref() == table.cell(cell.place());
+    assert!(read.cells().iter().all(holds), "a forged cell is taken");
+    true
+}
+
+fn budgets() -> Vec<Vec<u8>> {
+    let hundred = MicroEpsilon::new(100).map(Budget::new);
+    let budget = hundred.unwrap_or_else(|error| unreachable!("a budget: {error}"));
+    let cost = MicroEpsilon::new(40).map(|cost| budget.spend(cost, "a release", 1));
+    let spent = cost.into_iter().flatten().map(|spent| spent.to_bytes().to_vec());
+    std::iter::once(budget.to_bytes().to_vec()).chain(spent).collect()
+}
+
+fn read_budget(bytes: &[u8]) -> bool {
+    let Ok(budget) = Budget::from_bytes(bytes) else { return false };
+    assert_eq!(budget.to_bytes(), bytes, "a ledger has two forms");
+    assert!(budget.left() <= budget.total());
+    true
+}
+
+fn tables() -> Vec<Vec<u8>> {
+    vec![b"a,b\n1,\"2,\"\"3\"\n\n4,5".to_vec(), b"\xef\xbb\xbfx\r\n\"\"\r\n".to_vec()]
+}
+
+fn read_table(bytes: &[u8]) -> bool {
+    let Ok(table) = Table::from_csv(bytes) else { return false };
+    let shown = table.row(0);
+    assert!(shown.iter().all(|place| table.cell(*place).is_some()), "a row has cells");
     true
 }
 

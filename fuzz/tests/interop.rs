@@ -209,3 +209,54 @@ fn others_open_what_we_seal_and_seal_what_we_open() {
     }
     assert_eq!(["wraps", "envelopes", "outputs"].map(|list| made[list].len()), [2, 12, 6]);
 }
+
+/// Presentations both ways: another library takes ours, and what another library presents is taken here.
+#[test]
+fn another_library_reads_presentations_and_makes_some() {
+    let mut world = World::new(3);
+    let receipt = world.job(1, Ending::Paid);
+    let (key, binding) = world.requester_key();
+    let mut generator = fastrand::Rng::with_seed(3);
+    let mut random = |buffer: &mut [u8]| generator.fill(buffer);
+    let show = ["price", "presenter", "statement-verdict"].map(str::to_owned).into();
+    let audience = Some(("auditor.example", "n-1"));
+    let made = assay_provenance::present(
+        &receipt,
+        &show,
+        &key,
+        Some(&binding),
+        audience,
+        1_800_000_200,
+        &mut random,
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let ours = folder.path().join("ours.json");
+    let said = serde_json::json!({
+        "text": made.expect("made"),
+        "key": key.public(),
+        "audience": "auditor.example",
+        "nonce": "n-1",
+    });
+    std::fs::write(&ours, said.to_string()).expect("written");
+    let Some(printed) = python("sd_jwt.py", &[ours.to_str().expect("a path")]) else { return };
+    let theirs: serde_json::Value = serde_json::from_str(&printed).expect("JSON");
+
+    let text = said["text"].as_str().expect("text").as_bytes();
+    let expected = assay_provenance::Expected { audience, ..Default::default() };
+    let read = assay_provenance::Presentation::from_bytes(text, expected).expect("ours");
+    assert_eq!(
+        theirs["claims"],
+        serde_json::Value::from(read.claims),
+        "two readers must see the same"
+    );
+
+    let text = theirs["text"].as_str().expect("text").as_bytes();
+    let key = theirs["key"].as_str().expect("text").parse().expect("a key");
+    let read = assay_privacy::sd_jwt::Presented::from_bytes(text, "example+sd-jwt", Some(key));
+    let read = read.expect("another library's presentation must be taken");
+    assert_eq!(read.claims["price"], serde_json::json!({ "max": "1000", "paid": "900" }));
+    assert_eq!(read.claims["lands"], serde_json::json!(["DE", "FR"]), "and not what is hidden");
+    assert!(!read.claims.contains_key("stake"));
+    let binding = read.binding.expect("bound");
+    assert_eq!((&binding.audience[..], &binding.nonce[..]), ("assay.example", "n-7"));
+}

@@ -53,6 +53,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod blob;
+pub mod cells;
 #[cfg(feature = "csv")]
 pub mod csv;
 mod decimal;

@@ -131,6 +131,11 @@ impl OutputSlot {
         if self.is_private { seal::MAX_BYTES } else { MAX_BYTES }
     }
 
+    /// The key that the output will be sealed under; nothing for a public one.
+    pub(crate) fn output_key(&self) -> Option<[u8; 32]> {
+        self.is_private.then(|| seal::output_key(&salt(INPUT)))
+    }
+
     /// Appends bytes; the caller keeps within `max_bytes`.
     pub(crate) fn append(&mut self, bytes: &[u8]) {
         debug_assert!(self.length + bytes.len() <= self.max_bytes() as usize);

@@ -1,5 +1,6 @@
 #[cfg(not(target_os = "none"))]
 use crate::blob;
+use crate::cells::TableKey;
 use core::fmt;
 
 #[cfg(not(target_os = "none"))]
@@ -58,6 +59,10 @@ impl Output {
     }
 
     fn keep_cells_root(&mut self, _root: [u8; 32]) {}
+
+    fn output_key(&self) -> Option<[u8; 32]> {
+        None
+    }
 }
 
 #[cfg(target_os = "none")]
@@ -81,6 +86,10 @@ impl Output {
     fn keep_cells_root(&mut self, root: [u8; 32]) {
         self.slot.set_cells_root(root);
     }
+
+    fn output_key(&self) -> Option<[u8; 32]> {
+        self.slot.output_key()
+    }
 }
 
 impl Output {
@@ -92,6 +101,11 @@ impl Output {
         }
         self.append(bytes);
         Ok(())
+    }
+
+    /// The key of the cells of a table in this output; nothing where the output is public, as in native runs.
+    pub fn table_key(&self) -> Option<TableKey> {
+        self.output_key().map(|key| TableKey::new(&key))
     }
 
     /// Puts the root of a table's cells, each salted, into the sealed output's header, where it stands in the clear: single

@@ -40,7 +40,7 @@ pub struct Seal {
 impl Seal {
     /// Reads the whole output once, since the envelope's salt follows from it. `cells_root` is zero for none.
     pub fn new(input_salt: &Salt, output: &[u8], cells_root: &[u8; 32]) -> Self {
-        let key = hmac(input_salt, &[OUTPUT_KEY]);
+        let key = output_key(input_salt);
         let salt = hmac(&key, &[OUTPUT_SALT, cells_root, output]);
         // HKDF (RFC 5869): extract, then one block for each label.
         let extracted = hmac(&salt, &[&key]);
@@ -82,6 +82,11 @@ impl Seal {
         };
         place.copy_from_slice(&tag);
     }
+}
+
+/// The key that a private job's output is sealed under.
+pub fn output_key(input_salt: &Salt) -> [u8; 32] {
+    hmac(input_salt, &[OUTPUT_KEY])
 }
 
 /// How many chunks an output of so many bytes has: one at least.

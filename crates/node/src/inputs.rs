@@ -214,6 +214,22 @@ pub(crate) fn output_image<E: Engine>(engine: &E) -> Vec<u8> {
     written(slot_pages(engine, slot::OUTPUT))
 }
 
+/// A slot's bytes from its start, as its image has them; zeros follow.
+///
+/// # Errors
+///
+/// [`Error::Job`] if it is no image.
+pub(crate) fn slot_bytes(image: &[u8]) -> Result<Vec<u8>> {
+    let mut memory = Vec::new();
+    let put = |leaf: u32, bytes: &assay_merkle::Leaf| {
+        let at = leaf as usize * bytes.len();
+        memory.resize(memory.len().max(at + bytes.len()), 0);
+        memory[at..at + bytes.len()].copy_from_slice(bytes);
+    };
+    assay_merkle::read_image(image, put).map_err(|error| Error::Job(error.to_string()))?;
+    Ok(memory)
+}
+
 /// The blob that a slot's image holds, if the image has the root.
 ///
 /// # Errors
@@ -221,13 +237,7 @@ pub(crate) fn output_image<E: Engine>(engine: &E) -> Vec<u8> {
 /// [`Error::Job`] if it has another root, or holds no blob.
 pub(crate) fn blob_of(root: BlobRoot, image: &[u8]) -> Result<Vec<u8>> {
     let job = |what: String| Error::Job(what);
-    let mut memory = Vec::new();
-    let put = |leaf: u32, bytes: &assay_merkle::Leaf| {
-        let at = leaf as usize * bytes.len();
-        memory.resize(memory.len().max(at + bytes.len()), 0);
-        memory[at..at + bytes.len()].copy_from_slice(bytes);
-    };
-    assay_merkle::read_image(image, put).map_err(|error| job(error.to_string()))?;
+    let mut memory = slot_bytes(image)?;
     memory.resize(memory.len().max(32), 0);
     let (header, bytes) = memory.split_first_chunk().unwrap_or_else(|| unreachable!("32 bytes"));
     let header = BlobHeader::from_bytes(header).map_err(|error| job(error.to_string()))?;

@@ -354,14 +354,10 @@ impl Recorder {
         signer: &PrivateKeySigner,
         deployment: &Deployment,
     ) -> Result<Self> {
-        let secret = Zeroizing::new(signer.to_bytes().0);
-        let key = Arc::new(RoleKey::derive(&secret));
         let (account, market) = (signer.address(), market_id(deployment));
-        let text = binding_text(&market, account, key.public());
-        let signature = sign(signer, &text)?;
-        let recorder = Recorder { log, key, account, market };
-        let key = recorder.key.public();
-        recorder.say(&Said::Binding(Binding { market, account, key, signature })).await?;
+        let (key, binding) = bound_key(signer, market)?;
+        let recorder = Recorder { log, key: Arc::new(key), account, market };
+        recorder.say(&Said::Binding(binding)).await?;
         Ok(recorder)
     }
 
@@ -434,6 +430,20 @@ fn prove_anchor(
         ))
     })?;
     Ok((anchor.event, path))
+}
+
+/// The key of an account's statements on a market, and what binds the two.
+///
+/// # Errors
+///
+/// [`Error::Job`] if the account can't sign.
+pub(crate) fn bound_key(signer: &PrivateKeySigner, market: MarketId) -> Result<(RoleKey, Binding)> {
+    let secret = Zeroizing::new(signer.to_bytes().0);
+    let role = RoleKey::derive(&secret);
+    let (account, key) = (signer.address(), role.public());
+    let text = binding_text(&market, account, key);
+    let signature = sign(signer, &text)?;
+    Ok((role, Binding { market, account, key, signature }))
 }
 
 pub(crate) fn market_id(deployment: &Deployment) -> MarketId {

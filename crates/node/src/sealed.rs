@@ -17,7 +17,7 @@ use crate::board::Board;
 use crate::inputs::salted_blob;
 use crate::role::blocking;
 use crate::vault::{Secret, Vault};
-use crate::{Error, Result};
+use crate::{Error, Home, Result};
 
 /// The system's randomness. It fails only where the machine has none, and then nothing can be sealed.
 pub(crate) fn system_rng() -> UnwrapErr<SysRng> {
@@ -133,6 +133,17 @@ pub(crate) async fn open_image(
     let envelope = board.envelope(digest).await?.ok_or(Error::InputMissing { root })?;
     let opened = blocking(move || open(&key, &envelope)).await?;
     opened.map_err(|error| Error::SealBroken { root, cause: error.to_string() })
+}
+
+/// The key of a job's sealed output, if its input was sealed under a home.
+///
+/// # Errors
+///
+/// [`Error::Damaged`], [`Error::File`]; [`Error::Job`] for terms that are none.
+pub fn kept_output_key(home: &Home, signed: &SignedOrder) -> Result<Option<ContentKey>> {
+    let Some(input) = terms_of(signed)?.input else { return Ok(None) };
+    let secret = Vault::at(home.vault()).find(input.envelope)?;
+    Ok(secret.map(|secret| secret.output_key()))
 }
 
 /// What an order agrees besides what the contract reads.

@@ -35,6 +35,11 @@ impl RoleKey {
     pub fn public(&self) -> Hash {
         Hash(self.0.verifying_key().to_bytes())
     }
+
+    /// Signs bytes that are no statement, and can't be taken for one: a JWT.
+    pub(crate) fn sign(&self, bytes: &[u8]) -> [u8; 64] {
+        self.0.sign(bytes).to_bytes()
+    }
 }
 
 /// A payload with its one signature. The key's id is the key, 64 hexadecimal digits.

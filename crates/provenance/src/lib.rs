@@ -10,6 +10,7 @@ mod dsse;
 mod export;
 mod graph;
 mod life;
+mod presentation;
 mod receipt;
 mod statement;
 mod trust;
@@ -21,6 +22,10 @@ pub use dsse::{Envelope, EnvelopeError, PAYLOAD_TYPE, RoleKey};
 pub use export::{open_lineage, prov, ro_crate};
 pub use graph::Graph;
 pub use life::Life;
+pub use presentation::{
+    Expected, PRESENTATION_TYPE, Presentation, PresentationCheck, PresentationCode,
+    PresentationError, claim_names, present,
+};
 pub use receipt::{
     LoggedStatement, RECEIPT_SCHEMA, Receipt, ReceiptAnchor, ReceiptError, ReceiptLog,
 };

@@ -32,6 +32,8 @@ mod tlog;
 /// A market with its roles, its log and its witness, all from one seed.
 pub(crate) struct World {
     pub(crate) market: MarketId,
+    /// What its jobs come to.
+    pub(crate) output_root: B256,
     requester: PrivateKeySigner,
     provider: PrivateKeySigner,
     auditor: PrivateKeySigner,
@@ -79,6 +81,7 @@ impl World {
         let (anchors, log_secret) = (Address::repeat_byte(seed.wrapping_add(50)), [seed; 32]);
         World {
             market,
+            output_root: B256::repeat_byte(0x55),
             requester,
             provider,
             auditor,
@@ -121,6 +124,14 @@ impl World {
 
     pub(crate) fn requester(&self) -> Address {
         self.requester.address()
+    }
+
+    /// The key of the requester's statements, and what binds it to the account.
+    pub(crate) fn requester_key(&self) -> (RoleKey, Binding) {
+        let Said::Binding(binding) = self.binding(&self.requester) else {
+            unreachable!("a binding")
+        };
+        (Self::role(&self.requester), binding)
     }
 
     fn role(signer: &PrivateKeySigner) -> RoleKey {
@@ -208,7 +219,7 @@ impl World {
             jobId: job,
             provider,
             finalState: B256::repeat_byte(0x44),
-            outputRoot: B256::repeat_byte(0x55),
+            outputRoot: self.output_root,
             traceRoot: B256::repeat_byte(0x66),
             steps: 12_345,
             status: 1,
