@@ -197,16 +197,26 @@ pub(crate) fn public_blob(bytes: &[u8]) -> Result<(BlobRoot, Vec<u8>)> {
 ///
 /// [`Error::Job`] if they are too long for a slot.
 pub(crate) fn salted_blob(salt: Salt, bytes: &[u8]) -> Result<(BlobRoot, Vec<u8>)> {
-    let job = |error: assay_merkle::BlobError| Error::Job(error.to_string());
-    let header = BlobHeader::new(bytes.len() as u64, salt).map_err(job)?;
-    let root = blob_root(salt, bytes).map_err(job)?;
-    let mut content = header.to_bytes().to_vec();
+    let root = blob_root(salt, bytes).map_err(|error| Error::Job(error.to_string()))?;
+    Ok((root, image_of(&blob_bytes(salt, bytes)?)))
+}
+
+/// A blob as its slot holds it: header and bytes. Wiped when dropped.
+pub(crate) fn blob_bytes(salt: Salt, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+    let header = BlobHeader::new(bytes.len() as u64, salt);
+    let header = header.map_err(|error| Error::Job(error.to_string()))?;
+    let mut content = Zeroizing::new(Vec::with_capacity(bytes.len() + 32));
+    content.extend(header.to_bytes());
     content.extend(bytes);
+    Ok(content)
+}
+
+/// The image of a slot that begins with these bytes.
+pub(crate) fn image_of(content: &[u8]) -> Vec<u8> {
     let page =
         |piece: &[u8]| -> Page { std::array::from_fn(|k| piece.get(k).copied().unwrap_or(0)) };
     let pages: Vec<Page> = content.chunks(PAGE_SIZE as usize).map(page).collect();
-    let pages = pages.iter().enumerate().map(|(number, page)| (number as u32, page));
-    Ok((root, written(pages)))
+    written(pages.iter().enumerate().map(|(number, page)| (number as u32, page)))
 }
 
 /// The image of a run's output slot.

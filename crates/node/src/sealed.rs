@@ -8,13 +8,14 @@ use assay_api::SignedOrder;
 use assay_market::{SealedSlot, Terms};
 use assay_privacy::envelope::{open, seal};
 use assay_privacy::{ContentKey, SealKeys, SealPublic, Wrap, WrapContext as Context};
+use assay_merkle::blob_root;
 use assay_types::{BlobRoot, Hash, Salt, sha256};
 use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
 use zeroize::Zeroizing;
 
 use crate::board::Board;
-use crate::inputs::salted_blob;
+use crate::inputs::{blob_bytes, image_of};
 use crate::role::blocking;
 use crate::vault::{Secret, Vault};
 use crate::{Error, Home, Result};
@@ -110,11 +111,11 @@ pub(crate) async fn seal_bytes(bytes: Vec<u8>) -> Result<(Secret, Vec<u8>)> {
     blocking(move || {
         let mut salt = Salt::PUBLIC;
         getrandom::fill(&mut salt.0).map_err(Error::Randomness)?;
-        let (root, image) = salted_blob(salt, &bytes)?;
-        let image = Zeroizing::new(image);
+        let root = blob_root(salt, &bytes).map_err(|error| Error::Job(error.to_string()))?;
+        let blob = blob_bytes(salt, &bytes)?;
         let mut rng = system_rng();
         let key = ContentKey::draw(&mut rng);
-        let envelope = seal(&key, &image, Hash::default(), &mut rng);
+        let envelope = seal(&key, &blob, Hash::default(), &mut rng);
         let envelope = envelope.map_err(|error| Error::Job(error.to_string()))?;
         let secret =
             Secret { envelope: sha256(&envelope), bytes: envelope.len() as u64, root, key, salt };
@@ -123,7 +124,7 @@ pub(crate) async fn seal_bytes(bytes: Vec<u8>) -> Result<(Secret, Vec<u8>)> {
     .await?
 }
 
-/// The image in an envelope.
+/// The image of the slot whose blob an envelope holds.
 pub(crate) async fn open_image(
     board: &Board,
     root: BlobRoot,
@@ -131,8 +132,15 @@ pub(crate) async fn open_image(
     key: ContentKey,
 ) -> Result<Zeroizing<Vec<u8>>> {
     let envelope = board.envelope(digest).await?.ok_or(Error::InputMissing { root })?;
-    let opened = blocking(move || open(&key, &envelope)).await?;
-    opened.map_err(|error| Error::SealBroken { root, cause: error.to_string() })
+    let broken = |cause: String| Error::SealBroken { root, cause };
+    blocking(move || {
+        let blob = open(&key, &envelope).map_err(|error| broken(error.to_string()))?;
+        if blob.len() as u64 > 1 << 29 {
+            return Err(broken("it does not fit a slot".to_owned()));
+        }
+        Ok(Zeroizing::new(image_of(&blob)))
+    })
+    .await?
 }
 
 /// The key of a job's sealed output, if its input was sealed under a home.
