@@ -6,9 +6,9 @@ use alloy_primitives::{Address, B256};
 use alloy_signer_local::PrivateKeySigner;
 use assay_api::SignedOrder;
 use assay_market::{SealedSlot, Terms};
+use assay_merkle::blob_root;
 use assay_privacy::envelope::{open, seal};
 use assay_privacy::{ContentKey, SealKeys, SealPublic, Wrap, WrapContext as Context};
-use assay_merkle::blob_root;
 use assay_types::{BlobRoot, Hash, Salt, sha256};
 use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
@@ -132,7 +132,7 @@ pub(crate) async fn open_image(
     key: ContentKey,
 ) -> Result<Zeroizing<Vec<u8>>> {
     let envelope = board.envelope(digest).await?.ok_or(Error::InputMissing { root })?;
-    let broken = |cause: String| Error::SealBroken { root, cause };
+    let broken = move |cause: String| Error::SealBroken { root, cause };
     blocking(move || {
         let blob = open(&key, &envelope).map_err(|error| broken(error.to_string()))?;
         if blob.len() as u64 > 1 << 29 {
