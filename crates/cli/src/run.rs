@@ -384,10 +384,12 @@ pub(crate) fn sentence(event: &JobEvent) -> String {
             format!("game {game}     ended: {outcome}")
         }
         JobEvent::Paid { provider, paid, refunded, data_fee } => {
-            let [paid, refunded, data_fee] = [*paid, *refunded, *data_fee].map(dollars);
-            format!(
-                "settled    {paid} to {provider}, {data_fee} to the data owner, {refunded} back to the purse"
-            )
+            let (paid, refunded) = (dollars(*paid), dollars(*refunded));
+            let fee = match data_fee {
+                0 => String::new(),
+                fee => format!("{} to the data owner, ", dollars(*fee)),
+            };
+            format!("settled    {paid} to {provider}, {fee}{refunded} back to the purse")
         }
         JobEvent::Slashed { provider, refunded, compensation, informer, bounty, cover, .. } => {
             let [refunded, compensation, bounty, cover] =
