@@ -287,7 +287,7 @@ fn damage_gives_errors() {
     assert!(mask(&good_plan, 1, good_table).is_ok());
     let mut random = fastrand::Rng::with_seed(23);
     let (mut refused, mut masked) = (0, 0);
-    for round in 0..6000 {
+    for round in 0..1200 {
         let mut bytes = [good_plan.clone(), good_table.to_vec()];
         let [plan, table] = &mut bytes;
         let target = if round % 2 == 0 { &mut *plan } else { &mut *table };
@@ -319,5 +319,5 @@ fn damage_gives_errors() {
             }
         }
     }
-    assert!(refused > 1000 && masked > 100, "both happen: {refused}, {masked}");
+    assert!(refused > 300 && masked > 30, "both happen: {refused}, {masked}");
 }

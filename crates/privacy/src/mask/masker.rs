@@ -71,7 +71,7 @@ enum Work {
     Keep,
     Drop,
     Pseudonym(Pseudonyms),
-    Token(Tokens),
+    Token(Box<Tokens>),
     Generalise(Generalise),
     Redact(Redactor),
 }
@@ -242,7 +242,7 @@ impl Column {
             }
             Action::Token { alphabet, separators, group, unreadable } => {
                 let of = Use { owner, purpose, group: &group };
-                (Work::Token(Tokens::new(master, of, alphabet, separators)), unreadable)
+                (Work::Token(Box::new(Tokens::new(master, of, alphabet, separators))), unreadable)
             }
         };
         Column { name: name.to_owned(), kind, work, unreadable, changed: 0 }

@@ -253,9 +253,10 @@ impl World {
     pub(crate) fn job_paying(&mut self, nonce: u64, amounts: [u64; 3]) -> Receipt {
         let receipt = self.job(nonce, Ending::Paid);
         let event = self.paid(receipt.job, amounts);
-        let settlement = event_proof(&self.market, nonce * 10 + 2, 1_800_000_061, event);
+        let settlement = event_proof(self.market.market, nonce * 10 + 2, 1_800_000_061, event);
         let (order, claim) = (receipt.order.clone(), receipt.claim.clone());
-        let log = self.say(receipt.job, &order.order, Ending::Paid, claim.as_ref(), &settlement);
+        let paid = Ending::Paid;
+        let log = self.say(receipt.job, &order.order, paid, claim.as_ref(), &settlement, 0);
         Receipt::new(self.market, receipt.job, order, claim, settlement, Some(log))
     }
 
@@ -343,11 +344,9 @@ impl World {
                 Ending::Slashed | Ending::Missed => "JobSlashed",
             }
             .into(),
-            paid: match ending {
-                Ending::Paid => Some("900".to_owned()),
-                Ending::Late => Some("1500".to_owned()),
-                Ending::Slashed | Ending::Missed => None,
-            },
+            paid: Market::JobPaid::decode_log(&settlement.check().expect("proved").log)
+                .ok()
+                .map(|event| event.data.paid.to_string()),
             time: settlement.check().expect("proved").timestamp,
             claim_block: claim.map(block),
             block: block(settlement),
