@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use alloy_primitives::aliases::{U40, U96};
 use alloy_primitives::{Address, B256, U256};
 use alloy_signer_local::PrivateKeySigner;
 use assay_api::{BrokerClient, SignedOrder};
@@ -43,7 +44,7 @@ fn order(nonce: u64) -> SignedOrder {
     // A key for each, so that no account's rate is reached.
     let key = PrivateKeySigner::random();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let amount = |units: u64| units.try_into().unwrap();
+    let amount = |units: u64| U96::from(units);
     let order = Market::Order {
         requester: key.address(),
         provider: Address::ZERO,
@@ -55,7 +56,7 @@ fn order(nonce: u64) -> SignedOrder {
         nonce: U256::from(nonce),
         stepLimit: 1 << 30,
         verifierId: 1,
-        lockDeadline: (now + 3_000).try_into().unwrap(),
+        lockDeadline: U40::from(now + 3_000),
         beginSecs: 0,
         runSecs: 600,
         windowSecs: 60,
@@ -71,7 +72,7 @@ fn order(nonce: u64) -> SignedOrder {
             max: amount(5),
             base: amount(5),
             mebistep: amount(0),
-            rampStartAt: 0u64.try_into().unwrap(),
+            rampStartAt: U40::ZERO,
             rampSecs: 0,
         },
     };
