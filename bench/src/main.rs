@@ -1,4 +1,4 @@
-//! `cargo xtask bench machine|chain|log|market|keeper [--json]`: figures, with the machine, the inputs and the peers of the same run.
+//! `cargo xtask bench machine|chain|log|market|keeper|seal [--json]`: figures, with the machine, the inputs and the peers of the same run.
 //!
 //! Timings on a shared machine wander, so each figure is a median and peers take turns with ours.
 
@@ -9,6 +9,7 @@ mod log;
 mod machine;
 mod market;
 mod peers;
+mod seal;
 
 use std::process::ExitCode;
 
@@ -26,7 +27,12 @@ fn main() -> ExitCode {
         ["log", "--json"] => (log::figures(), true),
         ["market"] => (market::figures(), false),
         ["market", "--json"] => (market::figures(), true),
-        _ => (Err("usage: assay-bench machine|chain|log|market|keeper [--json]".to_owned()), false),
+        ["seal"] => (seal::figures(), false),
+        ["seal", "--json"] => (seal::figures(), true),
+        _ => {
+            let usage = "usage: assay-bench machine|chain|log|market|keeper|seal [--json]";
+            (Err(usage.to_owned()), false)
+        }
     };
     match figures {
         Ok(figures) => {

@@ -5,6 +5,7 @@ pub mod asm;
 pub mod differential;
 pub mod edges;
 pub mod liar;
+pub mod parsers;
 pub mod programs;
 pub mod qemu;
 pub mod random;

@@ -1,12 +1,13 @@
 //! `assay-fuzz machine [INSTRUCTIONS] [SEED]`: the interpreter and its witnesses against rrs-lib (and qemu-riscv32, where
-//! installed) until so many instructions were compared. `assay-fuzz vectors FOLDER`: writes what is recorded.
+//! installed) until so many instructions were compared. `assay-fuzz privacy [COUNT] [SEED]`: so many mutants through each parser of
+//! what strangers send. `assay-fuzz vectors FOLDER`: writes what is recorded.
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use assay_fuzz::differential::{Tally, compare};
-use assay_fuzz::{programs, qemu, vectors};
+use assay_fuzz::{parsers, programs, qemu, vectors};
 use rayon::prelude::*;
 
 /// Programs between two looks at the total.
@@ -21,8 +22,12 @@ fn main() -> ExitCode {
         ["machine"] => machine(100_000_000, 0),
         ["machine", goal] => number(goal).and_then(|goal| machine(goal, 0)),
         ["machine", goal, seed] => number(goal).and_then(|goal| machine(goal, number(seed)?)),
+        ["privacy"] => privacy(10_000_000, 0),
+        ["privacy", count] => number(count).and_then(|count| privacy(count, 0)),
+        ["privacy", count, seed] => number(count).and_then(|count| privacy(count, number(seed)?)),
         ["vectors", folder] => write_vectors(Path::new(folder)),
-        _ => Err("usage: assay-fuzz machine [INSTRUCTIONS] [SEED] | vectors FOLDER".to_owned()),
+        _ => Err("usage: assay-fuzz machine [INSTRUCTIONS] [SEED] | privacy [COUNT] [SEED] | vectors FOLDER"
+            .to_owned()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -72,6 +77,18 @@ fn against_qemu(goal: u64, first_seed: u64) -> Result<(), String> {
     }
     let programs = seed - first_seed;
     println!("qemu-riscv32: {instructions} instructions in {programs} programs, 0 differences");
+    Ok(())
+}
+
+fn privacy(count: u64, seed: u64) -> Result<(), String> {
+    for parser in &parsers::PARSERS {
+        let start = Instant::now();
+        let accepted = parsers::fuzz(parser, count, seed)?;
+        let (name, seconds) = (parser.name, start.elapsed().as_secs_f64());
+        println!(
+            "{name}: {count} mutants (seed {seed}), {accepted} accepted, 0 crashes; {seconds:.0} s"
+        );
+    }
     Ok(())
 }
 

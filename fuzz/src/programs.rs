@@ -138,9 +138,18 @@ pub fn prebuilt(name: &str) -> Result<Program, String> {
 
 /// A program with its input and dataset loaded, as public blobs.
 pub fn loaded(program: &Program, input: &[u8], dataset: &[u8]) -> Result<Machine, String> {
-    let mut machine = Machine::new(program, StepLimit::MAX);
-    for (slot, bytes) in [(slot::INPUT, input), (slot::DATASET, dataset)] {
-        let header = BlobHeader::new(bytes.len() as u64, Salt::PUBLIC);
+    loaded_as(program, [(input, Salt::PUBLIC), (dataset, Salt::PUBLIC)], StepLimit::MAX)
+}
+
+/// A program with its input and dataset loaded, each under its salt.
+pub fn loaded_as(
+    program: &Program,
+    [input, dataset]: [(&[u8], Salt); 2],
+    limit: StepLimit,
+) -> Result<Machine, String> {
+    let mut machine = Machine::new(program, limit);
+    for (slot, (bytes, salt)) in [(slot::INPUT, input), (slot::DATASET, dataset)] {
+        let header = BlobHeader::new(bytes.len() as u64, salt);
         machine.memory.put_blob(slot, header.map_err(|error| error.to_string())?, bytes);
     }
     Ok(machine)

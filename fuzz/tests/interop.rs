@@ -3,14 +3,18 @@
 #[path = "../../crates/provenance/tests/common/mod.rs"]
 mod world;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
+use assay_fuzz::parsers::Seeded;
+use assay_privacy::{ContentKey, SealKeys, Wrap, WrapContext, envelope, output_key, seal_output};
 use assay_provenance::{Life, prov, ro_crate};
 use assay_store::LogFiles;
 use assay_tlog::{
     AddCheckpoint, COSIGNED, KeyKind, LogProof, NoteKey, Policy, Reader, Storage, Witness,
 };
+use assay_types::{Hash, Salt};
 use world::{Ending, World};
 
 /// What a script of this folder prints; `None` where nothing can run it.
@@ -98,7 +102,6 @@ fn others_check_what_is_said_of_a_job() {
         "urn:assay:claim:v1",
         "urn:assay:verdict:v1",
         "urn:assay:settlement:v1",
-        "urn:assay:anchor:v1",
     ];
     assert_eq!(
         kinds.split_whitespace().collect::<Vec<_>>(),
@@ -129,4 +132,131 @@ fn others_read_the_exports() {
         // the one that was paid, what came out of it and from what, its trace and its final state.
         assert_eq!(records.trim(), (4 + 2 + 3 + 9 + 3 + 3 + 1 + 2 + 4).to_string());
     }
+}
+
+/// HPKE by pyhpke and cryptography, the chunks by cryptography: they open what we seal, and we open what they do.
+#[test]
+fn others_open_what_we_seal_and_seal_what_we_open() {
+    let (keys, key) = (SealKeys::derive(&[0x41; 32]), ContentKey::from_bytes([0x42; 32]));
+    let context = WrapContext {
+        job: Hash([1; 32]),
+        slot: 3,
+        envelope: Hash([2; 32]),
+        policy: Hash([3; 32]),
+        owner: [4; 20],
+        recipient: [5; 20],
+    };
+    let mut rng = Seeded::new(1);
+    let old = keys.public().only(|suite| suite == 1).expect("X25519");
+    let wraps = [keys.public(), old].map(|offered| {
+        let wrap = Wrap::seal(&key, &offered, &context, &mut rng).expect("good keys");
+        hex::encode(wrap.to_bytes())
+    });
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let (cells, input_salt) = (Hash([0xce; 32]), Salt([0x43; 24]));
+    let plaintext = |length: usize| (0..length).map(|at| (at % 251) as u8).collect::<Vec<_>>();
+    let lengths = [0, 1, 65_535, 65_536, 65_537, 300_000];
+    let mut envelopes = Vec::new();
+    for length in lengths {
+        let plain = plaintext(length);
+        let drawn = envelope::seal(&key, &plain, cells, &mut rng).expect("small");
+        let output = seal_output(&input_salt, &plain, cells).expect("small");
+        for (name, bytes, key) in
+            [("drawn", drawn, key.clone()), ("output", output, output_key(&input_salt))]
+        {
+            let file = format!("{name}-{length}");
+            std::fs::write(folder.path().join(&file), bytes).expect("written");
+            let digest = assay_types::sha256(&plain).to_string();
+            let key = hex::encode(key.as_bytes());
+            envelopes
+                .push(serde_json::json!({ "file": file, "key": key, "plaintextSha256": digest }));
+        }
+    }
+    let said = serde_json::json!({
+        "secret": "41".repeat(32),
+        "public": keys.public(),
+        "contentKey": hex::encode(key.as_bytes()),
+        "context": {
+            "job": "01".repeat(32), "slot": "03", "envelope": "02".repeat(32), "policy": "03".repeat(32),
+            "owner": "04".repeat(20), "recipient": "05".repeat(20),
+        },
+        "wraps": wraps,
+        "envelopes": envelopes,
+        "inputSalt": hex::encode(input_salt.0),
+        "lengths": lengths,
+    });
+    std::fs::write(folder.path().join("said.json"), said.to_string()).expect("written");
+    let Some(counts) = python("seal.py", &[folder.path().to_str().expect("text")]) else { return };
+    assert_eq!(counts.trim(), "2 12", "they have opened all of it");
+
+    let made = std::fs::read(folder.path().join("made.json")).expect("made");
+    let made: BTreeMap<String, Vec<String>> = serde_json::from_slice(&made).expect("three lists");
+    let bytes = |list: &str| made[list].iter().map(|one| hex::decode(one).expect("hexadecimal"));
+    for wrap in bytes("wraps") {
+        let opened = Wrap::from_bytes(&wrap).and_then(|wrap| wrap.open(&keys, &context));
+        assert_eq!(opened.expect("it opens").as_bytes(), key.as_bytes());
+    }
+    let expected = lengths.iter().flat_map(|length| [plaintext(*length), plaintext(*length)]);
+    assert!(
+        bytes("envelopes")
+            .map(|one| envelope::open(&key, &one).expect("it opens").to_vec())
+            .eq(expected)
+    );
+    for (output, length) in bytes("outputs").zip(lengths) {
+        let ours = seal_output(&input_salt, &plaintext(length), cells).expect("small");
+        assert!(output == ours, "outputs have one form, whoever seals them");
+    }
+    assert_eq!(["wraps", "envelopes", "outputs"].map(|list| made[list].len()), [2, 12, 6]);
+}
+
+/// Presentations both ways: another library takes ours, and what another library presents is taken here.
+#[test]
+fn another_library_reads_presentations_and_makes_some() {
+    let mut world = World::new(3);
+    let receipt = world.job(1, Ending::Paid);
+    let (key, binding) = world.requester_key();
+    let mut generator = fastrand::Rng::with_seed(3);
+    let mut random = |buffer: &mut [u8]| generator.fill(buffer);
+    let show = ["price", "presenter", "statement-verdict"].map(str::to_owned).into();
+    let audience = Some(("auditor.example", "n-1"));
+    let made = assay_provenance::present(
+        &receipt,
+        &show,
+        &key,
+        Some(&binding),
+        audience,
+        1_800_000_200,
+        &mut random,
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let ours = folder.path().join("ours.json");
+    let said = serde_json::json!({
+        "text": made.expect("made"),
+        "key": key.public(),
+        "audience": "auditor.example",
+        "nonce": "n-1",
+    });
+    std::fs::write(&ours, said.to_string()).expect("written");
+    let Some(printed) = python("sd_jwt.py", &[ours.to_str().expect("a path")]) else { return };
+    let theirs: serde_json::Value = serde_json::from_str(&printed).expect("JSON");
+
+    let text = said["text"].as_str().expect("text").as_bytes();
+    let expected = assay_provenance::Expected { audience, ..Default::default() };
+    let read = assay_provenance::Presentation::from_bytes(text, expected).expect("ours");
+    assert_eq!(
+        theirs["claims"],
+        serde_json::Value::from(read.claims),
+        "two readers must see the same"
+    );
+
+    let text = theirs["text"].as_str().expect("text").as_bytes();
+    let key = theirs["key"].as_str().expect("text").parse().expect("a key");
+    let read = assay_privacy::sd_jwt::Presented::from_bytes(text, "example+sd-jwt", Some(key));
+    let read = read.expect("another library's presentation must be taken");
+    assert_eq!(read.claims["price"], serde_json::json!({ "max": "1000", "paid": "900" }));
+    assert_eq!(read.claims["lands"], serde_json::json!(["DE", "FR"]), "and not what is hidden");
+    assert!(!read.claims.contains_key("stake"));
+    let binding = read.binding.expect("bound");
+    assert_eq!((&binding.audience[..], &binding.nonce[..]), ("assay.example", "n-7"));
 }

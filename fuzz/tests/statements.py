@@ -18,13 +18,18 @@ log = receipt["log"]
 checkpoint = Checkpoint.from_text(log["checkpoint"])
 kinds = []
 for logged in log["statements"]:
-    envelope = logged["envelope"]
+    # The logged entry: spec/receipt.md says how a receipt writes it.
+    keyid = log["keys"][logged["key"]]
+    envelope = {
+        "payload": base64.b64encode(logged["payload"].encode()).decode(),
+        "payloadType": "application/vnd.in-toto+json",
+        "signatures": [{"keyid": keyid, "sig": logged["signature"]}],
+    }
     entry = json.dumps(envelope, separators=(",", ":")).encode()
-    path = [bytes.fromhex(log["hashes"][place]) for place in logged["path"]]
+    path = [base64.b64decode(log["hashes"][place]) for place in logged["path"]]
     proof = InclusionProof(logged["index"], checkpoint.size, path)
     proof.check(leaf_hash(entry), checkpoint.root_hash)
 
-    keyid = envelope["signatures"][0]["keyid"]
     key = SSlibKey(keyid, "ed25519", "ed25519", {"public": keyid})
     dsse = Envelope.from_dict(json.loads(json.dumps(envelope)))
     dsse.verify([key], 1)

@@ -30,6 +30,11 @@
 //! and both leave their message where `assay exec` shows it; the output is then empty. `spec/guest.md` has the
 //! conventions byte for byte.
 //!
+//! # Private jobs
+//!
+//! Where the input's salt is not zero the output is sealed as the program ends, under a key that follows from that salt: see
+//! [`seal`]. A program need not know.
+//!
 //! # No floats
 //!
 //! The machine is RV32IM: 32-bit integers and nothing else. `f64` compiles, to calls of a software library that take
@@ -48,6 +53,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod blob;
+pub mod cells;
 #[cfg(feature = "csv")]
 pub mod csv;
 mod decimal;
@@ -59,6 +65,7 @@ pub mod math;
 pub mod native;
 mod output;
 mod params;
+pub mod seal;
 
 pub use decimal::{Decimal, DecimalError, parse_rounding_up};
 pub use error::Error;

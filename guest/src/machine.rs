@@ -6,6 +6,7 @@
 #![expect(unsafe_code, reason = "slots are raw memory, and an entry point has an address")]
 
 use crate::blob::{self, HEADER_BYTES, MAX_BYTES, Salt};
+use crate::seal::{self, CHUNK_BYTES, Seal, TAG_BYTES};
 use crate::{Error, Output};
 use core::alloc::{GlobalAlloc, Layout};
 use core::arch::{asm, global_asm};
@@ -18,6 +19,7 @@ const SCRATCH: usize = 0x2000_0000;
 const INPUT: usize = 0x4000_0000;
 const DATASET: usize = 0x6000_0000;
 const OUTPUT: usize = 0x8000_0000;
+const SPARE: usize = 0xa000_0000;
 
 const EXIT: u32 = 93;
 const EXIT_REFUSED: u32 = 1;
@@ -84,44 +86,108 @@ fn salt(slot: usize) -> Salt {
     unsafe { ptr::with_exposed_provenance::<Salt>(slot + 8).read() }
 }
 
-/// Ends the program with a code. Whatever stands in the output slot is the output.
+/// Ends the program with a code. What was written is the output, sealed if the job is private.
 pub fn exit(code: u32) -> ! {
+    OutputSlot::seal();
+    end(code)
+}
+
+fn end(code: u32) -> ! {
     // SAFETY: the machine's one system call; it does not return.
     unsafe { asm!("ecall", in("a7") EXIT, in("a0") code, options(noreturn, nostack)) }
 }
 
-/// The output slot, whose header is a valid blob's after every call.
+/// Where the output is written. Public: the output slot, whose header is a valid blob's after every call. Private: the spare
+/// slot, so that the output slot never holds a byte in the clear, even where a run traps or runs out of steps; it is then
+/// an empty blob, until [`seal`](Self::seal).
 pub(crate) struct OutputSlot {
     length: usize,
+    is_private: bool,
 }
+
+/// What waits in the spare slot: its length (u32), at 32 the root of its cells, at 64 the bytes.
+const WAITING_ROOT: usize = SPARE + 32;
+const WAITING: usize = SPARE + 64;
 
 impl OutputSlot {
     /// Derives the salt, so that whatever follows, even running out of steps, leaves a salted output.
     fn open() -> Self {
-        let salt = blob::output_salt(&salt(INPUT), &salt(DATASET));
+        let input_salt = salt(INPUT);
+        let salt = blob::output_salt(&input_salt, &salt(DATASET));
         // A public output keeps its zeros unwritten.
         if salt != [0; 24] {
             // SAFETY: the output slot's header is mapped, and only this type uses the slot.
             unsafe { ptr::with_exposed_provenance_mut::<Salt>(OUTPUT + 8).write(salt) }
         }
-        Self { length: 0 }
+        Self { length: 0, is_private: is_private(&input_salt) }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.length
     }
 
-    /// Appends bytes; the caller keeps within `MAX_BYTES`.
+    /// The most bytes that may be appended in all.
+    pub(crate) fn max_bytes(&self) -> u32 {
+        if self.is_private { seal::MAX_BYTES } else { MAX_BYTES }
+    }
+
+    /// The key that the output will be sealed under; nothing for a public one.
+    pub(crate) fn output_key(&self) -> Option<[u8; 32]> {
+        self.is_private.then(|| seal::output_key(&salt(INPUT)))
+    }
+
+    /// Appends bytes; the caller keeps within `max_bytes`.
     pub(crate) fn append(&mut self, bytes: &[u8]) {
-        debug_assert!(self.length + bytes.len() <= MAX_BYTES as usize);
-        let header = ptr::with_exposed_provenance_mut::<u32>(OUTPUT);
+        debug_assert!(self.length + bytes.len() <= self.max_bytes() as usize);
+        let (length, start) = match self.is_private {
+            true => (SPARE, WAITING),
+            false => (OUTPUT, OUTPUT + HEADER_BYTES as usize),
+        };
         // SAFETY: within the slot by the bound above; `bytes` lies in another slot, as this one is lent to nobody.
         unsafe {
-            let end = header.cast::<u8>().add(HEADER_BYTES as usize + self.length);
+            let end = ptr::with_exposed_provenance_mut::<u8>(start + self.length);
             end.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
             self.length += bytes.len();
-            header.write(self.length as u32);
+            ptr::with_exposed_provenance_mut::<u32>(length).write(self.length as u32);
         }
+    }
+
+    pub(crate) fn set_cells_root(&mut self, root: [u8; 32]) {
+        if self.is_private {
+            // SAFETY: the spare slot is mapped, and only this type uses it.
+            unsafe { ptr::with_exposed_provenance_mut::<[u8; 32]>(WAITING_ROOT).write(root) }
+        }
+    }
+
+    /// Seals what waits, into the output slot. A public output is there already.
+    fn seal() {
+        let input_salt = salt(INPUT);
+        if !is_private(&input_salt) {
+            return;
+        }
+        // SAFETY: the length is what `append` wrote, so the bytes are within the spare slot, and nobody writes there any
+        // more; the envelope is within the output slot by `seal::MAX_BYTES`, which nothing else borrows.
+        let (waiting, root, envelope) = unsafe {
+            let length = ptr::with_exposed_provenance::<u32>(SPARE).read().min(seal::MAX_BYTES);
+            let start = OUTPUT + HEADER_BYTES as usize;
+            let size = seal::envelope_bytes(length as usize);
+            (
+                core::slice::from_raw_parts(ptr::with_exposed_provenance(WAITING), length as usize),
+                &*ptr::with_exposed_provenance::<[u8; 32]>(WAITING_ROOT),
+                core::slice::from_raw_parts_mut(ptr::with_exposed_provenance_mut(start), size),
+            )
+        };
+        let sealing = Seal::new(&input_salt, waiting, root);
+        let (header, sealed) = envelope.split_at_mut(seal::HEADER_BYTES);
+        header.copy_from_slice(sealing.header());
+        let chunks = sealed.chunks_mut(CHUNK_BYTES + TAG_BYTES);
+        for (index, chunk) in chunks.enumerate() {
+            let start = index * CHUNK_BYTES;
+            // From slot to slot: not for a moment does the output slot hold a byte in the clear.
+            sealing.chunk(index, &waiting[start..start + chunk.len() - TAG_BYTES], chunk);
+        }
+        // SAFETY: the output slot's header is mapped. The length comes last, so an envelope that was cut is never a blob's.
+        unsafe { ptr::with_exposed_provenance_mut::<u32>(OUTPUT).write(envelope.len() as u32) }
     }
 
     /// Empties the output, so that half an answer can't pass for one. The salt stays.
@@ -136,6 +202,11 @@ impl OutputSlot {
     }
 }
 
+/// Whether the output is sealed: the input has a salt, so there is a key that only those know who have it.
+fn is_private(input_salt: &Salt) -> bool {
+    *input_salt != [0; 24]
+}
+
 /// Leaves a message for people in scratch (spec/guest.md#messages), empties the output and exits.
 fn fail(code: u32, message: fmt::Arguments<'_>) -> ! {
     OutputSlot::clear();
@@ -143,7 +214,7 @@ fn fail(code: u32, message: fmt::Arguments<'_>) -> ! {
     // It only fails when full, and a cut message is better than none.
     let _ = text.write_fmt(message);
     text.finish();
-    exit(code)
+    end(code)
 }
 
 /// A message in scratch: tag (8), length (u32 LE), then at most 4096 bytes of UTF-8.

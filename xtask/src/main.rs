@@ -19,9 +19,10 @@ const USAGE: &str = "cargo xtask COMMAND
   test                             check, then every test; installs what is optional when CI is set and it may
   fuzz machine [COUNT] [SEED]      the interpreter against rrs-lib and qemu over COUNT instructions [100,000,000]
   fuzz kills [COUNT]               kills -9 brokers and stores under load COUNT times [500]; nothing acknowledged is lost
+  fuzz privacy [COUNT] [SEED]      COUNT mutants through each parser of what strangers send [10,000,000]
   vectors                          record vectors/ anew
   programs [--check]               rebuild programs/prebuilt, or compare a rebuild with it
-  bench machine|chain|log|market|keeper  figures beside peers
+  bench machine|chain|log|market|keeper|seal  figures beside peers
   contracts prove                  halmos on the rules and slither on the sources (both from PyPI); some minutes
   tidy                             the rules that no compiler checks";
 
@@ -41,8 +42,8 @@ fn command(arguments: &[&str]) -> Result<(), String> {
     match arguments {
         ["check"] => test::check(),
         ["test"] => test::test(),
-        ["fuzz", "machine", rest @ ..] => {
-            let mut command = vec!["run", "--release", "-p", "assay-fuzz", "--", "machine"];
+        ["fuzz", what @ ("machine" | "privacy"), rest @ ..] => {
+            let mut command = vec!["run", "--release", "-p", "assay-fuzz", "--", what];
             command.extend(rest);
             cargo(&command)
         }

@@ -7,10 +7,13 @@ use crate::root;
 use crate::run::{find, run};
 
 /// What they check is in the tests that run them: `fuzz/tests/*.py`; moto is a server of S3's protocol, for `crates/store`.
-const PACKAGES: [&str; 8] = [
+const PACKAGES: [&str; 11] = [
     "tlog-scales==0.0.3",
     "securesystemslib==1.6.0",
     "cryptography==50.0.2",
+    "pyhpke==0.6.5",
+    "sd-jwt==0.10.4",
+    "jwcrypto==1.6.1",
     "in-toto-attestation==0.9.3",
     "prov==3.2.3",
     "roc-validator==0.13.0",

@@ -17,11 +17,11 @@ const ARROWS: [(&str, &[&str]); 8] = [
     ("assay-machine", &["assay-merkle", "assay-types"]),
     ("assay-dispute", &["assay-machine", "assay-merkle", "assay-types"]),
     ("assay-market", &["assay-types"]),
-    ("assay-privacy", &["assay-types"]),
+    ("assay-privacy", &["assay-merkle", "assay-types"]),
     ("assay-tlog", &["assay-types"]),
     (
         "assay-provenance",
-        &["assay-api", "assay-chain", "assay-merkle", "assay-tlog", "assay-types"],
+        &["assay-api", "assay-chain", "assay-merkle", "assay-privacy", "assay-tlog", "assay-types"],
     ),
 ];
 

@@ -1065,7 +1065,6 @@ async fn answer(response: Response) -> Result<Response> {
         detail: "the answer says no more".to_owned(),
         next: "check the URL".to_owned(),
         retry_after: None,
-        epoch: None,
     });
     (problem.status, problem.retry_after) = (status.as_u16(), after);
     Err(Error::Refused(Box::new(problem)))

@@ -7,7 +7,7 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 
 use crate::broker::App;
 use crate::capability::{CapabilityError, Use};
@@ -49,25 +49,26 @@ impl FromRequestParts<App> for Caller {
 }
 
 /// Lets through what the table lets through.
-pub(crate) async fn authorise(
-    State(app): State<App>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
+pub(crate) async fn authorise(State(app): State<App>, request: Request, next: Next) -> Response {
     let rule = rule_of(request.method().as_str(), request.uri().path());
     // What has no row has no handler that would take it without a caller.
     let Some(Who::Signer(roles)) = rule.map(|rule| rule.who) else {
-        return Ok(next.run(request).await);
+        return next.run(request).await;
     };
     let (mut parts, body) = request.into_parts();
     match admit(&app, roles, &parts).await {
         Ok(caller) => {
             parts.extensions.insert(caller);
-            Ok(next.run(Request::from_parts(parts, body)).await)
+            next.run(Request::from_parts(parts, body)).await
         }
         Err(problem) => {
             body::drain(body).await;
-            Err(problem)
+            let is_stale = problem.kind() == Some(ProblemKind::NonceStale);
+            let mut response = problem.into_response();
+            if let (true, Ok(epoch)) = (is_stale, app.nonces.epoch().to_string().parse()) {
+                response.headers_mut().insert(header::EPOCH, epoch);
+            }
+            response
         }
     }
 }
@@ -82,9 +83,8 @@ async fn admit(app: &App, roles: &[Role], request: &Parts) -> Result<Caller, Pro
         return Err(ProblemKind::RequestExpired.with(detail));
     }
     if !app.nonces.is_fresh(&signed.nonce) {
-        return Err(ProblemKind::NonceStale
-            .with("its nonce begins with another epoch than this broker's")
-            .telling(app.nonces.epoch()));
+        let detail = "its nonce begins with another epoch than this broker's";
+        return Err(ProblemKind::NonceStale.with(detail));
     }
     if !roles.is_empty() && !roles.contains(&signed.role) {
         let roles: Vec<_> = roles.iter().map(|role| role.as_str()).collect();

@@ -8,8 +8,6 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::nonces::Epoch;
-
 pub(crate) const CONTENT_TYPE: &str = "application/problem+json";
 
 /// A problem, as it goes over the wire.
@@ -28,9 +26,6 @@ pub struct Problem {
     /// When to try again.
     #[serde(skip)]
     pub retry_after: Option<Duration>,
-    /// What nonces begin with.
-    #[serde(skip)]
-    pub(crate) epoch: Option<Epoch>,
 }
 
 macro_rules! problems {
@@ -209,7 +204,6 @@ impl ProblemKind {
             detail: detail.to_string(),
             next: next.to_owned(),
             retry_after: None,
-            epoch: None,
         }
     }
 
@@ -238,10 +232,6 @@ impl Problem {
     pub(crate) fn after(self, wait: Duration) -> Self {
         Problem { retry_after: Some(wait), ..self }
     }
-
-    pub(crate) fn telling(self, epoch: Epoch) -> Self {
-        Problem { epoch: Some(epoch), ..self }
-    }
 }
 
 impl fmt::Display for Problem {
@@ -259,9 +249,6 @@ impl IntoResponse for Problem {
         if let Some(wait) = self.retry_after {
             let secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             response.headers_mut().insert(header::RETRY_AFTER, secs.max(1).into());
-        }
-        if let Some(epoch) = self.epoch.and_then(|epoch| epoch.to_string().parse().ok()) {
-            response.headers_mut().insert(crate::signing::header::EPOCH, epoch);
         }
         if let Some(kind) = self.kind() {
             response.extensions_mut().insert(kind);

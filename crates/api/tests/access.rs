@@ -163,7 +163,7 @@ async fn no_write_takes_another_body_than_the_signed_one() {
         let is_blob = is_blob.iter().any(|prefix| path.starts_with(prefix));
         // The account that the path names, where it names one, is the caller's own.
         let own = key(1).address().to_string();
-        let filled = filled.replace(&format!("{:040x}", 7), &own);
+        let filled = filled.replace(&format!("/{:040x}", 7), &format!("/{own}"));
         let ask = Ask {
             body: b"{}".to_vec(),
             signed_body: Some(b"{ }".to_vec()),

@@ -175,16 +175,25 @@ async fn offers_replace_each_other_and_end() {
 
 #[tokio::test]
 async fn a_client_believes_nothing() {
-    // A broker of another market, where the same order has another id and nobody's signature.
+    // A broker that serves an order of another market, where the same has another id and nobody's signature.
     let fixture = Fixture::new().await;
-    fixture.client().post_order(&order(1, 1)).await.expect("posted");
     let mut elsewhere = deployment();
     elsewhere.chain_id += 1;
-    let stranger = BrokerClient::new(&fixture.server.url(), elsewhere, &key(1)).expect("a URL");
-    let page = stranger.orders_after(0, 10).await;
+    let foreign = SignedOrder::sign(order(1, 1).order, &elsewhere, &key(1)).expect("signed");
+    let body = serde_json::to_vec(&foreign).expect("written");
+    let (id, author) = (foreign.job_id(&elsewhere), key(1).address().into_array());
+    fixture.book.put(assay_store::Kind::Order, id.0, author, body).await.expect("put");
+    let client = fixture.client();
+    let page = client.orders_after(0, 10).await;
     assert!(matches!(page, Err(Error::BadAnswer { .. })), "{page:?}");
-    let next = stranger.follow(0).next().await;
+    let one = client.order(id).await;
+    assert!(matches!(one, Err(Error::BadAnswer { .. })), "{one:?}");
+    let next = client.follow(0).next().await;
     assert!(matches!(next, Err(Error::BadAnswer { .. })), "{next:?}");
+    // Who signs for another market is refused.
+    let stranger = BrokerClient::new(&fixture.server.url(), elsewhere, &key(1)).expect("a URL");
+    let page = stranger.with_clock(fixture.clock.clone()).orders_after(0, 10).await;
+    assert_eq!(common::refused(page), assay_api::ProblemKind::SignatureInvalid);
 }
 
 #[tokio::test]

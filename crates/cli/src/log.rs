@@ -172,6 +172,6 @@ fn anchors(
     })
 }
 
-fn read(path: &PathBuf) -> Result<Vec<u8>, Failure> {
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     crate::home::read_bounded(path)
 }

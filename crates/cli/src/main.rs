@@ -6,6 +6,7 @@ mod chain;
 mod config;
 mod daemons;
 mod data;
+mod disclose;
 mod doctor;
 mod exec;
 mod failure;

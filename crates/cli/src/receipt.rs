@@ -14,6 +14,7 @@ use assay_provenance::{
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
 
+use crate::disclose;
 use crate::failure::Failure;
 use crate::home::HomeArgument;
 use crate::market::{Session, TakePart};
@@ -80,6 +81,18 @@ pub(crate) enum Command {
         #[arg(long, value_name = "SECONDS", default_value_t = u64::MAX)]
         to: u64,
     },
+    /// Show a part of a receipt, by your word: an SD-JWT (RFC 9901).
+    Present(disclose::Present),
+    /// Check such a presentation.
+    Presented(disclose::Presented),
+    /// Show rows or cells of a job's sealed table, and nothing of the others.
+    Disclose(disclose::Disclose),
+    /// Check shown cells against what the job was settled with: needs two files and no network.
+    Disclosed(disclose::Disclosed),
+    /// Release statistics over receipts with differential privacy, and pay for them from a budget.
+    Statistics(disclose::Statistics),
+    /// Make the ledger of a privacy budget, or show what is left of one.
+    Budget(disclose::Budget),
 }
 
 /// What is told of: receipts, or a whole log.
@@ -173,10 +186,14 @@ pub(crate) fn verify(arguments: &Verify, as_json: bool) -> Result<String, Failur
 }
 
 fn trust(arguments: &Verify) -> Result<Option<Trust>, Failure> {
-    let path = match &arguments.trust {
-        _ if arguments.no_trust => None,
-        Some(path) => Some(path.clone()),
-        None => Some(arguments.home.open()?.trust()).filter(|path| path.is_file()),
+    if arguments.no_trust { Ok(None) } else { trusted(&arguments.home, arguments.trust.as_deref()) }
+}
+
+/// The trust file that was named, or the home's, if there is one.
+pub(crate) fn trusted(home: &HomeArgument, named: Option<&Path>) -> Result<Option<Trust>, Failure> {
+    let path = match named {
+        Some(path) => Some(path.to_owned()),
+        None => Some(home.open()?.trust()).filter(|path| path.is_file()),
     };
     let Some(path) = path else { return Ok(None) };
     let failed = |verb, error: &dyn std::fmt::Display| {
@@ -196,7 +213,7 @@ fn line(check: &Check) -> String {
     format!("{outcome:<12} {}{by}\n", check.what)
 }
 
-fn standing(standing: Standing) -> &'static str {
+pub(crate) fn standing(standing: Standing) -> &'static str {
     match standing {
         Standing::Vouched => "vouched for by those whom you trust",
         Standing::Consistent => "contradicts itself nowhere; nobody whom you trust vouches for it",
@@ -284,7 +301,7 @@ fn claimed(receipt: &Receipt) -> Result<Replayed, Failure> {
 }
 
 /// Where what a job reads can be fetched.
-async fn board(at: &TakePart, key: &PrivateKeySigner) -> Result<Board, Failure> {
+pub(crate) async fn board(at: &TakePart, key: &PrivateKeySigner) -> Result<Board, Failure> {
     let home = at.home.open()?;
     if let Ok(there) = at.market.there(&home).await {
         return Ok(there.board_of(key).await?);
@@ -301,7 +318,7 @@ async fn board(at: &TakePart, key: &PrivateKeySigner) -> Result<Board, Failure> 
 }
 
 /// As whom a replay reads: sealed inputs open to who has sealed them, and to whom their keys were released.
-fn reader(at: &TakePart) -> Result<PrivateKeySigner, Failure> {
+pub(crate) fn reader(at: &TakePart) -> Result<PrivateKeySigner, Failure> {
     let home = at.home.open()?;
     if at.key.is_given() {
         return at.key.load(&home);
@@ -328,6 +345,12 @@ pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
                 audit.markdown()
             })
         }
+        Command::Present(arguments) => disclose::present(arguments, as_json),
+        Command::Presented(arguments) => disclose::presented(arguments, as_json),
+        Command::Disclose(arguments) => disclose::disclose(arguments, as_json),
+        Command::Disclosed(arguments) => disclose::disclosed(arguments, as_json),
+        Command::Statistics(arguments) => disclose::statistics(arguments, as_json),
+        Command::Budget(arguments) => disclose::budget(arguments, as_json),
     }
 }
 
@@ -372,7 +395,7 @@ fn ro_crate_of(receipts: &[(Receipt, Life)], output: Option<&Path>) -> Result<St
 }
 
 /// Receipts that contradict themselves nowhere, from files and folders, by name.
-fn read_all(files: &[PathBuf]) -> Result<Vec<(Receipt, Life)>, Failure> {
+pub(crate) fn read_all(files: &[PathBuf]) -> Result<Vec<(Receipt, Life)>, Failure> {
     let mut paths = Vec::new();
     for file in files {
         if file.is_dir() {
@@ -434,9 +457,7 @@ fn shown(receipt: &Receipt) -> String {
                 format!("the {slot} to {} under policy {}", said.recipient, said.policy)
             }
             Said::Settled(said) => format!("{} in block {}", said.event, said.block.number),
-            Said::Ordered(_) | Said::Binding(_) | Said::Operated(_) | Said::Anchored(_) => {
-                String::new()
-            }
+            Said::Ordered(_) | Said::Binding(_) | Said::Operated(_) => String::new(),
         };
         steps.push(("  |", String::new()));
         let what = if what.is_empty() { what } else { format!(", {what}") };
@@ -486,7 +507,7 @@ fn moved(said: &Moved) -> String {
     format!("{what}, in block {}", said.block.number)
 }
 
-fn read(path: &Path) -> Result<Receipt, Failure> {
+pub(crate) fn read(path: &Path) -> Result<Receipt, Failure> {
     let bytes = crate::home::read_bounded(path)?;
     Receipt::from_bytes(&bytes).map_err(|error| {
         Failure::refused(format!("{} is no receipt that can be checked", path.display()))
@@ -532,7 +553,7 @@ async fn put(
     write_file(&home.trust(), &market.requester().trust().to_bytes())
 }
 
-fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let failed = |error| Failure::file("write", path, error).next("check the folder and its space");
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(failed)?;

@@ -180,7 +180,7 @@ fn a_log_that_was_anchored_can_not_be_rolled_back_unnoticed() {
     assert!(said.contains("held         the log goes on from"), "{said}");
     assert!(home.done(&["receipt", "show", &receipt]).contains("anchored"), "{anchored} anchors");
     let size = std::fs::metadata(&receipt).unwrap().len();
-    assert!(size < 20_000, "a receipt of {size} bytes");
+    assert!(size < 20_000, "a receipt of {size} bytes, its anchor included");
     // What was there before is a good log by itself, and a rolled-back one by what is on the chain, or in a receipt.
     assert!(size_of(&early) < size_of(&home.path("home/log")));
     let rolled = fsck(&early);

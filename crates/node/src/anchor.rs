@@ -9,12 +9,14 @@ use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolEvent;
 use assay_chain::contracts::Anchors;
 use assay_chain::{Client, ClientConfig, Deployment, Endpoint, EventProof, connect};
+use assay_provenance::BlockRef;
 use assay_tlog::Known;
 use assay_types::{Hash, sha256};
 use tokio::sync::watch;
 
 use crate::contracts::{Contracts, chain};
 use crate::record::PublicLog;
+use crate::story::block;
 use crate::{Error, Result};
 
 /// A tree of a log that an account has anchored.
@@ -22,6 +24,7 @@ pub(crate) struct AnchoredTree {
     pub(crate) operator: Address,
     pub(crate) size: u64,
     pub(crate) root: Hash,
+    pub(crate) block: BlockRef,
     pub(crate) event: EventProof,
 }
 
@@ -146,8 +149,9 @@ pub(crate) async fn newest(
     let fitting = all.into_iter().filter(|(event, _)| event.size <= size_max);
     let Some((event, log)) = fitting.max_by_key(|(event, _)| event.size) else { return Ok(None) };
     let (operator, size, root) = (event.operator, event.size, Hash(event.root.0));
+    let block = block(&log);
     let event = EventProof::find(client, &log).await?;
-    Ok(Some(AnchoredTree { operator, size, root, event }))
+    Ok(Some(AnchoredTree { operator, size, root, block, event }))
 }
 
 /// All that accounts have anchored for a log on a chain, as fsck takes it.

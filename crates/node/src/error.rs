@@ -111,6 +111,17 @@ pub enum Error {
     /// A job that can't be ordered, run or checked.
     #[error("{0}")]
     Job(String),
+    /// A privacy budget is spent, or its ledger is no good.
+    #[error("the ledger {path}: {source}")]
+    Budget {
+        /// The ledger.
+        path: PathBuf,
+        /// Why.
+        source: assay_privacy::statistics::BudgetError,
+    },
+    /// Statistics that can't be made.
+    #[error(transparent)]
+    Statistics(#[from] assay_privacy::statistics::StatisticsError),
     /// The operating system has no randomness to give.
     #[error("the operating system gave no randomness: {0}")]
     Randomness(getrandom::Error),

@@ -197,21 +197,47 @@ pub(crate) fn public_blob(bytes: &[u8]) -> Result<(BlobRoot, Vec<u8>)> {
 ///
 /// [`Error::Job`] if they are too long for a slot.
 pub(crate) fn salted_blob(salt: Salt, bytes: &[u8]) -> Result<(BlobRoot, Vec<u8>)> {
-    let job = |error: assay_merkle::BlobError| Error::Job(error.to_string());
-    let header = BlobHeader::new(bytes.len() as u64, salt).map_err(job)?;
-    let root = blob_root(salt, bytes).map_err(job)?;
-    let mut content = header.to_bytes().to_vec();
+    let root = blob_root(salt, bytes).map_err(|error| Error::Job(error.to_string()))?;
+    Ok((root, image_of(&blob_bytes(salt, bytes)?)))
+}
+
+/// A blob as its slot holds it: header and bytes. Wiped when dropped.
+pub(crate) fn blob_bytes(salt: Salt, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+    let header = BlobHeader::new(bytes.len() as u64, salt);
+    let header = header.map_err(|error| Error::Job(error.to_string()))?;
+    let mut content = Zeroizing::new(Vec::with_capacity(bytes.len() + 32));
+    content.extend(header.to_bytes());
     content.extend(bytes);
+    Ok(content)
+}
+
+/// The image of a slot that begins with these bytes.
+pub(crate) fn image_of(content: &[u8]) -> Vec<u8> {
     let page =
         |piece: &[u8]| -> Page { std::array::from_fn(|k| piece.get(k).copied().unwrap_or(0)) };
     let pages: Vec<Page> = content.chunks(PAGE_SIZE as usize).map(page).collect();
-    let pages = pages.iter().enumerate().map(|(number, page)| (number as u32, page));
-    Ok((root, written(pages)))
+    written(pages.iter().enumerate().map(|(number, page)| (number as u32, page)))
 }
 
 /// The image of a run's output slot.
 pub(crate) fn output_image<E: Engine>(engine: &E) -> Vec<u8> {
     written(slot_pages(engine, slot::OUTPUT))
+}
+
+/// A slot's bytes from its start, as its image has them; zeros follow.
+///
+/// # Errors
+///
+/// [`Error::Job`] if it is no image.
+pub(crate) fn slot_bytes(image: &[u8]) -> Result<Vec<u8>> {
+    let mut memory = Vec::new();
+    let put = |leaf: u32, bytes: &assay_merkle::Leaf| {
+        let at = leaf as usize * bytes.len();
+        memory.resize(memory.len().max(at + bytes.len()), 0);
+        memory[at..at + bytes.len()].copy_from_slice(bytes);
+    };
+    assay_merkle::read_image(image, put).map_err(|error| Error::Job(error.to_string()))?;
+    Ok(memory)
 }
 
 /// The blob that a slot's image holds, if the image has the root.
@@ -221,13 +247,7 @@ pub(crate) fn output_image<E: Engine>(engine: &E) -> Vec<u8> {
 /// [`Error::Job`] if it has another root, or holds no blob.
 pub(crate) fn blob_of(root: BlobRoot, image: &[u8]) -> Result<Vec<u8>> {
     let job = |what: String| Error::Job(what);
-    let mut memory = Vec::new();
-    let put = |leaf: u32, bytes: &assay_merkle::Leaf| {
-        let at = leaf as usize * bytes.len();
-        memory.resize(memory.len().max(at + bytes.len()), 0);
-        memory[at..at + bytes.len()].copy_from_slice(bytes);
-    };
-    assay_merkle::read_image(image, put).map_err(|error| job(error.to_string()))?;
+    let mut memory = slot_bytes(image)?;
     memory.resize(memory.len().max(32), 0);
     let (header, bytes) = memory.split_first_chunk().unwrap_or_else(|| unreachable!("32 bytes"));
     let header = BlobHeader::from_bytes(header).map_err(|error| job(error.to_string()))?;

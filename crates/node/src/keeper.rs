@@ -14,7 +14,8 @@ use assay_chain::contracts::Market;
 use assay_market::{Account, JobId, JobStatus, SealedSlot, Terms};
 use assay_privacy::policy::{Decision, Permit, Reason, ReleaseRequest};
 use assay_privacy::{ContentKey, Wrap, WrapContext as Context};
-use assay_types::{BlobRoot, Hash};
+use assay_provenance::{Released, ReleasedSlot, Said};
+use assay_types::{BlobRoot, Hash, sha256};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -25,6 +26,7 @@ use crate::inputs::program_id;
 use crate::record::Recorder;
 use crate::role::{Next, Role, Work};
 use crate::sealed::{OUTPUT_SLOT, system_rng, terms_of};
+use crate::story::Story;
 use crate::vault::{Secret, Vault};
 use crate::{Error, Home, Result};
 
@@ -126,13 +128,18 @@ impl Keeper {
             let policy = kept.sealed.policy.unwrap_or_default();
             for reader in &readers {
                 let context = self.context(id, kept.slot, kept.sealed.envelope, policy, *reader);
-                waits |= !self.give(&context, &kept.secret.key, permit.as_deref()).await?;
+                match self.give(&context, &kept.secret.key, permit.as_deref()).await? {
+                    Given::Now(wrap) => self.record(id, order, &context, &wrap).await?,
+                    Given::Before => {}
+                    Given::NoKeys => waits = true,
+                }
             }
             let is_requester = order.requester == self.contracts.account();
             if is_requester && order.beneficiary != order.requester && kept.slot == INPUT_SLOT {
                 let none = Hash::default();
                 let context = self.context(id, OUTPUT_SLOT, none, none, order.beneficiary);
-                waits |= !self.give(&context, &kept.secret.output_key(), None).await?;
+                let given = self.give(&context, &kept.secret.output_key(), None).await?;
+                waits |= matches!(given, Given::NoKeys);
             }
         }
         Ok(waits)
@@ -207,28 +214,54 @@ impl Keeper {
         }
     }
 
-    /// Gives one key to one account, once. False if the account has published no keys.
+    /// Says in the log that a key was given: to whom, for what, under which policy.
+    async fn record(
+        &self,
+        id: B256,
+        order: &Market::Order,
+        context: &Context,
+        wrap: &[u8],
+    ) -> Result<()> {
+        let Some(recorder) = &self.recorder else { return Ok(()) };
+        let story = Story::of(&self.contracts, id, order).await?;
+        let Some(locked) = story.locked else { return Ok(()) };
+        let is_input = context.slot == INPUT_SLOT;
+        let released = Said::Released(Released {
+            job: id,
+            after: vec![Said::Locked(locked).digest()],
+            owner: self.contracts.account(),
+            recipient: context.recipient.into(),
+            slot: if is_input { ReleasedSlot::Input } else { ReleasedSlot::Dataset },
+            envelope: context.envelope.0.into(),
+            policy: context.policy.0.into(),
+            wrap: sha256(wrap).0.into(),
+        });
+        recorder.try_say(released).await;
+        Ok(())
+    }
+
+    /// Gives one key to one account, once.
     async fn give(
         &self,
         context: &Context,
         key: &ContentKey,
         permit: Option<&Permit>,
-    ) -> Result<bool> {
+    ) -> Result<Given> {
         let (id, to) = (B256::new(context.job.0), Address::from(context.recipient));
         if self.given().contains(&(id, to, context.slot)) {
-            return Ok(true);
+            return Ok(Given::Before);
         }
-        let Some(public) = self.board.seal_keys(to).await? else { return Ok(false) };
+        let Some(public) = self.board.seal_keys(to).await? else { return Ok(Given::NoKeys) };
         if let (Some(permit), Some(decider)) = (permit, &self.decider) {
             decider.spend(permit, account(to), self.contracts.now())?;
         }
         let wrap = Wrap::seal(key, &public, context, &mut system_rng());
         let unusable = |cause: String| Error::KeyUnusable { owner: to, cause };
         let wrap = wrap.map_err(|error| unusable(error.to_string()))?.to_bytes();
-        self.board.put_wrap(self.contracts.signer(), context, wrap).await?;
+        self.board.put_wrap(self.contracts.signer(), context, wrap.clone()).await?;
         tracing::info!(%id, slot = context.slot, "a key was given");
         self.given().insert((id, to, context.slot));
-        Ok(true)
+        Ok(Given::Now(wrap))
     }
 
     fn given(&self) -> MutexGuard<'_, BTreeSet<(B256, Address, u8)>> {
@@ -242,6 +275,16 @@ const INPUT_SLOT: u8 = 2;
 
 /// Stands in a slot's place for a refusal that was said.
 const REFUSED: u8 = u8::MAX;
+
+/// What became of a key for an account.
+enum Given {
+    /// It is on its way, wrapped like this.
+    Now(Vec<u8>),
+    /// It was given before.
+    Before,
+    /// The account has published no keys to wrap to.
+    NoKeys,
+}
 
 /// What the owner says about a key.
 enum Verdict {

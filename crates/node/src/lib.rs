@@ -9,6 +9,7 @@ mod board;
 mod contracts;
 mod cosign;
 mod datasets;
+mod disclosure;
 mod error;
 mod files;
 mod games;
@@ -43,6 +44,9 @@ pub use board::{Board, Store};
 pub use contracts::{Contracts, Funds, clock_secs};
 pub use cosign::{AskedWitness, entries_of, keep_cosigned, log_at, open_witness, operators_of};
 pub use datasets::{Datasets, Version};
+pub use disclosure::{
+    budget_left, create_budget, output_slot, presented_by, release_statistics, slot_of_image,
+};
 pub use error::{Error, Result};
 pub use history::{JobEvent, history};
 pub use home::Home;
@@ -60,3 +64,4 @@ pub use record::{PublicLog, Recorder};
 pub use remote::RemoteMarket;
 pub use reputation::{ProviderRecord, provider_record, provider_records};
 pub use requester::{DatasetTerms, DatasetUse, JobRecord, JobTerms, Requester, Sealing};
+pub use sealed::kept_output_key;

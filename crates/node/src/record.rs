@@ -44,8 +44,6 @@ struct Index {
     bindings: BTreeMap<Hash, u64>,
     /// Who anchors the log, by statements of its own key.
     operators: Vec<(u64, Operator)>,
-    /// Who has seen which anchor, by the anchor's size.
-    anchors: BTreeMap<u64, Vec<u64>>,
     jobs: BTreeMap<B256, Vec<u64>>,
 }
 
@@ -300,13 +298,12 @@ impl Index {
         match said {
             Said::Operated(operator) if key == log_key => self.operators.push((place, operator)),
             Said::Operated(_) => {}
-            Said::Anchored(seen) => self.anchors.entry(seen.size).or_default().push(place),
             Said::Binding(_) => drop(self.bindings.entry(key).or_insert(place)),
             _ => self.jobs.entry(said.job().unwrap_or_default()).or_default().push(place),
         }
     }
 
-    /// The entries about a job and an anchor, and the bindings of their keys, in the log's order.
+    /// The entries about a job and who anchors the log, and the bindings of their keys, in the log's order.
     fn about<S: Storage>(
         &self,
         job: B256,
@@ -315,7 +312,6 @@ impl Index {
     ) -> Result<Vec<u64>> {
         let mut places = self.jobs.get(&job).cloned().unwrap_or_default();
         if let Some(anchor) = anchor {
-            places.extend(self.anchors.get(&anchor.size).into_iter().flatten());
             let by = self.operators.iter().filter(|(_, one)| one.account == anchor.operator);
             places.extend(by.map(|(place, _)| *place));
         }
@@ -358,14 +354,10 @@ impl Recorder {
         signer: &PrivateKeySigner,
         deployment: &Deployment,
     ) -> Result<Self> {
-        let secret = Zeroizing::new(signer.to_bytes().0);
-        let key = Arc::new(RoleKey::derive(&secret));
         let (account, market) = (signer.address(), market_id(deployment));
-        let text = binding_text(&market, account, key.public());
-        let signature = sign(signer, &text)?;
-        let recorder = Recorder { log, key, account, market };
-        let key = recorder.key.public();
-        recorder.say(&Said::Binding(Binding { market, account, key, signature })).await?;
+        let (key, binding) = bound_key(signer, market)?;
+        let recorder = Recorder { log, key: Arc::new(key), account, market };
+        recorder.say(&Said::Binding(binding)).await?;
         Ok(recorder)
     }
 
@@ -438,6 +430,20 @@ fn prove_anchor(
         ))
     })?;
     Ok((anchor.event, path))
+}
+
+/// The key of an account's statements on a market, and what binds the two.
+///
+/// # Errors
+///
+/// [`Error::Job`] if the account can't sign.
+pub(crate) fn bound_key(signer: &PrivateKeySigner, market: MarketId) -> Result<(RoleKey, Binding)> {
+    let secret = Zeroizing::new(signer.to_bytes().0);
+    let role = RoleKey::derive(&secret);
+    let (account, key) = (signer.address(), role.public());
+    let text = binding_text(&market, account, key);
+    let signature = sign(signer, &text)?;
+    Ok((role, Binding { market, account, key, signature }))
 }
 
 pub(crate) fn market_id(deployment: &Deployment) -> MarketId {

@@ -20,14 +20,12 @@ use assay_merkle::empty_slot;
 use assay_privacy::open_output_by;
 use assay_privacy::policy::Publication;
 use assay_provenance::{
-    AnchorSeen, BlockRef, Ordered, Receipt, Said, Settled, TRUST_SCHEMA, Trust, TrustedLog,
-    without_noise,
+    Ordered, Receipt, Said, Settled, TRUST_SCHEMA, Trust, TrustedLog, without_noise,
 };
 use assay_types::{BlobRoot, Hash};
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 
-use crate::anchor::AnchoredTree;
 use crate::board::Board;
 use crate::contracts::{Contracts, amount, chain};
 use crate::games::b256;
@@ -278,6 +276,8 @@ impl Requester {
         let log = match &self.recorder {
             Some(recorder) => {
                 self.record_order(record).await;
+                let deployment = &self.contracts.deployment;
+                let anchor = recorder.log().newest_anchor(client, deployment).await?;
                 let proved = settlement.check().map_err(|error| Error::Job(error.to_string()))?;
                 let said = Said::Settled(Settled {
                     job: id,
@@ -288,9 +288,9 @@ impl Requester {
                     time: proved.timestamp,
                     claim_block: story.claim.as_ref().map(block),
                     block: block(&ending),
+                    anchor_block: anchor.as_ref().map(|anchor| anchor.block),
                 });
                 recorder.say(&said).await?;
-                let anchor = self.anchor_seen(recorder).await?;
                 Some(recorder.log().about(id, anchor).await?)
             }
             None => None,
@@ -298,27 +298,6 @@ impl Requester {
         let market = market_id(&self.contracts.deployment);
         let receipt = Receipt::new(market, id, record.signed.clone(), claim, settlement, log);
         Ok(without_noise(receipt))
-    }
-
-    /// The newest anchor of the log, after saying in the log that it was seen on the chain.
-    async fn anchor_seen(&self, recorder: &Recorder) -> Result<Option<AnchoredTree>> {
-        let (client, deployment) = (self.contracts.client(), &self.contracts.deployment);
-        let Some(anchor) = recorder.log().newest_anchor(client, deployment).await? else {
-            return Ok(None);
-        };
-        let block = anchor.event.check().map_err(|error| Error::Job(error.to_string()))?;
-        let seen = AnchorSeen {
-            market: recorder.market(),
-            observer: recorder.account(),
-            operator: anchor.operator,
-            anchors: deployment.anchors,
-            origin: recorder.log().vkey().name().to_owned(),
-            size: anchor.size,
-            root: anchor.root,
-            block: BlockRef { number: block.block_number, hash: block.block_hash },
-        };
-        recorder.say(&Said::Anchored(seen)).await?;
-        Ok(Some(anchor))
     }
 
     /// What a reader would trust to believe this requester's receipts: this market, its log, and this account for what the chain

@@ -6,6 +6,7 @@ use alloy_primitives::{Address, B256};
 use alloy_signer_local::PrivateKeySigner;
 use assay_api::SignedOrder;
 use assay_market::{SealedSlot, Terms};
+use assay_merkle::blob_root;
 use assay_privacy::envelope::{open, seal};
 use assay_privacy::{ContentKey, SealKeys, SealPublic, Wrap, WrapContext as Context};
 use assay_types::{BlobRoot, Hash, Salt, sha256};
@@ -14,10 +15,10 @@ use getrandom::rand_core::UnwrapErr;
 use zeroize::Zeroizing;
 
 use crate::board::Board;
-use crate::inputs::salted_blob;
+use crate::inputs::{blob_bytes, image_of};
 use crate::role::blocking;
 use crate::vault::{Secret, Vault};
-use crate::{Error, Result};
+use crate::{Error, Home, Result};
 
 /// The system's randomness. It fails only where the machine has none, and then nothing can be sealed.
 pub(crate) fn system_rng() -> UnwrapErr<SysRng> {
@@ -110,11 +111,11 @@ pub(crate) async fn seal_bytes(bytes: Vec<u8>) -> Result<(Secret, Vec<u8>)> {
     blocking(move || {
         let mut salt = Salt::PUBLIC;
         getrandom::fill(&mut salt.0).map_err(Error::Randomness)?;
-        let (root, image) = salted_blob(salt, &bytes)?;
-        let image = Zeroizing::new(image);
+        let root = blob_root(salt, &bytes).map_err(|error| Error::Job(error.to_string()))?;
+        let blob = blob_bytes(salt, &bytes)?;
         let mut rng = system_rng();
         let key = ContentKey::draw(&mut rng);
-        let envelope = seal(&key, &image, Hash::default(), &mut rng);
+        let envelope = seal(&key, &blob, Hash::default(), &mut rng);
         let envelope = envelope.map_err(|error| Error::Job(error.to_string()))?;
         let secret =
             Secret { envelope: sha256(&envelope), bytes: envelope.len() as u64, root, key, salt };
@@ -123,7 +124,7 @@ pub(crate) async fn seal_bytes(bytes: Vec<u8>) -> Result<(Secret, Vec<u8>)> {
     .await?
 }
 
-/// The image in an envelope.
+/// The image of the slot whose blob an envelope holds.
 pub(crate) async fn open_image(
     board: &Board,
     root: BlobRoot,
@@ -131,8 +132,26 @@ pub(crate) async fn open_image(
     key: ContentKey,
 ) -> Result<Zeroizing<Vec<u8>>> {
     let envelope = board.envelope(digest).await?.ok_or(Error::InputMissing { root })?;
-    let opened = blocking(move || open(&key, &envelope)).await?;
-    opened.map_err(|error| Error::SealBroken { root, cause: error.to_string() })
+    let broken = move |cause: String| Error::SealBroken { root, cause };
+    blocking(move || {
+        let blob = open(&key, &envelope).map_err(|error| broken(error.to_string()))?;
+        if blob.len() as u64 > 1 << 29 {
+            return Err(broken("it does not fit a slot".to_owned()));
+        }
+        Ok(Zeroizing::new(image_of(&blob)))
+    })
+    .await?
+}
+
+/// The key of a job's sealed output, if its input was sealed under a home.
+///
+/// # Errors
+///
+/// [`Error::Damaged`], [`Error::File`]; [`Error::Job`] for terms that are none.
+pub fn kept_output_key(home: &Home, signed: &SignedOrder) -> Result<Option<ContentKey>> {
+    let Some(input) = terms_of(signed)?.input else { return Ok(None) };
+    let secret = Vault::at(home.vault()).find(input.envelope)?;
+    Ok(secret.map(|secret| secret.output_key()))
 }
 
 /// What an order agrees besides what the contract reads.

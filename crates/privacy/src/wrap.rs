@@ -232,3 +232,86 @@ fn seal<K: Kem>(
     place.copy_from_slice(&tag.to_bytes());
     Ok((enc.to_bytes().to_vec(), ciphertext))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use hpke::rand_core::{TryCryptoRng, TryRng};
+
+    use super::*;
+
+    /// The randomness of a published vector.
+    struct Given(Vec<u8>);
+
+    impl TryRng for Given {
+        type Error = Infallible;
+
+        fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+            unreachable!("HPKE draws bytes")
+        }
+
+        fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+            unreachable!("HPKE draws bytes")
+        }
+
+        fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+            bytes.copy_from_slice(&self.0);
+            Ok(())
+        }
+    }
+
+    impl TryCryptoRng for Given {}
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        hex::decode(hex).expect("hexadecimal")
+    }
+
+    /// DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20Poly1305, base mode, the first message.
+    #[test]
+    fn hpke_is_that_of_rfc_9180_a_2_1() {
+        let (_, public) = X25519HkdfSha256::derive_keypair(&bytes(
+            "1ac01f181fdf9f352797655161c58b75c656a6cc2716dcb66372da835542e1df",
+        ));
+        let expected = "4310ee97d88cc1f088a5576c77ab0cf5c3ac797f3d95139c6c84b5429c59662a";
+        assert_eq!(hex::encode(public.to_bytes()), expected, "pkRm");
+
+        let mut message = *b"Beauty is truth, truth beauty";
+        let ephemeral = "909a9b35d3dc4713a5e72a4da274b55d3d3821a37e5d099e74a647db583a904b";
+        let (enc, tag) = single_shot_seal_inout_detached_with_rng::<
+            ChaCha20Poly1305,
+            HkdfSha256,
+            X25519HkdfSha256,
+        >(
+            &OpModeS::Base,
+            &public,
+            b"Ode on a Grecian Urn",
+            InOutBuf::from(&mut message[..]),
+            b"Count-0",
+            &mut Given(bytes(ephemeral)),
+        )
+        .expect("sealed");
+        let expected = "1afa08d3dec047a643885163f1180476fa7ddb54c6a8029ea33f95796bf2ac4a";
+        assert_eq!(hex::encode(enc.to_bytes()), expected, "enc");
+        let sealed = [&message[..], &tag.to_bytes()].concat();
+        let expected = "1c5250d8034ec2b784ba2cfd69dbdb8af406cfe3ff938e131f0def8c8b60b4db21993c62ce81883d\
+                        2dd1b51a28";
+        assert_eq!(hex::encode(sealed), expected, "ct");
+    }
+
+    /// draft-connolly-cfrg-xwing-kem, appendix C, the first vector.
+    #[test]
+    fn x_wing_is_that_of_its_draft() {
+        let seed = "7f9c2ba4e88f827d616045507605853ed73b8093f6efbc88eb1a6eacfa66ef26";
+        let secret = <XWing as Kem>::PrivateKey::from_bytes(&bytes(seed)).expect("a seed");
+        let random = "3cb1eea988004b93103cfb0aeefd2a686e01fa4a58e8a3639ca8a1e3f9ae57e2\
+                      35b8cc873c23dc62b8d260169afa2f75ab916a58d974918835d25e6a435085b2";
+        let public = XWing::sk_to_pk(&secret);
+        let encapsulated = XWing::encap_with_rng(&public, None, &mut Given(bytes(random)));
+        let (shared, enc) = encapsulated.expect("a good key");
+        let expected = "d2df0522128f09dd8e2c92b1e905c793d8f57a54c3da25861f10bf4ca613e384";
+        assert_eq!(hex::encode(shared.0), expected, "ss");
+        let again = XWing::decap(&secret, None, &enc).expect("a good key");
+        assert_eq!(again.0, shared.0);
+    }
+}

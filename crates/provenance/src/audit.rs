@@ -82,7 +82,7 @@ impl Audit {
                 verifier: life.verifier,
                 window_secs: life.window_secs,
                 ending: life.ending,
-                verdict: verdict(life),
+                verdict: life.verdict(),
                 moves: life.moves.len(),
             })
             .collect();
@@ -141,11 +141,4 @@ impl Audit {
         }
         text
     }
-}
-
-/// One auditor who disagrees is what a reader must hear of.
-fn verdict(life: &Life) -> Option<Judgement> {
-    let mut said: Vec<_> = life.verdicts.iter().map(|(_, verdict)| *verdict).collect();
-    said.sort_by_key(|verdict| *verdict == Judgement::Agrees);
-    said.first().copied()
 }

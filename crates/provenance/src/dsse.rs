@@ -35,6 +35,11 @@ impl RoleKey {
     pub fn public(&self) -> Hash {
         Hash(self.0.verifying_key().to_bytes())
     }
+
+    /// Signs bytes that are no statement, and can't be taken for one: a JWT.
+    pub(crate) fn sign(&self, bytes: &[u8]) -> [u8; 64] {
+        self.0.sign(bytes).to_bytes()
+    }
 }
 
 /// A payload with its one signature. The key's id is the key, 64 hexadecimal digits.
@@ -93,6 +98,24 @@ impl Envelope {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, EnvelopeError> {
         let envelope: Envelope = serde_json::from_slice(bytes).map_err(|_| EnvelopeError::Form)?;
         if envelope.to_bytes() == bytes { Ok(envelope) } else { Err(EnvelopeError::Form) }
+    }
+
+    /// The payload as text, the key and the signature in base64. An envelope of another form comes back as one whose signature fails.
+    pub(crate) fn parts(&self) -> (String, Hash, String) {
+        let payload = BASE64_STANDARD.decode(&self.payload).unwrap_or_default();
+        let signature = self.signatures.first();
+        let key = signature.and_then(|one| one.keyid.parse().ok()).unwrap_or_default();
+        let bytes = signature.map(|one| one.sig.clone()).unwrap_or_default();
+        (String::from_utf8_lossy(&payload).into_owned(), key, bytes)
+    }
+
+    /// The envelope of a payload, a key and a signature in base64.
+    pub(crate) fn from_parts(payload: &str, key: Hash, signature: String) -> Self {
+        Envelope {
+            payload: BASE64_STANDARD.encode(payload),
+            payload_type: PAYLOAD_TYPE.to_owned(),
+            signatures: vec![EnvelopeSignature { keyid: key.to_string(), sig: signature }],
+        }
     }
 
     /// Checks the signature by the key that it names, and gives the payload and the key. Whose key that is, is for bindings to say.

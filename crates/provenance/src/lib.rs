@@ -10,6 +10,7 @@ mod dsse;
 mod export;
 mod graph;
 mod life;
+mod presentation;
 mod receipt;
 mod statement;
 mod trust;
@@ -21,13 +22,17 @@ pub use dsse::{Envelope, EnvelopeError, PAYLOAD_TYPE, RoleKey};
 pub use export::{open_lineage, prov, ro_crate};
 pub use graph::Graph;
 pub use life::Life;
+pub use presentation::{
+    Expected, PRESENTATION_TYPE, Presentation, PresentationCheck, PresentationCode,
+    PresentationError, claim_names, present,
+};
 pub use receipt::{
     LoggedStatement, RECEIPT_SCHEMA, Receipt, ReceiptAnchor, ReceiptError, ReceiptLog,
 };
 pub use statement::{
-    AnchorSeen, Binding, BlockRef, Claimed, Judgement, Locked, MarketId, Move, Moved, Operator,
-    Ordered, Predicate, Ran, Released, ReleasedSlot, Said, Settled, Statement, StatementError,
-    Verdict, binding_text, operator_text, run_statement,
+    Binding, BlockRef, Claimed, Judgement, Locked, MarketId, Move, Moved, Operator, Ordered,
+    Predicate, Ran, Released, ReleasedSlot, Said, Settled, Statement, StatementError, Verdict,
+    binding_text, operator_text, run_statement,
 };
 pub use trust::{TRUST_SCHEMA, Trust, TrustError, TrustedLog};
 pub use verify::{

@@ -93,4 +93,11 @@ impl Life {
             moves,
         })
     }
+
+    /// What auditors found together: one who disagrees is what a reader must hear of.
+    pub fn verdict(&self) -> Option<Judgement> {
+        let mut said: Vec<_> = self.verdicts.iter().map(|(_, verdict)| *verdict).collect();
+        said.sort_by_key(|verdict| *verdict == Judgement::Agrees);
+        said.first().copied()
+    }
 }

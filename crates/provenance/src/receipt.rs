@@ -7,6 +7,8 @@ use assay_api::SignedOrder;
 use assay_chain::EventProof;
 use assay_tlog::LogProof;
 use assay_types::{Hash, sha256};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::dsse::Envelope;
@@ -48,7 +50,7 @@ pub struct Receipt {
 
 /// A log's part of a receipt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "WrittenLog", into = "WrittenLog")]
 pub struct ReceiptLog {
     /// The checkpoint that all statements are proved to be under, a signed note.
     pub checkpoint: String,
@@ -72,8 +74,7 @@ pub struct ReceiptAnchor {
 }
 
 /// A statement and its place in the log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoggedStatement {
     /// Its index.
     pub index: u64,
@@ -81,6 +82,31 @@ pub struct LoggedStatement {
     path: Vec<u16>,
     /// The statement, signed.
     pub envelope: Envelope,
+}
+
+/// A log's part as it is written: what envelopes repeat is there once, and payloads are text.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenLog {
+    checkpoint: String,
+    /// The keys that signed, each once, in the order of their first use.
+    keys: Vec<Hash>,
+    /// In base64.
+    hashes: Vec<String>,
+    statements: Vec<WrittenStatement>,
+    anchor: Option<ReceiptAnchor>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenStatement {
+    index: u64,
+    path: Vec<u16>,
+    /// The key's place among the keys.
+    key: u16,
+    payload: String,
+    /// In base64.
+    signature: String,
 }
 
 /// Why a file is no receipt, before anything in it is judged.
@@ -127,6 +153,11 @@ impl Receipt {
     pub fn sealed(mut self) -> Self {
         self.digest = self.expected_digest();
         self
+    }
+
+    /// What names it: the SHA-256 of the file with 32 zero bytes in this place.
+    pub fn digest(&self) -> Hash {
+        self.digest
     }
 
     fn expected_digest(&self) -> Hash {
@@ -192,6 +223,53 @@ impl Receipt {
     }
 }
 
+impl From<ReceiptLog> for WrittenLog {
+    fn from(log: ReceiptLog) -> Self {
+        let mut keys: Vec<Hash> = Vec::new();
+        let statements = log.statements.iter().map(|logged| {
+            let (payload, key, signature) = logged.envelope.parts();
+            let key = place_of(&mut keys, key);
+            let path = logged.path.clone();
+            WrittenStatement { index: logged.index, path, key, payload, signature }
+        });
+        let statements = statements.collect();
+        let hashes = log.hashes.iter().map(|hash| BASE64_STANDARD.encode(hash.0)).collect();
+        WrittenLog { checkpoint: log.checkpoint, keys, hashes, statements, anchor: log.anchor }
+    }
+}
+
+impl TryFrom<WrittenLog> for ReceiptLog {
+    type Error = &'static str;
+
+    fn try_from(written: WrittenLog) -> Result<Self, Self::Error> {
+        let hash = |text: &String| {
+            let bytes = BASE64_STANDARD.decode(text).ok()?;
+            Some(Hash(bytes.try_into().ok()?))
+        };
+        let hashes: Option<Vec<Hash>> = written.hashes.iter().map(hash).collect();
+        let hashes = hashes.ok_or("a hash is not 32 bytes in base64")?;
+        let mut statements = Vec::new();
+        for one in written.statements {
+            let key = written.keys.get(usize::from(one.key));
+            let key = key.ok_or("a statement names a key that is not there")?;
+            let envelope = Envelope::from_parts(&one.payload, *key, one.signature);
+            statements.push(LoggedStatement { index: one.index, path: one.path, envelope });
+        }
+        let (checkpoint, anchor) = (written.checkpoint, written.anchor);
+        Ok(ReceiptLog { checkpoint, hashes, statements, anchor })
+    }
+}
+
+/// Where something is in a list, at its end if it was not there.
+fn place_of(all: &mut Vec<Hash>, hash: Hash) -> u16 {
+    let place = all.iter().position(|known| *known == hash).unwrap_or_else(|| {
+        all.push(hash);
+        all.len() - 1
+    });
+    // 256 statements have paths of 48 hashes at most, and an anchor has 63.
+    u16::try_from(place).unwrap_or(u16::MAX)
+}
+
 impl ReceiptLog {
     /// Statements with their paths, under a checkpoint, and an anchor with the proof that the checkpoint goes on from it.
     pub fn new(
@@ -202,11 +280,12 @@ impl ReceiptLog {
         let (hashes, statements) = (Vec::new(), Vec::new());
         let mut log = ReceiptLog { checkpoint, hashes, statements, anchor: None };
         for (index, path, envelope) in logged {
-            let path = path.into_iter().map(|hash| log.place_of(hash)).collect();
+            let path = path.into_iter().map(|hash| place_of(&mut log.hashes, hash)).collect();
             log.statements.push(LoggedStatement { index, path, envelope });
         }
         log.anchor = anchor.map(|(event, path)| {
-            let consistency = path.into_iter().map(|hash| log.place_of(hash)).collect();
+            let consistency =
+                path.into_iter().map(|hash| place_of(&mut log.hashes, hash)).collect();
             ReceiptAnchor { event, consistency }
         });
         log
@@ -220,15 +299,6 @@ impl ReceiptLog {
         let anchor = self.anchor.as_ref();
         let anchor = anchor.map(|anchor| (anchor.event.clone(), self.consistency_of(anchor)));
         ReceiptLog::new(self.checkpoint.clone(), logged.collect(), anchor)
-    }
-
-    fn place_of(&mut self, hash: Hash) -> u16 {
-        let place = self.hashes.iter().position(|known| *known == hash).unwrap_or_else(|| {
-            self.hashes.push(hash);
-            self.hashes.len() - 1
-        });
-        // 256 statements have paths of 48 hashes at most, and an anchor has 63.
-        u16::try_from(place).unwrap_or(u16::MAX)
     }
 
     /// The statements, in the log's order.

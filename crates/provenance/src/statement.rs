@@ -62,8 +62,6 @@ pub enum Said {
     Binding(Binding),
     /// An account anchors the log.
     Operated(Operator),
-    /// It has anchored it, as somebody has seen it on the chain.
-    Anchored(AnchorSeen),
     /// A requester has ordered a job.
     Ordered(Ordered),
     /// A provider has locked it.
@@ -346,28 +344,6 @@ pub struct Operator {
     pub signature: Bytes,
 }
 
-/// An anchor of the log, as an account has seen it on the chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct AnchorSeen {
-    /// The market whose log it is, and its chain.
-    pub market: MarketId,
-    /// The account that has seen it.
-    pub observer: Address,
-    /// The account that anchors.
-    pub operator: Address,
-    /// The contract that it anchors in.
-    pub anchors: Address,
-    /// The log's origin line.
-    pub origin: String,
-    /// How many entries the log had.
-    pub size: u64,
-    /// Their root.
-    pub root: Hash,
-    /// The anchor's block.
-    pub block: BlockRef,
-}
-
 /// How a job ended, as an account has seen it on the chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -388,6 +364,8 @@ pub struct Settled {
     pub claim_block: Option<BlockRef>,
     /// The settlement's block.
     pub block: BlockRef,
+    /// The block of the log's newest anchor that the account has seen; none where there was none.
+    pub anchor_block: Option<BlockRef>,
 }
 
 /// A run in the words of SLSA Provenance v1 (<https://slsa.dev/provenance/v1>).
@@ -482,7 +460,6 @@ predicates! {
     Released: "urn:assay:release:v1", |said| job(said.job);
     Settled: "urn:assay:settlement:v1", |said| job(said.job);
     Operator: "urn:assay:operator:v1", |said| log(&said.origin);
-    AnchorSeen: "urn:assay:anchor:v1", |said| log(&said.origin);
 }
 
 /// The digest of a slot or a trace: the root of a SHA-256 tree (spec/machine.md).
@@ -548,7 +525,6 @@ impl Said {
             Said::Moved(said) => payload_of(said),
             Said::Released(said) => payload_of(said),
             Said::Operated(said) => payload_of(said),
-            Said::Anchored(said) => payload_of(said),
             Said::Settled(said) => payload_of(said),
         }
     }
@@ -576,7 +552,6 @@ impl Said {
             Released::URI => Statement::read(payload).map(Said::Released),
             Settled::URI => Statement::read(payload).map(Said::Settled),
             Operator::URI => Statement::read(payload).map(Said::Operated),
-            AnchorSeen::URI => Statement::read(payload).map(Said::Anchored),
             _ => Err(StatementError::Unknown(kind.predicate_type)),
         }
     }
@@ -589,7 +564,7 @@ impl Said {
     /// The job that it is about; `None` for what is said of keys and of the log.
     pub fn job(&self) -> Option<B256> {
         match self {
-            Said::Binding(_) | Said::Operated(_) | Said::Anchored(_) => None,
+            Said::Binding(_) | Said::Operated(_) => None,
             Said::Moved(said) => Some(said.job),
             Said::Released(said) => Some(said.job),
             Said::Ordered(said) => Some(said.job),
@@ -607,7 +582,6 @@ impl Said {
             Said::Binding(said) => Some(said.market),
             Said::Ordered(said) => Some(said.market),
             Said::Operated(said) => Some(said.market),
-            Said::Anchored(said) => Some(said.market),
             _ => None,
         }
     }
@@ -624,7 +598,6 @@ impl Said {
             Said::Moved(said) => said.account,
             Said::Released(said) => said.owner,
             Said::Operated(said) => said.account,
-            Said::Anchored(said) => said.observer,
             Said::Settled(said) => said.observer,
         }
     }
@@ -632,7 +605,7 @@ impl Said {
     /// The statements that it follows, by digest.
     pub fn after(&self) -> &[Hash] {
         match self {
-            Said::Binding(_) | Said::Operated(_) | Said::Anchored(_) | Said::Ordered(_) => &[],
+            Said::Binding(_) | Said::Operated(_) | Said::Ordered(_) => &[],
             Said::Moved(said) => &said.after,
             Said::Released(said) => &said.after,
             Said::Locked(said) => &said.after,
@@ -655,7 +628,6 @@ impl Said {
             Said::Moved(said) => said.made.name(),
             Said::Released(_) => "release",
             Said::Operated(_) => "operator",
-            Said::Anchored(_) => "anchor",
             Said::Settled(_) => "settlement",
         }
     }

@@ -14,8 +14,8 @@ use serde::Serialize;
 
 use crate::receipt::{LoggedStatement, Receipt, ReceiptLog, STATEMENTS_MAX};
 use crate::statement::{
-    AnchorSeen, Binding, BlockRef, Claimed, Judgement, Operator, Ordered, Said, Settled,
-    binding_text, operator_text,
+    Binding, BlockRef, Claimed, Judgement, Operator, Ordered, Said, Settled, binding_text,
+    operator_text,
 };
 use crate::trust::Trust;
 
@@ -339,10 +339,10 @@ impl<'a> Judge<'a> {
                     }
                     _ => self.held(Code::Statement, what, seen.keys_of(account)),
                 }
-                match said {
-                    Said::Settled(_) => drop(seen.vouching.insert(account)),
-                    Said::Anchored(_) => drop(seen.vouching_anchor.insert(account)),
-                    _ => {}
+                if let Said::Settled(said) = &said {
+                    seen.vouching.insert(account);
+                    let block = said.anchor_block.map(|block| (block.number, block.hash));
+                    seen.vouching_anchor.extend(block.map(|block| (block, account)));
                 }
             } else {
                 self.unsound.insert(statement.index);
@@ -398,12 +398,19 @@ impl<'a> Judge<'a> {
             "the log goes on from {size} anchored entries, {within} of the receipt's {} among them",
             log.statements().len()
         );
+        // A header alone could say any time and number: somebody who saw the anchor must have named its block.
+        let named = (anchored.block.number, anchored.block.hash);
+        let seen_by = seen.vouching_anchor.iter().filter(|(block, _)| *block == named);
+        let seen_by: BTreeSet<Address> = seen_by.map(|(_, account)| *account).collect();
+        if seen_by.is_empty() {
+            return self.refused(Code::Anchor, "no settlement statement names the anchor's block");
+        }
         let block = format!("block {} {}", anchored.block.number, anchored.block.hash);
         let by = match self.trust {
             Some(trust) if trust.headers.contains(&anchored.block.hash) => {
                 Some("the trust file's headers".to_owned())
             }
-            Some(trust) => trust.believed(&seen.vouching_anchor),
+            Some(trust) => trust.believed(&seen_by),
             None => None,
         };
         match by {
@@ -510,7 +517,7 @@ impl<'a> Judge<'a> {
             let what = format!("entry {index}: no earlier statement binds its key to {speaker}");
             self.refused(Code::Binding, what);
         }
-        if said.after().is_empty() && !matches!(said, Said::Ordered(_) | Said::Anchored(_)) {
+        if said.after().is_empty() && !matches!(said, Said::Ordered(_)) {
             self.refused(Code::Link, format!("entry {index} follows nothing, so it has no market"));
         }
         Some((said, speaker))
@@ -550,17 +557,6 @@ impl<'a> Judge<'a> {
         true
     }
 
-    /// Whether what somebody has seen is the anchor in the receipt.
-    fn same_anchor(&self, said: &AnchorSeen) -> bool {
-        let anchor = self.receipt.log.as_ref().and_then(|log| log.anchor.as_ref());
-        let found = anchor.and_then(|anchor| anchored(&anchor.event).ok());
-        found.is_some_and(|found| {
-            (said.operator, said.anchors, said.size, said.root, said.block)
-                == (found.operator, found.contract, found.size, found.root, found.block)
-                && sha256(said.origin.as_bytes()) == found.origin_hash
-        })
-    }
-
     /// Whether what is said is for the speaker to say, and fits the order and the events.
     fn fits(&mut self, said: &Said, claim: Option<&Claim>, settlement: Option<&Ending>) -> bool {
         let receipt = self.receipt;
@@ -584,7 +580,6 @@ impl<'a> Judge<'a> {
         let trace = claim.map(|claim| claim.event.traceRoot);
         let fits = match said {
             Said::Binding(_) | Said::Operated(_) | Said::Locked(_) | Said::Released(_) => true,
-            Said::Anchored(said) => self.same_anchor(said),
             // A dispute is about a claim.
             Said::Moved(_) => claim.is_some(),
             Said::Ordered(said) => {
@@ -709,8 +704,8 @@ struct Seen {
     operators: Vec<Operator>,
     /// Who says that the job's blocks are the chain's.
     vouching: BTreeSet<Address>,
-    /// Who says so of the anchor's.
-    vouching_anchor: BTreeSet<Address>,
+    /// Who has seen an anchor, and in which block.
+    vouching_anchor: BTreeSet<((u64, B256), Address)>,
 }
 
 impl Seen {

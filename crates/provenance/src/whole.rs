@@ -67,11 +67,7 @@ impl Told {
                     self.settled = Some(said);
                 }
             }
-            Said::Binding(_)
-            | Said::Operated(_)
-            | Said::Anchored(_)
-            | Said::Ran(_)
-            | Said::Released(_) => {}
+            Said::Binding(_) | Said::Operated(_) | Said::Ran(_) | Said::Released(_) => {}
         }
     }
 

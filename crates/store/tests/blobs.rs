@@ -57,3 +57,35 @@ fn many_may_put_the_same_at_once() {
     let left = std::fs::read_dir(folder.path().join("slots")).expect("read").count();
     assert_eq!(left, 1, "no draft is left");
 }
+
+#[test]
+fn what_comes_in_pieces_is_there_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let blobs = Blobs::open(folder.path(), 100).expect("opened");
+    let files = || std::fs::read_dir(folder.path().join("envelopes")).expect("read").count();
+    let mut draft = blobs.begin(BlobKind::Envelope).expect("begun");
+    draft.write(&[1; 40]).expect("written");
+    draft.write(&[2; 20]).expect("written");
+    assert_eq!(blobs.get(BlobKind::Envelope, NAME).expect("read"), None, "it has no name yet");
+    assert_eq!(blobs.bytes_total(), 60, "and takes room");
+    assert!(draft.finish(NAME).expect("named"));
+    let content = [[1; 40].as_slice(), &[2; 20]].concat();
+    assert_eq!(blobs.get(BlobKind::Envelope, NAME).expect("read"), Some(content));
+
+    let mut again = blobs.begin(BlobKind::Envelope).expect("begun");
+    again.write(&[3; 7]).expect("written");
+    assert!(!again.finish(NAME).expect("harmless"), "what has the name stays");
+    let mut full = blobs.begin(BlobKind::Envelope).expect("begun");
+    full.write(&[4; 40]).expect("written");
+    let over = full.write(&[4; 1]);
+    assert!(matches!(over, Err(Error::BlobsFull { bytes_max: 100 })), "{over:?}");
+    assert_eq!(blobs.bytes_total(), 100);
+    drop(full);
+    assert_eq!((blobs.bytes_total(), files()), (60, 1), "what is dropped leaves nothing");
+
+    let mut left = blobs.begin(BlobKind::Envelope).expect("begun");
+    left.write(&[5; 10]).expect("written");
+    std::mem::forget(left);
+    let blobs = Blobs::open(folder.path(), 100).expect("opened after a crash");
+    assert_eq!((blobs.bytes_total(), files()), (60, 1), "a crash neither");
+}

@@ -122,6 +122,88 @@ async fn a_removed_order_takes_its_refusals_and_not_its_sequence() {
 }
 
 #[tokio::test]
+async fn one_author_has_several_entries_about_a_key_by_their_parts() {
+    let (folder, book) = book(BookLimits { wraps_per_owner_max: 3, ..BookLimits::default() });
+    let put = async |kind, part: u8, body: &[u8]| {
+        book.put_part(kind, key(1), author(1), [part; 32], body.to_vec()).await
+    };
+    for kind in [Kind::Wrap, Kind::KeyRefusal, Kind::Dataset, Kind::OwnerDocument] {
+        let first = put(kind, 1, b"first").await.expect("put");
+        let second = put(kind, 2, b"second").await.expect("put");
+        assert!(first.is_new && second.is_new, "{kind}: the part tells them apart");
+        assert!(!put(kind, 1, b"first").await.expect("put").is_new, "{kind}");
+        let other = put(kind, 1, b"other").await.expect("put");
+        assert_eq!(other.is_new, kind == Kind::Dataset, "{kind}");
+        let found = book.entry(kind, key(1), author(1), [1; 32]).expect("read").expect("there");
+        let expected: &[u8] = if kind == Kind::Dataset { b"other" } else { b"first" };
+        assert_eq!(found.body, expected, "{kind}");
+        assert_eq!(book.entry(kind, key(1), author(2), [1; 32]).expect("read"), None);
+        book.put_part(kind, key(1), author(2), [1; 32], vec![]).await.expect("put");
+        let about = book.entries_about(kind, key(1), (0, 10), |author, _| *author == [1; 20]);
+        let about = about.expect("read");
+        assert_eq!(about.len(), 2, "{kind}: not another author's");
+        assert!(about[0].sequence < about[1].sequence, "{kind}: in order");
+        let after = book.entries_about(kind, key(1), (about[0].sequence, 10), |_, _| true);
+        assert_eq!(after.expect("read").len(), 2, "{kind}");
+    }
+    put(Kind::Wrap, 3, b"").await.expect("the third");
+    let full = put(Kind::Wrap, 4, b"").await;
+    assert!(matches!(full, Err(Error::Full { kind: Kind::Wrap, max: 3 })), "{full:?}");
+    let other = book.put_part(Kind::Wrap, key(1), author(3), [4; 32], vec![]).await;
+    assert!(other.is_ok(), "one author's bound is not another's");
+    let newest = *book.newest().borrow();
+    drop(book);
+    let book = Book::open(folder.path().join("book.redb"), BookLimits::default()).expect("opened");
+    assert_eq!(*book.newest().borrow(), newest);
+    book.put(Kind::Order, key(1), author(9), vec![]).await.expect("put");
+    book.remove_order(key(1)).await.expect("removed");
+    assert!(book.is_empty(Kind::Wrap).expect("read"), "wraps go with their order");
+    assert!(book.is_empty(Kind::KeyRefusal).expect("read"), "keepers' refusals as well");
+    assert_eq!(book.len(Kind::Dataset).expect("read"), 3, "datasets stay");
+}
+
+/// A book as version 1 wrote it: an index of key and author, and three kinds.
+#[tokio::test]
+async fn a_book_of_version_1_becomes_one_of_this_version() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("book.redb");
+    let kinds = [("order", 1u64), ("refusal", 2), ("offer", 3)];
+    {
+        let database = redb::Database::create(&path).expect("made");
+        let transaction = database.begin_write().expect("begun");
+        let facts: redb::TableDefinition<'_, &str, &[u8]> = redb::TableDefinition::new("facts");
+        let mut table = transaction.open_table(facts).expect("made");
+        table.insert("format", b"assayb\x01\x00".as_slice()).expect("put");
+        table.insert("sequence", 3u64.to_be_bytes().as_slice()).expect("put");
+        drop(table);
+        for (name, sequence) in kinds {
+            let (entries, index) = (format!("{name}_entries"), format!("{name}_index"));
+            let entries: redb::TableDefinition<'_, u64, &[u8]> =
+                redb::TableDefinition::new(&entries);
+            let index: redb::TableDefinition<'_, (&[u8; 32], &[u8; 20]), u64> =
+                redb::TableDefinition::new(&index);
+            let key = if name == "offer" { account_key(1) } else { key(1) };
+            let record = [key.as_slice(), &author(1), name.as_bytes()].concat();
+            let mut table = transaction.open_table(entries).expect("made");
+            table.insert(sequence, record.as_slice()).expect("put");
+            let mut table = transaction.open_table(index).expect("made");
+            table.insert((&key, &author(1)), sequence).expect("put");
+        }
+        transaction.commit().expect("committed");
+    }
+    for round in 0..2 {
+        let book = Book::open(&path, BookLimits::default()).expect("opened");
+        assert_eq!(book.order(key(1)).expect("read").expect("kept").body, b"order");
+        assert_eq!(book.refusals(key(1)).expect("read")[0].body, b"refusal");
+        assert_eq!(book.offer(author(1)).expect("read").expect("kept").body, b"offer");
+        let again = book.put(Kind::Order, key(1), author(1), vec![]).await.expect("put");
+        assert_eq!((again.sequence, again.is_new), (1, false), "it is known in round {round}");
+        let new = book.put(Kind::SealKeys, account_key(round), author(round), vec![1]).await;
+        assert_eq!(new.expect("put").sequence, 4 + u64::from(round), "sequences go on");
+    }
+}
+
+#[tokio::test]
 async fn every_bound_is_an_error_of_its_own() {
     let limits = BookLimits {
         orders_max: 2,

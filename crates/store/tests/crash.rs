@@ -27,7 +27,8 @@ fn nothing_acknowledged_is_lost_and_no_start_fails() {
     println!("{rounds} kills, {} acknowledged", acknowledged.len());
 }
 
-/// What the child said it was told is durable, as it said it: `order KEY SEQUENCE`, `blob NAME` or `entry NAME INDEX`.
+/// What the child said it was told is durable, as it said it: `order KEY SEQUENCE`, `wrap KEY SEQUENCE`,
+/// `blob NAME`, `sealed NAME` or `entry NAME INDEX`.
 fn run_and_kill(folder: &Path, after: Duration) -> Vec<String> {
     let mut child = Command::new(std::env::current_exe().expect("this test"))
         .args(["--exact", "child_under_load", "--nocapture", "--ignored"])
@@ -69,6 +70,13 @@ fn check(folder: &Path, acknowledged: &[String]) {
             let entry = book.order(name).expect("read");
             let entry = entry.unwrap_or_else(|| panic!("{said} was acknowledged and is lost"));
             assert_eq!(entry.sequence.to_string(), words[2]);
+        } else if words[0] == "wrap" {
+            let entry = book.entry(Kind::Wrap, name, [1; 20], [3; 32]).expect("read");
+            let entry = entry.unwrap_or_else(|| panic!("{said} was acknowledged and is lost"));
+            assert_eq!(entry.sequence.to_string(), words[2]);
+        } else if words[0] == "sealed" {
+            let content = blobs.get(BlobKind::Envelope, name).expect("read");
+            assert_eq!(content, Some(content_of(name)), "{said} was acknowledged");
         } else if words[0] == "entry" {
             let entry = log.entry(words[2].parse().expect("an index")).expect("there");
             assert_eq!(entry, entry_of(name), "{said} was acknowledged");
@@ -77,8 +85,9 @@ fn check(folder: &Path, acknowledged: &[String]) {
             assert_eq!(content, Some(content_of(name)), "{said} was acknowledged");
         }
     }
-    let drafts = std::fs::read_dir(folder.join("blobs/slots")).expect("read");
-    let sizes = drafts.map(|file| file.expect("read").metadata().expect("read").len());
+    let folders = ["blobs/slots", "blobs/envelopes"].map(|kind| folder.join(kind));
+    let stored = folders.iter().flat_map(|folder| std::fs::read_dir(folder).expect("read"));
+    let sizes = stored.map(|file| file.expect("read").metadata().expect("read").len());
     let sizes: Vec<u64> = sizes.collect();
     assert!(sizes.iter().all(|size| *size == BLOB_BYTES as u64), "no half blob is left");
     assert_eq!(blobs.bytes_total(), sizes.iter().sum::<u64>());
@@ -131,6 +140,8 @@ async fn load(folder: &Path) {
                 }
                 let put = book.put(Kind::Order, name, [1; 20], vec![7; 700]).await.expect("put");
                 say(&format!("ACK order {} {}.", hex::encode(name), put.sequence));
+                let put = book.put_part(Kind::Wrap, name, [1; 20], [3; 32], vec![8; 300]).await;
+                say(&format!("ACK wrap {} {}.", hex::encode(name), put.expect("put").sequence));
                 let added = log.add(entry_of(name)).await.expect("added");
                 assert!(added.is_new);
                 say(&format!("ACK entry {} {}.", hex::encode(name), added.index));
@@ -138,6 +149,12 @@ async fn load(folder: &Path) {
                     let put = blobs.put(BlobKind::Slot, name, &content_of(name));
                     assert!(put.expect("put"), "new");
                     say(&format!("ACK blob {}.", hex::encode(name)));
+                    let mut draft = blobs.begin(BlobKind::Envelope).expect("begun");
+                    for piece in content_of(name).chunks(3_000) {
+                        draft.write(piece).expect("written");
+                    }
+                    assert!(draft.finish(name).expect("named"), "new");
+                    say(&format!("ACK sealed {}.", hex::encode(name)));
                 }
             }
         })

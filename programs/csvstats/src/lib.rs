@@ -4,9 +4,8 @@
 extern crate alloc;
 
 use alloc::vec::Vec;
-use assay_guest::csv::{Table, write_field};
+use assay_guest::csv::{Table, TableWriter};
 use assay_guest::{Decimal, Error, Output, Params, bail};
-use core::fmt::Write;
 use core::hash::BuildHasherDefault;
 use hashbrown::HashMap;
 use rustc_hash::FxHasher;
@@ -90,11 +89,14 @@ fn read_groups(table: &[u8], request: &Request<'_>) -> Result<Groups, Error> {
 }
 
 fn write_answer(groups: Groups, request: &Request<'_>, output: &mut Output) -> Result<(), Error> {
-    output.write(b"group,count,mean,min,max")?;
-    for quantile in &request.quantiles {
-        write!(output, ",q{quantile}")?;
+    let mut table = TableWriter::new(output);
+    for name in ["group", "count", "mean", "min", "max"] {
+        table.field(name.as_bytes())?;
     }
-    output.write(b"\n")?;
+    for quantile in &request.quantiles {
+        table.show(format_args!("q{quantile}"))?;
+    }
+    table.end_row()?;
     let mut shown: Vec<(Vec<u8>, Vec<i64>)> = groups
         .into_iter()
         .filter(|(_, values)| values.len() >= request.min_group as usize)
@@ -102,33 +104,34 @@ fn write_answer(groups: Groups, request: &Request<'_>, output: &mut Output) -> R
     shown.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     for (name, mut values) in shown {
         values.sort_unstable();
-        write_field(output, &name)?;
-        write_group(&values, request, output)?;
+        table.field(&name)?;
+        write_group(&values, request, &mut table)?;
     }
+    table.finish();
     Ok(())
 }
 
 /// Writes one group's numbers; `sorted` has at least one value.
-fn write_group(sorted: &[i64], request: &Request<'_>, output: &mut Output) -> Result<(), Error> {
+fn write_group(
+    sorted: &[i64],
+    request: &Request<'_>,
+    table: &mut TableWriter<'_>,
+) -> Result<(), Error> {
     let sum: i128 = sorted.iter().map(|value| i128::from(*value)).sum();
     let denominator = sorted.len() as i128 * i128::from(Decimal::ONE_NANOS);
     let Some(mean) = Decimal::from_ratio(sum, denominator, request.decimals) else {
         bail!("a mean does not fit nine decimal places: ask for fewer decimals");
     };
     let (least, greatest) = (sorted[0], sorted[sorted.len() - 1]);
-    write!(output, ",{},{mean}", sorted.len())?;
+    table.show(sorted.len())?;
+    table.show(mean)?;
     for nanos in [least, greatest] {
-        write!(output, ",{}", Decimal::from_nanos(nanos))?;
+        table.show(Decimal::from_nanos(nanos))?;
     }
     for quantile in &request.quantiles {
-        write!(
-            output,
-            ",{}",
-            Decimal::from_nanos(sorted[quantile_index(*quantile, sorted.len())])
-        )?;
+        table.show(Decimal::from_nanos(sorted[quantile_index(*quantile, sorted.len())]))?;
     }
-    output.write(b"\n")?;
-    Ok(())
+    table.end_row()
 }
 
 /// The place of a quantile among so many sorted values (at least one), from 0: ceil(q n) - 1, or 0 for q = 0.

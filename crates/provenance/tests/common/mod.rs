@@ -15,9 +15,9 @@ use assay_api::SignedOrder;
 use assay_chain::contracts::{Anchors, Market, job_id_on};
 use assay_chain::{Deployment, EventProof, prove_receipt};
 use assay_provenance::{
-    AnchorSeen, Binding, BlockRef, Claimed, Envelope, Judgement, Locked, MarketId, Move, Moved,
-    Operator, Ordered, Receipt, ReceiptLog, RoleKey, Said, Settled, TRUST_SCHEMA, Trust,
-    TrustedLog, Verdict, binding_text, operator_text, run_statement,
+    Binding, BlockRef, Claimed, Envelope, Judgement, Locked, MarketId, Move, Moved, Operator,
+    Ordered, Receipt, ReceiptLog, RoleKey, Said, Settled, TRUST_SCHEMA, Trust, TrustedLog, Verdict,
+    binding_text, operator_text, run_statement,
 };
 use assay_tlog::{
     AddCheckpoint, Checkpoint, KeyKind, Log as PublicLog, NoteKey, Policy, Reader, Witness,
@@ -32,6 +32,8 @@ mod tlog;
 /// A market with its roles, its log and its witness, all from one seed.
 pub(crate) struct World {
     pub(crate) market: MarketId,
+    /// What its jobs come to.
+    pub(crate) output_root: B256,
     requester: PrivateKeySigner,
     provider: PrivateKeySigner,
     auditor: PrivateKeySigner,
@@ -79,6 +81,7 @@ impl World {
         let (anchors, log_secret) = (Address::repeat_byte(seed.wrapping_add(50)), [seed; 32]);
         World {
             market,
+            output_root: B256::repeat_byte(0x55),
             requester,
             provider,
             auditor,
@@ -121,6 +124,14 @@ impl World {
 
     pub(crate) fn requester(&self) -> Address {
         self.requester.address()
+    }
+
+    /// The key of the requester's statements, and what binds it to the account.
+    pub(crate) fn requester_key(&self) -> (RoleKey, Binding) {
+        let Said::Binding(binding) = self.binding(&self.requester) else {
+            unreachable!("a binding")
+        };
+        (Self::role(&self.requester), binding)
     }
 
     fn role(signer: &PrivateKeySigner) -> RoleKey {
@@ -208,7 +219,7 @@ impl World {
             jobId: job,
             provider,
             finalState: B256::repeat_byte(0x44),
-            outputRoot: B256::repeat_byte(0x55),
+            outputRoot: self.output_root,
             traceRoot: B256::repeat_byte(0x66),
             steps: 12_345,
             status: 1,
@@ -335,23 +346,6 @@ impl World {
         } else {
             after.push(last);
         }
-        let settled = Settled {
-            job,
-            after,
-            observer: self.requester.address(),
-            event: match ending {
-                Ending::Paid | Ending::Late => "JobPaid",
-                Ending::Slashed | Ending::Missed => "JobSlashed",
-            }
-            .into(),
-            paid: Market::JobPaid::decode_log(&settlement.check().expect("proved").log)
-                .ok()
-                .map(|event| event.data.paid.to_string()),
-            time: settlement.check().expect("proved").timestamp,
-            claim_block: claim.map(block),
-            block: block(settlement),
-        };
-        said.push((Said::Settled(settled), &self.requester));
         let mut envelopes: Vec<_> = said
             .iter()
             .map(|(said, signer)| Envelope::sign(&said.to_payload(), &Self::role(signer)))
@@ -383,10 +377,27 @@ impl World {
             added.extend(self.add(&envelopes[..5]));
             let tree = self.tree();
             let anchored = self.anchored(job, &tree);
-            let seen = self.anchor_seen(&anchored, &tree);
-            envelopes.push(Envelope::sign(&seen.to_payload(), &Self::role(&self.requester)));
             anchor = Some((anchored, tree));
         }
+        let settled = Settled {
+            job,
+            after,
+            observer: self.requester.address(),
+            event: match ending {
+                Ending::Paid | Ending::Late => "JobPaid",
+                Ending::Slashed | Ending::Missed => "JobSlashed",
+            }
+            .into(),
+            paid: Market::JobPaid::decode_log(&settlement.check().expect("proved").log)
+                .ok()
+                .map(|event| event.data.paid.to_string()),
+            time: settlement.check().expect("proved").timestamp,
+            claim_block: claim.map(block),
+            block: block(settlement),
+            anchor_block: anchor.as_ref().map(|(event, _)| block(event)),
+        };
+        let payload = Said::Settled(settled).to_payload();
+        envelopes.push(Envelope::sign(&payload, &Self::role(&self.requester)));
         added.extend(self.add(&envelopes[added.len()..]));
         let (note, tree) = (self.note(), self.tree());
         let reader = Reader::new(&self.disk, &tree);
@@ -452,20 +463,6 @@ impl World {
         };
         let number = u64::from(job[0]) + 100;
         event_proof(self.anchors, number, 1_799_999_000, event.encode_log_data())
-    }
-
-    fn anchor_seen(&self, anchored: &EventProof, tree: &Checkpoint) -> Said {
-        let proved = anchored.check().expect("proved");
-        Said::Anchored(AnchorSeen {
-            market: self.market,
-            observer: self.requester.address(),
-            operator: self.operator.address(),
-            anchors: self.anchors,
-            origin: tree.origin.clone(),
-            size: tree.size,
-            root: tree.root,
-            block: BlockRef { number: proved.block_number, hash: proved.block_hash },
-        })
     }
 
     fn add(&mut self, envelopes: &[Envelope]) -> Vec<u64> {

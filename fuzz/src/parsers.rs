@@ -1,0 +1,308 @@
+//! Mutants of good documents through the parsers of what strangers send: none may crash, and what is accepted is written as the
+//! same bytes.
+
+use std::convert::Infallible;
+use std::panic::catch_unwind;
+
+use assay_privacy::cells::{Disclosure, OutputOpening, ShownCell, Table, TableKey};
+use assay_privacy::envelope::{self, Header};
+use assay_privacy::rand_core::{TryCryptoRng, TryRng};
+use assay_privacy::sd_jwt::{self, Claims, Issued, Presented};
+use assay_privacy::statistics::{Budget, MicroEpsilon};
+use assay_privacy::{ContentKey, SealKeys, SealPublic, Wrap, WrapContext, output_key, seal_output};
+use assay_types::{Hash, Salt};
+use fastrand::Rng;
+use rayon::prelude::*;
+
+/// Seeded bytes where the product draws secret ones: the same in every run, and no secret.
+pub struct Seeded(Rng);
+
+impl Seeded {
+    /// By a seed.
+    pub fn new(seed: u64) -> Self {
+        Seeded(Rng::with_seed(seed))
+    }
+}
+
+impl TryRng for Seeded {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(self.0.u32(..))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(self.0.u64(..))
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        self.0.fill(bytes);
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Seeded {}
+
+/// Mutants by one generator; their numbers seed it.
+const BATCH: u64 = 1_000;
+
+/// A parser, and what to feed it with.
+pub struct Parser {
+    /// What it reads.
+    pub name: &'static str,
+    /// Good documents, which are mutated.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+    /// Reads, and says whether it accepted. Panics if what it accepted is not written as the same bytes.
+    pub check: fn(&[u8]) -> bool,
+}
+
+/// All of them.
+pub const PARSERS: [Parser; 8] = [
+    Parser { name: "envelope header", seeds: headers, check: read_header },
+    Parser { name: "envelope", seeds: envelopes, check: open_envelope },
+    Parser { name: "wrap", seeds: wraps, check: read_wrap },
+    Parser { name: "seal keys", seeds: seal_keys, check: read_seal_keys },
+    Parser { name: "presentation", seeds: presentations, check: read_presentation },
+    Parser { name: "disclosure", seeds: disclosures, check: read_disclosure },
+    Parser { name: "budget ledger", seeds: budgets, check: read_budget },
+    Parser { name: "table", seeds: tables, check: read_table },
+];
+
+const SALT: Salt = Salt([7; 24]);
+
+const PRESENTED: &str = "example+sd-jwt";
+
+fn envelopes() -> Vec<Vec<u8>> {
+    let key = output_key(&SALT);
+    let mut rng = Seeded::new(1);
+    let drawn = |length: usize, rng: &mut Seeded| {
+        envelope::seal(&key, &vec![3; length], Hash([5; 32]), rng).unwrap_or_default()
+    };
+    let programs = |length: usize| seal_output(&SALT, &vec![3; length], Hash::default());
+    vec![
+        drawn(0, &mut rng),
+        drawn(50, &mut rng),
+        drawn(70_000, &mut rng),
+        programs(50).unwrap_or_default(),
+    ]
+}
+
+/// Only the envelopes themselves open: whatever else does was forged.
+fn open_envelope(bytes: &[u8]) -> bool {
+    thread_local! {
+        static GOOD: Vec<Vec<u8>> = envelopes();
+    }
+    let opened = envelope::open(&output_key(&SALT), bytes).is_ok();
+    assert!(!opened || GOOD.with(|good| good.iter().any(|one| one == bytes)), "a forgery opens");
+    opened
+}
+
+fn headers() -> Vec<Vec<u8>> {
+    envelopes().into_iter().map(|envelope| envelope[..envelope::HEADER_SIZE].to_vec()).collect()
+}
+
+fn read_header(bytes: &[u8]) -> bool {
+    let Ok(header) = Header::from_bytes(bytes) else { return false };
+    assert_eq!(header.to_bytes()[..], bytes[..envelope::HEADER_SIZE], "a header has two forms");
+    // What a reader asks of it next.
+    let last = header.chunks() - 1;
+    let end = header.sealed_range(last).map(|range| range.end);
+    assert_eq!(end, Ok(header.envelope_size()), "the last chunk ends the envelope");
+    assert!(header.plain_range(last + 1).is_err());
+    true
+}
+
+fn wraps() -> Vec<Vec<u8>> {
+    let keys = SealKeys::derive(&[1; 32]);
+    let zero = Hash::default();
+    let context = WrapContext {
+        job: zero,
+        slot: 2,
+        envelope: zero,
+        policy: zero,
+        owner: [1; 20],
+        recipient: [2; 20],
+    };
+    let old = keys.public().only(|suite| suite == 1);
+    let mut rng = Seeded::new(2);
+    let offers = [Ok(keys.public()), old].into_iter().flatten();
+    let wrap = |offer| Wrap::seal(&ContentKey::from_bytes([9; 32]), &offer, &context, &mut rng);
+    offers.map(wrap).flatten().map(|wrap| wrap.to_bytes()).collect()
+}
+
+fn read_wrap(bytes: &[u8]) -> bool {
+    let Ok(wrap) = Wrap::from_bytes(bytes) else { return false };
+    assert_eq!(wrap.to_bytes(), bytes, "a wrap has two forms");
+    true
+}
+
+fn seal_keys() -> Vec<Vec<u8>> {
+    let keys = SealKeys::derive(&[1; 32]).public();
+    let old = keys.only(|suite| suite == 1).map(|old| old.to_bytes()).unwrap_or_default();
+    vec![keys.to_bytes(), old, br#"{"kems":[{"suite":7,"key":"0102"}]}"#.to_vec()]
+}
+
+fn read_seal_keys(bytes: &[u8]) -> bool {
+    let Ok(keys) = SealPublic::from_bytes(bytes) else { return false };
+    assert_eq!(keys.to_bytes(), bytes, "the same keys have two forms");
+    true
+}
+
+/// Signatures that anybody can make, so that mutants get past them: by a key that is known.
+fn presentations() -> Vec<Vec<u8>> {
+    let visible = Claims::from_iter([("job".to_owned(), "1".into())]);
+    let claims = ["price", "stake"].into_iter().zip([[1; 16], [2; 16]]);
+    let claims = claims.map(|(name, salt)| sd_jwt::Disclosure::new(name, &name.into(), salt));
+    let claims = claims.flatten().collect();
+    let issued = Issued::sign(PRESENTED, Hash([6; 32]), visible, claims, &[], &|_| [0; 64]);
+    let shown = issued.map(|issued| issued.show(|_| true)).unwrap_or_default();
+    let bound = sd_jwt::bind(&shown, "a", "n", 1, &|_| [0; 64]);
+    vec![shown.into_bytes(), bound.into_bytes()]
+}
+
+/// What is not signed is never taken; how far it was read shows in no crash.
+fn read_presentation(bytes: &[u8]) -> bool {
+    let read = Presented::from_bytes(bytes, PRESENTED, None);
+    assert!(read.is_err(), "a forgery is taken");
+    sd_jwt::claims_unverified(bytes).is_ok()
+}
+
+fn table() -> (Table, TableKey) {
+    let table = Table::from_csv(b"name,city\nAda,\"London, UK\"\nC\xff,Rome\n");
+    let table = table.unwrap_or_else(|error| unreachable!("a table: {error}"));
+    (table, TableKey::derive(output_key(&SALT).as_bytes()))
+}
+
+fn disclosures() -> Vec<Vec<u8>> {
+    let (table, key) = table();
+    let sealed = seal_output(&SALT, b"a table", table.root(&key)).unwrap_or_default();
+    let slot = [&(sealed.len() as u64).to_le_bytes()[..], &[4; 24], &sealed].concat();
+    let opening = OutputOpening::of_slot(&slot);
+    let show = |rows: &[u32]| {
+        let places = rows.iter().flat_map(|row| table.row(*row)).collect();
+        Disclosure::new(Hash([8; 32]), &opening, &table, &key, &places)
+    };
+    [show(&[1]), show(&[0, 2])].into_iter().flatten().map(|made| made.to_bytes()).collect()
+}
+
+/// Only the cells themselves hold, whatever job they are said to be of.
+fn read_disclosure(bytes: &[u8]) -> bool {
+    let Ok(read) = Disclosure::from_bytes(bytes) else { return false };
+    assert_eq!(read.to_bytes(), bytes, "a disclosure has two forms");
+    let (table, _) = table();
+    let holds = |cell: &ShownCell| cell.value().as_deref() == table.cell(cell.place());
+    assert!(read.cells().iter().all(holds), "a forged cell is taken");
+    true
+}
+
+fn budgets() -> Vec<Vec<u8>> {
+    let hundred = MicroEpsilon::new(100).map(Budget::new);
+    let budget = hundred.unwrap_or_else(|error| unreachable!("a budget: {error}"));
+    let cost = MicroEpsilon::new(40).map(|cost| budget.spend(cost, "a release", 1));
+    let spent = cost.into_iter().flatten().map(|spent| spent.to_bytes().to_vec());
+    std::iter::once(budget.to_bytes().to_vec()).chain(spent).collect()
+}
+
+fn read_budget(bytes: &[u8]) -> bool {
+    let Ok(budget) = Budget::from_bytes(bytes) else { return false };
+    assert_eq!(budget.to_bytes(), bytes, "a ledger has two forms");
+    assert!(budget.left() <= budget.total());
+    true
+}
+
+fn tables() -> Vec<Vec<u8>> {
+    vec![b"a,b\n1,\"2,\"\"3\"\n\n4,5".to_vec(), b"\xef\xbb\xbfx\r\n\"\"\r\n".to_vec()]
+}
+
+fn read_table(bytes: &[u8]) -> bool {
+    let Ok(table) = Table::from_csv(bytes) else { return false };
+    let shown = table.row(0);
+    assert!(shown.iter().all(|place| table.cell(*place).is_some()), "a row has cells");
+    true
+}
+
+/// Feeds a parser with so many mutants, and says how many it accepted. `Err` has the bytes that crashed it.
+pub fn fuzz(parser: &Parser, count: u64, seed: u64) -> Result<u64, String> {
+    let seeds = (parser.seeds)();
+    if let Some(bad) = seeds.iter().position(|seed| !(parser.check)(seed)) {
+        return Err(format!("{}: its good document {bad} is refused", parser.name));
+    }
+    let batches = (0..count.div_ceil(BATCH)).into_par_iter();
+    let accepted = batches.map(|batch| {
+        let mut rng = Rng::with_seed(seed.wrapping_add(batch).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let size = BATCH.min(count - batch * BATCH);
+        let one = |_| {
+            let mutant = mutate(&seeds, &mut rng);
+            let checked = catch_unwind(|| (parser.check)(&mutant));
+            checked.map(u64::from).map_err(|_| {
+                let hex = hex::encode(&mutant);
+                format!("{}: crashed by 0x{hex} (batch {batch} of seed {seed})", parser.name)
+            })
+        };
+        (0..size).map(one).sum::<Result<u64, String>>()
+    });
+    accepted.sum()
+}
+
+/// A good document with one to four changes.
+fn mutate(seeds: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
+    let mut bytes = seeds[rng.usize(..seeds.len())].clone();
+    for _ in 0..rng.u32(1..=4) {
+        change(&mut bytes, seeds, rng);
+    }
+    bytes
+}
+
+fn change(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], rng: &mut Rng) {
+    const ODD: [u64; 8] = [0, 1, 0x7f, 0xff, 0xffff, 1 << 40, (1 << 63) - 1, u64::MAX];
+    let place = |bytes: &[u8], rng: &mut Rng| {
+        // Half of the changes near the start, where the fields are.
+        let end = if rng.bool() { bytes.len() } else { bytes.len().min(128) };
+        rng.usize(..=end)
+    };
+    let at = place(bytes, rng);
+    match rng.u32(..9) {
+        0 if at < bytes.len() => bytes[at] ^= 1 << rng.u32(..8),
+        1 if at < bytes.len() => bytes[at] = rng.u8(..),
+        // Another digit, letter or quote: text stays text.
+        2 if at < bytes.len() => {
+            bytes[at] = *rng.choice(b"0123456789abcdefAF\"{}[]:, \\").unwrap_or(&0)
+        }
+        3 => bytes.insert(at, rng.u8(..)),
+        4 => {
+            let end = (at + rng.usize(..32)).min(bytes.len());
+            bytes.drain(at..end);
+        }
+        5 => bytes.truncate(at),
+        6 => {
+            let end = (at + rng.usize(..64)).min(bytes.len());
+            let copied = bytes[at..end].to_vec();
+            let to = place(bytes, rng);
+            bytes.splice(to..to, copied);
+        }
+        7 => {
+            let other = &seeds[rng.usize(..seeds.len())];
+            let from = rng.usize(..=other.len());
+            bytes.truncate(at);
+            bytes.extend_from_slice(&other[from..]);
+        }
+        _ => {
+            let odd = ODD[rng.usize(..ODD.len())].to_le_bytes();
+            let end = (at + 8).min(bytes.len());
+            bytes[at..end].copy_from_slice(&odd[..end - at]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_parser_is_crashed_by_mutants() {
+        for parser in &PARSERS {
+            let accepted = fuzz(parser, 20_000, 6).expect("no mutant crashes it");
+            assert!(accepted < 20_000, "{}: the mutants are no mutants", parser.name);
+        }
+    }
+}
