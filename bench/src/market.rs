@@ -28,13 +28,6 @@ const DOLLAR: u128 = 1_000_000;
 const PATIENCE: Duration = Duration::from_secs(180);
 
 pub(crate) fn figures() -> Result<Vec<Figure>, String> {
-    if std::env::var_os("TMPONLY").is_some() {
-        let runtime =
-            tokio::runtime::Runtime::new().map_err(|error| format!("no runtime: {error}"))?;
-        let rate = runtime.block_on(jobs_rate())?;
-        eprintln!("TMP {rate}");
-        std::process::exit(0);
-    }
     let assay = binary()?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("no runtime: {error}"))?;
     let run = run_time(&assay, &runtime)?;

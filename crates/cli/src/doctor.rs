@@ -403,6 +403,14 @@ impl Doctor {
     }
 
     fn account_file(&mut self, home: &Home, key: &KeyArgument) {
+        if !key.is_given() {
+            let next = "give --account ADDRESS; `assay account list` shows them, `assay account new` makes one";
+            return self.warn(
+                "keystore",
+                "no key was named: nothing can be signed on that market",
+                next,
+            );
+        }
         match key.file(home) {
             Ok(path) => self.ok("keystore", format!("{} is there", path.display())),
             Err(failure) => self.failure("keystore", failure, "give --account ADDRESS"),

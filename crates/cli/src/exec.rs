@@ -102,11 +102,7 @@ struct TrapReport {
 
 pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failure> {
     let program = read_program(&arguments.program)?;
-    let step_limit = StepLimit::new(arguments.steps_max).map_err(|error| {
-        Failure::new("the step limit is out of range")
-            .cause(error)
-            .next("give --steps-max 1 to 2^45")
-    })?;
+    let step_limit = step_limit(arguments.steps_max)?;
     let mut machine = Machine::new(&program, step_limit);
     for (slot, file, image) in [
         (slot::INPUT, &arguments.input, &arguments.input_image),
@@ -148,6 +144,15 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
     };
     let text = if as_json { json(&report) } else { report.text() };
     write_outputs(run.engine(), blob, arguments, text)
+}
+
+/// A step limit as it was given.
+pub(crate) fn step_limit(steps: u64) -> Result<StepLimit, Failure> {
+    StepLimit::new(steps).map_err(|error| {
+        Failure::new("the step limit is out of range")
+            .cause(error)
+            .next("give --steps-max 1 to 2^45")
+    })
 }
 
 /// Runs to the end with a progress bar, building the trace and taking the witness on the way.

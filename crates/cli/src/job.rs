@@ -104,6 +104,12 @@ pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
                 Ok(if as_json { String::new() } else { shown(&job) })
             }
             Command::Cancel(_) | Command::List(_) => {
+                let now = session.requester().facts(&record).await?.status;
+                if now != JobStatus::None {
+                    return Err(Failure::new("the order was locked, and can't be taken back")
+                        .cause(format!("its job is {}", status(now)))
+                        .next("`assay job show` tells what happened"));
+                }
                 session.requester().cancel(&record).await?;
                 show(session, &record, as_json).await
             }
@@ -113,6 +119,7 @@ pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
 
 pub(crate) fn quote(arguments: &QuoteArguments, as_json: bool) -> Result<String, Failure> {
     on_market(&arguments.at, async |session| {
+        crate::exec::step_limit(arguments.steps_max)?;
         let quote = session.requester().quote(arguments.steps_max, arguments.stake).await?;
         let mut reputations = BTreeMap::new();
         for quoted in [quote.low, quote.median].into_iter().flatten() {
@@ -124,8 +131,9 @@ pub(crate) fn quote(arguments: &QuoteArguments, as_json: bool) -> Result<String,
             return Ok(json(&Quoted { schema: "assay.quote/1", quote, reputations }));
         }
         let (Some(low), Some(median)) = (quote.low, quote.median) else {
-            return Err(Failure::new("nobody offers to run a job of so many steps")
-                .next("lower --steps-max or --stake, or wait for other providers"));
+            return Err(Failure::new("nobody offers to run such a job")
+                .cause("no provider has so much stake free, or none is there")
+                .next("lower --stake, or wait for other providers"));
         };
         let price = |quoted: &assay_market::Quoted| {
             let (terms, provider) = (quoted.metered(), Address::from(quoted.provider.0));
@@ -178,7 +186,11 @@ async fn list(session: &Session, records: &[JobRecord], as_json: bool) -> Result
     if as_json {
         return Ok(json(&Jobs { schema: "assay.jobs/1", jobs }));
     }
-    let line = |job: &Job| format!("{}  {}\n", job.job, status(job.status));
+    let line = |job: &Job| {
+        let is_over = job.done && job.status == JobStatus::None;
+        let status = if is_over { "came to nothing".to_owned() } else { status(job.status) };
+        format!("{}  {status}\n", job.job)
+    };
     Ok(jobs.iter().map(line).collect())
 }
 

@@ -1,10 +1,12 @@
 //! `assay run`: a job from order to settlement, on a market of this machine or another.
 
 use std::collections::BTreeSet;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use alloy_primitives::{Address, B256};
 use assay_market::{PriceTerms, Repricing};
+use assay_merkle::{BLOB_BYTES_MAX, BlobError};
 use assay_node::{DatasetTerms, DatasetUse, JobEvent, JobRecord, JobStatus, JobTerms, Sealing};
 use assay_types::{Hash, sha256};
 use serde::Serialize;
@@ -117,6 +119,15 @@ struct Line<'a> {
     event: &'a JobEvent,
 }
 
+/// The first line of `--json`.
+#[derive(Serialize)]
+struct Ordered {
+    schema: &'static str,
+    job: B256,
+    event: &'static str,
+    price_max: u128,
+}
+
 /// The last line of `--json`.
 #[derive(Serialize)]
 struct Done<'a> {
@@ -130,9 +141,8 @@ struct Done<'a> {
 }
 
 pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failure> {
-    let read = |path: &PathBuf| {
-        std::fs::read(path).map_err(|error| Failure::file("read", path, error).next("give a file"))
-    };
+    crate::exec::step_limit(arguments.steps_max)?;
+    let read = |path: &PathBuf| slot_file(path);
     let program = read(&arguments.program)?;
     let input = arguments.input.as_ref().map(read).transpose()?;
     let dataset = arguments.dataset.as_ref().map(read).transpose()?;
@@ -141,11 +151,15 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
         let price = match arguments.price {
             Some(price) => PriceTerms::fixed(price),
             None => {
-                let quoted =
-                    market.requester().quote(arguments.steps_max, arguments.stake).await?.median;
-                quoted.map(|quoted| quoted.metered()).ok_or_else(|| {
-                    Failure::new("nobody offers to run a job of so many steps")
-                        .next("lower --steps-max, or give --price")
+                let quote = market.requester().quote(arguments.steps_max, arguments.stake).await?;
+                if let Some(median) = quote.median.filter(|_| !as_json) {
+                    let (price, count) = (dollars(median.price), quote.providers);
+                    eprintln!("quoted     at most {price}, the median of {count} providers");
+                }
+                quote.median.map(|quoted| quoted.metered()).ok_or_else(|| {
+                    Failure::new("nobody offers to run such a job")
+                        .cause("no provider has so much stake free, or none is there")
+                        .next("lower --stake, wait for other providers, or give --price")
                 })?
             }
         };
@@ -274,8 +288,17 @@ async fn follow(
     as_json: bool,
 ) -> Result<(JobRecord, JobStatus), Failure> {
     let mut record = market.requester().order(key(terms), terms).await?;
-    if !as_json {
-        eprintln!("ordered    {}", record.job_id);
+    let job = record.job_id;
+    if as_json {
+        let price_max = record.signed.order.price.max.to();
+        let _ = crate::print(&line(&Ordered {
+            schema: "assay.run/1",
+            job,
+            event: "ordered",
+            price_max,
+        }));
+    } else {
+        eprintln!("ordered    {job}");
     }
     let status = watch(market, &mut record, as_json).await?;
     Ok((record, status))
@@ -319,13 +342,33 @@ async fn unpaid(market: &Session, record: &JobRecord, status: JobStatus) -> Fail
     let failure = Failure::new("nobody took the order in time, and nothing was paid");
     let refusals = market.requester().board().refusals(record.job_id).await.unwrap_or_default();
     let needed = refusals.iter().filter_map(|refusal| refusal.reason.price_needed()).min();
-    let failure = match refusals.first() {
+    // Of several reasons, the one that takes the least to mend.
+    let nearest =
+        refusals.iter().min_by_key(|refusal| refusal.reason.price_needed().unwrap_or(u128::MAX));
+    let failure = match nearest {
         Some(refusal) => failure.cause(&refusal.reason),
         None => failure,
     };
     match needed {
         Some(needed) => failure.next(format!("--price {needed} would have filled it")),
         None => failure,
+    }
+}
+
+/// A file that goes into a slot. One that is too large, or has no end, is told before it fills the memory.
+fn slot_file(path: &Path) -> Result<Vec<u8>, Failure> {
+    let failed = |error| Failure::file("read", path, error).next("give a file");
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let mut length = file.metadata().map_err(failed)?.len();
+    let mut bytes = Vec::new();
+    if length <= BLOB_BYTES_MAX {
+        file.take(BLOB_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+        length = bytes.len() as u64;
+    }
+    match length > BLOB_BYTES_MAX {
+        true => Err(Failure::file("use", path, BlobError::TooLong(length))
+            .next("split it, and order a job for each part")),
+        false => Ok(bytes),
     }
 }
 

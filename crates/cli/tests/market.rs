@@ -391,7 +391,14 @@ fn bad_input_has_a_cause_and_harms_no_market() {
     let wordcount = program("wordcount");
     std::fs::write(home.path("no.elf"), b"no ELF").unwrap();
     let address = "0x00000000000000000000000000000000000000aa";
-    let cases: [(&[&str], &str); 9] = [
+    // Larger than any slot, and all holes: nobody should read it to the end.
+    let huge = home.path("huge");
+    std::fs::File::create(&huge).unwrap().set_len(1 << 29).unwrap();
+    let cases: [(&[&str], &str); 13] = [
+        (&["run", &wordcount, "--input", &huge], "do not fit"),
+        (&["run", &wordcount, "--dataset", &huge], "do not fit"),
+        (&["run", &huge], "do not fit"),
+        (&["run", &wordcount, "--steps-max", "0"], "step limit"),
         (&["run", "no.elf"], "the program"),
         (&["run", "gone.elf"], "cannot read"),
         (&["run", &wordcount, "--input", &folder], "cannot read"),
@@ -414,6 +421,11 @@ fn bad_input_has_a_cause_and_harms_no_market() {
     let account = home.json(&["account", "new", "--password-file", &home.path("password")]);
     let account = account["accounts"][0]["account"].as_str().unwrap().to_owned();
     let rpc = home.json(&["status"])["rpc"].as_str().unwrap().to_owned();
+    let wrong = home.path("wrong");
+    std::fs::write(&wrong, "another password\n").unwrap();
+    let error =
+        home.error(1, &["run", &wordcount, "--account", &account, "--password-file", &wrong]);
+    assert!(error.contains("password"), "{error}");
     let gone = ["--market", "http://127.0.0.1:9", "--rpc", &rpc, "--deployment", &deployment];
     let password = home.path("password");
     let key = ["--account", &account, "--password-file", &password];
@@ -455,4 +467,174 @@ fn settings_come_from_flag_environment_file_and_default() {
     assert_eq!(setting("stake"), of("6", "environment ASSAY_STAKE"));
     assert_eq!(setting("margin_bps"), of("9", &format!("file {file}")));
     assert_eq!(setting("failures_max"), of("3", "default"));
+}
+
+#[test]
+fn an_interrupted_job_is_taken_up_by_the_same_command() {
+    let home = Home::new();
+    let input = home.path("input");
+    std::fs::write(&input, "to be\n").unwrap();
+    let arguments = ["run", &program("wordcount"), "--input", &input, "--json"];
+    let mut first = Daemon::start(&home, &arguments);
+    let job = loop {
+        let event: Value = serde_json::from_str(&first.1.next().unwrap().unwrap()).unwrap();
+        if event["event"] == "locked" {
+            break event["job"].clone();
+        }
+    };
+    let pid = first.0.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert_eq!(first.0.wait().unwrap().code(), Some(1), "it was interrupted, and says so");
+    let said = home.done(&arguments);
+    let events: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(events.iter().all(|event| event["job"] == job), "the same job: {said}");
+    assert_eq!(events[events.len() - 1]["event"], "done");
+    assert_eq!(home.json(&["job", "list"])["jobs"].as_array().unwrap().len(), 1);
+    let all = home.json(&["reputation"]);
+    let paid: usize = all["providers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|provider| provider["outcomes"].as_array().unwrap().len())
+        .sum();
+    assert_eq!(paid, 1, "and one payment: {all}");
+    // What is over can't be taken back, and says how it stands.
+    let cancelled = home.error(1, &["job", "cancel", job.as_str().unwrap()]);
+    assert!(cancelled.contains("its job is settled"), "{cancelled}");
+}
+
+/// What `assay doctor` says of each thing.
+fn outcomes(report: &Value) -> std::collections::BTreeMap<String, String> {
+    let checks = report["checks"].as_array().unwrap().iter();
+    checks
+        .map(|check| {
+            let text = |field: &str| check[field].as_str().unwrap().to_owned();
+            let is_ok = check["outcome"] == "ok";
+            assert_eq!(check["next"].is_null(), is_ok, "what is not well says what to do: {check}");
+            (text("name"), text("outcome"))
+        })
+        .collect()
+}
+
+#[test]
+fn the_doctor_finds_what_is_wrong_and_says_what_to_do() {
+    let home = Home::new();
+    let fresh = home.json(&["doctor"]);
+    assert_eq!((&fresh["schema"], &fresh["healthy"]), (&"assay.doctor/1".into(), &true.into()));
+    assert!(!std::path::Path::new(&home.path("home")).exists(), "a look changes nothing");
+    home.done(&["run", &program("sha256")]);
+    let at_rest = outcomes(&home.json(&["doctor"]));
+    for name in ["home", "keys", "chain", "deployment", "clock", "account", "gas"] {
+        assert_eq!(at_rest[name], "ok", "{name}: {at_rest:?}");
+    }
+    home.done(&["up", "--detach", "--port", "0", "--rpc-port", "0"]);
+    let running = outcomes(&home.json(&["doctor"]));
+    assert_eq!((&*running["running"], &*running["broker"]), ("ok", "ok"), "{running:?}");
+    let written = std::fs::read_to_string(home.path("home/chain/running.json")).unwrap();
+    home.done(&["down"]);
+
+    // What a crash leaves behind is no fault, and no market.
+    std::fs::write(home.path("home/chain/running.json"), written).unwrap();
+    let stale = outcomes(&home.json(&["doctor"]));
+    assert_eq!((&*stale["running"], &*stale["chain"]), ("warn", "ok"), "{stale:?}");
+
+    let failing = |arguments: &[&str]| {
+        let output = home.assay(&[arguments, &["--json"]].concat());
+        assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["healthy"], false);
+        outcomes(&report)
+    };
+    // Settings that do not parse stop every other command.
+    std::fs::write(home.path("home/config.toml"), "[provider]\nshare = 1\n").unwrap();
+    assert_eq!(failing(&["doctor"])["settings"], "fail");
+    std::fs::remove_file(home.path("home/config.toml")).unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let seed = home.path("home/keys/development-seed");
+        let open = |mode| {
+            std::fs::set_permissions(&seed, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        open(0o644);
+        assert_eq!(failing(&["doctor"])["keys"], "fail", "others could read the keys");
+        open(0o600);
+    }
+    let deployment = home.path("home/chain/deployment.json");
+    let nowhere = "http://127.0.0.1:9";
+    let named = ["doctor", "--market", nowhere, "--rpc", nowhere, "--deployment", &deployment];
+    assert_eq!(failing(&named)["chain"], "fail", "nothing answers there");
+    assert_eq!(failing(&["doctor", "--market", nowhere])["market"], "fail", "half a market");
+    let text = std::fs::read_to_string(&deployment).unwrap();
+    let mut other: Value = serde_json::from_str(&text).unwrap();
+    other["market"] = other["stakes"].clone();
+    std::fs::write(&deployment, other.to_string()).unwrap();
+    assert_eq!(failing(&["doctor"])["chain"], "fail", "the contracts are not the deployment's");
+    std::fs::write(&deployment, text).unwrap();
+    std::fs::write(home.path("home/chain/chain.redb"), b"no chain").unwrap();
+    assert_eq!(failing(&["doctor"])["chain"], "fail", "the file is damaged");
+    let person = home.error_after_lines(&["doctor"]);
+    assert!(person.contains("FAIL  chain") && person.contains("next: "), "{person}");
+    let file = home.path("file");
+    std::fs::write(&file, b"").unwrap();
+    assert_eq!(failing(&["doctor", "--home", &file])["home"], "fail", "a file is no home");
+}
+
+#[test]
+fn a_benchmark_sets_what_a_provider_asks_for() {
+    let home = Home::new();
+    let settings = home.path("home/config.toml");
+    std::fs::create_dir(home.path("home")).unwrap();
+    std::fs::write(&settings, "# mine\n[run]\nstake = 7\n\n[provider]\njob_cost = 1\n").unwrap();
+    let measured = home.json(&["provider", "benchmark"]);
+    assert_eq!(measured["schema"], "assay.benchmark/1");
+    assert!(measured["written"].is_null());
+    assert!(std::fs::read_to_string(&settings).unwrap().contains("job_cost = 1\n"));
+    let written = home.json(&["provider", "benchmark", "--write", "--hour-cost", "36000000"]);
+    let speed = written["steps_per_sec"].as_u64().unwrap();
+    assert!(speed >= 1_000 && speed < written["steps_per_sec_measured"].as_u64().unwrap());
+    // A cent for each second.
+    let mebistep = (10_000.0 * f64::from(1 << 20) / speed as f64).ceil() as u64;
+    assert_eq!(written["mebistep_cost"], mebistep);
+    let shown = home.json(&["config", "show", "provider", "--origin"]);
+    for name in ["steps_per_sec", "job_cost", "mebistep_cost"] {
+        let all = shown["settings"].as_array().unwrap();
+        let setting = all.iter().find(|setting| setting["name"] == name).unwrap();
+        assert_eq!(setting["value"], written[name].to_string(), "{name}");
+        assert_eq!(setting["origin"], format!("file {settings}"));
+    }
+    let text = std::fs::read_to_string(&settings).unwrap();
+    assert!(text.starts_with("# mine\n[run]\nstake = 7\n"), "the rest stays: {text}");
+    std::fs::write(&settings, "provider = { job_cost = 1 }\n").unwrap();
+    assert!(home.error(1, &["provider", "benchmark", "--write"]).contains("cannot change"));
+}
+
+#[test]
+fn records_of_providers_are_shown_to_anyone() {
+    let home = Home::new();
+    assert!(home.error(1, &["reputation"]).contains("there is no market"));
+    home.done(&["run", &program("sha256")]);
+    let all = home.json(&["reputation"]);
+    let [one] = &all["providers"].as_array().unwrap()[..] else { panic!("{all}") };
+    assert_eq!(one["outcomes"][0]["kind"], "completed");
+    let provider = one["provider"].as_str().unwrap();
+    let shown = home.json(&["provider", "show", provider]);
+    assert_eq!((&shown["score"], &shown["outcomes"]), (&one["score"], &one["outcomes"]));
+    let said = home.done(&["reputation", provider]);
+    assert!(said.contains("1 completed") && said.contains("of 10,000"), "{said}");
+    // So is that of whoever has the job.
+    let jobs = home.json(&["job", "list"]);
+    let job = jobs["jobs"][0]["job"].as_str().unwrap();
+    assert_eq!(home.json(&["job", "show", job])["jobs"][0]["reputation"], one["score"]);
+    assert!(home.done(&["job", "show", job]).contains("reputation"));
+    let quote = home.json(&["quote"]);
+    assert_eq!(
+        quote["reputations"].as_object().unwrap().len(),
+        1,
+        "the cheaper is the median of two"
+    );
+    assert!(home.done(&["quote"]).contains("reputation"));
+    let nobody = home.json(&["provider", "show", "0x00000000000000000000000000000000000000aa"]);
+    assert_eq!((&nobody["score"], &nobody["stake_free"]), (&4_000.into(), &"0".into()));
+    assert_eq!(home.assay(&["provider", "show", "0x12"]).status.code(), Some(2), "no address");
 }

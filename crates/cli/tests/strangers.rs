@@ -13,7 +13,7 @@ use alloy_network::TransactionBuilder;
 use alloy_primitives::{Address, U256};
 use alloy_rpc_types_eth::TransactionRequest;
 use assay_chain::{ClientConfig, Deployment, Endpoint, connect};
-use assay_node::Contracts;
+use assay_node::{Contracts, JobStatus};
 use common::{Anvil, anvil, anvil_key};
 use serde_json::Value;
 
@@ -210,7 +210,11 @@ async fn the_cheaper_of_two_providers_dies_mid_run_and_still_delivers() {
     let (cheap, dear) = (market.funded().await, market.funded().await);
     let requester = market.funded().await;
     let begin = || market.daemon("provider", cheap, &["--job-cost", "10000"]);
-    let provider = begin();
+    let mut command = market.command("provider", cheap, &["--job-cost", "10000"]);
+    command.env("ASSAY_LOG", "info").stderr(Stdio::piped());
+    let mut provider = Process::start(command);
+    let mut said = BufReader::new(provider.child.stderr.take().unwrap()).lines();
+    assert!(provider.line().starts_with("provider"), "it says that it works");
     let _other = market.daemon("provider", dear, &["--job-cost", "40000"]);
     // Some seconds of work.
     let content: Vec<u8> = (0..3_000_000u32).map(|i| (i % 251) as u8).collect();
@@ -221,8 +225,12 @@ async fn the_cheaper_of_two_providers_dies_mid_run_and_still_delivers() {
     let mut run = market.run(requester, &[&[program("sha256").as_str()], &arguments[..]].concat());
     let events = run.until("begun");
     assert_eq!(named(&events, "locked"), cheap, "the cheaper one has it");
-    std::thread::sleep(Duration::from_millis(1_500));
+    let job = events[events.len() - 1]["job"].as_str().unwrap().parse().unwrap();
+    assert!(said.any(|line| line.unwrap().contains("a job runs")), "it must have begun to run");
+    std::thread::sleep(Duration::from_millis(100));
     drop(provider);
+    let status = market.contracts().await.market.jobOf(job).call().await.unwrap().status;
+    assert_eq!(status, JobStatus::AwaitingClaim as u8, "it died before it could claim");
     let _provider = begin();
     let events = run.until("done");
     // Strangers to one another, they have said it all in the broker's log.

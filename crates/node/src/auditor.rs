@@ -125,7 +125,7 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
         let opened = opened.from_block(lock_block).query().await.map_err(chain)?;
         let (claim, _) = opened.first().ok_or_else(|| Error::Job("a claim has no event".into()))?;
         let (start_hash, root) = (Hash(claim.initialState.0), Hash(claim.traceRoot.0));
-        let _turn = self.running.acquire().await.map_err(|error| Error::Job(error.to_string()))?;
+        let turn = self.running.acquire().await.map_err(|error| Error::Job(error.to_string()))?;
         let (_, tracer) = start(&self.board, &self.opener, signed, self.engine).await?;
         let found = blocking(move || {
             let mut tracer = tracer;
@@ -133,6 +133,8 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
             (!is_true).then_some(False { tracer, start: start_hash, root })
         });
         let found = found.await?;
+        // The next may run while this verdict is logged.
+        drop(turn);
         self.record(id, &signed.order, found.is_none()).await?;
         Ok(found)
     }

@@ -25,6 +25,7 @@ use crate::games::{self, b256, segment, stage};
 use crate::inputs::{output_image, start};
 use crate::progress::Progress;
 use crate::record::Recorder;
+use crate::reputation::provider_record;
 use crate::role::{Next, Role, Work, blocking};
 use crate::sealed::{Opener, terms_of};
 use crate::story::Story;
@@ -41,6 +42,10 @@ const KEY_PAUSE: Duration = Duration::from_millis(100);
 
 /// How soon an order is looked at again whose requester could still mend it.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// What the market says of a lock that no other order and no other time would mend (contracts/src/interfaces).
+const ORDER_FAULTS: [&str; 4] =
+    ["OrderInvalid", "WindowOutOfRange", "SignatureInvalid", "ValueAboveCap"];
 
 /// How long an offer is meant, in seconds.
 const OFFER_SECS: u64 = 3_600;
@@ -264,12 +269,22 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
             Err(Error::Refused(reason)) => {
                 tracing::debug!(%id, %reason, "a lock was refused");
                 if !is_late && self.contracts.now() <= signed.order.lockDeadline.to::<u64>() {
+                    self.market_refuses(id, &reason).await?;
                     return Ok(Next::After(Duration::from_secs(1)));
                 }
                 Ok(Next::Event)
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Says why the market refused a lock, where that is the order's own fault. All else is another's move, which the next look
+    /// will show.
+    async fn market_refuses(&self, id: B256, reason: &str) -> Result<()> {
+        if ORDER_FAULTS.iter().any(|fault| reason.starts_with(fault)) {
+            self.decline(id, Reason::MarketRefuses { cause: reason.into() }).await?;
+        }
+        Ok(())
     }
 
     /// When to lock an order, or why not at all. Whatever could make the provider lose is looked at before a lock.
@@ -308,6 +323,9 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         if purse < needed {
             return Ok(Err(Reason::PurseShort { purse, needed }));
         }
+        if let Some(reason) = self.reputation_low(signed).await? {
+            return Ok(Err(reason));
+        }
         if let Some(reason) = self.too_risky(order.stake.to(), now).await? {
             return Ok(Err(reason));
         }
@@ -336,6 +354,9 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         let (needed, at_most) = (self.price_wanted(order, true), job.price.to());
         if at_most < needed {
             return Ok(Err(Reason::PriceLow { needed, at_most }));
+        }
+        if let Some(reason) = self.reputation_low(signed).await? {
+            return Ok(Err(reason));
         }
         if let Some(reason) = self.too_risky(order.stake.to(), now).await? {
             return Ok(Err(reason));
@@ -402,6 +423,15 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         let at_risk = reserved.saturating_add(lost).saturating_add(stake);
         let cap = self.plan.loss_day_max;
         Ok((at_risk > cap).then_some(Reason::RiskCap { at_risk, cap }))
+    }
+
+    /// Whether the order asks for a better record than this provider has on the chain. The contract does not look: to keep to it is
+    /// what a provider owes the requester (spec/reputation.md).
+    async fn reputation_low(&self, signed: &SignedOrder) -> Result<Option<Reason>> {
+        let Some(least) = terms_of(signed)?.reputation_min else { return Ok(None) };
+        let record = provider_record(&self.contracts, self.contracts.account()).await?;
+        let score = record.reputation.score;
+        Ok((score < least).then_some(Reason::ReputationLow { score, least }))
     }
 
     /// Fetches what the job reads and checks it: what can't be run can't be claimed. What is sealed is checked at its `begin`; until
@@ -526,7 +556,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         let Some(block) = self.contracts.block_since(lock_block, confirmations).await? else {
             return Ok(Next::After(Duration::from_millis(200)));
         };
-        let _turn = self.running.acquire().await.map_err(|error| Error::Job(error.to_string()))?;
+        let turn = self.running.acquire().await.map_err(|error| Error::Job(error.to_string()))?;
         tracing::info!(%id, "a job runs");
         let progress = self.progress.clone();
         progress.tell(id, 0);
@@ -537,6 +567,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
             })
             .await;
         self.progress.end(id);
+        // The next may run while this one is claimed.
+        drop(turn);
         let (program, claim, output) = ran?;
         self.publish(id, claim.output_root, output).await?;
         // The chain may have moved on while the job ran, and forgets old blocks.

@@ -9,14 +9,17 @@ use alloy_primitives::{Address, B256, U256};
 use alloy_signer_local::PrivateKeySigner;
 use assay_chain::{ClientConfig, Clock, Endpoint, SystemClock};
 use assay_machine::{Interpreter, Program};
-use assay_market::{CostModel, PriceTerms, Repricing};
+use assay_market::{CostModel, OutcomeKind, PriceTerms, Reason, Refusal, Repricing, reputation};
 use assay_node::{
     Auditor, AuditorPlan, Board, Contracts, DatasetTerms, Error, Home, JobEvent, JobRecord,
     JobStatus, JobTerms, Liar, LocalMarket, MarketPlan, Provider, ProviderPlan, Store,
+    provider_record, provider_records,
 };
 use assay_types::sha256;
 
 const WORDCOUNT: &[u8] = include_bytes!("../../../programs/prebuilt/wordcount.elf");
+
+const SHA256: &[u8] = include_bytes!("../../../programs/prebuilt/sha256.elf");
 
 const DOLLAR: u128 = 1_000_000;
 
@@ -309,6 +312,142 @@ async fn bad_orders_are_refused_and_harm_nobody() {
     assert!(matches!(requester.order(key, &poor).await, Err(Error::Funds { .. })));
     let (_, status, events) = run(&market, b"good", &wordcount("")).await;
     assert_eq!(status, JobStatus::Paid, "the market is healthy after it: {events:?}");
+    market.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_providers_record_is_what_the_chain_shows_of_it() {
+    let plan = MarketPlan { with_liar: true, ..MarketPlan::default() };
+    let (_folder, market) = market(&plan).await;
+    let (contracts, liar) = (market.requester().contracts(), market.liar().expect("there is one"));
+    assert_eq!(provider_records(contracts).await.expect("read"), []);
+    let honest = JobTerms { stake: 60 * DOLLAR, ..wordcount("kept") };
+    let (_, status, events) = run(&market, b"kept", &honest).await;
+    assert_eq!(status, JobStatus::Paid, "{events:?}");
+    let lie = JobTerms { provider: Some(liar), ..wordcount("broken") };
+    let (_, status, events) = run(&market, b"broken", &lie).await;
+    assert_eq!(status, JobStatus::Refuted, "{events:?}");
+
+    let records = provider_records(contracts).await.expect("read");
+    assert_eq!(records.len(), 2, "who has locked nothing has no record: {records:?}");
+    for record in &records {
+        let [outcome] = record.outcomes[..] else { panic!("one lock each: {record:?}") };
+        let (kind, value) = match record.provider == liar {
+            true => (OutcomeKind::Refuted, 100 * DOLLAR),
+            false => (OutcomeKind::Completed, 60 * DOLLAR),
+        };
+        assert_eq!((outcome.kind, outcome.value), (kind, value), "the stake that was at risk");
+        assert!(outcome.at.abs_diff(record.at) < 120, "the time of its block: {record:?}");
+        assert_eq!(record.reputation, reputation(&record.outcomes, record.at), "the same for all");
+        assert_eq!(record.reputation.score > 4_000, kind == OutcomeKind::Completed);
+        let alone = provider_record(contracts, record.provider).await.expect("read");
+        assert_eq!(alone.outcomes, record.outcomes, "alone or among all");
+    }
+    // An order can ask for a record: newcomers decline it, and who has kept its word takes it.
+    let kept = records.iter().find(|record| record.provider != liar).expect("it is there");
+    let least = kept.reputation.score;
+    let asks = |least| JobTerms { reputation_min: Some(least), lock_secs: 5, ..wordcount("asks") };
+    let (record, status, events) = run(&market, b"asks", &asks(least)).await;
+    assert_eq!(status, JobStatus::Paid, "{events:?}");
+    let taken = matches!(events[0], JobEvent::Locked { provider, .. } if provider == kept.provider);
+    assert!(taken, "only one has such a record: {events:?}");
+    let (more, status, _) = run(&market, b"asks more", &asks(9_999)).await;
+    assert_eq!(status, JobStatus::None, "nobody has such a record");
+    let refusals = market.requester().board().refusals(more.job_id).await.expect("read");
+    let is_low = |refusal: &Refusal| matches!(refusal.reason, Reason::ReputationLow { score, least: 9_999 } if score < 9_999);
+    assert!(refusals.len() == 2 && refusals.iter().all(is_low), "{refusals:?}");
+    assert_ne!(record.job_id, more.job_id);
+    let nobody = provider_record(contracts, contracts.account()).await.expect("read");
+    assert_eq!((nobody.reputation.score, nobody.outcomes.len()), (4_000, 0));
+    market.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_whose_disk_is_full_declines_and_says_so() {
+    let (_folder, market) = market(&MarketPlan { providers: vec![], with_liar: false }).await;
+    let requester = market.requester();
+    let contracts = stranger(&market).await;
+    contracts.stake(100 * DOLLAR).await.expect("staked");
+    let plan = ProviderPlan {
+        cost: CostModel { job: 0, mebistep: 0, margin_bps: 0 },
+        steps_per_sec: 50_000_000,
+        confirmations: 0,
+        loss_day_max: 1_000 * DOLLAR,
+        failures_max: 3,
+        runs_at_once: 1,
+        only_named: false,
+        // More than any disk has: what it reads of its own is real.
+        disk_free_min: 1 << 60,
+    };
+    let provider = Provider::new(contracts, market.board(), plan, Interpreter::new).await;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let working = tokio::spawn(provider.expect("a provider").run(stopped));
+    let terms = JobTerms { lock_secs: 3, ..wordcount("large") };
+    let (record, status, _) = run(&market, b"job", &terms).await;
+    assert_eq!(status, JobStatus::None, "it must not bind itself to what it can't keep");
+    let refusals = requester.board().refusals(record.job_id).await.expect("read");
+    let [Refusal { reason: Reason::DiskSmall { needed_size, free_size }, .. }] = refusals[..]
+    else {
+        panic!("{refusals:?}");
+    };
+    assert!(needed_size > 1 << 60 && free_size > 0, "{needed_size} of {free_size}");
+    stop.send(true).expect("told");
+    working.await.expect("stopped");
+    market.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_that_are_made_together_are_each_made_once() {
+    const KEYS: u64 = 40;
+    let (_folder, market) = market(&MarketPlan { providers: vec![], with_liar: false }).await;
+    let requester = market.requester();
+    // Each key three times, at once.
+    let jobs: Vec<_> = (0..3 * KEYS)
+        .map(|number| (sha256(&(number % KEYS).to_be_bytes()), wordcount("again")))
+        .collect();
+    let ids = async || -> Vec<B256> {
+        let ordered = requester.order_all(&jobs).await;
+        ordered.into_iter().map(|record| record.expect("ordered").job_id).collect()
+    };
+    let first = ids().await;
+    let distinct: std::collections::BTreeSet<_> = first.iter().copied().collect();
+    assert_eq!(distinct.len() as u64, KEYS, "a second order under a key would be a second payment");
+    assert_eq!(ids().await, first, "and the same again is the same");
+    assert_eq!(requester.records().expect("read").len() as u64, KEYS);
+    let contracts = requester.contracts();
+    let purse = contracts.market.purseOf(contracts.account()).call().await.expect("read");
+    assert_eq!(purse.to::<u128>(), u128::from(KEYS) * DOLLAR / 10, "the purse covers each, once");
+    let filled = contracts.market.PurseDeposited_filter().from_block(0u64).query().await;
+    let filled = filled.expect("read").len() as u64;
+    assert!(filled < KEYS / 2, "one transfer serves several orders: {filled} for {KEYS}");
+    market.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_in_this_process_tells_how_far_it_is() {
+    let (_folder, market) = market(&MarketPlan::default()).await;
+    let requester = market.requester();
+    // Some seconds of work.
+    let terms =
+        JobTerms { program: SHA256.to_vec(), input: Some(vec![7; 1 << 21]), ..wordcount("") };
+    let mut record = requester.order(sha256(b"job"), &terms).await.expect("ordered");
+    let (id, progress) = (record.job_id, market.progress());
+    let mut told = Vec::new();
+    let telling = async {
+        loop {
+            told.extend(progress.steps(id));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let status = tokio::select! {
+        status = requester.follow(&mut record, |_, _| {}) => status,
+        () = telling => unreachable!("it goes on"),
+    };
+    assert_eq!(status.expect("followed"), JobStatus::Paid);
+    assert!(told.is_sorted(), "a run never goes back: {told:?}");
+    told.dedup();
+    assert!(told.len() > 4, "nobody could see that it went on: {told:?}");
+    assert_eq!(progress.steps(id), None, "it has ended");
     market.close().await.expect("closed");
 }
 
