@@ -36,6 +36,6 @@ mod tests {
     fn hmac_is_that_of_rfc_4231() {
         let mac = hmac(b"Jefe", &[b"what do ya want ", b"for nothing?"]);
         let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
-        assert_eq!(hex::encode(&*mac), expected, "RFC 4231, test case 2");
+        assert_eq!(hex::encode(*mac), expected, "RFC 4231, test case 2");
     }
 }

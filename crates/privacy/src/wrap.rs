@@ -270,11 +270,9 @@ mod tests {
     /// DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20Poly1305, base mode, the first message.
     #[test]
     fn hpke_is_that_of_rfc_9180_a_2_1() {
-        let (secret, public) = X25519HkdfSha256::derive_keypair(&bytes(
+        let (_, public) = X25519HkdfSha256::derive_keypair(&bytes(
             "1ac01f181fdf9f352797655161c58b75c656a6cc2716dcb66372da835542e1df",
         ));
-        let expected = "8057991eef8f1f1af18f4a9491d16a1ce333f695d4db8e38da75975c4478e0fb";
-        assert_eq!(hex::encode(secret.to_bytes()), expected, "skRm");
         let expected = "4310ee97d88cc1f088a5576c77ab0cf5c3ac797f3d95139c6c84b5429c59662a";
         assert_eq!(hex::encode(public.to_bytes()), expected, "pkRm");
 
