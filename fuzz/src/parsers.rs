@@ -127,7 +127,7 @@ fn wraps() -> Vec<Vec<u8>> {
     let mut rng = Seeded::new(2);
     let offers = [Ok(keys.public()), old].into_iter().flatten();
     let wrap = |offer| Wrap::seal(&ContentKey::from_bytes([9; 32]), &offer, &context, &mut rng);
-    offers.map(wrap).flatten().map(|wrap| wrap.to_bytes()).collect()
+    offers.flat_map(wrap).map(|wrap| wrap.to_bytes()).collect()
 }
 
 fn read_wrap(bytes: &[u8]) -> bool {

@@ -238,7 +238,9 @@ fn another_library_reads_presentations_and_makes_some() {
         "nonce": "n-1",
     });
     std::fs::write(&ours, said.to_string()).expect("written");
-    let Some(printed) = python("sd_jwt.py", &[ours.to_str().expect("a path")]) else { return };
+    let Some(printed) = python("presentations.py", &[ours.to_str().expect("a path")]) else {
+        return;
+    };
     let theirs: serde_json::Value = serde_json::from_str(&printed).expect("JSON");
 
     let text = said["text"].as_str().expect("text").as_bytes();
