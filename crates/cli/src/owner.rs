@@ -253,7 +253,7 @@ pub(crate) fn publish(arguments: &Named, as_json: bool) -> Result<String, Failur
 }
 
 pub(crate) fn policy(arguments: &PolicyOf, as_json: bool) -> Result<String, Failure> {
-    let set = arguments.set.as_ref().map(|path| read_policy(path)).transpose()?;
+    let set = arguments.set.as_deref().map(read_policy).transpose()?;
     crate::block_on(async {
         let session = Session::open(&arguments.named.at).await?;
         let name = &arguments.named.name;
@@ -335,7 +335,7 @@ pub(crate) fn keeper(arguments: &Keeper) -> Result<String, Failure> {
 }
 
 /// A policy as people write it: spaces and order are free, and a missing field permits nothing.
-fn read_policy(path: &PathBuf) -> Result<Document<Policy>, Failure> {
+fn read_policy(path: &std::path::Path) -> Result<Document<Policy>, Failure> {
     let next = "see spec/policy.md for what a policy says";
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::file("read", path, error).next(next))?;

@@ -51,7 +51,7 @@ impl Datasets {
                 versions.push(Version { publication, policy: document(Path::new(&policy))? });
             }
         }
-        versions.sort_by(|a, b| order_of(a).cmp(&order_of(b)));
+        versions.sort_by_key(order_of);
         Ok(versions)
     }
 

@@ -378,6 +378,7 @@ async fn a_provider_whose_disk_is_full_declines_and_says_so() {
         only_named: false,
         // More than any disk has: what it reads of its own is real.
         disk_free_min: 1 << 60,
+        host_facts: Vec::new(),
     };
     let provider = Provider::new(contracts, market.board(), plan, Interpreter::new).await;
     let (stop, stopped) = tokio::sync::watch::channel(false);
