@@ -6,14 +6,22 @@ use std::time::Duration;
 use alloy_primitives::B256;
 use alloy_signer_local::PrivateKeySigner;
 use assay_chain::{ClientConfig, Endpoint};
+use assay_machine::Program;
 use assay_market::{PriceTerms, Terms};
 use assay_node::{
-    Contracts, DatasetTerms, Error, Home, JobEvent, JobRecord, JobStatus, JobTerms, LocalMarket,
-    MarketPlan, Requester, Sealing,
+    Contracts, DatasetTerms, DatasetUse, Error, Home, JobEvent, JobRecord, JobStatus, JobTerms,
+    Keeper, LocalMarket, MarketPlan, Owner, Requester, Sealing,
+};
+use assay_privacy::policy::{
+    Allowed, Clause, Guarantees, Output, OutputClass, Policy, Reason, Revoked, Spent, Word,
 };
 use assay_types::sha256;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 const WORDCOUNT: &[u8] = include_bytes!("../../../programs/prebuilt/wordcount.elf");
+
+const SHA256: &[u8] = include_bytes!("../../../programs/prebuilt/sha256.elf");
 
 const DOLLAR: u128 = 1_000_000;
 
@@ -94,7 +102,10 @@ fn holding(folder: &Path, words: &str, but: &str) -> Vec<String> {
 
 /// Another account on the market's chain, with test dollars.
 async fn stranger(market: &LocalMarket) -> Contracts {
-    let key = PrivateKeySigner::random();
+    funded(market, PrivateKeySigner::random()).await
+}
+
+async fn funded(market: &LocalMarket, key: PrivateKeySigner) -> Contracts {
     let endpoint = Endpoint::Embedded(market.chain().chain().clone());
     let deployment = market.chain().deployment();
     let contracts = Contracts::connect(endpoint, key, deployment, ClientConfig::default()).await;
@@ -240,5 +251,160 @@ async fn what_cannot_be_checked_or_opened_is_not_begun() {
     let refusals = requester.board().refusals(record.job_id).await.expect("read");
     let codes: Vec<_> = refusals.iter().map(|refusal| refusal.reason.code()).collect();
     assert_eq!(codes, ["auditor_missing"; 2], "each provider says why");
+    market.close().await.expect("closed");
+}
+
+/// A dataset of an owner's, on a market with a keeper for it.
+struct Data {
+    owner: Owner,
+    contracts: Contracts,
+    home: tempfile::TempDir,
+    name: Word,
+    keeper: Option<(watch::Sender<bool>, JoinHandle<()>)>,
+}
+
+const SECRET: &str = "Ada,36,plugh-canary\nGrace,85,plugh-canary\n";
+
+const FEE: u128 = DOLLAR / 20;
+
+impl Data {
+    async fn publish(market: &LocalMarket, uses: u64) -> Self {
+        let key = PrivateKeySigner::random();
+        let contracts = funded(market, key.clone()).await;
+        let home = tempfile::tempdir().expect("a folder");
+        let owner = Owner::new(key, &Home::at(home.path()));
+        let name: Word = "people".parse().expect("a word");
+        let program = Program::from_elf(SHA256).expect("a program").id();
+        let guarantees =
+            Guarantees { group_min: 1, output_size_max: 1_000, steps_constant: false };
+        let policy = Policy::deny_all()
+            .program(program, guarantees)
+            .providers(Allowed::Any, DOLLAR)
+            .parties(
+                Allowed::Any,
+                Allowed::Any,
+                ["research".parse::<Word>().expect("a word")].into_iter().collect(),
+            )
+            .assurance(Allowed::Any, Allowed::Any, 1)
+            .output(Output {
+                class: OutputClass::Sealed,
+                size_max: 1_000,
+                step_limit_max: 1 << 30,
+                steps_constant: false,
+                group_min: 1,
+            })
+            .uses(uses, 4_000_000_000)
+            .budget(10_000_000, 1_000_000)
+            .finish()
+            .expect("a policy");
+        owner.seal(name.clone(), SECRET.into(), policy, FEE).await.expect("sealed");
+        owner.publish(&market.board(), &name).await.expect("published");
+        let mut data = Data { owner, contracts, home, name, keeper: None };
+        data.start(market);
+        data
+    }
+
+    /// Starts the keeper, as after a crash.
+    fn start(&mut self, market: &LocalMarket) {
+        let (stop, stopped) = watch::channel(false);
+        let home = Home::at(self.home.path());
+        let keeper = Keeper::new(self.contracts.clone(), market.board(), &home, 0);
+        let working = tokio::spawn(keeper.expect("a keeper").run(stopped));
+        self.keeper = Some((stop, working));
+    }
+
+    async fn stop(&mut self) {
+        if let Some((stop, working)) = self.keeper.take() {
+            let _ = stop.send(true);
+            working.await.expect("stopped");
+        }
+    }
+
+    fn spent(&self) -> Spent {
+        self.owner.spent(&self.name).expect("read")
+    }
+
+    async fn terms(&self, market: &LocalMarket, purpose: &str) -> JobTerms {
+        let found = market.board().dataset(self.owner.account(), "people").await;
+        let publication = found.expect("read").expect("published").publication.said().clone();
+        let purpose = purpose.to_owned();
+        let mut terms = JobTerms {
+            program: SHA256.to_vec(),
+            dataset: DatasetTerms::Of(Box::new(DatasetUse { publication, purpose })),
+            ..sealed(market, "whose words")
+        };
+        terms.sealing.as_mut().expect("sealed").begin_secs = 4;
+        terms
+    }
+
+    /// The clauses that the keeper named.
+    async fn refused(&self, market: &LocalMarket, id: B256) -> Vec<Clause> {
+        let refusals = market.board().key_refusals(id).await.expect("read");
+        let own = refusals.iter().filter(|(owner, _)| *owner == self.owner.account());
+        own.flat_map(|(_, said)| said.reasons.iter().map(Reason::clause)).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn code_comes_to_the_data_and_its_owner_is_paid() {
+    let (folder, market) = market(&MarketPlan::default()).await;
+    let mut data = Data::publish(&market, 2).await;
+    let requester = market.requester();
+    let terms = data.terms(&market, "research").await;
+    let mut record = requester.order(sha256(b"research"), &terms).await.expect("ordered");
+    // Twice the same keeper gives the same keys and spends nothing more.
+    let (status, events) = follow(requester, &mut record).await;
+    assert_eq!(status, JobStatus::Paid, "{events:?}");
+    let output = String::from_utf8(requester.output(record.job_id).await.expect("opened"));
+    let digests = format!("{}\n{}\n", sha256(b"whose words"), sha256(SECRET.as_bytes()));
+    assert_eq!(output.expect("text"), digests, "the program had the data");
+    let purse = data.contracts.market.purseOf(data.owner.account()).call().await.expect("read");
+    assert_eq!(purse.to::<u128>(), FEE, "the owner is paid with the result");
+    let once = Spent { uses: 1, micro_epsilon: 1_000_000 };
+    assert_eq!(data.spent(), once, "provider and auditor together are one use");
+    data.stop().await;
+    data.start(&market);
+    let mut again = requester.order(sha256(b"again"), &terms).await.expect("ordered");
+    let (status, events) = follow(requester, &mut again).await;
+    assert_eq!(status, JobStatus::Paid, "{events:?}");
+    assert_eq!(data.spent().uses, 2, "a restart neither forgets nor doubles");
+    let mut third = requester.order(sha256(b"third"), &terms).await.expect("ordered");
+    let (status, _) = follow(requester, &mut third).await;
+    assert_eq!(status, JobStatus::Lapsed, "no use is left");
+    assert_eq!(data.refused(&market, third.job_id).await, [Clause::Uses]);
+    assert_eq!(data.spent().uses, 2, "what is refused spends nothing");
+    data.stop().await;
+    market.close().await.expect("closed");
+    let leaked = holding(folder.path(), "plugh-canary", "");
+    assert!(leaked.is_empty(), "the owner's data stands in {leaked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keeper_refuses_by_clause_and_a_revocation_stops_it_at_once() {
+    let (_folder, market) = market(&MarketPlan::default()).await;
+    let mut data = Data::publish(&market, 10).await;
+    let requester = market.requester();
+    let advertising = data.terms(&market, "advertising").await;
+    let mut record = requester.order(sha256(b"ads"), &advertising).await.expect("ordered");
+    let (status, _) = follow(requester, &mut record).await;
+    assert_eq!(status, JobStatus::Lapsed, "no key comes");
+    assert_eq!(data.refused(&market, record.job_id).await, [Clause::Purposes]);
+
+    let counting = JobTerms { program: WORDCOUNT.to_vec(), ..data.terms(&market, "research").await };
+    let mut record = requester.order(sha256(b"words"), &counting).await.expect("ordered");
+    let (status, _) = follow(requester, &mut record).await;
+    assert_eq!(status, JobStatus::Lapsed);
+    let refused = data.refused(&market, record.job_id).await;
+    assert!(refused.contains(&Clause::Programs), "a program by its id, and no other: {refused:?}");
+
+    let board = market.board();
+    data.owner.revoke(&board, &data.name, Revoked::All).await.expect("revoked");
+    let terms = data.terms(&market, "research").await;
+    let mut record = requester.order(sha256(b"too late"), &terms).await.expect("ordered");
+    let (status, _) = follow(requester, &mut record).await;
+    assert_eq!(status, JobStatus::Lapsed, "revoked is revoked, without a restart");
+    assert_eq!(data.refused(&market, record.job_id).await, [Clause::RevokedAll]);
+    assert_eq!(data.spent(), Spent::default(), "nothing went out");
+    data.stop().await;
     market.close().await.expect("closed");
 }
