@@ -254,6 +254,9 @@ async fn why(session: &Session, record: &JobRecord, as_json: bool) -> Result<Str
             None => text += &format!("{}\n", finding.text),
         }
     }
+    for (owner, why) in session.requester().board().key_refusals(job).await? {
+        text += &format!("{owner} gave no key: {why}\n");
+    }
     if let Some(price) = explanation.price_needed {
         text += &format!("a price of {price} ({}) would fill it\n", crate::run::dollars(price));
     }

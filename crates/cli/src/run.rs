@@ -336,8 +336,13 @@ pub(crate) async fn watch(
 /// Why a job did not come to an answer.
 async fn unpaid(market: &Session, record: &JobRecord, status: JobStatus) -> Failure {
     if status != JobStatus::None {
-        return Failure::new(format!("the job ended without an answer, as {status:?}"))
+        let failure = Failure::new(format!("the job ended without an answer, as {status:?}"))
             .next("the price is back in the purse; order it again");
+        let refusals = market.requester().board().key_refusals(record.job_id).await;
+        return match refusals.unwrap_or_default().first() {
+            Some((owner, why)) => failure.cause(format!("{owner} gave no key: {why}")),
+            None => failure,
+        };
     }
     let failure = Failure::new("nobody took the order in time, and nothing was paid");
     let refusals = market.requester().board().refusals(record.job_id).await.unwrap_or_default();

@@ -306,6 +306,21 @@ pub struct KeyReasons {
     pub reasons: Vec<Reason>,
 }
 
+impl std::fmt::Display for KeyReasons {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.code.as_str() {
+            "other_requester" => f.write_str("the sealed data is another's to order with"),
+            "version_unknown" => {
+                f.write_str("its keeper does not have this version: order over the newest one")
+            }
+            _ => {
+                let reasons: Vec<_> = self.reasons.iter().map(Reason::to_string).collect();
+                f.write_str(&reasons.join("; "))
+            }
+        }
+    }
+}
+
 impl KeyReasons {
     /// Nothing to say: another keeper decides.
     fn silent() -> Self {

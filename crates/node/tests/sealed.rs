@@ -275,8 +275,7 @@ impl Data {
         let owner = Owner::new(key, &Home::at(home.path()));
         let name: Word = "people".parse().expect("a word");
         let program = Program::from_elf(SHA256).expect("a program").id();
-        let guarantees =
-            Guarantees { group_min: 1, output_size_max: 1_000, steps_constant: false };
+        let guarantees = Guarantees { group_min: 1, output_size_max: 1_000, steps_constant: false };
         let policy = Policy::deny_all()
             .program(program, guarantees)
             .providers(Allowed::Any, DOLLAR)
@@ -390,7 +389,8 @@ async fn a_keeper_refuses_by_clause_and_a_revocation_stops_it_at_once() {
     assert_eq!(status, JobStatus::Lapsed, "no key comes");
     assert_eq!(data.refused(&market, record.job_id).await, [Clause::Purposes]);
 
-    let counting = JobTerms { program: WORDCOUNT.to_vec(), ..data.terms(&market, "research").await };
+    let counting =
+        JobTerms { program: WORDCOUNT.to_vec(), ..data.terms(&market, "research").await };
     let mut record = requester.order(sha256(b"words"), &counting).await.expect("ordered");
     let (status, _) = follow(requester, &mut record).await;
     assert_eq!(status, JobStatus::Lapsed);
