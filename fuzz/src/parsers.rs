@@ -4,13 +4,16 @@
 use std::convert::Infallible;
 use std::panic::catch_unwind;
 
+use assay_market::{SealedSlot, Terms};
 use assay_privacy::cells::{Disclosure, OutputOpening, ShownCell, Table, TableKey};
 use assay_privacy::envelope::{self, Header};
+use assay_privacy::mask::Plan;
+use assay_privacy::policy::{Document, Entry, Form, Grant, Policy, Publication, Revocation};
 use assay_privacy::rand_core::{TryCryptoRng, TryRng};
 use assay_privacy::sd_jwt::{self, Claims, Issued, Presented};
 use assay_privacy::statistics::{Budget, MicroEpsilon};
 use assay_privacy::{ContentKey, SealKeys, SealPublic, Wrap, WrapContext, output_key, seal_output};
-use assay_types::{Hash, Salt};
+use assay_types::{Account, Hash, Salt};
 use fastrand::Rng;
 use rayon::prelude::*;
 
@@ -57,7 +60,7 @@ pub struct Parser {
 }
 
 /// All of them.
-pub const PARSERS: [Parser; 8] = [
+pub const PARSERS: [Parser; 15] = [
     Parser { name: "envelope header", seeds: headers, check: read_header },
     Parser { name: "envelope", seeds: envelopes, check: open_envelope },
     Parser { name: "wrap", seeds: wraps, check: read_wrap },
@@ -66,11 +69,103 @@ pub const PARSERS: [Parser; 8] = [
     Parser { name: "disclosure", seeds: disclosures, check: read_disclosure },
     Parser { name: "budget ledger", seeds: budgets, check: read_budget },
     Parser { name: "table", seeds: tables, check: read_table },
+    Parser { name: "policy", seeds: policies, check: read_document::<Policy> },
+    Parser { name: "publication", seeds: publications, check: read_document::<Publication> },
+    Parser { name: "grant", seeds: grants, check: read_document::<Grant> },
+    Parser { name: "revocation", seeds: revocations, check: read_document::<Revocation> },
+    Parser { name: "ledger entry", seeds: entries, check: read_document::<Entry> },
+    Parser { name: "order's terms", seeds: agreements, check: read_terms },
+    Parser { name: "mask plan", seeds: plans, check: read_plan },
 ];
 
 const SALT: Salt = Salt([7; 24]);
 
 const PRESENTED: &str = "example+sd-jwt";
+
+fn read_document<T: Form>(bytes: &[u8]) -> bool {
+    let Ok(document) = Document::<T>::from_bytes(bytes) else { return false };
+    assert_eq!(document.as_bytes(), bytes, "a document has two forms");
+    true
+}
+
+/// Documents as people write them, in their one form.
+fn drafted<T: Form>(drafts: &[&str]) -> Vec<Vec<u8>> {
+    let written = |draft: &&str| Document::<T>::from_draft(draft).ok();
+    drafts.iter().filter_map(written).map(|document| document.as_bytes().to_vec()).collect()
+}
+
+fn policies() -> Vec<Vec<u8>> {
+    let full = r#"{"version":1,"programs":{"0707070707070707070707070707070707070707070707070707070707070707":
+        {"group_min":5,"output_size_max":100,"steps_constant":true}},
+        "providers":{"accounts":["0x0101010101010101010101010101010101010101"],"stake_min":"7","measurements":"any"},
+        "requesters":"any","beneficiaries":"any","purposes":["audit","research"],"verifiers":[1,2],
+        "auditors":{"accounts":"any","least":1},"uses_max":3,"expires_at":4000000000,
+        "output":{"class":"sealed","size_max":100,"step_limit_max":99,"steps_constant":true,"group_min":5},
+        "budget":{"total_micro_epsilon":9,"cost_micro_epsilon":3},
+        "cedar":["permit (principal, action, resource) when { context.window_secs >= 600 };"]}"#;
+    drafted::<Policy>(&["{}", full])
+}
+
+fn publications() -> Vec<Vec<u8>> {
+    drafted::<Publication>(&[
+        r#"{"owner":"0x0101010101010101010101010101010101010101","name":"people","version":1,
+        "root":"0202020202020202020202020202020202020202020202020202020202020202",
+        "envelope_digest":"0303030303030303030303030303030303030303030303030303030303030303","envelope_size":9,
+        "policy":"0404040404040404040404040404040404040404040404040404040404040404","fee":"5"}"#,
+    ])
+}
+
+fn grants() -> Vec<Vec<u8>> {
+    drafted::<Grant>(&[
+        r#"{"owner":"0x0101010101010101010101010101010101010101","name":"people","number":1,
+        "requester":"0x0202020202020202020202020202020202020202","purposes":["audit"],"uses_max":2,"expires_at":9}"#,
+    ])
+}
+
+fn revocations() -> Vec<Vec<u8>> {
+    drafted::<Revocation>(&[
+        r#"{"owner":"0x0101010101010101010101010101010101010101","name":"people","revokes":"all"}"#,
+        r#"{"owner":"0x0101010101010101010101010101010101010101","name":"people","revokes":{"version":3}}"#,
+    ])
+}
+
+fn entries() -> Vec<Vec<u8>> {
+    drafted::<Entry>(&[r#"{"sequence":0,
+        "previous":"0000000000000000000000000000000000000000000000000000000000000000",
+        "owner":"0x0101010101010101010101010101010101010101","name":"people","version":1,
+        "policy":"0404040404040404040404040404040404040404040404040404040404040404","grant":null,
+        "job":"0x0505050505050505050505050505050505050505050505050505050505050505",
+        "recipient":"0x0202020202020202020202020202020202020202","uses":1,"micro_epsilon":3,"at":9}"#])
+}
+
+fn agreements() -> Vec<Vec<u8>> {
+    let slot = SealedSlot {
+        envelope: Hash([1; 32]),
+        bytes: 70_000,
+        owner: Account([2; 20]),
+        policy: Some(Hash([3; 32])),
+        purpose: Some("research".to_owned()),
+    };
+    let own = SealedSlot { policy: None, purpose: None, ..slot.clone() };
+    let auditors = vec![Account([4; 20]), Account([5; 20])];
+    let sealed = Terms { input: Some(own), dataset: Some(slot), auditors, ..Terms::open() };
+    [Terms::open(), sealed].iter().map(|terms| terms.to_text().into_bytes()).collect()
+}
+
+fn read_terms(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let Ok(terms) = Terms::from_text(text) else { return false };
+    assert_eq!(terms.to_text(), text, "the same terms have two forms");
+    true
+}
+
+fn plans() -> Vec<Vec<u8>> {
+    vec![include_bytes!("../../examples/data/clinic-visits.plan.toml").to_vec()]
+}
+
+fn read_plan(bytes: &[u8]) -> bool {
+    Plan::from_toml(bytes).is_ok()
+}
 
 fn envelopes() -> Vec<Vec<u8>> {
     let key = output_key(&SALT);
@@ -301,6 +396,9 @@ mod tests {
     #[test]
     fn no_parser_is_crashed_by_mutants() {
         for parser in &PARSERS {
+            let seeds = (parser.seeds)();
+            let good = seeds.iter().filter(|seed| (parser.check)(seed)).count();
+            assert!(good > 0 && good == seeds.len(), "{}: not all seeds are good", parser.name);
             let accepted = fuzz(parser, 20_000, 6).expect("no mutant crashes it");
             assert!(accepted < 20_000, "{}: the mutants are no mutants", parser.name);
         }

@@ -10,6 +10,7 @@ use assay_machine::{
 };
 use assay_market::SealedSlot;
 use assay_merkle::{BlobHeader, PAGE_SIZE, Page, blob_root, empty_slot, write_image};
+use assay_privacy::ContentKey;
 use assay_types::{BlobRoot, Hash, ProgramId, Salt};
 use zeroize::Zeroizing;
 
@@ -37,10 +38,13 @@ pub(crate) async fn start<E: Engine + Clone + Send + 'static>(
     let order = &signed.order;
     let terms = terms_of(signed)?;
     let job = board.job_id(order);
-    let program = board.program(order).await?;
     let (input, dataset) = (blob(order.inputRoot), blob(order.datasetRoot));
-    let input = image(board, opener, job, slot::INPUT, input, terms.input).await?;
-    let dataset = image(board, opener, job, slot::DATASET, dataset, terms.dataset).await?;
+    // Keys first: who waits for one asks often, and the rest is large.
+    let input_key = key(board, opener, job, slot::INPUT, input, terms.input).await?;
+    let dataset_key = key(board, opener, job, slot::DATASET, dataset, terms.dataset).await?;
+    let program = board.program(order).await?;
+    let input = image(board, input, input_key).await?;
+    let dataset = image(board, dataset, dataset_key).await?;
     let order = order.clone();
     blocking(move || begin(program, input, dataset, &order, engine)).await?
 }
@@ -148,26 +152,36 @@ async fn replayed(mut tracer: Tracer<Interpreter>) -> Result<Replayed> {
     .await
 }
 
-/// A slot's image; the empty slot needs none.
-async fn image(
+/// What opens a slot's envelope; none for a slot that is public or empty.
+async fn key(
     board: &Board,
     opener: &Opener,
     job: B256,
     slot: u32,
     root: BlobRoot,
     sealed: Option<SealedSlot>,
+) -> Result<Option<(Hash, ContentKey)>> {
+    let Some(sealed) = sealed.filter(|_| root != empty_slot()) else { return Ok(None) };
+    let owner = sealed.owner;
+    let key = opener.key(board, job, slot as u8, &sealed).await?;
+    let key = key.ok_or(Error::KeyMissing { root, owner })?;
+    Ok(Some((sealed.envelope, key)))
+}
+
+/// A slot's image; the empty slot needs none.
+async fn image(
+    board: &Board,
+    root: BlobRoot,
+    sealed: Option<(Hash, ContentKey)>,
 ) -> Result<Option<Image>> {
     if root == empty_slot() {
         return Ok(None);
     }
-    let Some(sealed) = sealed else {
-        let image = board.slot(root).await?;
-        return image.map(|image| Some(Zeroizing::new(image))).ok_or(Error::InputMissing { root });
-    };
-    let owner = sealed.owner;
-    let key = opener.key(board, job, slot as u8, &sealed).await?;
-    let key = key.ok_or(Error::KeyMissing { root, owner })?;
-    open_image(board, root, sealed.envelope, key).await.map(Some)
+    if let Some((envelope, key)) = sealed {
+        return open_image(board, root, envelope, key).await.map(Some);
+    }
+    let image = board.slot(root).await?;
+    image.map(|image| Some(Zeroizing::new(image))).ok_or(Error::InputMissing { root })
 }
 
 fn machine(program: &Program, step_limit: u64, images: &[(u32, Option<Image>)]) -> Result<Machine> {

@@ -328,7 +328,8 @@ impl KeyReasons {
     }
 }
 
-fn account(address: Address) -> Account {
+/// An account, as the pure crates write it.
+pub(crate) fn account(address: Address) -> Account {
     Account(address.into_array())
 }
 

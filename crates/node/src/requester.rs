@@ -31,10 +31,10 @@ use crate::contracts::{Contracts, amount, chain};
 use crate::games::b256;
 use crate::history::{JobEvent, history};
 use crate::inputs::{blob_of, public_blob};
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, account};
 use crate::provider::price_terms;
 use crate::record::{Recorder, market_id};
-use crate::role::{Role, blocking};
+use crate::role::{Next, Role, blocking};
 use crate::sealed::{Opener, seal_bytes, terms_of};
 use crate::story::{Story, block};
 use crate::vault::Vault;
@@ -408,7 +408,7 @@ impl Requester {
     ) -> Result<JobStatus> {
         let mut heads = self.contracts.client().heads();
         let mut next_block = self.contracts.deployment.from_block;
-        let mut has_output = false;
+        let (mut has_output, mut has_keys) = (false, false);
         loop {
             if self.choose(record).await? {
                 next_block = self.contracts.deployment.from_block;
@@ -435,8 +435,8 @@ impl Requester {
                 continue;
             }
             let (deadline, order) = (job.deadline.to::<u64>(), &record.signed.order);
-            if order.beginSecs != 0 {
-                self.keeper.attend(id).await?;
+            if order.beginSecs != 0 && !has_keys {
+                has_keys = self.give_keys(id, status).await?;
             }
             let market = &self.contracts.market;
             let call = match status {
@@ -479,6 +479,22 @@ impl Requester {
                 }
                 None => tokio::time::sleep(POLL).await,
             }
+        }
+    }
+
+    /// Gives the keys of a sealed job that is locked. True once everyone has theirs.
+    async fn give_keys(&self, id: B256, status: JobStatus) -> Result<bool> {
+        let is_locked = matches!(
+            status,
+            JobStatus::AwaitingBegin | JobStatus::AwaitingClaim | JobStatus::AwaitingVerdict
+        );
+        match self.keeper.attend(id).await {
+            Ok(next) => Ok(is_locked && next == Next::Event),
+            Err(Error::Broker(error)) => {
+                tracing::warn!(%id, %error, "keys can't be given while the broker is away");
+                Ok(false)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -772,10 +788,6 @@ struct Reads {
 /// Small, and the same for both sides (spec/contracts.md#orders).
 fn lapse_fee(terms: &JobTerms) -> u128 {
     terms.price.min.min(terms.stake) * LAPSE_FEE_BPS / 10_000
-}
-
-fn account(address: Address) -> Account {
-    Account(address.into_array())
 }
 
 impl JobRecord {
