@@ -38,7 +38,7 @@ pub(crate) enum Command {
 }
 
 /// What `program new` writes: the template, and the SDK as this command was built with.
-const FILES: [(&str, &str); 18] = [
+const FILES: [(&str, &str); 20] = [
     ("Cargo.toml", include_str!("../../../guest/template/Cargo.toml.in")),
     ("README.md", include_str!("../../../guest/template/README.md")),
     (".cargo/config.toml", include_str!("../../../guest/template/.cargo/config.toml")),
@@ -48,6 +48,7 @@ const FILES: [(&str, &str); 18] = [
     ("sdk/assay.ld", include_str!("../../../guest/assay.ld")),
     ("sdk/build.rs", include_str!("../../../guest/build.rs")),
     ("sdk/src/blob.rs", include_str!("../../../guest/src/blob.rs")),
+    ("sdk/src/cells.rs", include_str!("../../../guest/src/cells.rs")),
     ("sdk/src/csv.rs", include_str!("../../../guest/src/csv.rs")),
     ("sdk/src/decimal.rs", include_str!("../../../guest/src/decimal.rs")),
     ("sdk/src/error.rs", include_str!("../../../guest/src/error.rs")),
@@ -57,6 +58,7 @@ const FILES: [(&str, &str); 18] = [
     ("sdk/src/native.rs", include_str!("../../../guest/src/native.rs")),
     ("sdk/src/output.rs", include_str!("../../../guest/src/output.rs")),
     ("sdk/src/params.rs", include_str!("../../../guest/src/params.rs")),
+    ("sdk/src/seal.rs", include_str!("../../../guest/src/seal.rs")),
 ];
 
 #[derive(Serialize)]

@@ -229,6 +229,11 @@ pub(crate) fn replay(arguments: &Replay, as_json: bool) -> Result<String, Failur
     bar.enable_steady_tick(Duration::from_millis(100));
     let found = crate::block_on(async {
         match &arguments.program {
+            Some(_) if receipt.order.order.beginSecs != 0 => {
+                Err(Failure::new("the job's inputs are sealed, and files have not their salts").next(
+                    "leave out --program, under the home that ordered it or with --account of one that was given keys",
+                ))
+            }
             Some(program) => {
                 let read = |path: &PathBuf| {
                     let read = std::fs::read(path);

@@ -130,7 +130,8 @@ fn a_receipt_stands_on_its_own() {
     let (program, input) = (program("wordcount"), home.path("input"));
     std::fs::write(&input, "one two two\n").unwrap();
     let receipt = home.path("receipt.json");
-    let run = ["run", &program, "--input", &input, "--with-liar", "--receipt", &receipt];
+    let run =
+        ["run", &program, "--input", &input, "--public", "--with-liar", "--receipt", &receipt];
     home.done(&run);
     let trust = home.path("home/trust.json");
     let verified = home.json(&["verify", &receipt]);
@@ -160,6 +161,21 @@ fn a_receipt_stands_on_its_own() {
     std::fs::write(&input, "one two three\n").unwrap();
     assert!(elsewhere.error(1, &files).contains("has root"));
     assert!(elsewhere.error(1, &["replay", &receipt]).contains("no market under"));
+}
+
+#[test]
+fn a_sealed_job_is_run_again_by_who_has_its_keys() {
+    let home = Home::new();
+    let (program, input) = (program("wordcount"), home.path("input"));
+    std::fs::write(&input, "one two two\n").unwrap();
+    let receipt = home.path("receipt.json");
+    home.done(&["run", &program, "--input", &input, "--receipt", &receipt]);
+    assert_eq!(home.json(&["replay", &receipt])["same"], true);
+    let shown = home.done(&["receipt", "show", &receipt]);
+    assert!(shown.contains("release"), "to whom keys went is in the log: {shown}");
+    // The root is of a salted blob, so the bytes alone are not enough.
+    let files = ["replay", &receipt, "--program", &program, "--input", &input];
+    assert!(Home::new().error(1, &files).contains("sealed"));
 }
 
 #[test]
