@@ -24,6 +24,21 @@ pub(crate) enum Command {
     Why(One),
     /// Take back an order that nobody has locked.
     Cancel(One),
+    /// Read the result of a job of which the account is the beneficiary.
+    Output(Output),
+    /// Publish the keys to which results are sealed for the account: once, before others name it as their beneficiary.
+    Receive(TakePart),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Output {
+    #[command(flatten)]
+    at: TakePart,
+    /// The job's whole id.
+    job: B256,
+    /// Where to write it [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    output: Option<std::path::PathBuf>,
 }
 
 #[derive(clap::Args)]
@@ -84,8 +99,32 @@ struct Quoted {
     reputations: BTreeMap<Address, u16>,
 }
 
+/// The result as its beneficiary reads it.
+fn output(arguments: &Output) -> Result<String, Failure> {
+    let output = on_market(&arguments.at, async |session| {
+        Ok(session.requester().output(arguments.job).await?)
+    })?;
+    match &arguments.output {
+        Some(path) => {
+            std::fs::write(path, &output).map_err(|error| Failure::file("write", path, error))?;
+        }
+        None => crate::print_bytes(&output)?,
+    }
+    Ok(String::new())
+}
+
+/// Publishes the account's seal keys.
+fn receive(at: &TakePart) -> Result<String, Failure> {
+    on_market(at, async |session| {
+        session.requester().publish_seal_keys().await?;
+        Ok(table(&[("receives", session.requester().contracts().account().to_string())]))
+    })
+}
+
 pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
     let (at, wanted) = match command {
+        Command::Output(arguments) => return output(arguments),
+        Command::Receive(at) => return receive(at),
         Command::List(at) => (at, None),
         Command::Show(one) | Command::Watch(one) | Command::Why(one) | Command::Cancel(one) => {
             (&one.at, Some(&one.job))
@@ -103,7 +142,7 @@ pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
                 let job = job(session, &record, status, false).await?;
                 Ok(if as_json { String::new() } else { shown(&job) })
             }
-            Command::Cancel(_) | Command::List(_) => {
+            Command::Cancel(_) | Command::List(_) | Command::Output(_) | Command::Receive(_) => {
                 let now = session.requester().facts(&record).await?.status;
                 if now != JobStatus::None {
                     return Err(Failure::new("the order was locked, and can't be taken back")
@@ -148,10 +187,10 @@ pub(crate) fn quote(arguments: &QuoteArguments, as_json: bool) -> Result<String,
     })
 }
 
-fn on_market(
+fn on_market<T>(
     at: &TakePart,
-    work: impl AsyncFnOnce(&Session) -> Result<String, Failure>,
-) -> Result<String, Failure> {
+    work: impl AsyncFnOnce(&Session) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     crate::block_on(async {
         let session = Session::open(at, false).await?;
         let done = work(&session).await;

@@ -173,6 +173,10 @@ fn a_sealed_job_is_run_again_by_who_has_its_keys() {
     assert_eq!(home.json(&["replay", &receipt])["same"], true);
     let shown = home.done(&["receipt", "show", &receipt]);
     assert!(shown.contains("release"), "to whom keys went is in the log: {shown}");
+    let report: Value = serde_json::from_slice(&std::fs::read(&receipt).unwrap()).unwrap();
+    let job = report["job"].as_str().unwrap();
+    assert!(home.done(&["job", "output", job]).contains("two"), "who may read it reads it again");
+    assert!(home.done(&["job", "receive"]).contains("0x"));
     // The root is of a salted blob, so the bytes alone are not enough.
     let files = ["replay", &receipt, "--program", &program, "--input", &input];
     assert!(Home::new().error(1, &files).contains("sealed"));

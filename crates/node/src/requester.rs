@@ -616,6 +616,9 @@ impl Requester {
                 agreed: Terms::open(),
             },
             Some(sealing) => {
+                if let Some(beneficiary) = sealing.beneficiary {
+                    self.require_keys(beneficiary).await?;
+                }
                 // An empty input is sealed too: the output's key follows from its salt.
                 let input = self.publish_sealed(terms.input.as_deref().unwrap_or_default()).await?;
                 let dataset = match own {
@@ -651,6 +654,18 @@ impl Requester {
         }
         reads.agreed.reputation_min = terms.reputation_min;
         Ok(reads)
+    }
+
+    /// A result that is sealed to nobody's keys could be read by nobody.
+    async fn require_keys(&self, beneficiary: Address) -> Result<()> {
+        if beneficiary == self.contracts.account()
+            || self.board.seal_keys(beneficiary).await?.is_some()
+        {
+            return Ok(());
+        }
+        Err(Error::Job(format!(
+            "{beneficiary} has published no keys to seal its result to; `assay job receive` does, by that account"
+        )))
     }
 
     async fn publish_clear(&self, bytes: Option<&[u8]>) -> Result<BlobRoot> {

@@ -157,11 +157,13 @@ async fn the_beneficiary_reads_and_strangers_do_not() {
     let homes = [tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder")];
     let [reader, other] = [(reader, &homes[0]), (other, &homes[1])]
         .map(|(contracts, home)| Requester::new(contracts, market.board(), &Home::at(home.path())));
-    reader.publish_seal_keys().await.expect("published");
     let mut terms = sealed(&market, "for your eyes only");
     let sealing = terms.sealing.as_mut().expect("sealed");
     sealing.beneficiary = Some(reader.contracts().account());
     let requester = market.requester();
+    let keyless = requester.order(sha256(b"keyless"), &terms).await;
+    assert!(matches!(&keyless, Err(Error::Job(why)) if why.contains("no keys")), "{keyless:?}");
+    reader.publish_seal_keys().await.expect("published");
     let mut record = requester.order(sha256(b"for another"), &terms).await.expect("ordered");
     let (status, events) = follow(requester, &mut record).await;
     assert_eq!(status, JobStatus::Paid, "{events:?}");
