@@ -159,12 +159,7 @@ impl Board {
     /// # Errors
     ///
     /// [`Error::Store`], [`Error::Broker`].
-    pub async fn put_program(
-        &self,
-        _: &PrivateKeySigner,
-        program: &Program,
-        elf: Vec<u8>,
-    ) -> Result<()> {
+    pub async fn put_program(&self, program: &Program, elf: Vec<u8>) -> Result<()> {
         let id = program.id();
         self.keep_blob(BlobKind::Program, id.0.0, elf.clone()).await?;
         if let Some(broker) = &self.broker {
@@ -178,12 +173,7 @@ impl Board {
     /// # Errors
     ///
     /// [`Error::Store`], [`Error::Broker`].
-    pub async fn put_slot(
-        &self,
-        _: &PrivateKeySigner,
-        root: BlobRoot,
-        image: Vec<u8>,
-    ) -> Result<()> {
+    pub async fn put_slot(&self, root: BlobRoot, image: Vec<u8>) -> Result<()> {
         self.keep_blob(BlobKind::Slot, root.0.0, image.clone()).await?;
         if let Some(broker) = &self.broker {
             broker.put_slot(root, image).await?;

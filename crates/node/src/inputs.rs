@@ -374,13 +374,13 @@ mod tests {
         let begin = || start(&board, &opener, &signed, Interpreter::new);
 
         assert!(matches!(begin().await, Err(Error::Program { .. })), "nobody has published it");
-        board.put_program(&signer, &program, WORDCOUNT.to_vec()).await.expect("published");
+        board.put_program(&program, WORDCOUNT.to_vec()).await.expect("published");
         let missing = begin().await.err();
         assert!(
             matches!(missing, Some(Error::InputMissing { root }) if root == one),
             "{missing:?}"
         );
-        board.put_slot(&signer, one, image_of_two.clone()).await.expect("published");
+        board.put_slot(one, image_of_two.clone()).await.expect("published");
         let other = begin().await.err();
         let Some(Error::InputMismatch { root, found }) = other else { panic!("{other:?}") };
         assert_eq!((root, found), (one, two));

@@ -11,6 +11,7 @@ use std::time::Duration;
 use alloy_primitives::{Address, B256};
 use assay_api::SignedOrder;
 use assay_chain::contracts::Market;
+use assay_machine::slot;
 use assay_market::{Account, JobId, JobStatus, SealedSlot, Terms};
 use assay_privacy::policy::{Decision, Permit, Reason, ReleaseRequest};
 use assay_privacy::{ContentKey, Wrap, WrapContext as Context};
@@ -271,7 +272,7 @@ impl Keeper {
 }
 
 /// The number of the input slot.
-const INPUT_SLOT: u8 = 2;
+const INPUT_SLOT: u8 = slot::INPUT as u8;
 
 /// Stands in a slot's place for a refusal that was said.
 const REFUSED: u8 = u8::MAX;

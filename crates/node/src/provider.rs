@@ -583,7 +583,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
     /// Publishes an output. A broker that is away must not cost the stake: the output is kept, and who does not find it demands a
     /// chunk, which publishes it again.
     async fn publish(&self, id: B256, root: BlobRoot, output: Vec<u8>) -> Result<()> {
-        match self.board.put_slot(self.contracts.signer(), root, output).await {
+        match self.board.put_slot(root, output).await {
             Err(Error::Broker(error)) => {
                 tracing::warn!(%id, %error, "an output could not be published and is kept");
                 Ok(())

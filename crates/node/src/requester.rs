@@ -211,8 +211,7 @@ impl Requester {
     pub async fn order(&self, key: Hash, terms: &JobTerms) -> Result<JobRecord> {
         let program = Program::from_elf(&terms.program);
         let program = program.map_err(|error| Error::Job(format!("the program: {error}")))?;
-        let signer = self.contracts.signer();
-        self.board.put_program(signer, &program, terms.program.clone()).await?;
+        self.board.put_program(&program, terms.program.clone()).await?;
         let record = self.signed(key, &program, terms).await?;
         let job = self.contracts.market.jobOf(record.job_id).call().await.map_err(chain)?;
         if job.status == JobStatus::None as u8 {
@@ -671,7 +670,7 @@ impl Requester {
     async fn publish_clear(&self, bytes: Option<&[u8]>) -> Result<BlobRoot> {
         let Some(bytes) = bytes else { return Ok(empty_slot()) };
         let (root, image) = public_blob(bytes)?;
-        self.board.put_slot(self.contracts.signer(), root, image).await?;
+        self.board.put_slot(root, image).await?;
         Ok(root)
     }
 

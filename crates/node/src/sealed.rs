@@ -5,6 +5,7 @@ use std::sync::Arc;
 use alloy_primitives::{Address, B256};
 use alloy_signer_local::PrivateKeySigner;
 use assay_api::SignedOrder;
+use assay_machine::slot;
 use assay_market::{SealedSlot, Terms};
 use assay_merkle::blob_root;
 use assay_privacy::envelope::{open, seal};
@@ -103,7 +104,7 @@ impl Opener {
 }
 
 /// The number of the output slot.
-pub(crate) const OUTPUT_SLOT: u8 = 4;
+pub(crate) const OUTPUT_SLOT: u8 = slot::OUTPUT as u8;
 
 /// Bytes under seal: what opens them, and the envelope.
 pub(crate) async fn seal_bytes(bytes: Vec<u8>) -> Result<(Secret, Vec<u8>)> {

@@ -588,8 +588,7 @@ async fn a_provider_that_withholds_the_output_loses() {
     let store = Store::open(&folder.path().join("own")).expect("a store");
     let own = Board::of_store(store, market.chain().deployment());
     let program = Program::from_elf(WORDCOUNT).expect("a program");
-    let signer = PrivateKeySigner::random();
-    own.put_program(&signer, &program, WORDCOUNT.to_vec()).await.expect("kept");
+    own.put_program(&program, WORDCOUNT.to_vec()).await.expect("kept");
     own.put_order(record.job_id, &record.signed).await.expect("kept");
     let plan = ProviderPlan {
         cost: CostModel { job: 0, mebistep: 0, margin_bps: 0 },
