@@ -181,7 +181,7 @@ fn a_log_that_was_anchored_can_not_be_rolled_back_unnoticed() {
     assert!(home.done(&["receipt", "show", &receipt]).contains("anchored"), "{anchored} anchors");
     let size = |receipt: &str| std::fs::metadata(receipt).unwrap().len();
     // A sealed job says besides to whom keys were given.
-    assert!(size(&receipt) < 22_000, "a receipt of {} bytes, its anchor included", size(&receipt));
+    assert!(size(&receipt) < 20_000, "a receipt of {} bytes, its anchor included", size(&receipt));
     let open = home.path("open.json");
     home.done(&["run", &program("sha256"), "--public", "--receipt", &open]);
     assert!(size(&open) < 20_000, "a receipt of {} bytes, its anchor included", size(&open));

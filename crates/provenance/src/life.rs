@@ -59,7 +59,7 @@ impl Life {
         let claimed = claim.and_then(claim_of);
         let slot = |root: B256| (root.0 != empty_slot().0.0).then_some(root);
         let output = claimed.as_ref().and_then(|claimed| slot(claimed.outputRoot));
-        let statements = receipt.log.iter().flat_map(|log| log.statements());
+        let statements = receipt.log.iter().flat_map(|log| &log.statements);
         let (mut verdicts, mut moves) = (Vec::new(), Vec::new());
         for said in
             statements.filter_map(|one| Said::from_payload(&one.envelope.open().ok()?.0).ok())
