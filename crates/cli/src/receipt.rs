@@ -437,6 +437,9 @@ fn shown(receipt: &Receipt) -> String {
         ("", format!("program {}", order.programId)),
         ("", format!("input   {}", order.inputRoot)),
     ];
+    if let Some(earlier) = Life::of(receipt).and_then(|life| life.input_of) {
+        steps.push(("", format!("        the result of job {earlier}, by the requester's word")));
+    }
     for logged in receipt.log.iter().flat_map(|log| &log.statements) {
         let opened = logged.envelope.open().ok();
         let said = opened.and_then(|(payload, _)| Said::from_payload(&payload).ok());

@@ -362,6 +362,34 @@ fn what_is_no_sound_receipt_is_refused_with_its_reason() {
     assert!(home.error(1, &["verify", "gone.json"]).contains("cannot read"));
 }
 
+/// Under seal an output and the input made of it have no root in common, so the order says it.
+#[test]
+fn sealed_jobs_are_chained_by_their_requesters_word() {
+    let home = Home::new();
+    let (counts, input) = (program("wordcount"), home.path("input"));
+    std::fs::write(&input, "one two two\n").unwrap();
+    let [first, second] = ["first.json", "second.json"].map(|name| home.path(name));
+    home.done(&["run", &counts, "--input", &input, "--receipt", &first]);
+    let read =
+        |path: &str| -> Value { serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap() };
+    let earlier = read(&first)["job"].as_str().unwrap().to_owned();
+    let chained = ["run", &program("sha256"), "--input-of", &earlier, "--receipt", &second];
+    let output = home.done(&[&chained[..], &["--output", "-"]].concat());
+    let job = home.done(&["job", "output", &earlier]);
+    assert!(output.contains(&assay_types::sha256(job.as_bytes()).to_string()), "{output}");
+    assert_eq!(read(&second)["order"]["terms"]["input_of"], earlier.trim_start_matches("0x"));
+    assert_eq!(home.json(&["verify", &second])["standing"], "vouched");
+    let shown = home.done(&["receipt", "show", &second]);
+    assert!(shown.contains(&format!("the result of job {earlier}")), "{shown}");
+    let export = ["receipt", "export", "--format", "prov", &first, &second];
+    let prov: Value = serde_json::from_str(&home.done(&export)).unwrap();
+    let said = &prov["wasInformedBy"].as_object().unwrap();
+    assert_eq!(said.len(), 1, "{prov}");
+
+    let lost = ["run", &counts, "--input-of", JOB_NONE];
+    assert!(home.error(1, &lost).contains("whole id of a job that was paid"));
+}
+
 /// Somebody with another key, and nothing of the market but its addresses.
 #[test]
 fn a_beneficiary_reads_what_another_ordered_and_paid() {

@@ -2,6 +2,7 @@
 
 use alloy_primitives::{Address, B256};
 use assay_merkle::empty_slot;
+use serde::Deserialize;
 
 use crate::receipt::Receipt;
 use crate::statement::{Judgement, MarketId, Said};
@@ -22,6 +23,8 @@ pub struct Life {
     pub program: B256,
     /// The input slot's root; none for an empty one.
     pub input: Option<B256>,
+    /// The job whose result the input is, by the requester's word in the order's terms; none if it says nothing.
+    pub input_of: Option<B256>,
     /// The dataset slot's root, likewise.
     pub dataset: Option<B256>,
     /// The output slot's root, if the job was paid.
@@ -48,6 +51,16 @@ pub struct Life {
     pub verdicts: Vec<(Address, Judgement)>,
     /// Moves in disputes about its claim, as those who made them say: who, and the move's name.
     pub moves: Vec<(Address, &'static str)>,
+}
+
+/// What the terms that the order binds say of where its input is from.
+fn input_of(receipt: &Receipt) -> Option<B256> {
+    #[derive(Deserialize)]
+    struct Says {
+        input_of: Option<B256>,
+    }
+    let terms = receipt.order.terms.as_ref()?;
+    serde_json::from_str::<Says>(terms.as_str()).ok()?.input_of
 }
 
 impl Life {
@@ -78,6 +91,7 @@ impl Life {
             provider,
             program: order.programId,
             input: slot(order.inputRoot),
+            input_of: input_of(receipt),
             dataset: slot(order.datasetRoot),
             output: output.filter(|_| paid.is_some()),
             trace: of_paid.map(|claimed| claimed.traceRoot),
