@@ -4,12 +4,16 @@
 use assay_fuzz::programs::{EXAMPLES, Example, loaded_as, prebuilt};
 use assay_guest::seal::{CHUNK_BYTES, Seal, TAG_BYTES, envelope_bytes};
 use assay_machine::{
-    Cpu, Engine, Interpreter, Program, Status, StepLimit, blob_bytes, slot, slot_blob, slot_pages,
+    Cpu, Engine, Interpreter, Program, Run, Status, StepLimit, blob_bytes, slot, slot_blob,
+    slot_pages,
 };
 use assay_privacy::cells::{Table, TableKey};
 use assay_privacy::envelope::{EnvelopeError, Header};
 use assay_privacy::{open_output, open_output_by, output_key, seal_output};
 use assay_types::{Hash, Salt};
+
+/// Where an output waits (spec/guest.md#output).
+const SPARE: u32 = 5;
 
 const INPUT_SALT: Salt = Salt([0x51; 24]);
 const DATASET_SALT: Salt = Salt([0x52; 24]);
@@ -129,6 +133,30 @@ fn a_run_that_is_cut_shows_nothing() {
     assert!(nothing_yet > 100, "most cuts are before the sealing");
     let spare = slot_pages(&whole.engine, slot::OUTPUT).flat_map(|(_, page)| page).count();
     assert!(spare <= 4096, "the envelope of a few bytes is on one page");
+}
+
+/// A claim shows the spare slot's root. It must not be one that follows from a guess of the output, whether the run answers, refuses or is
+/// cut short.
+#[test]
+fn what_waits_to_be_sealed_can_not_be_guessed() {
+    let program = prebuilt("wordcount").expect("prebuilt");
+    let spare_root = |salt: Salt, limit: StepLimit| {
+        let data = [(&b"a secret"[..], salt), (&b""[..], Salt::PUBLIC)];
+        let mut run =
+            Run::new(Interpreter::new(loaded_as(&program, data, limit).expect("it fits")));
+        run.advance(u64::MAX);
+        (run.slot_root(SPARE), run.engine().cpu().step)
+    };
+    let (whole, steps) = spare_root(INPUT_SALT, StepLimit::MAX);
+    for limit in [StepLimit::MAX, StepLimit::new(steps - 1_000).expect("in range")] {
+        let of = |salt| spare_root(salt, limit).0;
+        assert_ne!(
+            of(INPUT_SALT),
+            of(DATASET_SALT),
+            "the same answer shows the same root: a guess can be checked"
+        );
+        assert_eq!(of(INPUT_SALT), whole, "and the salt is there before anything is sealed");
+    }
 }
 
 /// The SDK's code on this computer, at the edges of chunks, with a root of cells.

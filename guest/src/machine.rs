@@ -105,7 +105,9 @@ pub(crate) struct OutputSlot {
     is_private: bool,
 }
 
-/// What waits in the spare slot: its length (u32), at 32 the root of its cells, at 64 the bytes.
+/// What waits in the spare slot: its length (u32), at 4 a salt, at 32 the root of its cells, at 64 the bytes. A claim shows the slot's
+/// root beside the output's, so without the salt whoever guesses an output could check the guess.
+const WAITING_SALT: usize = SPARE + 4;
 const WAITING_ROOT: usize = SPARE + 32;
 const WAITING: usize = SPARE + 64;
 
@@ -119,7 +121,13 @@ impl OutputSlot {
             // SAFETY: the output slot's header is mapped, and only this type uses the slot.
             unsafe { ptr::with_exposed_provenance_mut::<Salt>(OUTPUT + 8).write(salt) }
         }
-        Self { length: 0, is_private: is_private(&input_salt) }
+        let is_private = is_private(&input_salt);
+        if is_private {
+            let salt = seal::waiting_salt(&input_salt);
+            // SAFETY: the spare slot is mapped, and only this type uses it.
+            unsafe { ptr::with_exposed_provenance_mut::<Salt>(WAITING_SALT).write(salt) }
+        }
+        Self { length: 0, is_private }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -24,6 +24,7 @@ pub const MAX_BYTES: u32 = max_bytes();
 const CHUNK_BITS: u8 = 16;
 const SUITE: u8 = 2;
 
+const WAITING_SALT: &[u8] = b"assay waiting salt, version 1\n";
 const OUTPUT_KEY: &[u8] = b"assay output key, version 1\n";
 const OUTPUT_SALT: &[u8] = b"assay output envelope salt, version 1\n";
 const CHUNK_KEY: &[u8] = b"assay chunk key, version 1\n";
@@ -87,6 +88,14 @@ impl Seal {
 /// The key that a private job's output is sealed under.
 pub fn output_key(input_salt: &Salt) -> [u8; 32] {
     hmac(input_salt, &[OUTPUT_KEY])
+}
+
+/// What keeps the root of what waits to be sealed from being guessed.
+pub(crate) fn waiting_salt(input_salt: &Salt) -> Salt {
+    let whole = hmac(input_salt, &[WAITING_SALT]);
+    let mut salt = Salt::default();
+    salt.copy_from_slice(&whole[..24]);
+    salt
 }
 
 /// How many chunks an output of so many bytes has: one at least.
