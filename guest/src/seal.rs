@@ -91,7 +91,7 @@ pub fn output_key(input_salt: &Salt) -> [u8; 32] {
 }
 
 /// What keeps the root of what waits to be sealed from being guessed.
-pub(crate) fn waiting_salt(input_salt: &Salt) -> Salt {
+pub fn waiting_salt(input_salt: &Salt) -> Salt {
     let whole = hmac(input_salt, &[WAITING_SALT]);
     let mut salt = Salt::default();
     salt.copy_from_slice(&whole[..24]);

@@ -21,7 +21,15 @@ const ARROWS: [(&str, &[&str]); 8] = [
     ("assay-tlog", &["assay-types"]),
     (
         "assay-provenance",
-        &["assay-api", "assay-chain", "assay-merkle", "assay-privacy", "assay-tlog", "assay-types"],
+        &[
+            "assay-api",
+            "assay-chain",
+            "assay-market",
+            "assay-merkle",
+            "assay-privacy",
+            "assay-tlog",
+            "assay-types",
+        ],
     ),
 ];
 

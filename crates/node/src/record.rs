@@ -42,7 +42,8 @@ enum Place {
 #[derive(Default)]
 struct Index {
     read: u64,
-    bindings: BTreeMap<Hash, u64>,
+    /// Of which key, on which market: a key has the same bindings on all, and anyone may carry one from log to log.
+    bindings: BTreeMap<(Hash, MarketId), u64>,
     /// Who anchors the log, by statements of its own key.
     operators: Vec<(u64, Operator)>,
     jobs: BTreeMap<B256, Vec<u64>>,
@@ -133,9 +134,9 @@ impl PublicLog {
 
     /// What the log has about a job, with the bindings of the keys that signed it, under the newest checkpoint; and about an anchor, if
     /// there is one.
-    pub(crate) async fn about(
+    async fn about(
         &self,
-        job: B256,
+        job: (MarketId, B256),
         anchor: Option<AnchoredTree>,
     ) -> Result<ReceiptLog> {
         let (log, storage) = (self.clone(), self.storage());
@@ -206,7 +207,7 @@ impl PublicLog {
 
     fn prove_about(
         &self,
-        job: B256,
+        job: (MarketId, B256),
         storage: &Arc<dyn Storage>,
         (newest, tree): (Vec<u8>, Checkpoint),
         anchor: Option<AnchoredTree>,
@@ -299,7 +300,9 @@ impl Index {
         match said {
             Said::Operated(operator) if key == log_key => self.operators.push((place, operator)),
             Said::Operated(_) => {}
-            Said::Binding(_) => drop(self.bindings.entry(key).or_insert(place)),
+            Said::Binding(said) => {
+                self.bindings.entry((key, said.market)).or_insert(place);
+            }
             _ => self.jobs.entry(said.job().unwrap_or_default()).or_default().push(place),
         }
     }
@@ -307,7 +310,7 @@ impl Index {
     /// The entries about a job and who anchors the log, and the bindings of their keys, in the log's order.
     fn about<S: Storage>(
         &self,
-        job: B256,
+        (market, job): (MarketId, B256),
         anchor: Option<&AnchoredTree>,
         reader: &Reader<'_, S>,
     ) -> Result<Vec<u64>> {
@@ -318,7 +321,7 @@ impl Index {
         }
         for place in places.clone() {
             let entry = reader.entry(place).map_err(unreadable)?;
-            places.extend(opened(&entry).and_then(|(_, key)| self.bindings.get(&key)));
+            places.extend(opened(&entry).and_then(|(_, key)| self.bindings.get(&(key, market))));
         }
         places.sort_unstable();
         places.dedup();
@@ -365,6 +368,15 @@ impl Recorder {
     /// The log.
     pub fn log(&self) -> &PublicLog {
         &self.log
+    }
+
+    /// What the log has about a job of the market, as a part of its receipt.
+    pub(crate) async fn about(
+        &self,
+        job: B256,
+        anchor: Option<AnchoredTree>,
+    ) -> Result<ReceiptLog> {
+        self.log.about((self.market, job), anchor).await
     }
 
     /// The account that speaks.
@@ -454,5 +466,31 @@ pub(crate) fn market_id(deployment: &Deployment) -> MarketId {
         chain_id: deployment.chain_id,
         genesis_hash: deployment.genesis_hash,
         market: deployment.market,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An account's statement key is the same on all markets, so anyone can carry its binding from one log to another's.
+    #[test]
+    fn a_binding_for_another_market_binds_nothing_here() {
+        let signer = PrivateKeySigner::random();
+        let here = MarketId { chain_id: 1, genesis_hash: B256::ZERO, market: Address::ZERO };
+        let elsewhere = MarketId { genesis_hash: B256::repeat_byte(1), ..here };
+        let mut index = Index::default();
+        for market in [elsewhere, here] {
+            let (key, binding) = bound_key(&signer, market).expect("signed");
+            let envelope = Envelope::sign(&Said::Binding(binding).to_payload(), &key);
+            index.note(&envelope.to_bytes(), Hash::default());
+        }
+        let (key, _) = bound_key(&signer, here).expect("signed");
+        let place = |market| index.bindings.get(&(key.public(), market)).copied();
+        assert_eq!(
+            (place(elsewhere), place(here)),
+            (Some(0), Some(1)),
+            "the first would unbind it"
+        );
     }
 }

@@ -281,6 +281,7 @@ impl Requester {
                 let anchor = recorder.log().newest_anchor(client, deployment).await?;
                 let proved = settlement.check().map_err(|error| Error::Job(error.to_string()))?;
                 let said = Said::Settled(Settled {
+                    market: recorder.market(),
                     job: id,
                     after: story.before_settlement(),
                     observer: recorder.account(),
@@ -292,7 +293,7 @@ impl Requester {
                     anchor_block: anchor.as_ref().map(|anchor| anchor.block),
                 });
                 recorder.say(&said).await?;
-                Some(recorder.log().about(id, anchor).await?)
+                Some(recorder.about(id, anchor).await?)
             }
             None => None,
         };

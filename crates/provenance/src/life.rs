@@ -2,7 +2,6 @@
 
 use alloy_primitives::{Address, B256};
 use assay_merkle::empty_slot;
-use serde::Deserialize;
 
 use crate::receipt::Receipt;
 use crate::statement::{Judgement, MarketId, Said};
@@ -53,16 +52,6 @@ pub struct Life {
     pub moves: Vec<(Address, &'static str)>,
 }
 
-/// What the terms that the order binds say of where its input is from.
-fn input_of(receipt: &Receipt) -> Option<B256> {
-    #[derive(Deserialize)]
-    struct Says {
-        input_of: Option<B256>,
-    }
-    let terms = receipt.order.terms.as_ref()?;
-    serde_json::from_str::<Says>(terms.as_str()).ok()?.input_of
-}
-
 impl Life {
     /// What a receipt tells; `None` if its events prove nothing.
     pub fn of(receipt: &Receipt) -> Option<Self> {
@@ -91,7 +80,7 @@ impl Life {
             provider,
             program: order.programId,
             input: slot(order.inputRoot),
-            input_of: input_of(receipt),
+            input_of: receipt.terms().input_of.map(|job| job.0.into()),
             dataset: slot(order.datasetRoot),
             output: output.filter(|_| paid.is_some()),
             trace: of_paid.map(|claimed| claimed.traceRoot),

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use alloy_primitives::B256;
-use assay_api::SignedOrder;
+use assay_api::{JsonObject, SignedOrder};
 use assay_chain::EventProof;
+use assay_market::Terms;
 use assay_tlog::{Checkpoint, LogProof, ProofSet, leaf_hash};
 use assay_types::{Hash, sha256};
 use base64::Engine;
@@ -51,7 +52,7 @@ pub struct Receipt {
 
 /// A log's part of a receipt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "WrittenLog", into = "WrittenLog")]
+#[serde(try_from = "WrittenLog", into = "WrittenLog")]
 pub struct ReceiptLog {
     /// The checkpoint that all statements are proved to be under, a signed note.
     pub checkpoint: String,
@@ -142,6 +143,12 @@ pub enum ReceiptError {
 }
 
 impl Receipt {
+    /// What the order agrees besides the contract's fields, which it binds (spec/pricing.md#terms); nothing where that can't be read.
+    pub(crate) fn terms(&self) -> Terms {
+        let text = self.order.terms.as_ref().map(JsonObject::as_str);
+        text.and_then(|text| Terms::from_text(text).ok()).unwrap_or_else(Terms::open)
+    }
+
     /// A receipt of its parts.
     pub fn new(
         market: MarketId,
@@ -221,9 +228,6 @@ impl Receipt {
         if receipt.to_bytes() != bytes {
             return Err(form(&"the same content is written otherwise"));
         }
-        if receipt.log.as_ref().is_some_and(|log| log.statements.len() > STATEMENTS_MAX) {
-            return Err(form(&format!("more than {STATEMENTS_MAX} statements")));
-        }
         if receipt.digest != receipt.expected_digest() {
             return Err(ReceiptError::Digest);
         }
@@ -257,8 +261,14 @@ impl From<ReceiptLog> for WrittenLog {
 }
 
 /// What is not as it would be written comes to another log, which [`Receipt::from_bytes`] sees: it writes what it has read.
-impl From<WrittenLog> for ReceiptLog {
-    fn from(written: WrittenLog) -> Self {
+impl TryFrom<WrittenLog> for ReceiptLog {
+    type Error = String;
+
+    fn try_from(written: WrittenLog) -> Result<Self, String> {
+        // Before anything is computed of them.
+        if written.statements.len() > STATEMENTS_MAX {
+            return Err(format!("more than {STATEMENTS_MAX} statements"));
+        }
         let envelopes = written.statements.into_iter().map(|one| {
             let key = written.keys.get(usize::from(one.key)).copied().unwrap_or_default();
             (one.index, Envelope::from_parts(&payload_of(&one.payload), key, one.signature))
@@ -282,7 +292,8 @@ impl From<WrittenLog> for ReceiptLog {
             let consistency = set.consistency(size);
             ReceiptAnchor { event, size, consistency }
         });
-        ReceiptLog { statements: statements.collect(), checkpoint: written.checkpoint, anchor }
+        let (checkpoint, statements) = (written.checkpoint, statements.collect());
+        Ok(ReceiptLog { checkpoint, statements, anchor })
     }
 }
 

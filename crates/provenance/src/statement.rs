@@ -18,7 +18,7 @@ const BUILD_TYPE: &str = "urn:assay:run:v1";
 const INVOCATION: &str = "urn:assay:job:";
 
 /// A market, wherever it is: what an order is signed for, and the chain's first block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MarketId {
     /// The chain.
@@ -369,6 +369,8 @@ pub struct Operator {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settled {
+    /// The market, by whose blocks a reader may come to believe in the job's.
+    pub market: MarketId,
     /// The job.
     pub job: B256,
     /// The statements that it follows: the claim's and the last move's of a dispute about it, or where there was none the order's.
@@ -503,6 +505,9 @@ fn resource(name: &str, algorithm: &str, digest: String) -> Resource {
     Resource { name: name.to_owned(), digest: BTreeMap::from([(algorithm.to_owned(), digest)]) }
 }
 
+/// The most statements that one follows.
+const AFTER_MAX: usize = 8;
+
 impl<P: Predicate> Statement<P> {
     fn read(payload: &[u8]) -> Result<P, StatementError> {
         let read: Self = serde_json::from_slice(payload).map_err(|_| StatementError::Form)?;
@@ -561,7 +566,7 @@ impl Said {
             predicate_type: String,
         }
         let kind: Kind = serde_json::from_slice(payload).map_err(|_| StatementError::Form)?;
-        match kind.predicate_type.as_str() {
+        let said = match kind.predicate_type.as_str() {
             Binding::URI => Statement::read(payload).map(Said::Binding),
             Ordered::URI => Statement::read(payload).map(Said::Ordered),
             Locked::URI => Statement::read(payload).map(Said::Locked),
@@ -573,7 +578,8 @@ impl Said {
             Settled::URI => Statement::read(payload).map(Said::Settled),
             Operator::URI => Statement::read(payload).map(Said::Operated),
             _ => Err(StatementError::Unknown(kind.predicate_type)),
-        }
+        }?;
+        if said.after().len() > AFTER_MAX { Err(StatementError::Form) } else { Ok(said) }
     }
 
     /// What others name it by: the SHA-256 of its payload.
@@ -596,12 +602,13 @@ impl Said {
         }
     }
 
-    /// The market that it names. Other statements follow an order's, which does.
+    /// The market that it names. Other statements follow an order's, which names it.
     pub fn market(&self) -> Option<MarketId> {
         match self {
             Said::Binding(said) => Some(said.market),
             Said::Ordered(said) => Some(said.market),
             Said::Operated(said) => Some(said.market),
+            Said::Settled(said) => Some(said.market),
             _ => None,
         }
     }

@@ -8,14 +8,15 @@ use alloy_sol_types::SolEvent;
 use assay_api::verify_account;
 use assay_chain::contracts::{Anchors, Market};
 use assay_chain::{EventProof, ProvedEvent};
+use assay_market::{Account, JobStatus};
 use assay_tlog::{Checkpoint, check_consistency, check_inclusion, leaf_hash};
 use assay_types::{Hash, sha256};
 use serde::Serialize;
 
 use crate::receipt::{LoggedStatement, Receipt, ReceiptLog, STATEMENTS_MAX};
 use crate::statement::{
-    Binding, BlockRef, Claimed, Judgement, Operator, Ordered, Said, Settled, binding_text,
-    operator_text,
+    Binding, BlockRef, Claimed, Judgement, Operator, Ordered, ReleasedSlot, Said, Settled,
+    binding_text, operator_text,
 };
 use crate::trust::Trust;
 
@@ -121,39 +122,90 @@ pub fn verify(receipt: &Receipt, trust: Option<&Trust>) -> Report {
 }
 
 /// The same receipt without statements that would spoil it: anyone may add to a log, and so could put something unsound, or too much,
-/// beside what a job's parties say. Of what others than its requester and claimant say, the first [`OTHERS_MAX`] stay.
+/// beside what a job's parties say. Of what others say, a verdict and a settlement of each account stay, of [`OTHERS_MAX`] accounts: those
+/// first who have seen the end.
 pub fn without_noise(mut receipt: Receipt) -> Receipt {
     let mut left_out = Judge::of(&receipt, None).unsound;
-    let claimant = receipt.claim.as_ref().and_then(claim_of).map(|claim| claim.provider);
-    let parties = [Some(receipt.order.order.requester), claimant];
+    let parties = parties(&receipt);
     let Some(log) = &receipt.log else { return receipt };
-    let (mut others, mut own) = (0, 0);
+    let (mut own, mut others) = (0, BTreeMap::<Address, Others>::new());
     for logged in &log.statements {
         if left_out.contains(&logged.index) {
             continue;
         }
-        let said = logged.envelope.open().ok();
-        let said = said.and_then(|(payload, _)| Said::from_payload(&payload).ok());
-        let is_own = said.is_some_and(|said| {
-            parties.contains(&Some(said.speaker())) || matches!(said, Said::Operated(_))
-        });
-        let (count, max) = match is_own {
-            true => (&mut own, STATEMENTS_MAX - OTHERS_MAX),
-            false => (&mut others, OTHERS_MAX),
+        let Some((size, said)) = payload_of(logged) else { continue };
+        let speaker = said.speaker();
+        if matches!(said, Said::Operated(_)) || parties.contains(&speaker) {
+            own += 1;
+            if own > OWN_MAX || size > OWN_SIZE_MAX {
+                left_out.insert(logged.index);
+            }
+            continue;
+        }
+        let of_account = others.entry(speaker).or_default();
+        let place = match said {
+            Said::Binding(_) => &mut of_account.binding,
+            Said::Judged(_) => &mut of_account.verdict,
+            Said::Settled(_) => &mut of_account.settlement,
+            _ => &mut Some(0),
         };
-        *count += 1;
-        if *count > max {
+        if place.is_some() || size > OTHERS_SIZE_MAX {
             left_out.insert(logged.index);
+        } else {
+            *place = Some(logged.index);
         }
     }
+    let mut ranked: Vec<Others> = others.into_values().collect();
+    ranked.sort_by_key(|one| (one.settlement.is_none(), one.settlement, one.verdict, one.binding));
+    left_out.extend(ranked.iter().skip(OTHERS_MAX).flat_map(Others::indices));
     if !left_out.is_empty() {
         receipt.log = Some(log.without(&left_out));
     }
     receipt.sealed()
 }
 
-/// The most statements in a receipt by others than the job's requester and claimant.
-const OTHERS_MAX: usize = STATEMENTS_MAX / 2;
+/// The most statements in a receipt by those who have a part in the job, and the most bytes of one.
+const OWN_MAX: usize = STATEMENTS_MAX - 3 * OTHERS_MAX;
+const OWN_SIZE_MAX: usize = 4_096;
+
+/// The most other accounts that have a say in a receipt, and the most bytes of a statement of theirs. All together fits a receipt.
+const OTHERS_MAX: usize = 32;
+const OTHERS_SIZE_MAX: usize = 2_048;
+
+/// What stays of an account that has no part in a job, by its places in the log.
+#[derive(Default)]
+struct Others {
+    binding: Option<u64>,
+    verdict: Option<u64>,
+    settlement: Option<u64>,
+}
+
+impl Others {
+    fn indices(&self) -> impl Iterator<Item = u64> {
+        [self.binding, self.verdict, self.settlement].into_iter().flatten()
+    }
+}
+
+/// Who has a part in a job, as the order and the chain say.
+fn parties(receipt: &Receipt) -> BTreeSet<Address> {
+    let terms = receipt.terms();
+    let mut parties = BTreeSet::from([receipt.order.order.requester]);
+    parties.extend(terms.slots().map(|(_, slot)| Address::from(slot.owner.0)));
+    parties.extend(terms.auditors.iter().map(|auditor| Address::from(auditor.0)));
+    parties.extend(receipt.claim.as_ref().and_then(claim_of).map(|claim| claim.provider));
+    if let Ok(block) = receipt.settlement.check()
+        && let Some(ended) = ending(&block)
+    {
+        parties.extend([Some(ended.provider), ended.informer].into_iter().flatten());
+    }
+    parties
+}
+
+/// A statement's size in bytes, and what it says.
+fn payload_of(logged: &LoggedStatement) -> Option<(usize, Said)> {
+    let (payload, _) = logged.envelope.open().ok()?;
+    Some((payload.len(), Said::from_payload(&payload).ok()?))
+}
 
 /// A receipt being judged.
 struct Judge<'a> {
@@ -170,6 +222,14 @@ struct Ending {
     event: &'static str,
     provider: Address,
     paid: Option<u128>,
+    status: Option<JobStatus>,
+}
+
+impl Ending {
+    /// Whether the end is what became of a claim.
+    fn is_of_a_claim(&self) -> bool {
+        self.paid.is_some() || matches!(self.status, Some(JobStatus::Refuted | JobStatus::Silent))
+    }
 }
 
 /// What the contract says was claimed.
@@ -250,7 +310,7 @@ impl<'a> Judge<'a> {
     fn settlement(&mut self) -> Option<Ending> {
         let block = self.event(Code::Settlement, &self.receipt.settlement)?;
         let ended = ending(&block).filter(|ended| ended.job == self.receipt.job);
-        let Some(Ended { event, provider, paid, .. }) = ended else {
+        let Some(Ended { event, provider, paid, status, .. }) = ended else {
             self.refused(Code::Settlement, "the event is not the end of this job");
             return None;
         };
@@ -273,13 +333,13 @@ impl<'a> Judge<'a> {
         let paid = paid.map(|paid| paid.provider);
         let by = format!("block {} {}", block.block_number, block.block_hash);
         self.held(Code::Settlement, what, by);
-        Some(Ending { block, event, provider, paid })
+        Some(Ending { block, event, provider, paid, status })
     }
 
     fn claim(&mut self, settlement: Option<&Ending>) -> Option<Claim> {
         let Some(proof) = &self.receipt.claim else {
-            if settlement.is_some_and(|settlement| settlement.paid.is_some()) {
-                self.refused(Code::Claim, "the job was paid and the receipt has no claim");
+            if settlement.is_some_and(Ending::is_of_a_claim) {
+                self.refused(Code::Claim, "the job ended by its claim and the receipt has none");
             }
             return None;
         };
@@ -291,8 +351,12 @@ impl<'a> Judge<'a> {
         };
         let event = event.data;
         let settlement = settlement?;
-        if settlement.paid.is_some() && settlement.provider != event.provider {
-            self.refused(Code::Claim, "another provider was paid than claimed");
+        if settlement.is_of_a_claim() && settlement.provider != event.provider {
+            self.refused(Code::Claim, "the job ended with another provider than claimed");
+            return None;
+        }
+        if block.block_number > settlement.block.block_number {
+            self.refused(Code::Claim, "the claim came after the job had ended");
             return None;
         }
         let (provider, steps, root) = (event.provider, event.steps, event.outputRoot);
@@ -499,7 +563,9 @@ impl<'a> Judge<'a> {
         if said.market().is_some_and(|market| market != self.receipt.market)
             || said.job().is_some_and(|job| job != self.receipt.job)
         {
+            // Nor does a binding for another market bind anything here.
             self.refused(Code::Statement, format!("entry {index} is about another job or market"));
+            return None;
         }
         if let Said::Binding(binding) = &said {
             return self
@@ -560,11 +626,24 @@ impl<'a> Judge<'a> {
         let receipt = self.receipt;
         let requester = receipt.order.order.requester;
         let provider = claim.map(|claim| claim.event.provider);
+        let terms = receipt.terms();
         let may_speak = match said {
             Said::Ordered(said) => said.requester == requester,
             // Of a job that several have locked, the others' statements stand beside the claimant's.
             Said::Claimed(_) | Said::Ran(_) => Some(said.speaker()) == provider,
             Said::Moved(said) if said.made.is_claimants() => Some(said.account) == provider,
+            // Of a sealed job only those who were to have the keys can have run it again.
+            Said::Judged(said) => {
+                let is_named = terms.auditors.contains(&Account(said.auditor.into_array()));
+                Some(said.auditor) != provider && (is_named || !terms.is_sealed())
+            }
+            Said::Released(said) => {
+                let slot = match said.slot {
+                    ReleasedSlot::Input => &terms.input,
+                    ReleasedSlot::Dataset => &terms.dataset,
+                };
+                slot.as_ref().is_some_and(|slot| slot.owner.0 == said.owner)
+            }
             _ => true,
         };
         if !may_speak {
@@ -624,6 +703,10 @@ impl<'a> Judge<'a> {
     }
 
     fn result(&mut self, claim: Option<&Claim>, settlement: Option<&Ending>) {
+        if settlement.is_some_and(|settlement| settlement.status == Some(JobStatus::AwaitingLate)) {
+            let what = "the provider missed the job; whether another delivered it late, the receipt can't say";
+            return self.not_checked(Code::Result, what);
+        }
         let (Some(claim), Some(settlement)) = (claim, settlement) else { return };
         let what = match settlement.paid {
             None => "the claim fell or the output was withheld: there is no result".to_owned(),
@@ -721,6 +804,10 @@ struct Ended {
     event: &'static str,
     provider: Address,
     paid: Option<Paid>,
+    /// The challenger that earns the bounty, if the stake was slashed for one.
+    informer: Option<Address>,
+    /// What became of a job whose stake was slashed; none for other events.
+    status: Option<JobStatus>,
 }
 
 /// Where a paid job's escrow went, in the token's smallest unit.
@@ -751,24 +838,34 @@ const BPS: u128 = 10_000;
 /// What ends a job; `None` for another event.
 fn ending(block: &ProvedEvent) -> Option<Ended> {
     let log = &block.log;
+    let ended = |job, event, provider| Ended {
+        job,
+        event,
+        provider,
+        paid: None,
+        informer: None,
+        status: None,
+    };
     if let Ok(event) = Market::JobPaid::decode_log(log) {
         let paid = Paid {
             provider: event.paid.to(),
             refunded: event.refunded.to(),
             data_fee: event.dataFee.to(),
         };
-        let (job, provider) = (event.jobId, event.provider);
-        return Some(Ended { job, event: "JobPaid", provider, paid: Some(paid) });
+        return Some(Ended { paid: Some(paid), ..ended(event.jobId, "JobPaid", event.provider) });
     }
-    let (job, event, provider) = if let Ok(event) = Market::JobSlashed::decode_log(log) {
-        (event.jobId, "JobSlashed", event.provider)
-    } else if let Ok(event) = Market::JobLapsed::decode_log(log) {
-        (event.jobId, "JobLapsed", event.provider)
-    } else {
-        let event = Market::JobUnwound::decode_log(log).ok()?;
-        (event.jobId, "JobUnwound", event.provider)
-    };
-    Some(Ended { job, event, provider, paid: None })
+    if let Ok(event) = Market::JobSlashed::decode_log(log) {
+        return Some(Ended {
+            informer: Some(event.informer).filter(|informer| !informer.is_zero()),
+            status: Some(JobStatus::try_from(event.status).ok()?),
+            ..ended(event.jobId, "JobSlashed", event.provider)
+        });
+    }
+    if let Ok(event) = Market::JobLapsed::decode_log(log) {
+        return Some(ended(event.jobId, "JobLapsed", event.provider));
+    }
+    let event = Market::JobUnwound::decode_log(log).ok()?;
+    Some(ended(event.jobId, "JobUnwound", event.provider))
 }
 
 /// A statement's name, and what an auditor found.

@@ -6,7 +6,7 @@ use assay_provenance::{
     Code, Outcome, Receipt, ReceiptError, Report, Standing, Trust, TrustError, verify,
     without_noise,
 };
-use common::{Ending, World};
+use common::{Ending, Twist, World};
 use serde_json::Value;
 
 const MUTATIONS: u64 = 10_000;
@@ -264,6 +264,43 @@ fn each_forgery_is_refused_for_its_reason() {
     }
 }
 
+#[test]
+fn what_is_said_must_be_for_this_job_and_by_who_can_know() {
+    let report = |twist, ending| {
+        let mut world = World::new(1);
+        world.twist = Some(twist);
+        let receipt = world.job(1, ending);
+        let report = verify(&receipt, Some(&world.trust()));
+        // Who makes a receipt leaves it out, and what is left is sound.
+        let kept = without_noise(receipt);
+        let is_sound = verify(&kept, None).standing == Standing::Consistent;
+        (refused(&report), is_sound)
+    };
+    use Ending::{Missed, Paid, Slashed};
+    let cases = [
+        // Without it nobody has seen the anchor.
+        (Twist::SettledElsewhere, Paid, Code::Statement, false),
+        (Twist::JudgedByProvider, Paid, Code::Speaker, true),
+        (Twist::SealedForOthers, Paid, Code::Speaker, true),
+        (Twist::ClaimedAfterwards, Paid, Code::Claim, false),
+        (Twist::ClaimedAfterwards, Slashed, Code::Claim, false),
+        (Twist::FellOfAnother, Slashed, Code::Claim, false),
+    ];
+    for (twist, ending, code, can_be_left_out) in cases {
+        let (codes, is_sound) = report(twist, ending);
+        assert!(codes.contains(&code), "{twist:?}: {codes:?}");
+        assert_eq!(is_sound, can_be_left_out, "{twist:?}");
+    }
+    assert_eq!(report(Twist::SealedForAuditor, Paid), (vec![], true));
+
+    let mut world = World::new(1);
+    world.twist = Some(Twist::StillOpen);
+    let open = verify(&world.job(1, Missed), Some(&world.trust()));
+    assert_eq!(refused(&open), []);
+    let told = open.checks.iter().find(|check| check.code == Code::Result).expect("a line");
+    assert!(told.what.contains("another delivered it late"), "{told:?}");
+}
+
 /// What each part of a receipt is refused for, whatever was changed in it.
 fn reasons(field: &str) -> &'static [Code] {
     match field {
@@ -448,7 +485,11 @@ fn what_strangers_log_about_a_job_does_not_spoil_its_receipt() {
     let report = verify(&kept, Some(&trust));
     assert_eq!(report.standing, Standing::Vouched, "{report:#?}");
     let statements = |receipt: &Receipt| receipt.log.as_ref().map(|log| log.statements.len());
-    assert!(statements(&receipt) > Some(200) && statements(&kept) < Some(150));
+    assert!(statements(&receipt) > Some(200) && statements(&kept) < Some(100));
+    let observers = [World::observer().address()].into();
+    let theirs = Trust { observers, ..trust.clone() };
+    let report = verify(&kept, Some(&theirs));
+    assert_eq!(report.standing, Standing::Vouched, "who has seen the end is not crowded out");
     assert_eq!(Receipt::from_bytes(&kept.to_bytes()).as_ref(), Ok(&kept));
     let clean = world.job(2, Ending::Paid);
     assert_eq!(without_noise(clean.clone()), clean, "what is sound stays as it is");

@@ -14,6 +14,7 @@ use alloy_sol_types::SolEvent;
 use assay_api::SignedOrder;
 use assay_chain::contracts::{Anchors, Market, job_id_on};
 use assay_chain::{Deployment, EventProof, prove_receipt};
+use assay_market::{Account, SealedSlot, Terms};
 use assay_provenance::{
     Binding, BlockRef, Claimed, Envelope, Judgement, Locked, LoggedStatement, MarketId, Move,
     Moved, Operator, Ordered, Receipt, ReceiptAnchor, ReceiptLog, RoleKey, Said, Settled,
@@ -44,6 +45,27 @@ pub(crate) struct World {
     witness_key: NoteKey,
     log: PublicLog<std::sync::Arc<Disk>>,
     disk: std::sync::Arc<Disk>,
+    /// What is not as it should be with the receipts from now on.
+    pub(crate) twist: Option<Twist>,
+}
+
+/// One thing about a receipt that is otherwise sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Twist {
+    /// The settlement statement is of a market of the same chain id and address with another first block.
+    SettledElsewhere,
+    /// The verdict is the provider's own.
+    JudgedByProvider,
+    /// The inputs are sealed, and the keys were for another auditor.
+    SealedForOthers,
+    /// The inputs are sealed, and the keys were for the auditor.
+    SealedForAuditor,
+    /// Another may still deliver.
+    StillOpen,
+    /// The claim is in a later block than the end.
+    ClaimedAfterwards,
+    /// The stake of another than the claimant was slashed for the claim.
+    FellOfAnother,
 }
 
 /// What a job came to.
@@ -92,6 +114,7 @@ impl World {
             witness_key,
             log,
             disk,
+            twist: None,
         }
     }
 
@@ -132,6 +155,30 @@ impl World {
             unreachable!("a binding")
         };
         (Self::role(&self.requester), binding)
+    }
+
+    /// What is agreed besides.
+    fn terms(&self) -> Option<assay_api::JsonObject> {
+        let auditor = match self.twist? {
+            Twist::SealedForAuditor => self.auditor.address(),
+            Twist::SealedForOthers => Address::repeat_byte(0xaa),
+            _ => return None,
+        };
+        let slot = SealedSlot {
+            envelope: Hash([1; 32]),
+            bytes: 1_000,
+            owner: Account(self.requester.address().into_array()),
+            policy: None,
+            purpose: None,
+        };
+        let auditors = vec![Account(auditor.into_array())];
+        let terms = Terms { input: Some(slot), auditors, ..Terms::open() };
+        Some(terms.to_text().parse().expect("an object"))
+    }
+
+    /// Somebody who has seen what noisy jobs came to, and said so last.
+    pub(crate) fn observer() -> PrivateKeySigner {
+        signer(0, 99)
     }
 
     fn role(signer: &PrivateKeySigner) -> RoleKey {
@@ -209,10 +256,13 @@ impl World {
     }
 
     fn receipt(&mut self, nonce: u64, ending: Ending, strangers: u8) -> Receipt {
-        let order = self.order(nonce);
+        let mut order = self.order(nonce);
         let market = self.market;
+        let terms = self.terms();
+        order.termsHash = SignedOrder::terms_hash(terms.as_ref());
         let job = job_id_on(market.chain_id, market.market, &order);
-        let signed = SignedOrder::sign(order.clone(), &self.deployment(), &self.requester);
+        let signed =
+            SignedOrder::sign_with(order.clone(), terms, &self.deployment(), &self.requester);
         let signed = signed.expect("signed");
         let provider = self.provider.address();
         let claim_event = Market::JobClaimed {
@@ -227,7 +277,7 @@ impl World {
         };
         let claim = event_proof(
             market.market,
-            nonce * 10 + 1,
+            nonce * 10 + if self.twist == Some(Twist::ClaimedAfterwards) { 3 } else { 1 },
             1_800_000_000,
             claim_event.encode_log_data(),
         );
@@ -236,9 +286,17 @@ impl World {
             Ending::Late => self.paid(job, [1_500, 0, 0]),
             Ending::Slashed | Ending::Missed => Market::JobSlashed {
                 jobId: job,
-                provider,
+                provider: match self.twist {
+                    Some(Twist::FellOfAnother) => self.auditor.address(),
+                    _ => provider,
+                },
                 informer: self.auditor.address(),
-                status: 7,
+                // Refuted, or Missed, or not yet.
+                status: match (ending, self.twist) {
+                    (Ending::Slashed, _) => 7,
+                    (_, Some(Twist::StillOpen)) => 5,
+                    _ => 9,
+                },
                 refunded: U96::from(1_070),
                 compensation: U96::from(2_000),
                 bounty: U96::from(1_500),
@@ -324,10 +382,14 @@ impl World {
             last = claimed.digest();
             said.push((Said::Ran(Box::new(run)), &self.provider));
             said.push((claimed, &self.provider));
+            let judge = match self.twist {
+                Some(Twist::JudgedByProvider) => &self.provider,
+                _ => &self.auditor,
+            };
             let verdict = Verdict {
                 job,
                 after: vec![last],
-                auditor: self.auditor.address(),
+                auditor: judge.address(),
                 trace_root,
                 verdict: match ending {
                     Ending::Paid | Ending::Late => Judgement::Agrees,
@@ -342,7 +404,7 @@ impl World {
                     said.push(moved);
                 }
             }
-            said.push((verdict, &self.auditor));
+            said.push((verdict, judge));
         } else {
             after.push(last);
         }
@@ -380,6 +442,12 @@ impl World {
             anchor = Some((anchored, tree));
         }
         let settled = Settled {
+            market: match self.twist {
+                Some(Twist::SettledElsewhere) => {
+                    MarketId { genesis_hash: B256::repeat_byte(0xee), ..self.market }
+                }
+                _ => self.market,
+            },
             job,
             after,
             observer: self.requester.address(),
@@ -396,8 +464,15 @@ impl World {
             block: block(settlement),
             anchor_block: anchor.as_ref().map(|(event, _)| block(event)),
         };
-        let payload = Said::Settled(settled).to_payload();
+        let payload = Said::Settled(settled.clone()).to_payload();
         envelopes.push(Envelope::sign(&payload, &Self::role(&self.requester)));
+        if strangers > 0 {
+            let observer = Self::observer();
+            let settled = Said::Settled(Settled { observer: observer.address(), ..settled });
+            let said = [self.binding(&observer), settled];
+            let signed = |said: &Said| Envelope::sign(&said.to_payload(), &Self::role(&observer));
+            envelopes.extend(said.iter().map(signed));
+        }
         added.extend(self.add(&envelopes[added.len()..]));
         let (note, tree) = (self.note(), self.tree());
         let reader = Reader::new(&self.disk, &tree);
