@@ -265,7 +265,7 @@ impl Seen {
 
     /// What the witness has cosigned last, as it keeps it.
     fn kept(&self) -> String {
-        let state = self.folder.join("witness/home/witness/witness");
+        let state = self.folder("witness").join("home").join("witness/witness");
         let mut files = std::fs::read_dir(&state).unwrap();
         let file = files.next().expect("it has cosigned").unwrap().path();
         assert!(files.next().is_none(), "one log, one file");
