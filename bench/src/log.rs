@@ -7,11 +7,12 @@ use std::time::Instant;
 use alloy_primitives::{B256, U256};
 use assay_provenance::{Graph, Life, Receipt, Standing, Trust, open_lineage, prov, verify};
 use assay_store::{Book, BookLimits, Kind, LogFiles, Sequencer};
-use assay_tlog::{Checkpoint, KeyKind, Log, NoteKey, Reader};
+use assay_tlog::{Checkpoint, KeyKind, Log, NoteKey, Reader, Storage};
 use assay_types::sha256;
 use tokio::task::JoinSet;
 
 use crate::figure::{Figure, Goal, median};
+use crate::objects::Server;
 
 const ENTRIES: u64 = 40_000;
 const ENTRY_BYTES: usize = 1_024;
@@ -32,21 +33,12 @@ pub(crate) fn figures() -> Result<Vec<Figure>, String> {
     let mut waits = vec![];
     for _ in 0..ROUNDS {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let key = NoteKey::new("log.example", KeyKind::Log, &[7; 32]);
-        let key = key.map_err(|error| error.to_string())?;
         let files = LogFiles::open(folder.path()).map_err(|error| error.to_string())?;
-        let log = Sequencer::open(files, key).map_err(|error| error.to_string())?;
-        let add = || {
-            let log = log.clone();
-            rate(move |number| {
-                let log = log.clone();
-                async move { log.add(entry(number)).await.map(drop) }
-            })
-        };
-        let (rate_new, wait) = runtime.block_on(add())?;
+        let log = sequencer(files)?;
+        let (rate_new, wait) = runtime.block_on(logged(&log))?;
         new.push(rate_new);
         waits.push(wait);
-        known.push(runtime.block_on(add())?.0);
+        known.push(runtime.block_on(logged(&log))?.0);
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let limits = BookLimits::default();
         let kept = Book::open(folder.path().join("book.redb"), limits);
@@ -73,6 +65,7 @@ pub(crate) fn figures() -> Result<Vec<Figure>, String> {
         goal,
         peers,
     };
+    let in_a_folder = median(new.clone());
     let mut figures = vec![
         figure("new entries logged", new, Some(Goal::AtLeast(TESSERA_PER_SEC)), peers),
         figure(
@@ -93,8 +86,33 @@ pub(crate) fn figures() -> Result<Vec<Figure>, String> {
             inputs: inputs.clone(),
         },
     ];
+    if let Some(server) = Server::start() {
+        let mut rates = Vec::new();
+        for round in 0..ROUNDS {
+            let log = sequencer(server.log(round as u8)?)?;
+            rates.push(runtime.block_on(logged(&log))?.0);
+        }
+        let peers = vec![("in a folder".to_owned(), in_a_folder)];
+        // Says what the protocol costs, not what S3 does: the server is a test's, in Python, on the same cores.
+        figures.push(figure("new entries logged in an object store, moto", rates, None, peers));
+    }
     figures.extend(receipts()?);
     Ok(figures)
+}
+
+fn sequencer(storage: impl Storage) -> Result<Sequencer, String> {
+    let key = NoteKey::new("log.example", KeyKind::Log, &[7; 32]);
+    let key = key.map_err(|error| error.to_string())?;
+    Sequencer::open(storage, key).map_err(|error| error.to_string())
+}
+
+async fn logged(log: &Sequencer) -> Result<(f64, f64), String> {
+    let log = log.clone();
+    let add = move |number| {
+        let log = log.clone();
+        async move { log.add(entry(number)).await.map(drop) }
+    };
+    rate(add).await
 }
 
 /// A golden receipt of an embedded chain: a job of eight million steps, with all that roles say of it, and an anchor.

@@ -8,6 +8,7 @@ mod keeper;
 mod log;
 mod machine;
 mod market;
+mod objects;
 mod peers;
 mod seal;
 

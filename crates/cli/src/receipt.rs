@@ -453,7 +453,8 @@ fn shown(receipt: &Receipt) -> String {
             }
             Said::Ran(said) => {
                 let facts: Vec<_> = said.host_facts().values().map(String::as_str).collect();
-                format!("on {}", facts.join(", "))
+                // A provider need not say what it runs on.
+                if facts.is_empty() { String::new() } else { format!("on {}", facts.join(", ")) }
             }
             Said::Judged(said) => format!("{:?}", said.verdict).to_lowercase(),
             Said::Moved(said) => moved(said),

@@ -496,3 +496,51 @@ async fn nobody_but_those_entitled_sees_a_canary_nor_while_a_dispute_goes_to_its
     let planted = std::hint::black_box(format!("here is {CANARY}"));
     assert_ne!(memory_holds_canary(std::process::id()), Some(false), "{planted} is not found");
 }
+
+/// What a run's statement in a receipt says of the machine, and the whole of the receipt in words.
+fn disclosed(events: &[Value]) -> (Value, String) {
+    let receipt = events[events.len() - 1]["receipt"].as_str().unwrap();
+    let parsed = assay_provenance::Receipt::from_bytes(&std::fs::read(receipt).unwrap()).unwrap();
+    let mut payloads = parsed.log.iter().flat_map(|log| log.statements()).map(|logged| {
+        let (payload, _) = logged.envelope.open().unwrap();
+        serde_json::from_slice::<Value>(&payload).unwrap()
+    });
+    let run = payloads.find(|said| said["predicateType"] == "https://slsa.dev/provenance/v1");
+    let facts = run.expect("a run")["predicate"]["buildDefinition"]["internalParameters"].clone();
+    let shown = assay(&["receipt", "show", receipt]).output().unwrap();
+    let verified = assay(&["verify", receipt, "--no-trust"]).output().unwrap();
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+    (facts, String::from_utf8(shown.stdout).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_says_of_its_machine_what_it_chooses_to_and_nothing_else() {
+    let Some(market) = Market::new("a_provider_says_of_its_machine").await else { return };
+    let refused = market.command("provider", Address::ZERO, &["--disclose", "engine,salary"]);
+    let refused = { refused }.output().unwrap();
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("any of engine, arch, os, cores"));
+    let cores = std::thread::available_parallelism().unwrap().to_string();
+    let (arch, os) = (std::env::consts::ARCH, std::env::consts::OS);
+    let all = serde_json::json!({ "arch": arch, "cores": cores, "os": os });
+    let choices: [(&[&str], Value, &str); 3] = [
+        (&["--disclose", "arch,os,cores"], all, &format!(", on {arch}, {cores}, {os} (entry")),
+        (&["--disclose", "none"], serde_json::json!({}), " (entry"),
+        (&[], serde_json::json!({ "engine": "Interpreter" }), ", on Interpreter (entry"),
+    ];
+    let mut running = Vec::new();
+    for (options, facts, words) in choices {
+        let (provider, requester) = (market.funded().await, market.funded().await);
+        let at_work = market.daemon("provider", provider, &[&["--only-named"], options].concat());
+        let named = provider.to_string();
+        let job = [&program("sha256"), "--public", "--price", "1000000", "--provider", &named];
+        running.push((at_work, market.run(requester, &job), named, facts, words));
+    }
+    for (_provider, run, named, facts, words) in &mut running {
+        let events = run.until("done");
+        let (said, shown) = disclosed(&events);
+        assert_eq!(said, *facts, "it said something else of its machine");
+        let line = format!("run          by {named}{words}");
+        assert!(shown.contains(&line), "{line:?} is not in {shown}");
+    }
+}

@@ -9,6 +9,7 @@ mod audit;
 mod dsse;
 mod export;
 mod graph;
+mod layout;
 mod life;
 mod presentation;
 mod receipt;

@@ -69,7 +69,7 @@ fn chained_jobs_are_one_graph() {
     assert_eq!(edges, 9, "{dot}");
     assert!(dot.contains(&format!("\"job {}\" -> \"slot {}\"", "01".repeat(32), "82".repeat(32))));
     let svg = graph.svg();
-    assert_eq!(svg.matches("<path d=\"M").count(), 10, "nine edges and the arrow's head");
+    assert_eq!(svg.matches("marker-end").count(), 9, "nine edges have their arrows");
     assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
     // What follows lies further to the right.
     let column = |job: u8| {
@@ -78,6 +78,37 @@ fn chained_jobs_are_one_graph() {
         rest.split('"').next().expect("a number").parse::<u32>().expect("a number")
     };
     assert!(column(1) < column(2) && column(2) < column(3));
+    assert!(svg.contains(">output, input</text>"), "what is both is called both");
+    no_line_goes_through_a_box(&svg, 8);
+}
+
+/// Boxes keep clear of each other, and of the lines that go by.
+fn no_line_goes_through_a_box(svg: &str, boxes: usize) {
+    let numbers = |text: &str| -> Vec<i64> {
+        let words = text.split(|c: char| !c.is_ascii_digit());
+        words.filter_map(|word| word.parse().ok()).collect()
+    };
+    let corner = |line: &str| {
+        let (_, rest) = line.split_once("<rect ").expect("a box");
+        let place = numbers(rest);
+        [place[0], place[1], place[0] + place[2], place[1] + place[3]]
+    };
+    let drawn: Vec<_> = svg.lines().filter(|line| line.starts_with("<g>")).map(corner).collect();
+    assert_eq!(drawn.len(), boxes);
+    for (n, [left, top, right, bottom]) in drawn.iter().enumerate() {
+        for [other_left, other_top, ..] in &drawn[n + 1..] {
+            let apart = other_left != left || (other_top - top).abs() > bottom - top;
+            assert!(apart, "two boxes at {left}, {top}");
+        }
+        // A lane is from the eighth number of a path to the ninth.
+        let lanes = svg.lines().filter(|line| line.contains(" H")).map(numbers);
+        for lane in lanes {
+            let (x, y) = (lane[6], lane[7]);
+            let inside = (left..right).contains(&&x) && (top - 1..=*bottom).contains(&y);
+            assert!(!inside, "a line goes through the box at {left}, {top}");
+        }
+        assert!(*left >= 0 && *top >= 0);
+    }
 }
 
 #[test]
