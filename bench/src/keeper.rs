@@ -137,6 +137,7 @@ fn keeper() -> Result<(Document<Policy>, Rules), String> {
         envelope_size: 1 << 20,
         policy: policy.digest(),
         fee: 250_000,
+        sources: BTreeSet::new(),
     };
     let publication = Document::new(publication).map_err(|error| error.to_string())?;
     let mut rules = Rules::new(publication, policy.clone()).map_err(|error| error.to_string())?;

@@ -4,8 +4,12 @@ use std::path::PathBuf;
 
 use alloy_primitives::Address;
 use alloy_signer_local::PrivateKeySigner;
-use assay_node::{Board, DevelopmentKeys, Home, Owner, RemoteMarket, Role, Version};
-use assay_privacy::policy::{Allowed, Document, Grant, Policy, Revoked, Word, explain};
+use assay_node::{
+    Board, DevelopmentKeys, Home, MadeOf, Owner, RemoteMarket, Role, SourceName, Version,
+};
+use assay_privacy::policy::{
+    Allowed, Change, Document, Grant, Policy, Revoked, Word, explain, explain_changes,
+};
 use assay_types::{Account, Hash};
 use serde::Serialize;
 
@@ -22,9 +26,13 @@ pub(crate) struct Seal {
     /// What to call it.
     #[arg(long)]
     name: Word,
-    /// The policy, JSON (spec/policy.md) [default: nobody may use it]
+    /// The policy, JSON (spec/policy.md) [default: nobody may use it; with --from, what all of those permit]
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
+    /// What the data was made of, once for each: NAME, one of your datasets, or OWNER/NAME, another's as it is published. Their rules
+    /// go on to hold: the policy becomes the strictest of all, and each job counts against each.
+    #[arg(long, value_name = "DATASET")]
+    from: Vec<SourceName>,
     /// What a job pays for its use, in the token's smallest unit.
     #[arg(long, value_name = "AMOUNT", default_value_t = 0)]
     fee: u128,
@@ -124,7 +132,34 @@ struct Row {
     micro_epsilon_spent: u64,
     micro_epsilon_max: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    sources: Vec<Made>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stricter: Vec<Stricter>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     explained: Vec<String>,
+}
+
+/// What a dataset was made of.
+#[derive(Serialize)]
+struct Made {
+    owner: Address,
+    name: String,
+    version: u64,
+    policy: Hash,
+    is_own: bool,
+    uses_spent: u64,
+    uses_max: Option<u64>,
+    micro_epsilon_spent: u64,
+    micro_epsilon_max: Option<u64>,
+    is_laxer: bool,
+}
+
+/// A clause that became stricter than was asked for.
+#[derive(Serialize)]
+struct Stricter {
+    clause: &'static str,
+    asked: String,
+    holds: String,
 }
 
 /// `assay.document/1`: a grant or a revocation.
@@ -186,17 +221,29 @@ impl Session {
             uses_max: policy.uses_max,
             micro_epsilon_spent: spent.micro_epsilon,
             micro_epsilon_max: policy.budget.map(|budget| budget.total_micro_epsilon),
+            sources: self.owner.made_of(version)?.into_iter().map(Made::from).collect(),
+            stricter: Vec::new(),
             explained: if with_policy { explain(policy) } else { Vec::new() },
         })
+    }
+
+    /// A version that was made from a draft, with what became stricter than that.
+    fn show_made(
+        &self,
+        version: &Version,
+        draft: Option<&Document<Policy>>,
+        as_json: bool,
+    ) -> Result<String, Failure> {
+        let mut row = self.row(version, true)?;
+        let changes = draft.map(|draft| explain_changes(draft.said(), version.policy.said()));
+        row.stricter = changes.unwrap_or_default().into_iter().map(Stricter::from).collect();
+        Ok(shown(vec![row], as_json))
     }
 
     fn show(&self, versions: &[Version], policy: bool, as_json: bool) -> Result<String, Failure> {
         let rows = versions.iter().map(|version| self.row(version, policy));
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
-        if as_json {
-            return Ok(json(&Shown { schema: "assay.datasets/1", datasets: rows }));
-        }
-        Ok(rows.iter().map(Row::shown).collect::<Vec<_>>().join("\n"))
+        Ok(shown(rows, as_json))
     }
 
     fn said(&self, name: &Word, digest: Hash, as_json: bool) -> String {
@@ -208,12 +255,70 @@ impl Session {
     }
 }
 
+fn shown(rows: Vec<Row>, as_json: bool) -> String {
+    if as_json {
+        return json(&Shown { schema: "assay.datasets/1", datasets: rows });
+    }
+    rows.iter().map(Row::shown).collect::<Vec<_>>().join("\n")
+}
+
+fn budget(spent: u64, most: Option<u64>) -> String {
+    match most {
+        Some(most) => format!("{spent} of {most} millionths of epsilon"),
+        None => "not counted".to_owned(),
+    }
+}
+
+impl From<MadeOf> for Made {
+    fn from(made: MadeOf) -> Self {
+        let policy = made.policy.as_ref().map(Document::said);
+        let budget = policy.and_then(|policy| policy.budget);
+        Made {
+            owner: made.source.owner.0.into(),
+            name: made.source.name.as_str().to_owned(),
+            version: made.source.version,
+            policy: made.source.policy,
+            is_own: made.is_own,
+            uses_spent: made.spent.uses,
+            uses_max: policy.map(|policy| policy.uses_max),
+            micro_epsilon_spent: made.spent.micro_epsilon,
+            micro_epsilon_max: budget.map(|budget| budget.total_micro_epsilon),
+            is_laxer: made.is_laxer,
+        }
+    }
+}
+
+impl From<Change> for Stricter {
+    fn from(change: Change) -> Self {
+        Stricter { clause: change.clause.code(), asked: change.before, holds: change.after }
+    }
+}
+
+impl Made {
+    fn shown(&self) -> String {
+        let uses = match self.uses_max {
+            Some(most) => format!("{} of {most} uses", self.uses_spent),
+            None => "its policy is not kept here, so nobody gets a key".to_owned(),
+        };
+        let spent = budget(self.micro_epsilon_spent, self.micro_epsilon_max);
+        let whose = if self.is_own { "" } else { ", here" };
+        format!(
+            "{}/{}, version {}: {uses}, budget {spent}{whose}",
+            self.owner, self.name, self.version
+        )
+    }
+}
+
+/// What is true of sources of another owner.
+const OTHERS: &str = "Of another owner's data its policy holds as it was last read, with its expiry; its grants and revocations are read at the broker \
+                      before each key, if that is there. Uses and budget are counted by your keeper alone: what others spend of it is not known here.";
+
+const LAXER: &str = "The policy permits more than a source's does now, so no key goes out: make it as strict with `assay data policy NAME --set FILE`, \
+                     then publish it.";
+
 impl Row {
     fn shown(&self) -> String {
-        let spent = match self.micro_epsilon_max {
-            Some(most) => format!("{} of {most} millionths of epsilon", self.micro_epsilon_spent),
-            None => "not counted".to_owned(),
-        };
+        let spent = budget(self.micro_epsilon_spent, self.micro_epsilon_max);
         let rows = table(&[
             ("dataset", format!("{}/{}, version {}", self.owner, self.name, self.version)),
             ("root", self.root.to_string()),
@@ -223,7 +328,18 @@ impl Row {
             ("uses", format!("{} of {}", self.uses_spent, self.uses_max)),
             ("budget", spent),
         ]);
-        self.explained.iter().fold(rows, |rows, line| rows + "  " + line + "\n")
+        let made = self.sources.iter().map(|made| table(&[("made of", made.shown())]));
+        let stricter = self.stricter.iter().map(|stricter| {
+            let Stricter { clause, asked, holds } = stricter;
+            table(&[("stricter", format!("{clause}: {holds} (asked for: {asked})"))])
+        });
+        let notes = [
+            (self.sources.iter().any(|made| !made.is_own), OTHERS),
+            (self.sources.iter().any(|made| made.is_laxer), LAXER),
+        ];
+        let notes = notes.into_iter().filter(|(holds, _)| *holds).map(|(_, note)| note.to_owned());
+        let lines = notes.chain(self.explained.iter().cloned()).map(|line| format!("  {line}\n"));
+        rows + &made.chain(stricter).chain(lines).collect::<String>()
     }
 }
 
@@ -231,15 +347,23 @@ pub(crate) fn seal(arguments: &Seal, as_json: bool) -> Result<String, Failure> {
     let data = std::fs::read(&arguments.file).map_err(|error| {
         Failure::file("read", &arguments.file, error).next("give the file to seal")
     })?;
-    let policy = match &arguments.policy {
-        Some(path) => read_policy(path)?,
-        None => Policy::deny_all().finish().map_err(Failure::new)?,
-    };
+    let draft = arguments.policy.as_deref().map(read_policy).transpose()?;
     crate::block_on(async {
         let session = Session::open(&arguments.at).await?;
-        let name = arguments.name.clone();
-        let version = session.owner.seal(name, data, policy, arguments.fee).await?;
-        session.show(&[version], true, as_json)
+        let (name, from, owner) = (arguments.name.clone(), &arguments.from, &session.owner);
+        if from.is_empty() {
+            let nothing = || Policy::deny_all().finish().map_err(Failure::new);
+            let policy = draft.map_or_else(nothing, Ok)?;
+            let version = owner.seal(name, data, policy, arguments.fee).await?;
+            return session.show(&[version], true, as_json);
+        }
+        let is_others = from.iter().any(|from| from.owner.is_some_and(|of| of != owner.account()));
+        // One's own sources may be made of others'.
+        let board =
+            if is_others || session.there.is_some() { Some(session.board().await?) } else { None };
+        let made = (from.as_slice(), draft.clone());
+        let version = owner.combine(board.as_ref(), name, data, made, arguments.fee).await?;
+        session.show_made(&version, draft.as_ref(), as_json)
     })
 }
 
@@ -258,14 +382,14 @@ pub(crate) fn policy(arguments: &PolicyOf, as_json: bool) -> Result<String, Fail
         let session = Session::open(&arguments.named.at).await?;
         let name = &arguments.named.name;
         let newest = session.owner.newest(name)?;
-        let version = match set {
+        let version = match &set {
             Some(policy) => {
                 let fee = arguments.fee.unwrap_or(newest.publication.said().fee);
-                session.owner.amend(name, policy, fee)?
+                session.owner.amend(name, policy.clone(), fee)?
             }
             None => newest,
         };
-        session.show(&[version], true, as_json)
+        session.show_made(&version, set.as_ref(), as_json)
     })
 }
 

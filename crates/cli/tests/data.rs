@@ -314,3 +314,90 @@ fn private(path: &Path) {
 fn private(path: &Path) {
     assert!(path.is_file());
 }
+
+/// A policy with one program or two, as often as that.
+fn policy(programs: &[char], uses: u64, expires_at: u64) -> String {
+    let guarantees = r#"{"group_min":5,"output_size_max":100,"steps_constant":true}"#;
+    let programs =
+        programs.iter().map(|digit| format!("\"{}\":{guarantees}", digit.to_string().repeat(64)));
+    format!(
+        r#"{{"version":1,"programs":{{{}}},
+        "providers":{{"accounts":"any","stake_min":"7","measurements":"any"}},
+        "requesters":"any","beneficiaries":"any","purposes":"any","verifiers":"any",
+        "auditors":{{"accounts":"any","least":0}},"uses_max":{uses},"expires_at":{expires_at},
+        "output":{{"class":"sealed","size_max":100,"step_limit_max":99,"steps_constant":true,"group_min":5}},
+        "budget":{{"total_micro_epsilon":9,"cost_micro_epsilon":3}}}}"#,
+        programs.collect::<Vec<_>>().join(",")
+    )
+}
+
+#[test]
+fn combined_data_is_sealed_under_the_strictest_rule_and_says_what_became_stricter() {
+    let folder = Folder::new();
+    folder.write("data", "Ada,36\n");
+    folder.write("people.json", policy(&['1', '2'], 5, 4_000_000_000));
+    folder.write("visits.json", policy(&['2', '3'], 7, 3_000_000_000));
+    folder.write("draft.json", policy(&['2', '3'], 50, 4_000_000_000));
+    for name in ["people", "visits"] {
+        let file = format!("{name}.json");
+        let sealed = folder.json(&["data", "seal", "data", "--name", name, "--policy", &file]);
+        assert!(sealed["datasets"][0].get("sources").is_none(), "made of nothing: {sealed}");
+    }
+    let from = ["--from", "people", "--from", "visits"];
+    let both = ["data", "seal", "data", "--name", "both"];
+    let sealed = folder.json(&[&both[..], &from, &["--policy", "draft.json"]].concat());
+    let sealed = &sealed["datasets"][0];
+    assert_eq!((&sealed["uses_max"], &sealed["version"]), (&Value::from(5), &Value::from(1)));
+    let stricter: Vec<_> = sealed["stricter"].as_array().unwrap().iter().collect();
+    let clauses: Vec<_> =
+        stricter.iter().map(|change| change["clause"].as_str().unwrap()).collect();
+    assert_eq!(clauses, ["programs", "expires_at", "uses_max"], "{sealed}");
+    let uses = "The data is used for at most 5 jobs, over all versions.";
+    assert_eq!(stricter[2]["holds"], uses);
+    assert_eq!(stricter[2]["asked"], uses.replace('5', "50"));
+    let programs = stricter[0]["holds"].as_str().unwrap();
+    assert!(programs.contains(&"2".repeat(64)) && !programs.contains(&"3".repeat(64)));
+    let named: Vec<_> = sealed["sources"].as_array().unwrap().iter().collect();
+    assert_eq!(named.len(), 2, "{sealed}");
+    assert_eq!((&named[0]["name"], &named[1]["name"]), (&"people".into(), &"visits".into()));
+    for source in named {
+        assert_eq!((&source["is_own"], &source["is_laxer"]), (&true.into(), &false.into()));
+        assert_eq!((&source["uses_spent"], &source["micro_epsilon_max"]), (&0.into(), &9.into()));
+    }
+
+    // Without a draft, the sources' rules alone; and a laxer policy set later stays as strict.
+    let alone = folder.json(&[&both[..], &from].concat());
+    assert_eq!(alone["datasets"][0]["policy"], sealed["policy"]);
+    assert!(alone["datasets"][0].get("stricter").is_none(), "nothing else was asked for");
+    let set = folder.assay(&["data", "policy", "both", "--set", "draft.json"]);
+    let set = text(&set.stdout);
+    for said in [
+        "/both, version 3",
+        "stricter     uses_max: The data is used for at most 5 jobs, over all versions. (asked for: The data is used for at most 50",
+        "/people, version 1: 0 of 5 uses, budget 0 of 9 millionths of epsilon\n",
+        "/visits, version 1: 0 of 7 uses",
+    ] {
+        assert!(set.contains(said), "{said} is not in\n{set}");
+    }
+    // A source that becomes stricter shows.
+    folder.write("people.json", policy(&['2'], 1, 4_000_000_000));
+    folder.json(&["data", "policy", "people", "--set", "people.json"]);
+    let uses = text(&folder.assay(&["data", "uses"]).stdout);
+    assert!(uses.contains("The policy permits more than a source's does now"), "{uses}");
+    let again = folder.json(&["data", "policy", "both", "--set", "draft.json"]);
+    assert_eq!(again["datasets"][0]["uses_max"], 1);
+    assert_eq!(again["datasets"][0]["sources"][0]["is_laxer"], false);
+
+    let names = [
+        ("nothing", "there is no dataset"),
+        ("0x0101010101010101010101010101010101010101/people", "no market runs"),
+    ];
+    for (name, cause) in names {
+        let arguments = [&both[..], &["--from", name, "--json"]].concat();
+        let error = folder.assay(&arguments);
+        assert_eq!(error.status.code(), Some(1));
+        assert!(text(&error.stderr).contains(cause), "{}", text(&error.stderr));
+    }
+    let itself = folder.error(&[&both[..4], &["people", "--from", "both"]].concat());
+    assert!(itself.contains("never itself"), "{itself}");
+}

@@ -15,7 +15,7 @@ use assay_chain::contracts::Market;
 use assay_machine::Program;
 use assay_market::{Account, JobId, Offer, Refusal};
 use assay_merkle::empty_slot;
-use assay_privacy::policy::{Document, Policy, Publication};
+use assay_privacy::policy::{Document, Form, Policy, Publication};
 use assay_privacy::{SealPublic, WrapContext};
 use assay_store::{BlobKind, Blobs, Book, BookLimits, Kind};
 use assay_types::{BlobRoot, Hash, ProgramId, sha256};
@@ -412,6 +412,15 @@ impl Board {
     ///
     /// [`Error::Store`], [`Error::Broker`]; [`Error::Job`] if what is there is no dataset.
     pub async fn dataset(&self, owner: Address, name: &str) -> Result<Option<Version>> {
+        Ok(self.signed_dataset(owner, name).await?.map(|(version, _)| version))
+    }
+
+    /// [`Board::dataset`], with its owner's signatures.
+    pub(crate) async fn signed_dataset(
+        &self,
+        owner: Address,
+        name: &str,
+    ) -> Result<Option<(Version, SignedDataset)>> {
         let signed: Option<SignedDataset> = match (&self.broker, self.book()) {
             (Some(broker), _) => broker.dataset(owner, name).await?.map(|entry| entry.signed()),
             (None, Some(book)) => {
@@ -435,7 +444,7 @@ impl Board {
         if said.policy != policy.digest() {
             return Err(unfit(&"its policy is another than it says"));
         }
-        Ok(Some(Version { publication, policy }))
+        Ok(Some((Version { publication, policy }, signed)))
     }
 
     /// Publishes a document of an owner: a grant or a revocation.
@@ -447,10 +456,44 @@ impl Board {
     ) -> Result<()> {
         let said = OwnerDocument { kind: kind.to_owned(), document: text_object(document)? };
         let signed = SignedOwnerDocument::sign(said, &self.deployment, signer)?;
+        let owner = signer.address();
+        if let Some(book) = self.book() {
+            let part = signed.verify(owner, &self.deployment);
+            let part = part.map_err(|error| Error::Job(error.to_string()))?;
+            let (key, body) = (owner.into_word().0, json(&signed)?);
+            book.put_part(Kind::OwnerDocument, key, owner.into_array(), part.0, body).await?;
+        }
         if let Some(broker) = &self.broker {
-            broker.post_owner_document(signer.address(), &signed).await?;
+            broker.post_owner_document(owner, &signed).await?;
         }
         Ok(())
+    }
+
+    /// The documents of a kind that an owner has published. What it did not sign is left out.
+    pub(crate) async fn documents<T: Form>(
+        &self,
+        owner: Address,
+        kind: &str,
+    ) -> Result<Vec<Document<T>>> {
+        let signed: Vec<SignedOwnerDocument> = match (&self.broker, self.book()) {
+            (Some(broker), _) => {
+                let found = broker.owner_documents(owner).await?;
+                found.iter().map(|entry| entry.signed()).collect()
+            }
+            (None, Some(book)) => {
+                let (key, page) = (owner.into_word().0, (0, usize::MAX));
+                let found = book.entries_about(Kind::OwnerDocument, key, page, |_, _| true)?;
+                found.iter().map(|entry| parse(&entry.body)).collect::<Result<_>>()?
+            }
+            (None, None) => Vec::new(),
+        };
+        let holds = |signed: &&SignedOwnerDocument| {
+            signed.kind == kind && signed.verify(owner, &self.deployment).is_ok()
+        };
+        let read = |signed: &SignedOwnerDocument| {
+            Document::from_bytes(signed.document.as_str().as_bytes()).ok()
+        };
+        Ok(signed.iter().filter(holds).filter_map(read).collect())
     }
 
     async fn keep(

@@ -99,6 +99,11 @@ impl Home {
         self.0.join("datasets").join(owner.to_string())
     }
 
+    /// What an owner has taken over of other owners' datasets, of which its own are made.
+    pub fn sources(&self, owner: Address) -> PathBuf {
+        self.0.join("sources").join(owner.to_string())
+    }
+
     /// Keystores, each named for its account.
     pub fn keys(&self) -> PathBuf {
         self.0.join("keys")

@@ -118,6 +118,9 @@ impl Keeper {
         let readers: Vec<Address> = std::iter::once(job.provider).chain(auditors).collect();
         let mut waits = false;
         for kept in self.kept(&terms)? {
+            if let (Some(decider), Some(policy)) = (&self.decider, kept.sealed.policy) {
+                decider.look(&self.board, (kept.sealed.envelope, policy)).await?;
+            }
             let permit = match self.decide(id, order, job, &terms, &kept)? {
                 Verdict::Own => None,
                 Verdict::Permit(permit) => Some(permit),

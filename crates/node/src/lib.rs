@@ -31,6 +31,7 @@ mod reputation;
 mod requester;
 mod role;
 mod sealed;
+mod sources;
 mod story;
 mod vault;
 
@@ -65,3 +66,4 @@ pub use remote::RemoteMarket;
 pub use reputation::{ProviderRecord, provider_record, provider_records};
 pub use requester::{DatasetTerms, DatasetUse, JobRecord, JobTerms, Requester, Sealing};
 pub use sealed::kept_output_key;
+pub use sources::{MadeOf, SourceName, SourceNameError};

@@ -1,17 +1,19 @@
 //! A data owner: seals what it has, publishes the ciphertext under a policy, and says to whom else keys may go or no longer.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use alloy_primitives::Address;
 use alloy_signer_local::PrivateKeySigner;
 use assay_privacy::policy::{
-    DatasetName, Document, Grant, Policy, Publication, Revocation, Revoked, Spent, Word,
+    DatasetName, Document, Grant, Policy, Publication, Revocation, Revoked, Source, Spent, Word,
 };
 use assay_types::Account;
 
 use crate::board::Board;
 use crate::datasets::{Datasets, Version};
 use crate::sealed::seal_bytes;
+use crate::sources::{self, MadeOf, SourceName};
 use crate::vault::Vault;
 use crate::{Error, Home, Result, files};
 
@@ -51,6 +53,37 @@ impl Owner {
         policy: Document<Policy>,
         fee: u128,
     ) -> Result<Version> {
+        self.seal_as(name, data, policy, fee, BTreeSet::new()).await
+    }
+
+    /// Seals data that was made of other datasets, as [`Owner::seal`] does, under the stricter rule on every point of a draft and all
+    /// of them; without a draft, of them alone. Those of other owners are read at the board, and kept.
+    ///
+    /// # Errors
+    ///
+    /// As [`Owner::seal`]; [`Error::Job`] if one is not to be had, or they are too many; [`Error::Store`], [`Error::Broker`].
+    pub async fn combine(
+        &self,
+        board: Option<&Board>,
+        name: Word,
+        data: Vec<u8>,
+        (made_of, draft): (&[SourceName], Option<Document<Policy>>),
+        fee: u128,
+    ) -> Result<Version> {
+        let sources = sources::resolve(board, &self.datasets, made_of).await?;
+        let policy = sources::strictest(draft, &sources)?;
+        let sources = sources.into_iter().map(|(source, _)| source).collect();
+        self.seal_as(name, data, policy, fee, sources).await
+    }
+
+    async fn seal_as(
+        &self,
+        name: Word,
+        data: Vec<u8>,
+        policy: Document<Policy>,
+        fee: u128,
+        sources: BTreeSet<Source>,
+    ) -> Result<Version> {
         let (secret, envelope) = seal_bytes(data).await?;
         Vault::at(self.home.vault()).put(&secret)?;
         files::write(&self.envelope(&name, secret.envelope), &envelope)?;
@@ -63,11 +96,13 @@ impl Owner {
             envelope_size: secret.bytes,
             policy: policy.digest(),
             fee,
+            sources,
         };
         self.keep(publication, policy)
     }
 
-    /// The same data under another policy or fee, as a new version.
+    /// The same data under another policy or fee, as a new version. If it is made of other datasets, it is under the stricter rule of
+    /// all of them as well, as they are known here.
     ///
     /// # Errors
     ///
@@ -75,16 +110,21 @@ impl Owner {
     pub fn amend(&self, name: &Word, policy: Document<Policy>, fee: u128) -> Result<Version> {
         let newest = self.newest(name)?.publication.said().clone();
         let version = self.next_version(name)?;
-        self.keep(Publication { version, policy: policy.digest(), fee, ..newest }, policy)
+        let sources = sources::as_kept(&self.datasets, &newest.sources)?;
+        let policy = sources::strictest(Some(policy), &sources)?;
+        let sources = sources.into_iter().map(|(source, _)| source).collect();
+        self.keep(Publication { version, policy: policy.digest(), fee, sources, ..newest }, policy)
     }
 
     /// Publishes a dataset's newest version: the ciphertext, what describes it, and its policy.
     ///
     /// # Errors
     ///
-    /// [`Error::Job`] if there is no such dataset; [`Error::Store`], [`Error::Broker`], [`Error::File`].
+    /// [`Error::Job`] if there is no such dataset, or it permits more than what it was made of; [`Error::Store`], [`Error::Broker`],
+    /// [`Error::File`].
     pub async fn publish(&self, board: &Board, name: &Word) -> Result<Version> {
         let version = self.newest(name)?;
+        self.check_sources(board, &version).await?;
         let digest = version.publication.said().envelope_digest;
         if !board.has_envelope(digest).await? {
             let path = self.envelope(name, digest);
@@ -94,6 +134,22 @@ impl Owner {
         }
         board.put_dataset(&self.signer, &version).await?;
         Ok(version)
+    }
+
+    /// Refuses what permits more than what it was made of, as that is now.
+    async fn check_sources(&self, board: &Board, version: &Version) -> Result<()> {
+        let own = Account(self.account().into_array());
+        let sources = version.publication.said().sources.iter();
+        for source in sources.filter(|source| source.owner != own) {
+            sources::take_over(board, &self.datasets, &source.dataset()).await?;
+        }
+        match self.made_of(version)?.iter().find(|made| made.is_laxer) {
+            None => Ok(()),
+            Some(made) => Err(Error::Job(format!(
+                "the policy permits more than that of {} does now: set it again, and it becomes as strict",
+                made.source.dataset()
+            ))),
+        }
     }
 
     /// Lets an account order over a dataset, within its policy, and says so where keepers and the account can read it.
@@ -138,6 +194,15 @@ impl Owner {
     pub fn spent(&self, name: &Word) -> Result<Spent> {
         let owner = Account(self.account().into_array());
         self.datasets.spent(&DatasetName { owner, name: name.clone() })
+    }
+
+    /// What a version is made of, with what is known of it here.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`], [`Error::Damaged`].
+    pub fn made_of(&self, version: &Version) -> Result<Vec<MadeOf>> {
+        sources::made_of(&self.datasets, version)
     }
 
     /// A dataset's newest version.

@@ -7,13 +7,14 @@ use alloy_primitives::B256;
 use alloy_signer_local::PrivateKeySigner;
 use assay_chain::{ClientConfig, Endpoint};
 use assay_machine::Program;
-use assay_market::{PriceTerms, Terms};
+use assay_market::{Account, PriceTerms, Terms};
 use assay_node::{
-    Contracts, DatasetTerms, DatasetUse, Error, Home, JobEvent, JobRecord, JobStatus, JobTerms,
-    Keeper, LocalMarket, MarketPlan, Owner, Requester, Sealing,
+    Board, Contracts, DatasetTerms, DatasetUse, Error, Home, JobEvent, JobRecord, JobStatus,
+    JobTerms, Keeper, LocalMarket, MarketPlan, Owner, Requester, Sealing, SourceName,
 };
 use assay_privacy::policy::{
-    Allowed, Clause, Guarantees, Output, OutputClass, Policy, Reason, Revoked, Spent, Word,
+    Allowed, Clause, DatasetName, Document, Guarantees, Output, OutputClass, Policy, Reason,
+    Revoked, Spent, Word,
 };
 use assay_types::sha256;
 use tokio::sync::watch;
@@ -270,6 +271,32 @@ const SECRET: &str = "Ada,36,plugh-canary\nGrace,85,plugh-canary\n";
 
 const FEE: u128 = DOLLAR / 20;
 
+fn policy_of(programs: &[&[u8]], uses: u64, (total, cost): (u64, u64)) -> Document<Policy> {
+    let guarantees = Guarantees { group_min: 1, output_size_max: 1_000, steps_constant: false };
+    let listed = programs.iter().fold(Policy::deny_all(), |policy, elf| {
+        policy.program(Program::from_elf(elf).expect("a program").id(), guarantees)
+    });
+    listed
+        .providers(Allowed::Any, DOLLAR)
+        .parties(
+            Allowed::Any,
+            Allowed::Any,
+            ["research".parse::<Word>().expect("a word")].into_iter().collect(),
+        )
+        .assurance(Allowed::Any, Allowed::Any, 1)
+        .output(Output {
+            class: OutputClass::Sealed,
+            size_max: 1_000,
+            step_limit_max: 1 << 30,
+            steps_constant: false,
+            group_min: 1,
+        })
+        .uses(uses, 4_000_000_000)
+        .budget(total, cost)
+        .finish()
+        .expect("a policy")
+}
+
 impl Data {
     async fn publish(market: &LocalMarket, uses: u64) -> Self {
         let key = PrivateKeySigner::random();
@@ -277,28 +304,7 @@ impl Data {
         let home = tempfile::tempdir().expect("a folder");
         let owner = Owner::new(key, &Home::at(home.path()));
         let name: Word = "people".parse().expect("a word");
-        let program = Program::from_elf(SHA256).expect("a program").id();
-        let guarantees = Guarantees { group_min: 1, output_size_max: 1_000, steps_constant: false };
-        let policy = Policy::deny_all()
-            .program(program, guarantees)
-            .providers(Allowed::Any, DOLLAR)
-            .parties(
-                Allowed::Any,
-                Allowed::Any,
-                ["research".parse::<Word>().expect("a word")].into_iter().collect(),
-            )
-            .assurance(Allowed::Any, Allowed::Any, 1)
-            .output(Output {
-                class: OutputClass::Sealed,
-                size_max: 1_000,
-                step_limit_max: 1 << 30,
-                steps_constant: false,
-                group_min: 1,
-            })
-            .uses(uses, 4_000_000_000)
-            .budget(10_000_000, 1_000_000)
-            .finish()
-            .expect("a policy");
+        let policy = policy_of(&[SHA256], uses, (10_000_000, 1_000_000));
         owner.seal(name.clone(), SECRET.into(), policy, FEE).await.expect("sealed");
         owner.publish(&market.board(), &name).await.expect("published");
         let mut data = Data { owner, contracts, home, name, keeper: None };
@@ -322,12 +328,24 @@ impl Data {
         }
     }
 
+    /// What its keeper has counted of any owner's dataset.
+    fn counted(&self, owner: &Data, name: &str) -> (u64, u64) {
+        let owner = Account(owner.owner.account().into_array());
+        let dataset = DatasetName { owner, name: name.parse().expect("a word") };
+        let spent = self.owner.datasets().spent(&dataset).expect("read");
+        (spent.uses, spent.micro_epsilon)
+    }
+
     fn spent(&self) -> Spent {
         self.owner.spent(&self.name).expect("read")
     }
 
     async fn terms(&self, market: &LocalMarket, purpose: &str) -> JobTerms {
-        let found = market.board().dataset(self.owner.account(), "people").await;
+        self.terms_over(market, "people", purpose).await
+    }
+
+    async fn terms_over(&self, market: &LocalMarket, name: &str, purpose: &str) -> JobTerms {
+        let found = market.board().dataset(self.owner.account(), name).await;
         let publication = found.expect("read").expect("published").publication.said().clone();
         let purpose = purpose.to_owned();
         let mut terms = JobTerms {
@@ -409,5 +427,135 @@ async fn a_keeper_refuses_by_clause_and_a_revocation_stops_it_at_once() {
     assert_eq!(data.refused(&market, record.job_id).await, [Clause::RevokedAll]);
     assert_eq!(data.spent(), Spent::default(), "nothing went out");
     data.stop().await;
+    market.close().await.expect("closed");
+}
+
+/// Orders a job, and what becomes of it.
+async fn ran(market: &LocalMarket, key: &[u8], terms: &JobTerms) -> (B256, JobStatus) {
+    let requester = market.requester();
+    let mut record = requester.order(sha256(key), terms).await.expect("ordered");
+    let (status, _) = follow(requester, &mut record).await;
+    (record.job_id, status)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn combined_data_is_bound_by_all_that_it_was_made_of() {
+    let (_folder, market) = market(&MarketPlan::default()).await;
+    let mut data = Data::publish(&market, 10).await;
+    let board = market.board();
+    let word = |name: &str| name.parse::<Word>().expect("a word");
+    let names = |names: &[&str]| -> Vec<SourceName> {
+        names.iter().map(|name| name.parse().expect("a name")).collect()
+    };
+    // "people" lets sha256 run, ten times; "visits" also wordcount, twice, and dearer.
+    let visits = policy_of(&[SHA256, WORDCOUNT], 2, (3_000_000, 1_500_000));
+    data.owner.seal(word("visits"), SECRET.into(), visits, FEE).await.expect("sealed");
+    data.owner.publish(&board, &word("visits")).await.expect("published");
+    let draft = policy_of(&[SHA256, WORDCOUNT], 50, (90_000_000, 1));
+    let from = names(&["people", "visits"]);
+    let combine =
+        data.owner.combine(None, word("both"), SECRET.into(), (&from, Some(draft.clone())), FEE);
+    let both = combine.await.expect("combined");
+    let expect = policy_of(&[SHA256], 2, (3_000_000, 1_500_000));
+    assert_eq!(both.policy.said(), expect.said(), "the stricter rule on every point");
+    let listed: Vec<_> =
+        both.publication.said().sources.iter().map(|source| source.name.as_str()).collect();
+    assert_eq!(listed, ["people", "visits"]);
+    data.owner.publish(&board, &word("both")).await.expect("published");
+
+    let research = data.terms_over(&market, "both", "research").await;
+    let (_, status) = ran(&market, b"both", &research).await;
+    assert_eq!(status, JobStatus::Paid);
+    for name in ["both", "people", "visits"] {
+        assert_eq!(
+            data.counted(&data, name),
+            (1, 1_500_000),
+            "of {name}, what the combination costs"
+        );
+    }
+    let counting = JobTerms { program: WORDCOUNT.to_vec(), ..research.clone() };
+    let (id, status) = ran(&market, b"counting", &counting).await;
+    assert_eq!(status, JobStatus::Lapsed, "only one of the two lets it run");
+    assert!(data.refused(&market, id).await.contains(&Clause::Programs));
+
+    // A job over one of them alone takes the last of its uses from the combination too, and a restart forgets nothing.
+    data.stop().await;
+    data.start(&market);
+    let alone = data.terms_over(&market, "visits", "research").await;
+    let (_, status) = ran(&market, b"alone", &alone).await;
+    assert_eq!(status, JobStatus::Paid);
+    let (id, status) = ran(&market, b"overspent", &research).await;
+    assert_eq!(status, JobStatus::Lapsed, "the combination has a use left, its source has none");
+    assert_eq!(data.refused(&market, id).await, [Clause::SourcesSpent]);
+    assert_eq!(data.counted(&data, "both"), (1, 1_500_000), "what is refused spends nothing");
+
+    // A source that becomes stricter stops what was made of it, until that is as strict.
+    let strict = policy_of(&[SHA256], 1, (3_000_000, 1_500_000));
+    data.owner.amend(&word("people"), strict, FEE).expect("amended");
+    let (id, status) = ran(&market, b"laxer", &research).await;
+    assert_eq!(status, JobStatus::Lapsed);
+    let refused = data.refused(&market, id).await;
+    assert!(refused.contains(&Clause::SourcesPolicy), "{refused:?}");
+    let laxer = data.owner.publish(&board, &word("both")).await;
+    assert!(matches!(&laxer, Err(Error::Job(why)) if why.contains("people")), "{laxer:?}");
+    let again = data.owner.amend(&word("both"), draft, FEE).expect("amended");
+    assert_eq!(again.policy.said().uses_max, 1);
+    data.owner.publish(&board, &word("both")).await.expect("as strict now");
+    // Made of what is made of others, it is made of those too; and never of itself.
+    let from = names(&["both"]);
+    let more = data.owner.combine(None, word("more"), SECRET.into(), (&from, None), FEE).await;
+    assert_eq!(more.expect("combined").publication.said().sources.len(), 3);
+    let itself = data.owner.combine(None, word("visits"), SECRET.into(), (&from, None), FEE).await;
+    assert!(matches!(itself, Err(Error::Job(_))), "{itself:?}");
+    data.stop().await;
+    market.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_owner_published_binds_what_is_made_of_it() {
+    let (_folder, market) = market(&MarketPlan::default()).await;
+    let (mut theirs, mut ours) = (Data::publish(&market, 3).await, Data::publish(&market, 9).await);
+    let board = market.board();
+    let name: Word = "both".parse().expect("a word");
+    let their = format!("{}/people", theirs.owner.account());
+    let from: Vec<SourceName> =
+        ["people", &their].iter().map(|name| name.parse().expect("a name")).collect();
+    let made = |from: &[SourceName], board: Option<&Board>| {
+        let (name, from, board) = (name.clone(), from.to_vec(), board.cloned());
+        let owner = &ours.owner;
+        async move { owner.combine(board.as_ref(), name, SECRET.into(), (&from, None), FEE).await }
+    };
+    let apart = made(&from, None).await;
+    assert!(matches!(&apart, Err(Error::Job(why)) if why.contains("another owner")), "{apart:?}");
+    let missing = format!("{}/nothing", theirs.owner.account()).parse().expect("a name");
+    let missing = made(&[missing], Some(&board)).await;
+    assert!(matches!(&missing, Err(Error::Job(why)) if why.contains("nobody publishes")));
+    let both = made(&from, Some(&board)).await.expect("combined");
+    assert_eq!(both.policy.said().uses_max, 3, "the other owner's is the lower");
+    ours.owner.publish(&board, &name).await.expect("published");
+
+    let terms = ours.terms_over(&market, "both", "research").await;
+    let (_, status) = ran(&market, b"both", &terms).await;
+    assert_eq!(status, JobStatus::Paid);
+    assert_eq!(ours.counted(&theirs, "people"), (1, 1_000_000), "by this keeper");
+    assert_eq!(theirs.spent(), Spent::default(), "the other owner's ledger is elsewhere");
+    let known = ours.owner.made_of(&both).expect("read");
+    let whose: Vec<_> = known.iter().map(|made| (made.is_own, made.spent.uses)).collect();
+    assert!(whose.contains(&(true, 1)) && whose.contains(&(false, 1)), "{whose:?}");
+
+    // What the other owner says later is read at the board before each key.
+    theirs.owner.revoke(&board, &theirs.name, Revoked::All).await.expect("revoked");
+    let (id, status) = ran(&market, b"revoked", &terms).await;
+    assert_eq!(status, JobStatus::Lapsed);
+    assert_eq!(ours.refused(&market, id).await, [Clause::SourcesRevoked]);
+    let strict = policy_of(&[SHA256], 2, (10_000_000, 1_000_000));
+    theirs.owner.amend(&theirs.name, strict, FEE).expect("amended");
+    theirs.owner.publish(&board, &theirs.name).await.expect("published");
+    let (id, status) = ran(&market, b"stricter", &terms).await;
+    assert_eq!(status, JobStatus::Lapsed);
+    let refused = ours.refused(&market, id).await;
+    assert_eq!(refused, [Clause::SourcesPolicy, Clause::SourcesRevoked]);
+    theirs.stop().await;
+    ours.stop().await;
     market.close().await.expect("closed");
 }

@@ -1,6 +1,6 @@
 //! Policies as Cedar: a permit for the dataset, and a forbid for each clause (spec/policy.md#cedar).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::str::FromStr;
 use std::sync::LazyLock;
@@ -11,7 +11,7 @@ use cedar_policy::{
 };
 
 use super::clause::Clause;
-use super::dataset::{Grant, Publication};
+use super::dataset::{Grant, Publication, Source};
 use super::document::Document;
 use super::rules::ReleaseRequest;
 use super::terms::{Allowed, CEDAR_DEPTH_MAX, Guarantees, OutputClass, Policy};
@@ -24,6 +24,15 @@ const FACT_MAX: u64 = 1 << 62;
 
 /// Amounts are two numbers, since Cedar's go to 2^63 - 1: the lower has 62 bits.
 const AMOUNT_LOW_BITS: u32 = 62;
+
+/// The facts about what the data was made of, each true where its clause is not met.
+const SOURCES_FACTS: [(Clause, &str); 5] = [
+    (Clause::SourcesPolicy, "sources_laxer"),
+    (Clause::SourcesRevoked, "sources_revoked"),
+    (Clause::SourcesRequesters, "sources_closed"),
+    (Clause::SourcesSpent, "sources_spent"),
+    (Clause::SourcesCedar, "sources_forbid"),
+];
 
 pub(super) static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
     let schema = Schema::from_cedarschema_str(CEDAR_SCHEMA);
@@ -54,6 +63,8 @@ pub(super) struct Known<'a> {
     pub(super) revoked_version: bool,
     pub(super) revoked_requester: bool,
     pub(super) revoked_grant: bool,
+    /// What the datasets that the data was made of do not permit: by clause, the first of them.
+    pub(super) sources: &'a BTreeMap<Clause, &'a Source>,
 }
 
 /// What refuses: clauses, and the owner's texts by number.
@@ -154,14 +165,25 @@ impl Compiled {
         } else {
             refusing.clauses = failed.filter_map(|id| Clause::from_code(id.as_ref())).collect();
         }
-        for (number, text) in self.texts.iter().enumerate() {
-            let response = self.authorizer.is_authorized(&request, text, &self.nothing);
-            let failed = response.diagnostics().errors().next().is_some();
-            if response.decision() == Decision::Deny || failed {
-                refusing.texts.push(number);
-            }
-        }
+        let texts = self.texts.iter().enumerate();
+        let texts = texts.filter(|(_, text)| self.text_refuses(text, &request));
+        refusing.texts = texts.map(|(number, _)| number).collect();
         refusing
+    }
+
+    /// Whether one of the owner's texts does not permit it.
+    pub(super) fn texts_refuse(&self, asked: &ReleaseRequest, known: &Known<'_>) -> bool {
+        if self.texts.is_empty() {
+            return false;
+        }
+        let request = self.request(asked, known);
+        self.texts.iter().any(|text| self.text_refuses(text, &request))
+    }
+
+    fn text_refuses(&self, text: &PolicySet, request: &Request) -> bool {
+        let response = self.authorizer.is_authorized(request, text, &self.nothing);
+        let failed = response.diagnostics().errors().next().is_some();
+        response.decision() == Decision::Deny || failed
     }
 
     fn request(&self, asked: &ReleaseRequest, known: &Known<'_>) -> Request {
@@ -281,9 +303,19 @@ fn condition(clause: Clause, published: &Publication, policy: &Policy) -> Option
                 budget.cost_micro_epsilon, budget.total_micro_epsilon
             )
         }),
+        Clause::SourcesPolicy
+        | Clause::SourcesRevoked
+        | Clause::SourcesRequesters
+        | Clause::SourcesSpent
+        | Clause::SourcesCedar => sources_fact(clause).map(|fact| format!("!context.{fact}")),
         // The owner's own texts, each a set of policies for itself.
         Clause::Cedar => None,
     }
+}
+
+/// What a clause about the data's sources is called as a fact, which is true where it is not met.
+fn sources_fact(clause: Clause) -> Option<&'static str> {
+    SOURCES_FACTS.iter().find(|(about, _)| *about == clause).map(|(_, fact)| *fact)
 }
 
 fn allowed<T: Ord + Display>(allowed: &Allowed<T>, fact: &str) -> Option<String> {
@@ -392,7 +424,9 @@ fn facts(
         ("window_secs", number(asked.window_secs.into())),
     ];
     let measured = measurement.map(|measurement| ("measurement", text(measurement)));
-    facts.into_iter().chain(grant).chain(measured)
+    let sources =
+        SOURCES_FACTS.map(|(clause, fact)| (fact, flag(known.sources.contains_key(&clause))));
+    facts.into_iter().chain(grant).chain(measured).chain(sources)
 }
 
 fn entity(kind: &str, id: &str) -> EntityUid {
@@ -418,6 +452,7 @@ pub(super) fn check_facts(
         revoked_version: false,
         revoked_requester: false,
         revoked_grant: false,
+        sources: &BTreeMap::new(),
     };
     let facts = facts(asked, &known).map(|(name, fact)| (name.to_owned(), fact));
     let context = Context::from_pairs(facts).map_err(|error| error.to_string())?;

@@ -89,6 +89,16 @@ clauses! {
     Uses "uses_max"
     /// The budget covers another use.
     Budget "budget"
+    /// The policy is no laxer than that of any dataset that the data was made of.
+    SourcesPolicy "sources.policy"
+    /// None of them is revoked.
+    SourcesRevoked "sources.revoked"
+    /// Each lets the requester order.
+    SourcesRequesters "sources.requesters"
+    /// Each has uses and budget left.
+    SourcesSpent "sources.spent"
+    /// Their texts in Cedar permit it.
+    SourcesCedar "sources.cedar"
     /// The owner's texts in Cedar permit it.
     Cedar "cedar"
 }
@@ -189,6 +199,29 @@ pub enum Reason {
     #[serde(rename = "budget")]
     Budget {},
     #[error(
+        "the policy permits more than that of {owner}/{name}, which the data was made of: wait for a version that does not"
+    )]
+    #[serde(rename = "sources.policy")]
+    SourcesPolicy { owner: Account, name: Word },
+    #[error("{owner}/{name}, which the data was made of, is revoked: ask its owner")]
+    #[serde(rename = "sources.revoked")]
+    SourcesRevoked { owner: Account, name: Word },
+    #[error(
+        "{owner}/{name}, which the data was made of, does not let the requester order: ask its owner for a grant"
+    )]
+    #[serde(rename = "sources.requesters")]
+    SourcesRequesters { owner: Account, name: Word },
+    #[error(
+        "{owner}/{name}, which the data was made of, has too little left of its uses or its privacy budget: ask its owner"
+    )]
+    #[serde(rename = "sources.spent")]
+    SourcesSpent { owner: Account, name: Word },
+    #[error(
+        "a text in cedar of {owner}/{name}, which the data was made of, does not permit it: read its policy, or ask its owner"
+    )]
+    #[serde(rename = "sources.cedar")]
+    SourcesCedar { owner: Account, name: Word },
+    #[error(
         "the owner's text {text} in cedar does not permit it: read the policy, or ask the owner"
     )]
     #[serde(rename = "cedar")]
@@ -226,6 +259,11 @@ impl Reason {
             Reason::Expiry { .. } => Clause::Expiry,
             Reason::Uses {} => Clause::Uses,
             Reason::Budget {} => Clause::Budget,
+            Reason::SourcesPolicy { .. } => Clause::SourcesPolicy,
+            Reason::SourcesRevoked { .. } => Clause::SourcesRevoked,
+            Reason::SourcesRequesters { .. } => Clause::SourcesRequesters,
+            Reason::SourcesSpent { .. } => Clause::SourcesSpent,
+            Reason::SourcesCedar { .. } => Clause::SourcesCedar,
             Reason::Cedar { .. } => Clause::Cedar,
         }
     }

@@ -1,10 +1,16 @@
 //! What an owner publishes of a dataset, and what it signs later about it (spec/policy.md#datasets).
 
+use std::collections::BTreeSet;
+use std::fmt;
+
 use assay_types::{Account, BlobRoot, Hash};
 use serde::{Deserialize, Serialize};
 
 use super::document::{DocumentError, Form, Word, amount, number};
 use super::terms::{Allowed, LIST_MAX};
+
+/// The most datasets that one is made of, those that its sources are made of included.
+pub const SOURCES_MAX: usize = 16;
 
 /// A dataset: all its versions, for which uses and budget are counted together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,6 +19,21 @@ pub struct DatasetName {
     pub owner: Account,
     /// What its owner calls it.
     pub name: Word,
+}
+
+/// A dataset that another was made of. That it was is its owner's word: nobody sees it in ciphertext.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Whose it is.
+    pub owner: Account,
+    /// What its owner calls it.
+    pub name: Word,
+    /// The version that the data was taken from.
+    #[serde(with = "number")]
+    pub version: u64,
+    /// The policy, by digest, than which that of the combination is no laxer: the source's newest when it was published.
+    pub policy: Hash,
 }
 
 /// A version of a dataset: where its ciphertext is, and the policy for its key.
@@ -38,6 +59,8 @@ pub struct Publication {
     /// What a job pays the owner, in the token's smallest unit.
     #[serde(with = "amount")]
     pub fee: u128,
+    /// What it was made of, each dataset once, with what those were made of; none for data of its owner's own.
+    pub sources: BTreeSet<Source>,
 }
 
 /// An owner's word that an account may order within its policy, beyond those that the policy lists. An account that has a grant is
@@ -91,6 +114,19 @@ pub enum Revoked {
     Grant(Hash),
 }
 
+impl fmt::Display for DatasetName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.owner, self.name)
+    }
+}
+
+impl Source {
+    /// All versions of it.
+    pub fn dataset(&self) -> DatasetName {
+        DatasetName { owner: self.owner, name: self.name.clone() }
+    }
+}
+
 impl Publication {
     /// All versions of it.
     pub fn dataset(&self) -> DatasetName {
@@ -102,7 +138,18 @@ impl Form for Publication {
     const SCHEMA: &'static str = "assay.dataset/1";
 
     fn check(&self) -> Result<(), DocumentError> {
-        if self.envelope_size == 0 { Err(DocumentError::EnvelopeEmpty) } else { Ok(()) }
+        if self.envelope_size == 0 {
+            return Err(DocumentError::EnvelopeEmpty);
+        }
+        if self.sources.len() > SOURCES_MAX {
+            return Err(DocumentError::SourcesMany(self.sources.len()));
+        }
+        let mut named = BTreeSet::from([self.dataset()]);
+        if self.sources.iter().all(|source| named.insert(source.dataset())) {
+            Ok(())
+        } else {
+            Err(DocumentError::SourceTwice)
+        }
     }
 }
 

@@ -7,6 +7,8 @@ use assay_types::{Hash, sha256};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::dataset::SOURCES_MAX;
+
 /// The largest document, in bytes.
 pub const DOCUMENT_SIZE_MAX: usize = 1 << 17;
 
@@ -66,6 +68,14 @@ pub enum DocumentError {
     /// A publication of no data.
     #[error("an envelope has at least one byte: seal the data first")]
     EnvelopeEmpty,
+    /// A publication of data that is made of more than [`SOURCES_MAX`] others.
+    #[error(
+        "the data is made of {0} datasets, with those that they are made of, and may be of {SOURCES_MAX}: combine fewer"
+    )]
+    SourcesMany(usize),
+    /// A publication that lists a source twice, or itself.
+    #[error("a dataset lists each source once, and never itself: publish it under another name")]
+    SourceTwice,
 }
 
 /// What a kind of document is called, and what it must not say.

@@ -13,10 +13,34 @@ const NAMED_MAX: usize = 4;
 
 /// One sentence for each clause that the policy states, in the order of the specification.
 pub fn explain(policy: &Policy) -> Vec<String> {
-    Clause::ALL.iter().filter_map(|clause| sentence(*clause, policy)).collect()
+    Clause::ALL.iter().filter_map(|clause| sentence(*clause, policy, NAMED_MAX)).collect()
 }
 
-fn sentence(clause: Clause, policy: &Policy) -> Option<String> {
+/// A clause that one policy states otherwise than another, in both's sentences; empty where one does not state it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Which.
+    pub clause: Clause,
+    /// What the first says.
+    pub before: String,
+    /// What the second says.
+    pub after: String,
+}
+
+/// Where two policies differ: what [`stricter`](super::stricter) made of a draft, for whoever wrote it.
+pub fn explain_changes(before: &Policy, after: &Policy) -> Vec<Change> {
+    let clauses = Clause::ALL.iter().copied();
+    // Compared in full: two long lists may begin with the same names.
+    let whole = |clause, policy| sentence(clause, policy, usize::MAX);
+    let differ = clauses.filter(|clause| whole(*clause, before) != whole(*clause, after));
+    let said = |clause, policy| sentence(clause, policy, NAMED_MAX).unwrap_or_default();
+    differ
+        .map(|clause| Change { clause, before: said(clause, before), after: said(clause, after) })
+        .collect()
+}
+
+/// What a policy says by a clause, with as many names of each list.
+fn sentence(clause: Clause, policy: &Policy, most: usize) -> Option<String> {
     let (output, providers) = (&policy.output, &policy.providers);
     let sentence = match clause {
         // These are documents of their own, or follow from them.
@@ -28,13 +52,18 @@ fn sentence(clause: Clause, policy: &Policy) -> Option<String> {
         | Clause::RevokedGrant
         | Clause::GrantPurposes
         | Clause::GrantUses
-        | Clause::GrantExpiry => return None,
+        | Clause::GrantExpiry
+        | Clause::SourcesPolicy
+        | Clause::SourcesRevoked
+        | Clause::SourcesRequesters
+        | Clause::SourcesSpent
+        | Clause::SourcesCedar => return None,
         Clause::Programs if policy.programs.is_empty() => {
             "No program may run over the data.".to_owned()
         }
         Clause::Programs => {
             let programs = policy.programs.iter().map(program);
-            format!("Only these programs may run over the data: {}.", list(programs))
+            format!("Only these programs may run over the data: {}.", list(programs, most))
         }
         Clause::GroupMin if output.group_min == 0 => {
             "Results may be about a single person.".to_owned()
@@ -55,7 +84,7 @@ fn sentence(clause: Clause, policy: &Policy) -> Option<String> {
             OutputClass::Sealed => "Only the beneficiary can read a result.".to_owned(),
             OutputClass::Public => "Anyone may read a result.".to_owned(),
         },
-        Clause::Providers => who(&providers.accounts, "hold the data to run programs"),
+        Clause::Providers => who(&providers.accounts, "hold the data to run programs", most),
         Clause::StakeMin if providers.stake_min == 0 => return None,
         Clause::StakeMin => format!(
             "A provider has at least {} of the token's smallest unit at stake.",
@@ -69,7 +98,7 @@ fn sentence(clause: Clause, policy: &Policy) -> Option<String> {
                 "No provider attests to what is asked.".to_owned()
             }
             Allowed::Only(listed) => {
-                format!("A provider's processor attests to run {}.", list(listed.iter()))
+                format!("A provider's processor attests to run {}.", list(listed.iter(), most))
             }
         },
         Clause::Requesters => match &policy.requesters {
@@ -77,11 +106,11 @@ fn sentence(clause: Clause, policy: &Policy) -> Option<String> {
                 "Only accounts with a grant may order.".to_owned()
             }
             Allowed::Only(listed) => {
-                format!("Only {} and accounts with a grant may order.", list(listed.iter()))
+                format!("Only {} and accounts with a grant may order.", list(listed.iter(), most))
             }
             Allowed::Any => "Anyone may order.".to_owned(),
         },
-        Clause::Beneficiaries => who(&policy.beneficiaries, "be the beneficiary of a job"),
+        Clause::Beneficiaries => who(&policy.beneficiaries, "be the beneficiary of a job", most),
         Clause::Purposes => match &policy.purposes {
             Allowed::Any => "The data may be used for any purpose.".to_owned(),
             Allowed::Only(listed) if listed.is_empty() => {
@@ -89,7 +118,7 @@ fn sentence(clause: Clause, policy: &Policy) -> Option<String> {
             }
             Allowed::Only(listed) => format!(
                 "The requester states one of these purposes, which nobody checks: {}.",
-                list(listed.iter())
+                list(listed.iter(), most)
             ),
         },
         Clause::Verifiers => match &policy.verifiers {
@@ -98,10 +127,10 @@ fn sentence(clause: Clause, policy: &Policy) -> Option<String> {
                 "A claim may become final by no verifier.".to_owned()
             }
             Allowed::Only(listed) => {
-                format!("A claim becomes final by verifier {}.", list(listed.iter()))
+                format!("A claim becomes final by verifier {}.", list(listed.iter(), most))
             }
         },
-        Clause::Auditors => who(&policy.auditors.accounts, "hold the data to check claims"),
+        Clause::Auditors => who(&policy.auditors.accounts, "hold the data to check claims", most),
         Clause::AuditorsLeast if policy.auditors.least == 0 => return None,
         Clause::AuditorsLeast => {
             format!("An order names at least {} of them.", policy.auditors.least)
@@ -132,17 +161,17 @@ fn program((id, guarantees): (&ProgramId, &Guarantees)) -> String {
     )
 }
 
-fn who<T: Ord + Display>(allowed: &Allowed<T>, what: &str) -> String {
+fn who<T: Ord + Display>(allowed: &Allowed<T>, what: &str, most: usize) -> String {
     match allowed {
         Allowed::Any => format!("Anyone may {what}."),
         Allowed::Only(listed) if listed.is_empty() => format!("Nobody may {what}."),
-        Allowed::Only(listed) => format!("Only {} may {what}.", list(listed.iter())),
+        Allowed::Only(listed) => format!("Only {} may {what}.", list(listed.iter(), most)),
     }
 }
 
-fn list<T: Display>(all: impl ExactSizeIterator<Item = T>) -> String {
-    let more = all.len().saturating_sub(NAMED_MAX);
-    let named: Vec<String> = all.take(NAMED_MAX).map(|one| one.to_string()).collect();
+fn list<T: Display>(all: impl ExactSizeIterator<Item = T>, most: usize) -> String {
+    let more = all.len().saturating_sub(most);
+    let named: Vec<String> = all.take(most).map(|one| one.to_string()).collect();
     let named = named.join(", ");
     if more == 0 { named } else { format!("{named} and {more} more") }
 }

@@ -1,4 +1,5 @@
-//! The ledger of uses: who was given which key for which job, and what it spent (spec/policy.md#ledger).
+//! The ledger of uses: who was given which key for which job, and what it spent, of the data and of what that was made of
+//! (spec/policy.md#ledger).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,9 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::dataset::DatasetName;
 use super::document::{Document, DocumentError, Form, NUMBER_MAX, Word, number};
-use super::rules::Permit;
+use super::rules::{Charge, Permit};
 
-/// One key to one recipient. A job's first is its use; the others of the same job spend nothing.
+/// Between the entries of a release: white space, of which an entry has none.
+const BETWEEN: u8 = b' ';
+
+/// One key to one recipient, for the dataset whose key it is or for one that this was made of. A job's first is its use; the others
+/// of the same job spend nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
@@ -29,6 +34,8 @@ pub struct Entry {
     pub policy: Hash,
     /// The grant that it rests on, by digest.
     pub grant: Option<Hash>,
+    /// The owner's dataset whose key went out, made of this one; `None` if it was this one's own.
+    pub through: Option<Word>,
     /// The job.
     pub job: JobId,
     /// Who is given the key.
@@ -49,6 +56,36 @@ impl Form for Entry {
 
     fn check(&self) -> Result<(), DocumentError> {
         Ok(())
+    }
+}
+
+/// The entries of one key to one recipient: of the dataset whose key it is, then of those that it was made of. They become durable
+/// together, as one line, or none counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release(Vec<Document<Entry>>);
+
+impl Release {
+    /// Reads a line, without its end.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError`]. Whether its entries belong together [`Ledger::apply`] asks.
+    pub fn from_line(line: &[u8]) -> Result<Self, DocumentError> {
+        line.split(|byte| *byte == BETWEEN)
+            .map(Document::from_bytes)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// The line that it is kept as, without its end.
+    pub fn to_line(&self) -> Vec<u8> {
+        let entries: Vec<&[u8]> = self.0.iter().map(Document::as_bytes).collect();
+        entries.join(&BETWEEN)
+    }
+
+    /// Its entries, that of the dataset whose key it is first.
+    pub fn entries(&self) -> &[Document<Entry>] {
+        &self.0
     }
 }
 
@@ -78,6 +115,9 @@ pub enum LedgerError {
         "entry {0} does not follow the one before: entries are missing or changed, restore the file"
     )]
     Chain(u64),
+    /// It stands in a line with entries of another release.
+    #[error("entry {0} is of another release than its line: restore the file")]
+    Release(u64),
     /// It counts a job twice or not at all, or is there twice.
     #[error("entry {0} counts its job otherwise than the entries before allow: restore the file")]
     Count(u64),
@@ -119,20 +159,20 @@ impl Ledger {
         Ledger::default()
     }
 
-    /// Reads and checks all entries from the first.
+    /// Reads and checks all entries from the first, a release a line.
     ///
     /// # Errors
     ///
     /// [`LedgerError`], for the first that is wrong. That the last ones are missing only a [`Ledger::head`] kept elsewhere tells.
-    pub fn from_entries<B: AsRef<[u8]>>(
-        entries: impl IntoIterator<Item = B>,
+    pub fn from_lines<B: AsRef<[u8]>>(
+        lines: impl IntoIterator<Item = B>,
     ) -> Result<Self, LedgerError> {
         let mut ledger = Ledger::new();
-        for bytes in entries {
+        for line in lines {
             let sequence = ledger.size;
-            let entry = Document::from_bytes(bytes.as_ref())
+            let release = Release::from_line(line.as_ref())
                 .map_err(|error| LedgerError::Document { sequence, error })?;
-            ledger.apply(&entry)?;
+            ledger.apply(&release)?;
         }
         Ok(ledger)
     }
@@ -170,9 +210,10 @@ impl Ledger {
         recipients.is_some_and(|recipients| recipients.contains(recipient))
     }
 
-    /// The entry that must be durable before the key goes out; `None` if it is there already, so that the key goes out again for nothing.
+    /// The entries that must be durable before the key goes out; `None` if they are there already, so that the key goes out again for
+    /// nothing.
     ///
-    /// Limits are checked here too: between a decision and its entry others may have spent.
+    /// Limits are checked here too: between a decision and its entries others may have spent.
     ///
     /// # Errors
     ///
@@ -182,83 +223,112 @@ impl Ledger {
         permit: &Permit,
         recipient: Account,
         at: u64,
-    ) -> Result<Option<Document<Entry>>, LedgerError> {
-        let Permit { dataset, job, .. } = permit;
+    ) -> Result<Option<Release>, LedgerError> {
+        let Permit { job, own, .. } = permit;
         if !permit.recipients.contains(&recipient) {
             return Err(LedgerError::OtherRecipient(recipient));
         }
-        if self.released(dataset, job, &recipient) {
+        if self.released(&own.dataset, job, &recipient) {
             return Ok(None);
         }
-        let first = !self.counts(dataset, job);
-        if first {
-            self.check_limits(permit)?;
+        let (mut entries, mut previous) = (Vec::new(), self.head);
+        for (charge, sequence) in permit.charges().zip(self.size..) {
+            let Charge { dataset, version, policy, .. } = charge;
+            let first = !self.counts(dataset, job);
+            if first {
+                self.check_limits(charge, permit.micro_epsilon)?;
+            }
+            let through = (!entries.is_empty()).then(|| own.dataset.name.clone());
+            let entry = Document::new(Entry {
+                sequence,
+                previous,
+                owner: dataset.owner,
+                name: dataset.name.clone(),
+                version: *version,
+                policy: *policy,
+                grant: charge.grant.map(|(grant, _)| grant),
+                through,
+                job: *job,
+                recipient,
+                uses: u64::from(first),
+                micro_epsilon: if first { permit.micro_epsilon } else { 0 },
+                at,
+            });
+            let entry = entry.map_err(|error| LedgerError::Document { sequence, error })?;
+            previous = entry.digest();
+            entries.push(entry);
         }
-        let entry = Document::new(Entry {
-            sequence: self.size,
-            previous: self.head,
-            owner: dataset.owner,
-            name: dataset.name.clone(),
-            version: permit.version,
-            policy: permit.policy,
-            grant: permit.grant(),
-            job: *job,
-            recipient,
-            uses: u64::from(first),
-            micro_epsilon: if first { permit.micro_epsilon } else { 0 },
-            at,
-        });
-        let sequence = self.size;
-        entry.map(Some).map_err(|error| LedgerError::Document { sequence, error })
+        Ok(Some(Release(entries)))
     }
 
-    fn check_limits(&self, permit: &Permit) -> Result<(), LedgerError> {
-        let spent = self.spent(&permit.dataset);
-        if spent.uses >= permit.uses_max {
+    fn check_limits(&self, charge: &Charge, micro_epsilon: u64) -> Result<(), LedgerError> {
+        let spent = self.spent(&charge.dataset);
+        if spent.uses >= charge.uses_max {
             return Err(LedgerError::UsesSpent);
         }
-        let micro_epsilon = spent.micro_epsilon.saturating_add(permit.micro_epsilon);
-        if micro_epsilon > permit.micro_epsilon_max {
+        let micro_epsilon = spent.micro_epsilon.saturating_add(micro_epsilon);
+        if micro_epsilon > charge.micro_epsilon_max {
             return Err(LedgerError::BudgetSpent);
         }
         let grant =
-            permit.grant.map(|(grant, most)| (self.spent_under(&permit.dataset, &grant), most));
+            charge.grant.map(|(grant, most)| (self.spent_under(&charge.dataset, &grant), most));
         if grant.is_some_and(|(spent, most)| spent >= most) {
             return Err(LedgerError::GrantSpent);
         }
         if micro_epsilon > NUMBER_MAX { Err(LedgerError::Full) } else { Ok(()) }
     }
 
-    /// Counts an entry.
+    /// Counts a release.
     ///
     /// # Errors
     ///
     /// [`LedgerError`], if it is not the next one; nothing is counted then.
-    pub fn apply(&mut self, entry: &Document<Entry>) -> Result<(), LedgerError> {
-        let said = entry.said();
-        if said.sequence != self.size || said.previous != self.head {
-            return Err(LedgerError::Chain(self.size));
+    pub fn apply(&mut self, release: &Release) -> Result<(), LedgerError> {
+        let Some(first) = release.0.first().map(Document::said) else {
+            return Err(LedgerError::Release(self.size));
+        };
+        let (mut sequence, mut head, mut datasets) = (self.size, self.head, BTreeSet::new());
+        for entry in &release.0 {
+            let said = entry.said();
+            if said.sequence != sequence || said.previous != head {
+                return Err(LedgerError::Chain(sequence));
+            }
+            let through = (!datasets.is_empty()).then_some(&first.name);
+            let same =
+                (said.job, said.recipient, said.at) == (first.job, first.recipient, first.at);
+            if !same || said.through.as_ref() != through || !datasets.insert(said.dataset()) {
+                return Err(LedgerError::Release(sequence));
+            }
+            self.check_count(said, sequence)?;
+            (sequence, head) = (sequence + 1, entry.digest());
         }
-        let dataset = DatasetName { owner: said.owner, name: said.name.clone() };
+        for entry in &release.0 {
+            self.count(entry.said());
+        }
+        (self.size, self.head) = (sequence, head);
+        Ok(())
+    }
+
+    /// Whether an entry counts its job as the entries before allow.
+    fn check_count(&self, said: &Entry, sequence: u64) -> Result<(), LedgerError> {
+        let dataset = said.dataset();
         let first = !self.counts(&dataset, &said.job);
         let counts_right = said.uses == u64::from(first) && (first || said.micro_epsilon == 0);
         if !counts_right || self.released(&dataset, &said.job, &said.recipient) {
-            return Err(LedgerError::Count(self.size));
+            return Err(LedgerError::Count(sequence));
         }
         let micro_epsilon = self.spent(&dataset).micro_epsilon + said.micro_epsilon;
-        if micro_epsilon > NUMBER_MAX {
-            return Err(LedgerError::Full);
-        }
-        let counted = self.datasets.entry(dataset).or_default();
+        if micro_epsilon > NUMBER_MAX { Err(LedgerError::Full) } else { Ok(()) }
+    }
+
+    fn count(&mut self, said: &Entry) {
+        let counted = self.datasets.entry(said.dataset()).or_default();
         counted.spent.uses += said.uses;
-        counted.spent.micro_epsilon = micro_epsilon;
+        counted.spent.micro_epsilon += said.micro_epsilon;
         if let Some(grant) = said.grant {
             *counted.by_grant.entry(grant).or_default() += said.uses;
         }
         counted.jobs.entry(said.job).or_default().insert(said.recipient);
-        self.size += 1;
-        self.head = entry.digest();
-        Ok(())
     }
 
     /// [`Ledger::next`], counted at once. What it returns must be durable before the key goes out; if that fails, read the ledger again.
@@ -271,11 +341,17 @@ impl Ledger {
         permit: &Permit,
         recipient: Account,
         at: u64,
-    ) -> Result<Option<Document<Entry>>, LedgerError> {
-        let entry = self.next(permit, recipient, at)?;
-        if let Some(entry) = &entry {
-            self.apply(entry)?;
+    ) -> Result<Option<Release>, LedgerError> {
+        let release = self.next(permit, recipient, at)?;
+        if let Some(release) = &release {
+            self.apply(release)?;
         }
-        Ok(entry)
+        Ok(release)
+    }
+}
+
+impl Entry {
+    fn dataset(&self) -> DatasetName {
+        DatasetName { owner: self.owner, name: self.name.clone() }
     }
 }

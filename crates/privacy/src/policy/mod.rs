@@ -16,15 +16,15 @@ mod tests;
 
 pub use cedar::{CEDAR_SCHEMA, clauses_as_cedar};
 pub use clause::{Clause, Reason};
-pub use dataset::{DatasetName, Grant, Publication, Revocation, Revoked};
+pub use dataset::{DatasetName, Grant, Publication, Revocation, Revoked, SOURCES_MAX, Source};
 pub use document::{
     AMOUNT_MAX, DOCUMENT_SIZE_MAX, Document, DocumentError, Form, Measurement, MeasurementError,
     NUMBER_MAX, WORD_SIZE_MAX, Word, WordError,
 };
-pub use explain::explain;
-pub use ledger::{Entry, Ledger, LedgerError, Spent};
+pub use explain::{Change, explain, explain_changes};
+pub use ledger::{Entry, Ledger, LedgerError, Release, Spent};
 pub use rules::{Decision, GRANTS_MAX, Permit, ReleaseRequest, Rules, RulesError};
 pub use terms::{
     Allowed, Auditors, Budget, CEDAR_DEPTH_MAX, CEDAR_SIZE_MAX, CEDAR_TEXTS_MAX, Guarantees,
-    LIST_MAX, Output, OutputClass, Policy, Providers, stricter,
+    LIST_MAX, Output, OutputClass, Policy, Providers, is_as_strict, stricter,
 };

@@ -1,15 +1,16 @@
 //! What a keeper decides by: a dataset's policy, its grants and revocations, and the ledger of uses (spec/policy.md#decisions).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use assay_types::{Account, BlobRoot, Hash, JobId, ProgramId};
 
 use super::cedar::{Compiled, Known};
 use super::clause::{Clause, Reason};
-use super::dataset::{DatasetName, Grant, Publication, Revocation, Revoked};
+use super::dataset::{DatasetName, Grant, Publication, Revocation, Revoked, Source};
 use super::document::{Document, Measurement, Word};
 use super::ledger::Ledger;
-use super::terms::Policy;
+use super::terms::{Allowed, Policy, is_as_strict};
 
 /// The most grants that an account has of one dataset.
 pub const GRANTS_MAX: usize = 64;
@@ -68,15 +69,41 @@ pub enum Decision {
 /// That a key may go out for a job, and what that spends. Only a decision makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Permit {
+    pub(super) job: JobId,
+    pub(super) recipients: BTreeSet<Account>,
+    pub(super) micro_epsilon: u64,
+    pub(super) own: Charge,
+    pub(super) sources: Vec<Charge>,
+}
+
+/// What a job counts against: the dataset, or one that it was made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Charge {
     pub(super) dataset: DatasetName,
     pub(super) version: u64,
     pub(super) policy: Hash,
-    pub(super) job: JobId,
-    pub(super) recipients: BTreeSet<Account>,
     pub(super) grant: Option<(Hash, u64)>,
     pub(super) uses_max: u64,
-    pub(super) micro_epsilon: u64,
     pub(super) micro_epsilon_max: u64,
+}
+
+impl Charge {
+    fn new(
+        dataset: DatasetName,
+        version: u64,
+        policy: &Document<Policy>,
+        grant: Option<&Document<Grant>>,
+    ) -> Self {
+        let said = policy.said();
+        Charge {
+            dataset,
+            version,
+            policy: policy.digest(),
+            grant: grant.map(|grant| (grant.digest(), grant.said().uses_max)),
+            uses_max: said.uses_max,
+            micro_epsilon_max: said.budget.map_or(u64::MAX, |budget| budget.total_micro_epsilon),
+        }
+    }
 }
 
 impl Permit {
@@ -87,17 +114,17 @@ impl Permit {
 
     /// The dataset.
     pub fn dataset(&self) -> &DatasetName {
-        &self.dataset
+        &self.own.dataset
     }
 
     /// The policy's digest: what the wrapped key is bound to.
     pub fn policy(&self) -> Hash {
-        self.policy
+        self.own.policy
     }
 
     /// The grant that it rests on, if any.
     pub fn grant(&self) -> Option<Hash> {
-        self.grant.map(|(grant, _)| grant)
+        self.own.grant.map(|(grant, _)| grant)
     }
 
     /// Who may be given the key: the provider and the auditors.
@@ -105,9 +132,14 @@ impl Permit {
         &self.recipients
     }
 
-    /// What the job costs of the budget, in millionths of epsilon, unless it is counted already.
+    /// What the job costs of each budget, in millionths of epsilon, unless it is counted already.
     pub fn micro_epsilon(&self) -> u64 {
         self.micro_epsilon
+    }
+
+    /// The dataset's charge, then those of what it was made of.
+    pub(super) fn charges(&self) -> impl Iterator<Item = &Charge> {
+        std::iter::once(&self.own).chain(&self.sources)
     }
 }
 
@@ -142,6 +174,36 @@ pub struct Rules {
     // By number, so that the older is tried first.
     grants: BTreeMap<Account, BTreeMap<(u64, Hash), Document<Grant>>>,
     revoked: BTreeSet<Revoked>,
+    sources: BTreeMap<DatasetName, Part>,
+}
+
+/// A dataset that this one was made of.
+#[derive(Debug)]
+struct Part {
+    /// Its own rules, as they are now.
+    rules: Arc<Rules>,
+    /// Whether the policy of what was made of it permits more.
+    is_laxer: bool,
+}
+
+/// What data of its owner's own refuses for those that it was made of.
+static NO_SOURCES: BTreeMap<Clause, &Source> = BTreeMap::new();
+
+/// What the datasets that the data was made of say to a job.
+#[derive(Default)]
+struct Weighed<'a> {
+    /// What refuses: by clause, the first of them.
+    unmet: BTreeMap<Clause, &'a Source>,
+    charges: Vec<Charge>,
+}
+
+impl Weighed<'_> {
+    /// The reason for a clause that is not met, naming the first dataset that does not meet it.
+    fn reason(&self, clause: Clause, say: impl FnOnce(Account, Word) -> Reason) -> Reason {
+        let source = self.unmet.get(&clause);
+        let source = source.unwrap_or_else(|| unreachable!("the fact was made of it"));
+        say(source.owner, source.name.clone())
+    }
 }
 
 impl Rules {
@@ -159,8 +221,8 @@ impl Rules {
             return Err(RulesError::OtherPolicy { published, found });
         }
         let compiled = Compiled::new(publication.said(), policy.said());
-        let (grants, revoked) = (BTreeMap::new(), BTreeSet::new());
-        Ok(Rules { publication, policy, compiled, grants, revoked })
+        let (grants, revoked, sources) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        Ok(Rules { publication, policy, compiled, grants, revoked, sources })
     }
 
     /// The publication.
@@ -202,6 +264,23 @@ impl Rules {
         Ok(())
     }
 
+    /// Adds the rules of a dataset that this one was made of, as they are now: its newest policy, its grants and its revocations. While
+    /// one is missing, nothing is permitted.
+    ///
+    /// # Errors
+    ///
+    /// [`RulesError::OtherDataset`].
+    pub fn source(&mut self, rules: Arc<Rules>) -> Result<(), RulesError> {
+        let name = rules.publication.said().dataset();
+        let mut listed = self.publication.said().sources.iter();
+        if !listed.any(|source| source.dataset() == name) {
+            return Err(RulesError::OtherDataset);
+        }
+        let is_laxer = !is_as_strict(&self.policy, &rules.policy);
+        self.sources.insert(name, Part { rules, is_laxer });
+        Ok(())
+    }
+
     fn about(&self, owner: Account, name: &Word) -> Result<(), RulesError> {
         let ours = self.publication.said();
         if ours.owner == owner && ours.name == *name {
@@ -233,43 +312,135 @@ impl Rules {
         grant: Option<&Document<Grant>>,
     ) -> Decision {
         let publication = self.publication.said();
-        let dataset = publication.dataset();
+        let weighed = self.weigh(asked, ledger, grant.is_some());
+        let known = self.known(asked, ledger, publication.version, grant);
+        let known = Known { sources: &weighed.unmet, ..known };
+        let refusing = self.compiled.refusing(asked, &known);
+        let clauses = refusing.clauses.iter();
+        let mut reasons: Vec<_> =
+            clauses.map(|clause| self.reason(*clause, asked, grant, &weighed)).collect();
+        let texts = refusing.texts.iter().map(|&text| Reason::Cedar { text: text as u64 });
+        reasons.extend(texts);
+        if !reasons.is_empty() {
+            return Decision::Refuse(reasons);
+        }
+        Decision::Permit(Box::new(Permit {
+            job: asked.job,
+            recipients: asked.auditors.iter().copied().chain([asked.provider]).collect(),
+            micro_epsilon: self.cost(),
+            own: Charge::new(publication.dataset(), publication.version, &self.policy, grant),
+            sources: weighed.charges,
+        }))
+    }
+
+    /// What is known of this dataset for a job over a version of it.
+    fn known<'a>(
+        &self,
+        asked: &ReleaseRequest,
+        ledger: &Ledger,
+        version: u64,
+        grant: Option<&'a Document<Grant>>,
+    ) -> Known<'a> {
+        let dataset = self.publication.said().dataset();
         let spent = ledger.spent(&dataset);
         let revoked = |what| self.revoked.contains(&what);
         let digest = grant.map(Document::digest);
-        let known = Known {
-            version: publication.version,
+        Known {
+            version,
             grant,
             grant_uses_spent: digest.map_or(0, |digest| ledger.spent_under(&dataset, &digest)),
             uses_spent: spent.uses,
             micro_epsilon_spent: spent.micro_epsilon,
             counted: ledger.counts(&dataset, &asked.job),
             revoked_all: revoked(Revoked::All),
-            revoked_version: revoked(Revoked::Version(publication.version)),
+            revoked_version: revoked(Revoked::Version(version)),
             revoked_requester: revoked(Revoked::Requester(asked.requester)),
             revoked_grant: digest.is_some_and(|digest| revoked(Revoked::Grant(digest))),
-        };
-        let refusing = self.compiled.refusing(asked, &known);
-        let clauses = refusing.clauses.iter();
-        let mut reasons: Vec<_> =
-            clauses.map(|clause| self.reason(*clause, asked, grant)).collect();
-        let texts = refusing.texts.iter().map(|&text| Reason::Cedar { text: text as u64 });
-        reasons.extend(texts);
-        if !reasons.is_empty() {
-            return Decision::Refuse(reasons);
+            sources: &NO_SOURCES,
         }
+    }
+
+    /// What a job costs of a budget, in millionths of epsilon.
+    fn cost(&self) -> u64 {
+        self.policy.said().budget.map_or(0, |budget| budget.cost_micro_epsilon)
+    }
+
+    /// Asks all that the data was made of. What a policy lists they need not be asked: this one's, being as strict, lists no more.
+    fn weigh(&self, asked: &ReleaseRequest, ledger: &Ledger, is_granted: bool) -> Weighed<'_> {
+        let publication = self.publication.said();
+        let mut weighed = Weighed::default();
+        for source in &publication.sources {
+            let Some(part) = self.sources.get(&source.dataset()) else {
+                weighed.unmet.entry(Clause::SourcesPolicy).or_insert(source);
+                continue;
+            };
+            // Whoever grants the use of what it has made of its own data grants the use of that.
+            let is_granted = is_granted && source.owner == publication.owner;
+            let admitted = part.rules.admits(asked, ledger, is_granted);
+            let grant = admitted.flatten();
+            let known = part.rules.known(asked, ledger, source.version, grant);
+            let unmet = [
+                (Clause::SourcesPolicy, part.is_laxer),
+                (
+                    Clause::SourcesRevoked,
+                    known.revoked_all || known.revoked_version || known.revoked_requester,
+                ),
+                (Clause::SourcesRequesters, admitted.is_none()),
+                (Clause::SourcesSpent, part.rules.is_spent(&known, self.cost())),
+                (Clause::SourcesCedar, part.rules.texts_refuse(asked, &known)),
+            ];
+            for (clause, _) in unmet.into_iter().filter(|(_, is_unmet)| *is_unmet) {
+                weighed.unmet.entry(clause).or_insert(source);
+            }
+            let dataset = source.dataset();
+            weighed.charges.push(Charge::new(dataset, source.version, &part.rules.policy, grant));
+        }
+        weighed
+    }
+
+    /// The grant under which an account may order over what was made of this dataset, or that it needs none; `None` if it may not. As
+    /// for this dataset itself, who has grants rests on them alone.
+    fn admits(
+        &self,
+        asked: &ReleaseRequest,
+        ledger: &Ledger,
+        is_granted: bool,
+    ) -> Option<Option<&Document<Grant>>> {
+        if is_granted {
+            return Some(None);
+        }
+        let Some(grants) = self.grants.get(&asked.requester) else {
+            return self.policy.said().requesters.allows(&asked.requester).then_some(None);
+        };
+        let dataset = self.publication.said().dataset();
+        let cost = u64::from(!ledger.counts(&dataset, &asked.job));
+        let serves = |grant: &&Document<Grant>| {
+            let (said, digest) = (grant.said(), grant.digest());
+            let purpose = match &said.purposes {
+                Allowed::Any => true,
+                listed => asked.purpose.as_ref().is_some_and(|purpose| listed.allows(purpose)),
+            };
+            purpose
+                && asked.now <= said.expires_at
+                && ledger.spent_under(&dataset, &digest) + cost <= said.uses_max
+                && !self.revoked.contains(&Revoked::Grant(digest))
+        };
+        grants.values().find(serves).map(Some)
+    }
+
+    /// Whether this dataset has too little left for a job over what was made of it.
+    fn is_spent(&self, known: &Known<'_>, micro_epsilon: u64) -> bool {
         let policy = self.policy.said();
-        Decision::Permit(Box::new(Permit {
-            dataset,
-            version: publication.version,
-            policy: self.policy.digest(),
-            job: asked.job,
-            recipients: asked.auditors.iter().copied().chain([asked.provider]).collect(),
-            grant: grant.map(|grant| (grant.digest(), grant.said().uses_max)),
-            uses_max: policy.uses_max,
-            micro_epsilon: policy.budget.map_or(0, |budget| budget.cost_micro_epsilon),
-            micro_epsilon_max: policy.budget.map_or(u64::MAX, |budget| budget.total_micro_epsilon),
-        }))
+        let uses = u64::from(!known.counted);
+        let spent = known.micro_epsilon_spent.saturating_add(uses * micro_epsilon);
+        known.uses_spent + uses > policy.uses_max
+            || policy.budget.is_some_and(|budget| spent > budget.total_micro_epsilon)
+    }
+
+    /// Whether this dataset's texts in Cedar do not permit a job over what was made of it.
+    fn texts_refuse(&self, asked: &ReleaseRequest, known: &Known<'_>) -> bool {
+        let asked = ReleaseRequest { dataset: self.publication.said().root, ..asked.clone() };
+        self.compiled.texts_refuse(&asked, known)
     }
 
     fn reason(
@@ -277,6 +448,7 @@ impl Rules {
         clause: Clause,
         asked: &ReleaseRequest,
         grant: Option<&Document<Grant>>,
+        weighed: &Weighed<'_>,
     ) -> Reason {
         let policy = self.policy.said();
         let (output, program) = (&policy.output, asked.program);
@@ -326,6 +498,21 @@ impl Rules {
             Clause::Expiry => Reason::Expiry { expires_at: policy.expires_at },
             Clause::Uses => Reason::Uses {},
             Clause::Budget => Reason::Budget {},
+            Clause::SourcesPolicy => {
+                weighed.reason(clause, |owner, name| Reason::SourcesPolicy { owner, name })
+            }
+            Clause::SourcesRevoked => {
+                weighed.reason(clause, |owner, name| Reason::SourcesRevoked { owner, name })
+            }
+            Clause::SourcesRequesters => {
+                weighed.reason(clause, |owner, name| Reason::SourcesRequesters { owner, name })
+            }
+            Clause::SourcesSpent => {
+                weighed.reason(clause, |owner, name| Reason::SourcesSpent { owner, name })
+            }
+            Clause::SourcesCedar => {
+                weighed.reason(clause, |owner, name| Reason::SourcesCedar { owner, name })
+            }
             Clause::Cedar => Reason::Cedar { text: 0 },
         }
     }

@@ -346,6 +346,12 @@ pub fn stricter(
     })
 }
 
+/// Whether a policy permits nothing that another does not: the stricter of the two is itself, but for its number.
+pub fn is_as_strict(a: &Document<Policy>, b: &Document<Policy>) -> bool {
+    stricter(a, b)
+        .is_ok_and(|both| Policy { version: a.said().version, ..both.said().clone() } == *a.said())
+}
+
 impl Guarantees {
     /// What both owners are sure of: the weaker guarantee.
     fn and(&self, other: &Self) -> Self {

@@ -3,6 +3,7 @@
 // All of this file is tests; the attribute says so to those that read it alone (cargo xtask tidy).
 #[cfg(test)]
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use assay_types::{Account, BlobRoot, Hash, JobId, ProgramId, sha256};
 use cedar_policy::{PolicySet, ValidationMode};
@@ -33,6 +34,7 @@ fn measurement(byte: u8) -> Measurement {
 }
 
 const OWNER: u8 = 1;
+const OTHER_OWNER: u8 = 8;
 const REQUESTER: u8 = 2;
 const PROVIDER: u8 = 3;
 const BENEFICIARY: u8 = 4;
@@ -82,12 +84,69 @@ fn publication(policy: &Document<Policy>) -> Publication {
         envelope_size: 1_000_000,
         policy: policy.digest(),
         fee: 250_000,
+        sources: BTreeSet::new(),
     }
 }
 
 fn rules_of(policy: Policy) -> Rules {
     let policy = policy.finish().unwrap();
     Rules::new(Document::new(publication(&policy)).unwrap(), policy).unwrap()
+}
+
+/// A dataset that the case's was made of, as its owner has it now.
+#[derive(Clone)]
+struct Made {
+    owner: Account,
+    name: &'static str,
+    policy: Policy,
+    grants: Vec<Grant>,
+    revocations: Vec<Revoked>,
+    /// Jobs over it alone.
+    spent: u64,
+    is_known: bool,
+}
+
+/// The version of a source that data was taken from.
+const TAKEN: u64 = 7;
+
+impl Made {
+    fn of(owner: u8, name: &'static str) -> Self {
+        let (owner, policy) = (account(owner), policy());
+        let (grants, revocations) = (Vec::new(), Vec::new());
+        Made { owner, name, policy, grants, revocations, spent: 0, is_known: true }
+    }
+
+    fn dataset(&self) -> DatasetName {
+        DatasetName { owner: self.owner, name: word(self.name) }
+    }
+
+    fn source(&self) -> Source {
+        let policy = self.policy.clone().finish().unwrap().digest();
+        Source { owner: self.owner, name: word(self.name), version: TAKEN, policy }
+    }
+
+    /// Its owner's newest version, which need not be the one that data was taken from.
+    fn rules(&self) -> Rules {
+        let policy = self.policy.clone().finish().unwrap();
+        let published = Publication {
+            owner: self.owner,
+            name: word(self.name),
+            version: TAKEN + 2,
+            root: BlobRoot(sha256(self.name.as_bytes())),
+            ..publication(&policy)
+        };
+        let mut rules = Rules::new(Document::new(published).unwrap(), policy).unwrap();
+        for grant in &self.grants {
+            rules.grant(Document::new(grant.clone()).unwrap()).unwrap();
+        }
+        for revokes in &self.revocations {
+            let (owner, name) = (self.owner, word(self.name));
+            rules
+                .revoke(&Document::new(Revocation { owner, name, revokes: *revokes }).unwrap())
+                .unwrap();
+        }
+        rules
+    }
 }
 
 fn grant() -> Grant {
@@ -138,16 +197,35 @@ struct Case {
     revocations: Vec<Revoked>,
     spent: u64,
     asked: ReleaseRequest,
+    sources: Vec<Made>,
 }
 
 impl Case {
     fn new() -> Self {
         let (policy, asked) = (policy(), request());
-        Case { policy, grants: vec![grant()], revocations: Vec::new(), spent: 0, asked }
+        let (grants, revocations, sources) = (vec![grant()], Vec::new(), Vec::new());
+        Case { policy, grants, revocations, spent: 0, asked, sources }
+    }
+
+    /// Data that was made of two of its owner's own datasets and of another owner's.
+    fn combined() -> Self {
+        let sources = [(OWNER, "visits"), (OWNER, "weather"), (OTHER_OWNER, "prices")];
+        let sources = sources.map(|(owner, name)| Made::of(owner, name)).to_vec();
+        Case { sources, ..Case::new() }
+    }
+
+    fn publication(&self) -> Publication {
+        let policy = self.policy.clone().finish().unwrap();
+        let sources = self.sources.iter().map(Made::source).collect();
+        Publication { sources, ..publication(&policy) }
     }
 
     fn rules(&self) -> Rules {
-        let mut rules = rules_of(self.policy.clone());
+        let policy = self.policy.clone().finish().unwrap();
+        let mut rules = Rules::new(Document::new(self.publication()).unwrap(), policy).unwrap();
+        for made in self.sources.iter().filter(|made| made.is_known) {
+            rules.source(Arc::new(made.rules())).unwrap();
+        }
         for grant in &self.grants {
             rules.grant(Document::new(grant.clone()).unwrap()).unwrap();
         }
@@ -160,6 +238,21 @@ impl Case {
     /// A ledger in which the asked requester's jobs have spent before.
     fn ledger(&self) -> Ledger {
         let mut ledger = Ledger::new();
+        for made in &self.sources {
+            let rules = made.rules();
+            let root = rules.publication().said().root;
+            for number in 0..made.spent {
+                let job = job(2_000 + number);
+                let requester = account(REQUESTER);
+                let data_owner = Some(made.owner);
+                let asked =
+                    ReleaseRequest { job, requester, dataset: root, data_owner, ..request() };
+                let Decision::Permit(permit) = rules.decide(&asked, &ledger) else {
+                    panic!("what is spent of a source before must be permitted");
+                };
+                assert!(ledger.spend(&permit, asked.provider, NOW).unwrap().is_some());
+            }
+        }
         for number in 0..self.spent {
             let asked = ReleaseRequest { job: job(1_000 + number), ..self.asked.clone() };
             let Decision::Permit(permit) = self.rules().decide(&asked, &ledger) else {
@@ -188,6 +281,11 @@ fn violations(clause: Clause) -> Vec<Case> {
             case.asked.requester = account(GRANTED);
             change(case);
         })
+    };
+    let made = |which: usize, change: &dyn Fn(&mut Made)| {
+        let mut case = Case::combined();
+        change(&mut case.sources[which]);
+        case
     };
     match clause {
         Clause::Dataset => vec![asked(&|asked| asked.dataset.0.0[31] ^= 1)],
@@ -269,6 +367,83 @@ fn violations(clause: Clause) -> Vec<Case> {
             with(&|case| case.spent = 3),
             with(&|case| case.policy = case.policy.clone().budget(999_999, 1_000_000)),
         ],
+        Clause::SourcesPolicy => {
+            let unknown = [0, 1, 2].map(|which| made(which, &|made| made.is_known = false));
+            let stricter = stricter_on_a_point().into_iter();
+            let stricter = stricter.map(|policy| made(2, &|made| made.policy = policy.clone()));
+            let laxer = |change: &dyn Fn(&mut Policy)| {
+                let mut case = Case::combined();
+                change(&mut case.policy);
+                case
+            };
+            let laxer = [
+                laxer(&|policy| policy.output.class = OutputClass::Public),
+                laxer(&|policy| policy.output.steps_constant = false),
+                laxer(&|policy| policy.budget = None),
+            ];
+            unknown.into_iter().chain(stricter).chain(laxer).collect()
+        }
+        Clause::SourcesRevoked => {
+            let revoked =
+                [Revoked::All, Revoked::Version(TAKEN), Revoked::Requester(account(REQUESTER))];
+            let revoked = revoked.map(|revoked| {
+                [0, 2].map(|which| {
+                    made(which, &|made| {
+                        made.revocations = vec![Revoked::Version(TAKEN + 2), revoked]
+                    })
+                })
+            });
+            revoked.into_iter().flatten().collect()
+        }
+        Clause::SourcesRequesters => {
+            // Another owner's list is not widened by a grant of who has the combination.
+            let mut granted = Case::combined();
+            granted.asked.requester = account(GRANTED);
+            // Who has a grant of a source rests on that also where the combination lists it.
+            let narrowed = |change: &dyn Fn(&mut Grant)| {
+                made(0, &|made| {
+                    let (name, requester) = (word(made.name), account(REQUESTER));
+                    let mut grant = Grant { name, requester, ..grant() };
+                    change(&mut grant);
+                    made.grants = vec![grant];
+                })
+            };
+            let mut revoked = narrowed(&|_| ());
+            let digest = Document::new(revoked.sources[0].grants[0].clone()).unwrap().digest();
+            revoked.sources[0].revocations = vec![Revoked::Grant(digest)];
+            vec![
+                granted,
+                narrowed(&|grant| grant.expires_at = NOW - 1),
+                narrowed(&|grant| grant.uses_max = 0),
+                narrowed(&|grant| grant.purposes = Allowed::from_iter([word("audit")])),
+                revoked,
+            ]
+        }
+        Clause::SourcesSpent => {
+            let uses = [0, 2].map(|which| {
+                let mut case = made(which, &|made| (made.policy.uses_max, made.spent) = (2, 2));
+                case.policy.uses_max = 2;
+                case
+            });
+            let budget = [0, 2].map(|which| made(which, &|made| made.spent = 3));
+            // What a job over the combination costs is what it costs of each, be it more than theirs.
+            let mut dearer = made(1, &|made| made.spent = 2);
+            dearer.policy = dearer.policy.budget(3_000_000, 2_000_000);
+            uses.into_iter().chain(budget).chain([dearer]).collect()
+        }
+        Clause::SourcesCedar => {
+            // A text asks what is spent of its own dataset, and the version that was taken of it.
+            let about = |which: usize, condition: &str, spent: u64| {
+                let text = format!("permit (principal, action, resource) when {{ {condition} }};");
+                let mut case = made(which, &|made| {
+                    made.policy.cedar.insert(text.clone());
+                    made.spent = spent;
+                });
+                case.policy.cedar.insert(text);
+                case
+            };
+            vec![about(0, "context.uses_spent < 1", 1), about(2, "context.version != 7", 0)]
+        }
         Clause::Cedar => vec![
             asked(&|asked| asked.window_secs = 599),
             // A sum that overflows: what cannot be evaluated does not permit.
@@ -286,6 +461,45 @@ fn violations(clause: Clause) -> Vec<Case> {
     }
 }
 
+/// The policy, stricter on one point each.
+fn stricter_on_a_point() -> Vec<Policy> {
+    let changes: [&dyn Fn(&mut Policy); 23] = [
+        &|policy| drop(policy.programs.remove(&program(2))),
+        &|policy| policy.programs.get_mut(&program(2)).unwrap().group_min -= 1,
+        &|policy| policy.programs.get_mut(&program(2)).unwrap().output_size_max += 1,
+        &|policy| policy.programs.get_mut(&program(2)).unwrap().steps_constant = false,
+        &|policy| policy.providers.accounts = Allowed::default(),
+        &|policy| policy.providers.stake_min += 1,
+        &|policy| policy.providers.measurements = Allowed::default(),
+        &|policy| policy.beneficiaries = Allowed::default(),
+        &|policy| policy.purposes = Allowed::from_iter([word("research")]),
+        &|policy| policy.verifiers = Allowed::default(),
+        &|policy| policy.auditors.accounts = Allowed::from_iter([account(AUDITOR)]),
+        &|policy| policy.auditors.least += 1,
+        &|policy| policy.uses_max -= 1,
+        &|policy| policy.expires_at -= 1,
+        &|policy| policy.output.size_max -= 1,
+        &|policy| policy.output.step_limit_max -= 1,
+        &|policy| policy.output.group_min += 1,
+        &|policy| policy.budget.as_mut().unwrap().total_micro_epsilon -= 1,
+        &|policy| policy.budget.as_mut().unwrap().cost_micro_epsilon += 1,
+        &|policy| drop(policy.cedar.insert("permit (principal, action, resource);".to_owned())),
+        // Also for a source that permits other things besides.
+        &|policy| {
+            policy.requesters = Allowed::Any;
+            policy.purposes = Allowed::from_iter([word("research"), word("marketing")]);
+        },
+        &|policy| (policy.uses_max, policy.version) = (9, 99),
+        &|policy| (policy.uses_max, policy.expires_at) = (99, NOW + 99),
+    ];
+    let strict = changes.iter().map(|change| {
+        let mut policy = policy();
+        change(&mut policy);
+        policy
+    });
+    strict.collect()
+}
+
 #[test]
 fn every_clause_refuses_alone_and_only_by_itself() {
     let permitted = |decision: &Decision| matches!(decision, Decision::Permit(_));
@@ -296,6 +510,8 @@ fn every_clause_refuses_alone_and_only_by_itself() {
     let mut granted = Case::new();
     granted.asked.requester = account(GRANTED);
     assert!(permitted(&granted.decide()), "so must the one under a grant: {:?}", granted.decide());
+    let combined = Case::combined().decide();
+    assert!(permitted(&combined), "and the one over combined data: {combined:?}");
 
     let mut tested = 0;
     for &clause in Clause::ALL {
@@ -314,7 +530,7 @@ fn every_clause_refuses_alone_and_only_by_itself() {
         }
         tested += 1;
     }
-    assert_eq!(tested, 28, "a clause came or went: say so in spec/policy.md");
+    assert_eq!(tested, 33, "a clause came or went: say so in spec/policy.md");
 }
 
 #[test]
@@ -456,7 +672,8 @@ fn a_job_is_one_use_for_all_its_recipients() {
     let first = permit(&case.asked, &ledger);
     let mut entries = Vec::new();
     for recipient in [PROVIDER, AUDITOR] {
-        entries.extend(ledger.spend(&first, account(recipient), NOW).unwrap());
+        let release = ledger.spend(&first, account(recipient), NOW).unwrap().unwrap();
+        entries.extend(release.entries().to_vec());
         let again = ledger.spend(&first, account(recipient), NOW + 9).unwrap();
         assert_eq!(again, None, "a release that is repeated spends again");
     }
@@ -467,7 +684,7 @@ fn a_job_is_one_use_for_all_its_recipients() {
     assert_eq!(stranger, Err(LedgerError::OtherRecipient(account(STRANGER))));
 
     // After a restart the ledger is the same, and a job that is counted is permitted though nothing is left.
-    let restarted = Ledger::from_entries(entries.iter().map(Document::as_bytes)).unwrap();
+    let restarted = Ledger::from_lines(entries.iter().map(Document::as_bytes)).unwrap();
     assert_eq!(restarted, ledger);
     for number in 2..4 {
         let asked = ReleaseRequest { job: job(number), ..case.asked.clone() };
@@ -513,7 +730,8 @@ fn entries() -> Vec<Document<Entry>> {
     for (number, recipient) in [(1, PROVIDER), (1, AUDITOR), (2, PROVIDER), (3, AUDITOR)] {
         let asked = ReleaseRequest { job: job(number), ..case.asked.clone() };
         let Decision::Permit(permit) = rules.decide(&asked, &ledger) else { panic!("permitted") };
-        entries.extend(ledger.spend(&permit, account(recipient), NOW).unwrap());
+        let release = ledger.spend(&permit, account(recipient), NOW).unwrap().unwrap();
+        entries.extend(release.entries().to_vec());
     }
     assert_eq!(entries.len(), 4);
     entries
@@ -523,7 +741,7 @@ fn entries() -> Vec<Document<Entry>> {
 fn a_ledger_shows_any_change_but_a_missing_end() {
     let entries = entries();
     let read =
-        |entries: &[Document<Entry>]| Ledger::from_entries(entries.iter().map(Document::as_bytes));
+        |entries: &[Document<Entry>]| Ledger::from_lines(entries.iter().map(Document::as_bytes));
     let whole = read(&entries).unwrap();
     assert_eq!(whole.size(), 4);
     assert_eq!(whole.head(), entries[3].digest());
@@ -565,8 +783,259 @@ fn a_ledger_shows_any_change_but_a_missing_end() {
     (next.sequence, next.previous) = (1, most.digest());
     let next = Document::new(next).unwrap();
     assert_eq!(read(&[most, next]), Err(LedgerError::Full), "a sum that no number holds");
-    let garbage = Ledger::from_entries([b"{}"]);
+    let garbage = Ledger::from_lines([b"{}"]);
     assert!(matches!(garbage, Err(LedgerError::Document { sequence: 0, .. })));
+}
+
+/// A release over combined data.
+fn release() -> Release {
+    let case = Case::combined();
+    let Decision::Permit(permit) = case.decide() else { panic!("permitted") };
+    Ledger::new().spend(&permit, account(PROVIDER), NOW).unwrap().unwrap()
+}
+
+#[test]
+fn a_job_over_combined_data_counts_against_all_that_it_was_made_of() {
+    let mut case = Case::combined();
+    // A listed account's grant of a source is spent with it.
+    let (name, requester) = (word("visits"), account(REQUESTER));
+    case.sources[0].grants = vec![Grant { name, requester, ..grant() }];
+    case.policy = case.policy.clone().budget(3_000_000, 1_500_000);
+    let rules = case.rules();
+    let mut ledger = Ledger::new();
+    let decide = |number: u64, ledger: &Ledger| {
+        rules.decide(&ReleaseRequest { job: job(number), ..case.asked.clone() }, ledger)
+    };
+    let Decision::Permit(permit) = decide(1, &ledger) else { panic!("permitted") };
+    let mut lines = Vec::new();
+    for recipient in [PROVIDER, AUDITOR] {
+        let release = ledger.spend(&permit, account(recipient), NOW).unwrap().unwrap();
+        assert_eq!(release.entries().len(), 4, "an entry for each");
+        lines.push(release.to_line());
+        assert_eq!(ledger.spend(&permit, account(recipient), NOW), Ok(None), "twice for nothing");
+    }
+    let all = || case.sources.iter().map(Made::dataset).chain([case.publication().dataset()]);
+    let once = Spent { uses: 1, micro_epsilon: 1_500_000 };
+    for dataset in all() {
+        assert_eq!(ledger.spent(&dataset), once, "of {dataset}: two recipients are one use");
+    }
+    let granted = Document::new(case.sources[0].grants[0].clone()).unwrap().digest();
+    assert_eq!(
+        ledger.spent_under(&case.sources[0].dataset(), &granted),
+        1,
+        "a grant's use is free"
+    );
+
+    // Made of the same source, under another name: what one spends the other has not.
+    let other = Publication { name: word("elsewhere"), ..case.publication() };
+    let mut twin = Rules::new(Document::new(other).unwrap(), rules.policy().clone()).unwrap();
+    for made in &case.sources {
+        twin.source(Arc::new(made.rules())).unwrap();
+    }
+    let asked = ReleaseRequest { job: job(2), ..case.asked.clone() };
+    let Decision::Permit(raced) = twin.decide(&asked, &ledger) else { panic!("one use is left") };
+    let Decision::Permit(second) = decide(3, &ledger) else { panic!("one use is left") };
+    lines.push(ledger.spend(&second, account(PROVIDER), NOW).unwrap().unwrap().to_line());
+    let before = ledger.clone();
+    let overspent = ledger.spend(&raced, account(PROVIDER), NOW);
+    assert_eq!(overspent, Err(LedgerError::BudgetSpent), "two decisions spent the same budget");
+    assert_eq!(ledger, before, "a refused spend leaves a trace");
+    let Decision::Refuse(reasons) = twin.decide(&asked, &ledger) else { panic!("laundered") };
+    let (owner, name) = (account(OWNER), word("visits"));
+    let expect = [
+        Reason::SourcesRequesters { owner, name: name.clone() },
+        Reason::SourcesSpent { owner, name },
+    ];
+    assert_eq!(reasons, expect, "the grant's uses and the budget are spent");
+    assert_eq!(Ledger::from_lines(&lines).unwrap(), ledger, "a restart");
+}
+
+#[test]
+fn a_release_counts_whole_or_not_at_all() {
+    let release = release();
+    let line = release.to_line();
+    assert_eq!(Release::from_line(&line).unwrap(), release);
+    let read = |lines: &[Vec<u8>]| Ledger::from_lines(lines);
+    assert_eq!(read(&[line.clone()]).unwrap().size(), 4);
+    // A line that is cut short never counts as another one.
+    for end in 0..line.len() {
+        let cut = read(&[line[..end].to_vec()]);
+        let ends = line[end..].starts_with(b" ");
+        assert_eq!(cut.is_ok(), ends, "cut after {end} bytes");
+    }
+    let entries = release.entries();
+    let changed = |at: usize, change: &dyn Fn(&mut Entry)| {
+        let mut changed: Vec<Document<Entry>> = entries[..at].to_vec();
+        let mut previous = at.checked_sub(1).map_or(Hash::default(), |at| entries[at].digest());
+        for (number, entry) in entries.iter().enumerate().skip(at) {
+            let mut said = Entry { previous, ..entry.said().clone() };
+            if number == at {
+                change(&mut said);
+            }
+            let entry = Document::new(said).unwrap();
+            previous = entry.digest();
+            changed.push(entry);
+        }
+        let line: Vec<&[u8]> = changed.iter().map(Document::as_bytes).collect();
+        read(&[line.join(&b' ')])
+    };
+    assert!(changed(1, &|_| ()).is_ok(), "the helper makes the chain good");
+    let other = LedgerError::Release;
+    for at in 1..4 {
+        let wrong = [
+            changed(at, &|entry| entry.through = None),
+            changed(at, &|entry| entry.through = Some(word("elsewhere"))),
+            changed(at, &|entry| entry.job = job(9)),
+            changed(at, &|entry| entry.recipient = account(STRANGER)),
+            changed(at, &|entry| entry.at += 1),
+            changed(at, &|entry| {
+                (entry.owner, entry.name) = (account(OWNER), word("patients-2026"));
+            }),
+        ];
+        for (number, wrong) in wrong.into_iter().enumerate() {
+            assert_eq!(wrong, Err(other(at as u64)), "change {number} of entry {at}");
+        }
+        assert_eq!(changed(at, &|entry| entry.uses = 0), Err(LedgerError::Count(at as u64)));
+    }
+    let through = changed(0, &|entry| entry.through = Some(word("elsewhere")));
+    assert_eq!(through, Err(other(0)), "the first is the one whose key went out");
+    let apart: Vec<Vec<u8>> = entries.iter().map(|entry| entry.as_bytes().to_vec()).collect();
+    assert_eq!(read(&apart), Err(other(1)), "entries of a release in lines of their own");
+    let mut ledger = Ledger::new();
+    let mut half = entries.to_vec();
+    half[3] = entries[2].clone();
+    let line: Vec<&[u8]> = half.iter().map(Document::as_bytes).collect();
+    let half = Release::from_line(&line.join(&b' ')).unwrap();
+    assert_eq!(ledger.apply(&half), Err(LedgerError::Chain(3)));
+    assert_eq!(ledger, Ledger::new(), "half a release was counted");
+    assert!(Release::from_line(b"").is_err() && Release::from_line(b" ").is_err());
+    let doubled = [&line[0][..], b"  ", line[1]].concat();
+    assert!(Release::from_line(&doubled).is_err(), "two spaces");
+}
+
+#[test]
+fn sources_are_a_set_of_other_datasets() {
+    let published = Case::combined().publication();
+    let read = |sources: Vec<Source>| {
+        Document::new(Publication { sources: sources.into_iter().collect(), ..published.clone() })
+    };
+    let source = Made::of(OWNER, "visits").source();
+    assert!(read(vec![source.clone()]).is_ok());
+    let again = Source { version: 8, ..source.clone() };
+    assert_eq!(read(vec![source.clone(), again]).unwrap_err(), DocumentError::SourceTwice);
+    let itself = Source { name: word("patients-2026"), ..source.clone() };
+    assert_eq!(read(vec![itself.clone()]).unwrap_err(), DocumentError::SourceTwice);
+    let theirs = Source { owner: account(OTHER_OWNER), ..itself };
+    assert!(read(vec![theirs]).is_ok(), "another owner's of the same name");
+    let many = |count: usize| {
+        let named = (0..count).map(|n| Source { name: word(&format!("n{n}")), ..source.clone() });
+        read(named.collect())
+    };
+    assert!(many(SOURCES_MAX).is_ok());
+    assert_eq!(many(17).unwrap_err(), DocumentError::SourcesMany(17));
+    let document = Document::new(published).unwrap();
+    let text = String::from_utf8(document.as_bytes().to_vec()).unwrap();
+    let at = text.find("\"sources\":[").unwrap();
+    let one = format!("{}]}}", &text[..text[at..].find("},{").unwrap() + at + 1]);
+    assert!(Document::<Publication>::from_bytes(one.as_bytes()).is_ok(), "{one}");
+    let entry = &one[at + 11..one.len() - 2];
+    let next = entry.replace("\"visits\"", "\"visitt\"");
+    for (wrong, why) in [
+        (format!("{next},{entry}"), "not the smallest first"),
+        (format!("{entry},{entry}"), "the same twice"),
+        (entry.replace("\"version\":7", "\"version\":07"), "a leading zero"),
+        (entry.replace("\"version\":7,", ""), "a field is missing"),
+        (entry.replace("\"version\":7,", "\"version\":7,\"more\":1,"), "a field too many"),
+    ] {
+        let other = one.replace(entry, &wrong);
+        assert_ne!(other, one, "{why}");
+        let read = Document::<Publication>::from_bytes(other.as_bytes());
+        assert!(matches!(read, Err(DocumentError::Form { .. })), "{why}: {read:?}");
+    }
+    let none = format!("{}\"fee\":\"250000\"}}", &text[..text.find("\"fee\"").unwrap()]);
+    assert!(Document::<Publication>::from_bytes(none.as_bytes()).is_err(), "sources left out");
+    // Rules of what the data was not made of have no say.
+    let mut rules = Case::combined().rules();
+    let stranger = rules.source(Arc::new(Made::of(OWNER, "elsewhere").rules()));
+    assert_eq!(stranger, Err(RulesError::OtherDataset));
+}
+
+#[test]
+fn what_combined_data_permits_its_sources_permit() {
+    let mut rng = Rng::with_seed(23);
+    let (mut permitted, mut refused) = (0, 0);
+    for _ in 0..400 {
+        let mut made = [Made::of(OWNER, "visits"), Made::of(OTHER_OWNER, "prices")];
+        for made in &mut made {
+            made.policy = any_policy(&mut rng).said().clone();
+        }
+        let draft = if rng.bool() {
+            made[0].policy.clone().finish().unwrap()
+        } else {
+            any_policy(&mut rng)
+        };
+        let combined = made.iter().fold(draft.clone(), |so_far, made| {
+            stricter(&so_far, &made.policy.clone().finish().unwrap()).unwrap()
+        });
+        // What was combined by the rule is as strict as each; the draft by itself seldom is.
+        let lax = rng.u8(..8) == 0;
+        let policy = if lax { draft.said() } else { combined.said() }.clone();
+        let case = Case { policy, sources: made.to_vec(), grants: Vec::new(), ..Case::new() };
+        let rules = case.rules();
+        let apart = made.each_ref().map(Made::rules);
+        for _ in 0..40 {
+            let asked = any_request(&mut rng);
+            let mut ledger = spent(&mut rng);
+            if rng.bool()
+                && let Decision::Permit(permit) =
+                    rules.decide(&ReleaseRequest { job: job(77), ..asked.clone() }, &ledger)
+            {
+                ledger.spend(&permit, asked.provider, NOW).unwrap();
+            }
+            if let Decision::Permit(_) = rules.decide(&asked, &ledger) {
+                permitted += 1;
+                for rules in &apart {
+                    let said = rules.publication().said();
+                    let (dataset, data_owner) = (said.root, Some(said.owner));
+                    let asked = ReleaseRequest { dataset, data_owner, ..asked.clone() };
+                    let decision = rules.decide(&asked, &ledger);
+                    assert!(matches!(decision, Decision::Permit(_)), "{asked:?}: {decision:?}");
+                }
+            } else {
+                refused += 1;
+            }
+        }
+    }
+    assert!(
+        permitted > 200,
+        "only {permitted} of {refused} and these were permitted: it says little"
+    );
+}
+
+#[test]
+fn what_became_stricter_is_told_clause_by_clause() {
+    for policy in stricter_on_a_point() {
+        let before = policy.clone().finish().unwrap();
+        let after = stricter(&before, &self::policy().finish().unwrap()).unwrap();
+        let changes = explain_changes(self::policy().finish().unwrap().said(), after.said());
+        assert!(!changes.is_empty(), "not told: {after:?}");
+        assert!(changes.iter().all(|change| change.before != change.after), "{changes:?}");
+    }
+    assert_eq!(explain_changes(&policy(), &policy()), []);
+    let verifiers =
+        |numbers: std::ops::Range<u16>| Policy { verifiers: numbers.collect(), ..policy() };
+    let changes = explain_changes(
+        &verifiers(0..9),
+        &Policy { verifiers: (0..8).chain([10]).collect(), ..policy() },
+    );
+    assert_eq!(changes.len(), 1, "what differs after the names that are shown: {changes:?}");
+    let changes = explain_changes(&policy(), &Policy { uses_max: 9, ..policy() });
+    let expect = Change {
+        clause: Clause::Uses,
+        before: "The data is used for at most 10 jobs, over all versions.".to_owned(),
+        after: "The data is used for at most 9 jobs, over all versions.".to_owned(),
+    };
+    assert_eq!(changes, [expect]);
 }
 
 /// All bytes of a document, each changed to every other byte: refused, or another digest.
@@ -604,10 +1073,12 @@ fn every_change_of_a_byte_is_refused_or_is_another_document() {
     let policy = policy().finish().unwrap();
     let read = every_change(&policy)
         + every_change(&Document::new(publication(&policy)).unwrap())
+        + every_change(&Document::new(Case::combined().publication()).unwrap())
         + every_change(&Document::new(grant()).unwrap())
         + every_change(&revocation(Revoked::Grant(Hash([7; 32]))))
         + every_change(&revocation(Revoked::All))
-        + every_change(&entries()[0]);
+        + every_change(&entries()[0])
+        + every_change(&release().entries()[1]);
     assert!(read > 1_000, "most changes of digits are other documents, only {read} were");
 }
 
@@ -749,6 +1220,7 @@ fn damaged_documents_do_not_panic() {
     let seeds = [
         policy.as_bytes().to_vec(),
         Document::new(publication(&policy)).unwrap().as_bytes().to_vec(),
+        Document::new(Case::combined().publication()).unwrap().as_bytes().to_vec(),
         Document::new(grant()).unwrap().as_bytes().to_vec(),
         revocation(Revoked::Requester(account(3))).as_bytes().to_vec(),
         entries()[1].as_bytes().to_vec(),
@@ -902,13 +1374,15 @@ fn spent(rng: &mut Rng) -> Ledger {
             version: 3,
             policy: Hash::default(),
             grant: None,
+            through: None,
             job: job(100 + number),
             recipient: account(PROVIDER),
             uses: 1,
             micro_epsilon: rng.u64(..3),
             at: NOW,
         };
-        ledger.apply(&Document::new(entry).unwrap()).unwrap();
+        let line = Document::new(entry).unwrap();
+        ledger.apply(&Release::from_line(line.as_bytes()).unwrap()).unwrap();
     }
     ledger
 }
