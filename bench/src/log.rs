@@ -7,7 +7,7 @@ use std::time::Instant;
 use alloy_primitives::{B256, U256};
 use assay_provenance::{Graph, Life, Receipt, Standing, Trust, open_lineage, prov, verify};
 use assay_store::{Book, BookLimits, Kind, LogFiles, Sequencer};
-use assay_tlog::{KeyKind, NoteKey};
+use assay_tlog::{Checkpoint, KeyKind, Log, NoteKey, Reader};
 use assay_types::sha256;
 use tokio::task::JoinSet;
 
@@ -18,6 +18,7 @@ const ENTRY_BYTES: usize = 1_024;
 const ADDERS: u64 = 1_024;
 const ROUNDS: usize = 3;
 const EXPORTED: u64 = 10_000;
+const LONG: u64 = 1_000_000;
 
 /// What Tessera's makers say of it on POSIX files and twelve cores: durable appends a second.
 const TESSERA_PER_SEC: f64 = 2_900.0;
@@ -97,7 +98,7 @@ pub(crate) fn figures() -> Result<Vec<Figure>, String> {
 }
 
 /// A golden receipt of an embedded chain: a job of eight million steps, with all that roles say of it, and an anchor.
-fn receipts() -> Result<[Figure; 3], String> {
+fn receipts() -> Result<[Figure; 4], String> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors/receipts/1/embedded-paid");
     let read = |name| std::fs::read(format!("{folder}/{name}")).map_err(|error| error.to_string());
     let (bytes, trust) = (read("receipt.json")?, read("trust.json")?);
@@ -131,7 +132,7 @@ fn receipts() -> Result<[Figure; 3], String> {
         goal: None,
         peers: Vec::new(),
     };
-    let statements = receipt.log.as_ref().map_or(0, |log| log.statements().len());
+    let statements = receipt.log.as_ref().map_or(0, |log| log.statements.len());
     let figure = |name: &str, value, unit, bound| Figure {
         name: name.to_owned(),
         inputs: format!(
@@ -142,11 +143,51 @@ fn receipts() -> Result<[Figure; 3], String> {
         goal: Some(Goal::Below(bound)),
         peers: Vec::new(),
     };
+    let long = Figure {
+        inputs: format!("the same statements, the first four of them before {LONG} others"),
+        ..figure("its size in a long log", in_a_long_log(receipt)? as f64 / 1_000.0, "kB", 20.0)
+    };
     Ok([
         figure("a receipt verified, median of 200", median(times), "ms", 5.0),
         figure("a receipt's size", bytes.len() as f64 / 1_000.0, "kB", 20.0),
+        long,
         export,
     ])
+}
+
+/// The bytes of a receipt whose log has a million entries of others, and an anchor just before the job: paths are longer.
+fn in_a_long_log(mut receipt: Receipt) -> Result<usize, String> {
+    let told = |error: &dyn std::fmt::Display| error.to_string();
+    let folder = tempfile::tempdir().map_err(|error| told(&error))?;
+    let key = NoteKey::new("log.example", KeyKind::Log, &[7; 32]).map_err(|error| told(&error))?;
+    let files = LogFiles::open(folder.path()).map_err(|error| told(&error))?;
+    let mut log = Log::open(files, key.clone()).map_err(|error| told(&error))?;
+    let mut kept = receipt.log.take().ok_or("a golden receipt has no log")?;
+    let (mut indices, size) = (Vec::new(), kept.statements.len());
+    for (place, statement) in kept.statements.iter().enumerate() {
+        if place == 4 {
+            for start in (0..LONG).step_by(4_096) {
+                let others = (start..(start + 4_096).min(LONG)).map(|k| k.to_be_bytes().to_vec());
+                log.add(&others.collect::<Vec<_>>()).map_err(|error| told(&error))?;
+            }
+        }
+        let added = log.add(&[statement.envelope.to_bytes()]).map_err(|error| told(&error))?;
+        indices.extend(added.iter().map(|added| added.index));
+    }
+    let note = log.checkpoint().map_err(|error| told(&error))?.to_vec();
+    let tree = Checkpoint::unverified(&note).map_err(|error| told(&error))?;
+    let files = LogFiles::read_only(folder.path());
+    let reader = Reader::new(&files, &tree);
+    for (statement, index) in kept.statements.iter_mut().zip(&indices) {
+        statement.index = *index;
+        statement.path = reader.prove_inclusion(*index).map_err(|error| told(&error))?;
+    }
+    let anchor = kept.anchor.as_mut().ok_or("a golden receipt has no anchor")?;
+    anchor.size = tree.size - size as u64;
+    anchor.consistency = reader.prove_consistency(anchor.size).map_err(|error| told(&error))?;
+    kept.checkpoint = String::from_utf8(note).map_err(|error| told(&error))?;
+    receipt.log = Some(kept);
+    Ok(receipt.to_bytes().len())
 }
 
 fn entry(number: u64) -> Vec<u8> {

@@ -157,6 +157,7 @@ async fn jobs_rate() -> Result<f64, String> {
     let terms = JobTerms {
         program: elf_of(&[high, low, op(Op::Ecall, 0, 0, 0, 0)], &[]),
         input: None,
+        input_of: None,
         dataset: DatasetTerms::None,
         sealing: None,
         reputation_min: None,

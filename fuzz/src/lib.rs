@@ -5,6 +5,7 @@ pub mod asm;
 pub mod differential;
 pub mod edges;
 pub mod liar;
+#[cfg(feature = "parsers")]
 pub mod parsers;
 pub mod programs;
 pub mod qemu;

@@ -1,13 +1,16 @@
 //! `assay-fuzz machine [INSTRUCTIONS] [SEED]`: the interpreter and its witnesses against rrs-lib (and qemu-riscv32, where
 //! installed) until so many instructions were compared. `assay-fuzz privacy [COUNT] [SEED]`: so many mutants through each parser of
-//! what strangers send. `assay-fuzz vectors FOLDER`: writes what is recorded.
+//! what strangers send. `assay-fuzz programs`: the prebuilt programs give what is recorded of them. `assay-fuzz vectors FOLDER`: writes what
+//! is recorded.
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use assay_fuzz::differential::{Tally, compare};
-use assay_fuzz::{parsers, programs, qemu, vectors};
+#[cfg(feature = "parsers")]
+use assay_fuzz::parsers;
+use assay_fuzz::{programs, qemu, vectors};
 use rayon::prelude::*;
 
 /// Programs between two looks at the total.
@@ -22,11 +25,15 @@ fn main() -> ExitCode {
         ["machine"] => machine(100_000_000, 0),
         ["machine", goal] => number(goal).and_then(|goal| machine(goal, 0)),
         ["machine", goal, seed] => number(goal).and_then(|goal| machine(goal, number(seed)?)),
+        #[cfg(feature = "parsers")]
         ["privacy"] => privacy(10_000_000, 0),
+        #[cfg(feature = "parsers")]
         ["privacy", count] => number(count).and_then(|count| privacy(count, 0)),
+        #[cfg(feature = "parsers")]
         ["privacy", count, seed] => number(count).and_then(|count| privacy(count, number(seed)?)),
+        ["programs"] => all_programs(),
         ["vectors", folder] => write_vectors(Path::new(folder)),
-        _ => Err("usage: assay-fuzz machine [INSTRUCTIONS] [SEED] | privacy [COUNT] [SEED] | vectors FOLDER"
+        _ => Err("usage: assay-fuzz machine [INSTRUCTIONS] [SEED] | privacy [COUNT] [SEED] | programs | vectors FOLDER"
             .to_owned()),
     };
     match done {
@@ -80,6 +87,7 @@ fn against_qemu(goal: u64, first_seed: u64) -> Result<(), String> {
     Ok(())
 }
 
+#[cfg(feature = "parsers")]
 fn privacy(count: u64, seed: u64) -> Result<(), String> {
     for parser in &parsers::PARSERS {
         let start = Instant::now();
@@ -87,6 +95,18 @@ fn privacy(count: u64, seed: u64) -> Result<(), String> {
         let (name, seconds) = (parser.name, start.elapsed().as_secs_f64());
         println!(
             "{name}: {count} mutants (seed {seed}), {accepted} accepted, 0 crashes; {seconds:.0} s"
+        );
+    }
+    Ok(())
+}
+
+/// The prebuilt programs on all example data, from code that is built as this is.
+fn all_programs() -> Result<(), String> {
+    for threads in [1, 2] {
+        programs::check(threads)?;
+        println!(
+            "{} examples give the recorded roots on {threads} threads",
+            programs::EXAMPLES.len()
         );
     }
     Ok(())

@@ -8,6 +8,7 @@ use assay_machine::{
 };
 use assay_merkle::BlobHeader;
 use assay_types::{BlobRoot, Hash, MemoryRoot, ProgramId, Salt, StateHash};
+use rayon::ThreadPoolBuilder;
 use serde::{Deserialize, Serialize};
 
 /// A program, its input, its dataset, and the answer that other means computed, where there is one.
@@ -197,4 +198,29 @@ impl Example {
 /// Runs all examples: the content of `vectors/programs.json`.
 pub fn results() -> Result<Vec<Recorded>, String> {
     EXAMPLES.iter().map(Example::run).collect()
+}
+
+/// What was recorded of all examples.
+pub fn recorded() -> Result<Vec<Recorded>, String> {
+    let text = read(&root().join("vectors/programs.json"))?;
+    serde_json::from_slice(&text).map_err(|error| format!("vectors/programs.json: {error}"))
+}
+
+/// Runs all examples on so many threads; `Err` names the first that is not what was recorded.
+pub fn check(threads: usize) -> Result<(), String> {
+    let pool = ThreadPoolBuilder::new().num_threads(threads).build();
+    let found = pool.map_err(|error| error.to_string())?.install(results)?;
+    let recorded = recorded()?;
+    if (found.len(), recorded.len()) != (EXAMPLES.len(), EXAMPLES.len()) {
+        return Err(format!("{} of {} examples were recorded", recorded.len(), EXAMPLES.len()));
+    }
+    match found.iter().zip(&recorded).find(|(found, recorded)| found != recorded) {
+        None => Ok(()),
+        Some((found, recorded)) => {
+            let next = "if the programs changed: cargo xtask vectors";
+            Err(format!(
+                "{threads} threads came to {found:?}, and {recorded:?} was recorded; {next}"
+            ))
+        }
+    }
 }

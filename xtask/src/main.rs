@@ -18,13 +18,16 @@ const USAGE: &str = "cargo xtask COMMAND
   check                            formatting, lints, tidy
   test                             check, then every test; installs what is optional when CI is set and it may
   fuzz machine [COUNT] [SEED]      the interpreter against rrs-lib and qemu over COUNT instructions [100,000,000]
-  fuzz kills [COUNT]               kills -9 brokers and stores under load COUNT times [500]; nothing acknowledged is lost
+  fuzz kills [COUNT]               kills -9 brokers, stores and chains under load COUNT times [500]; nothing acknowledged is lost
   fuzz privacy [COUNT] [SEED]      COUNT mutants through each parser of what strangers send [10,000,000]
   vectors                          record vectors/ anew
   programs [--check]               rebuild programs/prebuilt, or compare a rebuild with it
   bench machine|chain|log|market|keeper|seal  figures beside peers
   contracts prove                  halmos on the rules and slither on the sources (both from PyPI); some minutes
   tidy                             the rules that no compiler checks";
+
+/// Who is killed: the broker with its log, the store, the embedded chain.
+const KILLED: usize = 3;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -63,14 +66,18 @@ fn command(arguments: &[&str]) -> Result<(), String> {
     }
 }
 
-/// The crash tests, for longer than `cargo xtask test` has time.
+/// The crash tests, for longer than `cargo xtask test` has time. Of the whole workspace, so that its build for `cargo xtask test` serves.
 fn kills(count: &str) -> Result<(), String> {
-    for (package, test) in [("assay-api", "log"), ("assay-store", "crash")] {
-        let mut command = Command::new(env!("CARGO"));
-        command.args(["test", "-p", package, "--test", test, "--", "--nocapture"]);
-        run::run(command.env("ASSAY_CRASH_ROUNDS", count))?;
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["test", "--workspace", "--test", "log", "--test", "crash", "is_lost"]);
+    command.args(["--", "--nocapture"]).env("ASSAY_CRASH_ROUNDS", count);
+    let (said, mut tests) = (format!("{count} kills, "), 0);
+    run::run_watched(&mut command, |line| tests += usize::from(line.contains(&said)))?;
+    if tests == KILLED {
+        Ok(())
+    } else {
+        Err(format!("{tests} crash tests ran; {KILLED} must: were they renamed?"))
     }
-    Ok(())
 }
 
 /// The workspace's folder.

@@ -30,6 +30,9 @@ pub(crate) struct Fsck {
     /// Trees that the log is known to have had, from anchors, witnesses or receipts: a JSON array of `source`, `size`, `root`.
     #[arg(long, value_name = "FILE")]
     known: Option<PathBuf>,
+    /// A checkpoint that the log has signed, as a mirror or a witness's state has kept it; once for each. The log must go on from it.
+    #[arg(long = "checkpoint", value_name = "FILE")]
+    checkpoints: Vec<PathBuf>,
     /// A receipt whose checkpoint and anchor the log must go on from; once for each.
     #[arg(long = "receipt", value_name = "FILE")]
     receipts: Vec<PathBuf>,
@@ -56,6 +59,7 @@ struct Checked {
     entries: u64,
     tiles: u64,
     known: u64,
+    cosigned: Option<u64>,
     faults: Vec<String>,
 }
 
@@ -86,6 +90,7 @@ pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
         entries: report.entries,
         tiles: report.tiles,
         known: report.known,
+        cosigned: report.cosigned,
         faults: report.faults.iter().map(ToString::to_string).collect(),
     };
     let text = if as_json {
@@ -98,6 +103,12 @@ pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
             ("entries", grouped(checked.entries)),
             ("tiles", grouped(checked.tiles)),
             ("known trees", grouped(checked.known)),
+            (
+                "cosigned",
+                checked
+                    .cosigned
+                    .map_or("no".to_owned(), |size| format!("{} entries", grouped(size))),
+            ),
             ("root", checked.root.clone().unwrap_or_else(|| "none".to_owned())),
         ]);
         rows + &faults
@@ -130,6 +141,11 @@ fn known(arguments: &Fsck, policy: &Policy) -> Result<Vec<Known>, Failure> {
     };
     let log = Policy::of_log(policy.log().clone());
     let log = log.map_err(|error| Failure::new("cannot use the log's key").cause(error))?;
+    for path in &arguments.checkpoints {
+        let opened = log.open(&read(path)?).map_err(|error| failed(path, &error))?;
+        let Checkpoint { size, root, .. } = opened.checkpoint;
+        known.push(Known { source: format!("the checkpoint {}", path.display()), size, root });
+    }
     for path in &arguments.receipts {
         let receipt = Receipt::from_bytes(&read(path)?).map_err(|error| failed(path, &error))?;
         let part = receipt.log.ok_or_else(|| failed(path, &"it has no part of a log"))?;

@@ -437,7 +437,10 @@ fn shown(receipt: &Receipt) -> String {
         ("", format!("program {}", order.programId)),
         ("", format!("input   {}", order.inputRoot)),
     ];
-    for logged in receipt.log.iter().flat_map(|log| log.statements()) {
+    if let Some(earlier) = Life::of(receipt).and_then(|life| life.input_of) {
+        steps.push(("", format!("        the result of job {earlier}, by the requester's word")));
+    }
+    for logged in receipt.log.iter().flat_map(|log| &log.statements) {
         let opened = logged.envelope.open().ok();
         let said = opened.and_then(|(payload, _)| Said::from_payload(&payload).ok());
         let Some(said) = said.filter(|said| said.job().is_some()) else { continue };
@@ -459,7 +462,10 @@ fn shown(receipt: &Receipt) -> String {
                     ReleasedSlot::Input => "input",
                     ReleasedSlot::Dataset => "dataset",
                 };
-                format!("the {slot} to {} under policy {}", said.recipient, said.policy)
+                let to: Vec<_> = said.given.iter().map(|one| one.recipient.to_string()).collect();
+                let under =
+                    said.policy.map_or(String::new(), |policy| format!(" under policy {policy}"));
+                format!("the key of the {slot} to {}{under}", to.join(" and "))
             }
             Said::Settled(said) => format!("{} in block {}", said.event, said.block.number),
             Said::Ordered(_) | Said::Binding(_) | Said::Operated(_) => String::new(),

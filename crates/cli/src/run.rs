@@ -31,6 +31,9 @@ pub(crate) struct Arguments {
     /// The input, any file; it is sealed, and so is the output.
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
+    /// The result of an earlier job, by its whole id, as the input; the order says so, and whoever has the receipt sees it.
+    #[arg(long, value_name = "JOB", conflicts_with = "input")]
+    input_of: Option<B256>,
     /// The dataset, any file, sealed as the input is.
     #[arg(long, value_name = "FILE")]
     dataset: Option<PathBuf>,
@@ -163,10 +166,15 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
                 })?
             }
         };
+        let input = match arguments.input_of {
+            Some(job) => Some(result_of(&market, job).await?),
+            None => input,
+        };
         let run_secs = (arguments.steps_max / STEPS_PER_SEC).max(RUN_SECS_MIN);
         let terms = JobTerms {
             program,
             input,
+            input_of: arguments.input_of,
             dataset: datasets(&market, arguments, dataset).await?,
             sealing: sealing(&market, arguments)?,
             reputation_min: arguments.reputation_min,
@@ -188,6 +196,15 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
         let done = go(&market, arguments, &terms, as_json).await;
         market.close().await?;
         done
+    })
+}
+
+/// What an earlier job came to.
+async fn result_of(market: &Session, job: B256) -> Result<Vec<u8>, Failure> {
+    market.requester().output(job).await.map_err(|error| {
+        Failure::new(format!("the result of job {job} can't be read")).cause(error).next(
+            "give the whole id of a job that was paid, and of which the account is the beneficiary",
+        )
     })
 }
 
@@ -388,6 +405,7 @@ fn key(terms: &JobTerms) -> Hash {
         DatasetTerms::Own(bytes) => sha256(bytes).0,
         DatasetTerms::Of(of) => of.publication.root.0.0,
     });
+    content.extend(terms.input_of.unwrap_or_default());
     content.extend(terms.step_limit.to_be_bytes());
     content.extend(terms.price.max.to_be_bytes());
     content.extend(terms.provider.unwrap_or_default());

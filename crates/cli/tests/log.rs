@@ -2,8 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers may panic")]
 
+mod daemons;
+
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use assay_tlog::{CHECKPOINT, COSIGNED};
+use daemons::{ANYWHERE, Daemon, add, client, copy, cosigned, nowhere, size_of};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -112,7 +117,7 @@ fn whatever_file_is_given_the_reason_is_said_and_nothing_panics() {
     let log = home.path("log");
     std::fs::create_dir(&log).unwrap();
     for (name, file) in wrong_files(&home) {
-        let commands: [&[&str]; 9] = [
+        let commands: [&[&str]; 10] = [
             &["verify", &file, "--trust", &trust],
             &["verify", &file, "--no-trust"],
             &["verify", &good, "--trust", &file],
@@ -122,6 +127,7 @@ fn whatever_file_is_given_the_reason_is_said_and_nothing_panics() {
             &["receipt", "audit", &file],
             &["log", "fsck", &log, "--trust", &file],
             &["log", "fsck", &log, "--trust", &trust, "--known", &file],
+            &["log", "fsck", &log, "--trust", &trust, "--checkpoint", &file],
         ];
         for command in commands {
             // A folder of no receipts is no wrong file.
@@ -147,14 +153,13 @@ fn whatever_file_is_given_the_reason_is_said_and_nothing_panics() {
     }
 }
 
-#[test]
-fn a_log_that_was_anchored_can_not_be_rolled_back_unnoticed() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_was_anchored_can_not_be_rolled_back_or_forked_unnoticed() {
     let home = Home::new();
     home.done(&["up", "--detach", "--rpc-port", "0", "--port", "0"]);
     home.done(&["run", &program("sha256")]);
     let early = home.path("early");
-    let copied = Command::new("cp").args(["-r", &home.path("home/log"), &early]).status();
-    assert!(copied.unwrap().success());
+    copy(home.path("home/log").as_ref(), early.as_ref());
     let deployment = home.path("home/chain/deployment.json");
     let rpc = home.json(&["status"])["rpc"].as_str().unwrap().to_owned();
     let fsck = |place: &str| {
@@ -181,7 +186,7 @@ fn a_log_that_was_anchored_can_not_be_rolled_back_unnoticed() {
     assert!(home.done(&["receipt", "show", &receipt]).contains("anchored"), "{anchored} anchors");
     let size = |receipt: &str| std::fs::metadata(receipt).unwrap().len();
     // A sealed job says besides to whom keys were given.
-    assert!(size(&receipt) < 22_000, "a receipt of {} bytes, its anchor included", size(&receipt));
+    assert!(size(&receipt) < 20_000, "a receipt of {} bytes, its anchor included", size(&receipt));
     let open = home.path("open.json");
     home.done(&["run", &program("sha256"), "--public", "--receipt", &open]);
     assert!(size(&open) < 20_000, "a receipt of {} bytes, its anchor included", size(&open));
@@ -193,6 +198,213 @@ fn a_log_that_was_anchored_can_not_be_rolled_back_unnoticed() {
     let said = home.refused(&["log", "fsck", &early, "--receipt", &receipt]);
     assert!(said.contains("rolled back"), "{said}");
     home.done(&["log", "fsck", "--receipt", &receipt]);
+    // And so is one that went on from there by the same key, but differently, until it was larger.
+    let fork = PathBuf::from(home.path("fork"));
+    copy(early.as_ref(), &fork.join("home/log"));
+    copy(home.path("home/keys/log-seed").as_ref(), &fork.join("home/keys/log-seed"));
+    let broker = Daemon::broker(&fork, deployment.as_ref(), &ANYWHERE, &[]);
+    let market = serde_json::from_slice(&std::fs::read(&deployment).unwrap()).unwrap();
+    add(&client(&broker.url, &market), 0..size_of(&home.path("home/log"))).await;
+    drop(broker);
+    let fork = fork.join("home/log").to_str().unwrap().to_owned();
+    assert!(size_of(&fork) > size_of(&home.path("home/log")), "and it is sound by itself");
+    let forked = fsck(&fork);
+    assert_eq!(forked.status.code(), Some(3));
+    let said = text(&forked.stdout);
+    assert!(said.contains("the anchor by") && said.contains("the log has forked"), "{said}");
+    let said = home.refused(&["log", "fsck", &fork, "--receipt", &receipt]);
+    assert!(said.contains("the log has forked"), "{said}");
+}
+
+/// A log that a witness has seen, as its operator and the witness have it.
+struct Seen {
+    home: Home,
+    folder: PathBuf,
+    deployment: assay_chain::Deployment,
+    deployment_file: PathBuf,
+}
+
+impl Seen {
+    fn new() -> Self {
+        let home = Home::new();
+        let folder = PathBuf::from(home.path("seen"));
+        std::fs::create_dir(&folder).unwrap();
+        let (deployment, deployment_file) = nowhere(&folder);
+        Seen { home, folder, deployment, deployment_file }
+    }
+
+    fn folder(&self, name: &str) -> PathBuf {
+        let folder = self.folder.join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    fn broker(&self, name: &str, options: &[&str]) -> Daemon {
+        let options = [&ANYWHERE, options].concat();
+        Daemon::broker(&self.folder(name), &self.deployment_file, &options, &[])
+    }
+
+    fn client(&self, broker: &Daemon) -> assay_api::BrokerClient {
+        client(&broker.url, &self.deployment)
+    }
+
+    fn log(&self, name: &str) -> String {
+        self.folder.join(name).join("home/log").to_str().unwrap().to_owned()
+    }
+
+    /// What a reader pins: the log's key, the witness's, and how many must have cosigned.
+    fn trust(&self, log: &str, witness: &str, quorum: u8) -> String {
+        let trust = serde_json::json!({
+            "schema": "assay.trust/1",
+            "log": { "key": log, "witnesses": [witness], "quorum": quorum },
+        });
+        let path = self.folder.join(format!("trust-{quorum}.json"));
+        std::fs::write(&path, trust.to_string()).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// What the witness has cosigned last, as it keeps it.
+    fn kept(&self) -> String {
+        let state = self.folder.join("witness/home/witness/witness");
+        let mut files = std::fs::read_dir(&state).unwrap();
+        let file = files.next().expect("it has cosigned").unwrap().path();
+        assert!(files.next().is_none(), "one log, one file");
+        file.to_str().unwrap().to_owned()
+    }
+}
+
+/// The entries of a log when it was copied.
+const EARLY: u64 = 270;
+
+/// And when a witness saw it.
+const LATE: u64 = 300;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_witness_cosigns_no_fork_and_fsck_tells_forked_truncated_and_rolled_back_logs() {
+    let seen = Seen::new();
+    let broker = seen.broker("true", &[]);
+    let log_key = broker.key.clone();
+    add(&seen.client(&broker), 0..EARLY).await;
+    drop(broker);
+    for copied in ["forked", "longer", "early"] {
+        copy(&seen.folder("true").join("home"), &seen.folder(copied).join("home"));
+    }
+    let witness = Daemon::witness(&seen.folder("witness"), &log_key, &ANYWHERE, &[]);
+    let (listen, asked) = (witness.listen().to_owned(), format!("{}@{}", witness.key, witness.url));
+    let broker = seen.broker("true", &["--witness", &asked]);
+    add(&seen.client(&broker), EARLY..LATE).await;
+    cosigned(&seen.client(&broker), &broker, LATE).await;
+    // A witness that is killed has forgotten nothing.
+    let (key, url) = (witness.key.clone(), witness.url.clone());
+    drop(witness);
+    let witness = Daemon::witness(&seen.folder("witness"), &log_key, &["--listen", &listen], &[]);
+    assert_eq!((&witness.key, &witness.url), (&key, &url), "it is the same one");
+
+    for (name, more, refusal) in [
+        ("forked", LATE - EARLY, "another tree of 300 entries: the log has forked"),
+        ("longer", LATE, "does not go on from the one of 300 entries"),
+        ("early", 0, "it was rolled back"),
+    ] {
+        let other = seen.broker(name, &[]);
+        let client = seen.client(&other);
+        add(&client, 1_000_000..1_000_000 + more).await;
+        drop(other);
+        // It asks for its newest checkpoint, and for no smaller one before.
+        let other = seen.broker(name, &["--witness", &asked]);
+        assert_eq!(other.key, log_key, "the same log by name and key");
+        other.says(refusal).await;
+        assert_eq!(size_of(&seen.client(&other), COSIGNED).await, None, "{name} is cosigned");
+    }
+    drop(broker);
+    let broker = seen.broker("true", &["--witness", &asked]);
+    add(&seen.client(&broker), LATE..LATE + 1).await;
+    cosigned(&seen.client(&broker), &broker, LATE + 1).await;
+    drop((broker, witness));
+    fsck_tells(&seen, &seen.trust(&log_key, &key, 0), &seen.trust(&log_key, &key, 1));
+}
+
+/// What fsck says of the same logs, by the witness's word; and of the true one when something is lost.
+fn fsck_tells(seen: &Seen, alone: &str, witnessed: &str) {
+    let kept = seen.kept();
+    let fsck = |log: &str, options: &[&str]| {
+        let output = seen.home.assay(&[&["log", "fsck", log], options].concat());
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let sound = |log: &str, options: &[&str]| {
+        let (code, said) = fsck(log, options);
+        assert_eq!(code, Some(0), "{log} {options:?}: {said}");
+    };
+    let unsound = |log: &str, options: &[&str], reason: &str| {
+        let (code, said) = fsck(log, options);
+        assert_eq!(code, Some(3), "{log} {options:?}: {said}");
+        assert!(said.contains(reason), "{log} {options:?} lacks {reason:?}: {said}");
+    };
+    sound(&seen.log("true"), &["--trust", witnessed, "--checkpoint", &kept]);
+    let lacking = "there is no cosigned checkpoint; 1 of the known witnesses";
+    for (name, reason) in [
+        ("longer", "knows another tree of 301 entries: the log has forked"),
+        ("forked", "knows 301 entries and the log has 300: it was rolled back"),
+        ("early", "knows 301 entries and the log has 270: it was rolled back"),
+    ] {
+        let log = seen.log(name);
+        sound(&log, &["--trust", alone]);
+        unsound(&log, &["--trust", alone, "--checkpoint", &kept], reason);
+        unsound(&log, &["--trust", witnessed], lacking);
+    }
+    // A cosignature for one history is none for another.
+    let borrowed = std::fs::copy(&kept, Path::new(&seen.log("longer")).join(COSIGNED));
+    borrowed.unwrap();
+    unsound(&seen.log("longer"), &["--trust", witnessed], "the log has forked");
+
+    type Spoil = fn(&Path, &Path);
+    let lost: [(&str, Spoil, &str); 7] = [
+        (
+            "an old bundle",
+            |log, _| remove(log, "tile/entries/000"),
+            "entries/000 is missing: the log was truncated",
+        ),
+        (
+            "the newest bundle",
+            |log, _| remove(log, "tile/entries/001.p/45"),
+            "entries/001.p/45 is missing: the log was truncated",
+        ),
+        ("a tile", |log, _| remove(log, "tile/0/000"), "0/000 is missing: the log was truncated"),
+        (
+            "half a bundle",
+            |log, _| halve(log, "tile/entries/000"),
+            "entries/000 is not what was logged",
+        ),
+        ("half a checkpoint", |log, _| halve(log, CHECKPOINT), "checkpoint is refused"),
+        ("the checkpoint", |log, _| remove(log, CHECKPOINT), "there is no checkpoint"),
+        (
+            "the newest checkpoints",
+            |log, early| go_back(log, early),
+            "the cosigned checkpoint knows 301 entries and the log has 270: it was rolled back",
+        ),
+    ];
+    for (what, spoil, reason) in lost {
+        let cut = seen.folder("cut").join(what);
+        copy(seen.log("true").as_ref(), &cut);
+        spoil(&cut, seen.log("early").as_ref());
+        unsound(cut.to_str().unwrap(), &["--trust", witnessed], reason);
+        // Who takes the cosigned checkpoint away too is met by the witness's own.
+        remove(&cut, COSIGNED);
+        let own = reason.replace("the cosigned checkpoint", "");
+        unsound(cut.to_str().unwrap(), &["--trust", alone, "--checkpoint", &kept], &own);
+    }
+}
+
+fn go_back(log: &Path, early: &Path) {
+    std::fs::copy(early.join(CHECKPOINT), log.join(CHECKPOINT)).unwrap();
+}
+
+fn remove(log: &Path, name: &str) {
+    std::fs::remove_file(log.join(name)).unwrap();
+}
+
+fn halve(log: &Path, name: &str) {
+    let bytes = std::fs::read(log.join(name)).unwrap();
+    std::fs::write(log.join(name), &bytes[..bytes.len() / 2]).unwrap();
 }
 
 #[test]

@@ -362,6 +362,81 @@ fn what_is_no_sound_receipt_is_refused_with_its_reason() {
     assert!(home.error(1, &["verify", "gone.json"]).contains("cannot read"));
 }
 
+/// Under seal an output and the input made of it have no root in common, so the order says it.
+#[test]
+fn sealed_jobs_are_chained_by_their_requesters_word() {
+    let home = Home::new();
+    let (counts, input) = (program("wordcount"), home.path("input"));
+    std::fs::write(&input, "one two two\n").unwrap();
+    let [first, second] = ["first.json", "second.json"].map(|name| home.path(name));
+    home.done(&["run", &counts, "--input", &input, "--receipt", &first]);
+    let read =
+        |path: &str| -> Value { serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap() };
+    let earlier = read(&first)["job"].as_str().unwrap().to_owned();
+    let chained = ["run", &program("sha256"), "--input-of", &earlier, "--receipt", &second];
+    let output = home.done(&[&chained[..], &["--output", "-"]].concat());
+    let job = home.done(&["job", "output", &earlier]);
+    assert!(output.contains(&assay_types::sha256(job.as_bytes()).to_string()), "{output}");
+    assert_eq!(read(&second)["order"]["terms"]["input_of"], earlier.trim_start_matches("0x"));
+    assert_eq!(home.json(&["verify", &second])["standing"], "vouched");
+    let shown = home.done(&["receipt", "show", &second]);
+    assert!(shown.contains(&format!("the result of job {earlier}")), "{shown}");
+    let export = ["receipt", "export", "--format", "prov", &first, &second];
+    let prov: Value = serde_json::from_str(&home.done(&export)).unwrap();
+    let said = &prov["wasInformedBy"].as_object().unwrap();
+    assert_eq!(said.len(), 1, "{prov}");
+
+    let lost = ["run", &counts, "--input-of", JOB_NONE];
+    assert!(home.error(1, &lost).contains("whole id of a job that was paid"));
+}
+
+/// Somebody with another key, and nothing of the market but its addresses.
+#[test]
+fn a_beneficiary_reads_what_another_ordered_and_paid() {
+    let (home, other) = (Home::new(), Home::new());
+    let up = home.json(&["up", "--detach", "--rpc-port", "0", "--port", "0"]);
+    let deployment = home.path("home/chain/deployment.json");
+    let password = other.path("password");
+    std::fs::write(&password, "correct horse\n").unwrap();
+    let account = || {
+        let made = other.json(&["account", "new", "--password-file", &password]);
+        made["accounts"][0]["account"].as_str().unwrap().to_owned()
+    };
+    let (reader, stranger) = (account(), account());
+    let (broker, rpc) = (up["broker"].as_str().unwrap(), up["rpc"].as_str().unwrap());
+    let as_account = |account: &str, command: &[&str]| {
+        let at = ["--market", broker, "--rpc", rpc, "--deployment", &deployment];
+        let key = ["--account", account, "--password-file", &password];
+        [command, &at, &key].concat().iter().map(|part| (*part).to_owned()).collect::<Vec<_>>()
+    };
+    let input = home.path("input");
+    std::fs::write(&input, "one two two\n").unwrap();
+    let program = program("wordcount");
+    let receipt = home.path("receipt.json");
+    let run = ["run", &program, "--input", &input, "--beneficiary", &reader, "--receipt", &receipt];
+    assert!(home.error(1, &run).contains("job receive"), "no keys of the reader's are known yet");
+    let receive = as_account(&reader, &["job", "receive"]);
+    let receive: Vec<&str> = receive.iter().map(String::as_str).collect();
+    assert!(other.done(&receive).to_lowercase().contains(&reader));
+    home.done(&run);
+
+    let report: Value = serde_json::from_slice(&std::fs::read(&receipt).unwrap()).unwrap();
+    let job = report["job"].as_str().unwrap();
+    let read = as_account(&reader, &["job", "output", job]);
+    let read: Vec<&str> = read.iter().map(String::as_str).collect();
+    assert!(other.done(&read).contains("two"), "the beneficiary reads it");
+    for account in [&stranger, &reader] {
+        // The reader has no key for a job that is not there, and the stranger none for this one.
+        let job = if account == &reader { JOB_NONE } else { job };
+        let read = as_account(account, &["job", "output", job]);
+        let read: Vec<&str> = read.iter().map(String::as_str).collect();
+        other.error(1, &read);
+    }
+}
+
+/// An id that no job has.
+const JOB_NONE: &str = "0x1111111111111111111111111111111111111111111111111111111111111111";
+
 #[test]
 fn a_market_stays_up_and_tells_what_became_of_jobs() {
     let home = Home::new();

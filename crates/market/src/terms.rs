@@ -27,6 +27,9 @@ pub struct Terms {
     /// How the dataset is sealed; null if it is public, or there is none.
     #[serde(deserialize_with = "present")]
     pub dataset: Option<SealedSlot>,
+    /// The job whose result the input is, by the requester's word: under seal the two have no root in common. Null for no job's.
+    #[serde(deserialize_with = "present")]
+    pub input_of: Option<Hash>,
     /// Who gets the keys besides the provider, to check the claim, ascending.
     pub auditors: Vec<Account>,
     /// The least reputation of a provider, in basis points; null for any.
@@ -76,6 +79,7 @@ impl Terms {
             schema: TERMS_SCHEMA.to_owned(),
             input: None,
             dataset: None,
+            input_of: None,
             auditors: Vec::new(),
             reputation_min: None,
         }
@@ -167,6 +171,7 @@ mod tests {
         Terms {
             input: Some(slot),
             dataset: Some(dataset),
+            input_of: Some(Hash([6; 32])),
             auditors: vec![Account([4; 20]), Account([5; 20])],
             reputation_min: Some(7_000),
             ..Terms::open()

@@ -99,12 +99,15 @@ async fn ask(
             (log.key.clone(), log.files.clone(), note.to_vec(), *last);
         let asked = blocking(move || {
             let tree = Policy::of_log(key).map_err(unsound)?.open(&checkpoint).map_err(unsound)?;
+            let size = tree.checkpoint.size;
+            if old_size > size {
+                return Err(Error::Job(format!(
+                    "it has cosigned {old_size} entries of this log, which has {size}: it was rolled back; restore it from a copy"
+                )));
+            }
             let reader = Reader::new(&files, &tree.checkpoint);
             let consistency = reader.prove_consistency(old_size).map_err(unsound)?;
-            Ok::<_, Error>((
-                AddCheckpoint { old_size, consistency, checkpoint },
-                tree.checkpoint.size,
-            ))
+            Ok::<_, Error>((AddCheckpoint { old_size, consistency, checkpoint }, size))
         });
         let (asked, size) = asked.await??;
         match witness.client.add_checkpoint(&asked).await.map_err(of_witness)? {
@@ -118,7 +121,7 @@ async fn ask(
             Cosigned::Stale(size) => *last = size,
         }
     }
-    Err(Error::Job("it has cosigned a larger log than this: was this one rolled back?".into()))
+    Err(Error::Job("it has cosigned another size meanwhile; it will be asked again".into()))
 }
 
 /// The client's words are a broker's.

@@ -262,6 +262,11 @@ impl Decider {
         state.ledger.apply(&entry).map_err(|error| Error::damaged(&path, error))
     }
 
+    /// The newest digest in the ledger, which a release is said with: so entries that are missing at its end show.
+    pub(crate) fn head(&self) -> Hash {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).ledger.head()
+    }
+
     /// Reads the rules again if a file has come or gone: a revocation holds for the next decision.
     fn refresh(&self, state: &mut State) -> Result<()> {
         let mut seen = BTreeSet::new();

@@ -15,7 +15,7 @@ use assay_machine::slot;
 use assay_market::{Account, JobId, JobStatus, SealedSlot, Terms};
 use assay_privacy::policy::{Decision, Permit, Reason, ReleaseRequest};
 use assay_privacy::{ContentKey, Wrap, WrapContext as Context};
-use assay_provenance::{Released, ReleasedSlot, Said};
+use assay_provenance::{GivenKey, Released, ReleasedSlot, Said};
 use assay_types::{BlobRoot, Hash, sha256};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -126,15 +126,10 @@ impl Keeper {
                     continue;
                 }
             };
-            let policy = kept.sealed.policy.unwrap_or_default();
-            for reader in &readers {
-                let context = self.context(id, kept.slot, kept.sealed.envelope, policy, *reader);
-                match self.give(&context, &kept.secret.key, permit.as_deref()).await? {
-                    Given::Now(wrap) => self.record(id, order, &context, &wrap).await?,
-                    Given::Before => {}
-                    Given::NoKeys => waits = true,
-                }
-            }
+            let (given, waiting) = self.give_each(id, &kept, permit.as_deref(), &readers).await;
+            // What has gone out is said, also if the rest could not.
+            self.record(id, order, &kept, given).await?;
+            waits |= waiting?;
             let is_requester = order.requester == self.contracts.account();
             if is_requester && order.beneficiary != order.requester && kept.slot == INPUT_SLOT {
                 let none = Hash::default();
@@ -144,6 +139,28 @@ impl Keeper {
             }
         }
         Ok(waits)
+    }
+
+    /// Gives a slot's key to each reader, as far as it goes, and tells to whom it went now; true if somebody has no keys to wrap to yet.
+    async fn give_each(
+        &self,
+        id: B256,
+        kept: &Kept,
+        permit: Option<&Permit>,
+        readers: &[Address],
+    ) -> (Vec<GivenKey>, Result<bool>) {
+        let policy = kept.sealed.policy.unwrap_or_default();
+        let (mut now, mut waits) = (Vec::new(), false);
+        for reader in readers {
+            let context = self.context(id, kept.slot, kept.sealed.envelope, policy, *reader);
+            match self.give(&context, &kept.secret.key, permit).await {
+                Ok(Given::Now(wrap)) => now.push(GivenKey { recipient: *reader, wrap }),
+                Ok(Given::Before) => {}
+                Ok(Given::NoKeys) => waits = true,
+                Err(error) => return (now, Err(error)),
+            }
+        }
+        (now, Ok(waits))
     }
 
     /// Whether the owner's decision lets a key out.
@@ -215,27 +232,33 @@ impl Keeper {
         }
     }
 
-    /// Says in the log that a key was given: to whom, for what, under which policy.
+    /// Says in the log that keys were given: to whom, for what, under which policy.
     async fn record(
         &self,
         id: B256,
         order: &Market::Order,
-        context: &Context,
-        wrap: &[u8],
+        kept: &Kept,
+        given: Vec<GivenKey>,
     ) -> Result<()> {
-        let Some(recorder) = &self.recorder else { return Ok(()) };
+        let Some(recorder) = self.recorder.as_ref().filter(|_| !given.is_empty()) else {
+            return Ok(());
+        };
         let story = Story::of(&self.contracts, id, order).await?;
         let Some(locked) = story.locked else { return Ok(()) };
-        let is_input = context.slot == INPUT_SLOT;
+        let is_input = kept.slot == INPUT_SLOT;
         let released = Said::Released(Released {
             job: id,
             after: vec![Said::Locked(locked).digest()],
             owner: self.contracts.account(),
-            recipient: context.recipient.into(),
             slot: if is_input { ReleasedSlot::Input } else { ReleasedSlot::Dataset },
-            envelope: context.envelope.0.into(),
-            policy: context.policy.0.into(),
-            wrap: sha256(wrap).0.into(),
+            envelope: kept.sealed.envelope.0.into(),
+            policy: kept.sealed.policy.map(|policy| policy.0.into()),
+            ledger: self
+                .decider
+                .as_ref()
+                .filter(|_| kept.sealed.policy.is_some())
+                .map(Decider::head),
+            given,
         });
         recorder.try_say(released).await;
         Ok(())
@@ -259,10 +282,11 @@ impl Keeper {
         let wrap = Wrap::seal(key, &public, context, &mut system_rng());
         let unusable = |cause: String| Error::KeyUnusable { owner: to, cause };
         let wrap = wrap.map_err(|error| unusable(error.to_string()))?.to_bytes();
-        self.board.put_wrap(self.contracts.signer(), context, wrap.clone()).await?;
+        let digest = sha256(&wrap).0.into();
+        self.board.put_wrap(self.contracts.signer(), context, wrap).await?;
         tracing::info!(%id, slot = context.slot, "a key was given");
         self.given().insert((id, to, context.slot));
-        Ok(Given::Now(wrap))
+        Ok(Given::Now(digest))
     }
 
     fn given(&self) -> MutexGuard<'_, BTreeSet<(B256, Address, u8)>> {
@@ -279,8 +303,8 @@ const REFUSED: u8 = u8::MAX;
 
 /// What became of a key for an account.
 enum Given {
-    /// It is on its way, wrapped like this.
-    Now(Vec<u8>),
+    /// It is on its way, in a wrap of this digest.
+    Now(B256),
     /// It was given before.
     Before,
     /// The account has published no keys to wrap to.

@@ -268,23 +268,16 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
             Ok(_) => Ok(Next::After(Duration::ZERO)),
             Err(Error::Refused(reason)) => {
                 tracing::debug!(%id, %reason, "a lock was refused");
-                if !is_late && self.contracts.now() <= signed.order.lockDeadline.to::<u64>() {
-                    self.market_refuses(id, &reason).await?;
-                    return Ok(Next::After(Duration::from_secs(1)));
+                // Its own fault stays with the order. All else is another's move, which the next look will show.
+                if ORDER_FAULTS.iter().any(|fault| reason.starts_with(fault)) {
+                    return self.decline(id, Reason::MarketRefuses { cause: reason.into() }).await;
                 }
-                Ok(Next::Event)
+                let is_open = self.contracts.now() <= signed.order.lockDeadline.to::<u64>();
+                let wait = Next::After(Duration::from_secs(1));
+                Ok(if !is_late && is_open { wait } else { Next::Event })
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// Says why the market refused a lock, where that is the order's own fault. All else is another's move, which the next look
-    /// will show.
-    async fn market_refuses(&self, id: B256, reason: &str) -> Result<()> {
-        if ORDER_FAULTS.iter().any(|fault| reason.starts_with(fault)) {
-            self.decline(id, Reason::MarketRefuses { cause: reason.into() }).await?;
-        }
-        Ok(())
     }
 
     /// When to lock an order, or why not at all. Whatever could make the provider lose is looked at before a lock.
@@ -323,13 +316,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         if purse < needed {
             return Ok(Err(Reason::PurseShort { purse, needed }));
         }
-        if let Some(reason) = self.reputation_low(signed).await? {
-            return Ok(Err(reason));
-        }
-        if let Some(reason) = self.too_risky(order.stake.to(), now).await? {
-            return Ok(Err(reason));
-        }
-        Ok(self.fetch(id, signed).await?.map_or(Ok(at), Err))
+        Ok(self.last_grounds(id, signed, now).await?.map_or(Ok(at), Err))
     }
 
     /// The same for a job that another has missed, which pays its bounty whatever the steps.
@@ -355,13 +342,23 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         if at_most < needed {
             return Ok(Err(Reason::PriceLow { needed, at_most }));
         }
+        Ok(self.last_grounds(id, signed, now).await?.map_or(Ok(now), Err))
+    }
+
+    /// What is looked at when the price is right: the record that the order wants, the stake at risk, and last the files.
+    async fn last_grounds(
+        &self,
+        id: B256,
+        signed: &SignedOrder,
+        now: u64,
+    ) -> Result<Option<Reason>> {
         if let Some(reason) = self.reputation_low(signed).await? {
-            return Ok(Err(reason));
+            return Ok(Some(reason));
         }
-        if let Some(reason) = self.too_risky(order.stake.to(), now).await? {
-            return Ok(Err(reason));
+        match self.too_risky(signed.order.stake.to(), now).await? {
+            Some(reason) => Ok(Some(reason)),
+            None => self.fetch(id, signed).await,
         }
-        Ok(self.fetch(id, signed).await?.map_or(Ok(now), Err))
     }
 
     /// What an order says itself that rules it out.
@@ -504,6 +501,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
             Reason::OtherProvider { .. }
             | Reason::TermsInvalid { .. }
             | Reason::AuditorMissing {}
+            | Reason::MarketRefuses { .. }
             | Reason::VerifierUnknown { .. } => Next::Done,
             Reason::Expired { .. } | Reason::NonceUsed {} => Next::Event,
             Reason::CircuitBreaker { until, .. } => Next::At(*until + 1),

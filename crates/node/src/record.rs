@@ -7,9 +7,10 @@ use alloy_primitives::{Address, B256, Bytes};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 use assay_api::{BrokerClient, HostedLog};
-use assay_chain::{Client, Deployment, EventProof};
+use assay_chain::{Client, Deployment};
 use assay_provenance::{
-    Binding, Envelope, MarketId, Operator, ReceiptLog, RoleKey, Said, binding_text, operator_text,
+    Binding, Envelope, LoggedStatement, MarketId, Operator, ReceiptAnchor, ReceiptLog, RoleKey,
+    Said, binding_text, operator_text,
 };
 use assay_store::{LogFiles, LogObjects, Sequencer};
 use assay_tlog::{
@@ -221,7 +222,7 @@ impl PublicLog {
             let entry = reader.entry(index).map_err(unreadable)?;
             let path = reader.prove_inclusion(index).map_err(unreadable)?;
             let envelope = Envelope::from_bytes(&entry).map_err(unreadable)?;
-            statements.push((index, path, envelope));
+            statements.push(LoggedStatement { index, path, envelope });
         }
         // The same checkpoint as its witnesses have cosigned it, if they have by now.
         let policy = Policy::of_log(self.key.clone()).map_err(unreadable)?;
@@ -229,7 +230,7 @@ impl PublicLog {
         let same = |note: &Vec<u8>| policy.open(note).is_ok_and(|opened| opened.checkpoint == tree);
         let checkpoint = cosigned.filter(same).unwrap_or(newest);
         let checkpoint = String::from_utf8(checkpoint).map_err(unreadable)?;
-        Ok(ReceiptLog::new(checkpoint, statements, anchor))
+        Ok(ReceiptLog { checkpoint, statements, anchor })
     }
 
     fn index(&self) -> MutexGuard<'_, Index> {
@@ -421,15 +422,17 @@ fn prove_anchor(
     reader: &Reader<'_, Arc<dyn Storage>>,
     tree: &Checkpoint,
     anchor: AnchoredTree,
-) -> Result<(EventProof, Vec<Hash>)> {
-    let path = reader.prove_consistency(anchor.size).map_err(unreadable)?;
-    check_consistency(&path, tree.size, tree.root, anchor.size, anchor.root).map_err(|_| {
-        let size = anchor.size;
-        unreadable(format!(
-            "it does not go on from the {size} entries that were anchored: it has forked"
-        ))
-    })?;
-    Ok((anchor.event, path))
+) -> Result<ReceiptAnchor> {
+    let consistency = reader.prove_consistency(anchor.size).map_err(unreadable)?;
+    check_consistency(&consistency, tree.size, tree.root, anchor.size, anchor.root).map_err(
+        |_| {
+            let size = anchor.size;
+            unreadable(format!(
+                "it does not go on from the {size} entries that were anchored: it has forked"
+            ))
+        },
+    )?;
+    Ok(ReceiptAnchor { event: anchor.event, size: anchor.size, consistency })
 }
 
 /// The key of an account's statements on a market, and what binds the two.

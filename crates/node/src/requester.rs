@@ -56,6 +56,8 @@ pub struct JobTerms {
     pub program: Vec<u8>,
     /// The input's bytes; `None` for an empty slot.
     pub input: Option<Vec<u8>>,
+    /// The job whose result the input is, if it is to be said.
+    pub input_of: Option<B256>,
     /// The dataset.
     pub dataset: DatasetTerms,
     /// How what the requester brings is sealed; `None` publishes it, and the output.
@@ -651,6 +653,7 @@ impl Requester {
                 purpose: Some(of.purpose.clone()),
             });
         }
+        reads.agreed.input_of = terms.input_of.map(|job| Hash(job.0));
         reads.agreed.reputation_min = terms.reputation_min;
         Ok(reads)
     }

@@ -31,6 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 fn wordcount(input: &str) -> JobTerms {
     JobTerms {
+        input_of: None,
         program: WORDCOUNT.to_vec(),
         input: Some(input.as_bytes().to_vec()),
         dataset: DatasetTerms::None,

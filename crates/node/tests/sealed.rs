@@ -39,6 +39,7 @@ async fn market(plan: &MarketPlan) -> (tempfile::TempDir, LocalMarket) {
 
 fn sealed(market: &LocalMarket, input: &str) -> JobTerms {
     JobTerms {
+        input_of: None,
         program: WORDCOUNT.to_vec(),
         input: Some(input.as_bytes().to_vec()),
         dataset: DatasetTerms::None,

@@ -44,6 +44,7 @@ pub fn prov(lives: &[Life]) -> Value {
         "wasAssociatedWith": document.associated,
         "actedOnBehalfOf": document.on_behalf,
         "wasDerivedFrom": document.derived,
+        "wasInformedBy": document.informed,
     })
 }
 
@@ -57,6 +58,7 @@ struct Prov {
     associated: Map<String, Value>,
     on_behalf: Map<String, Value>,
     derived: Map<String, Value>,
+    informed: Map<String, Value>,
 }
 
 impl Prov {
@@ -94,6 +96,12 @@ impl Prov {
             "prov:delegate": provider, "prov:responsible": requester, "prov:activity": activity,
         });
         self.on_behalf.insert(id("order"), on_behalf);
+        if let Some(earlier) = life.input_of {
+            let said = json!({
+                "prov:informed": activity, "prov:informant": job(earlier), "assay:said_by": requester,
+            });
+            self.informed.insert(id("result-of"), said);
+        }
         let Some(output) = life.output.map(slot) else { return };
         self.entities.entry(output.clone()).or_insert_with(|| json!({ "prov:type": "assay:Slot" }));
         let generated = json!({ "prov:entity": output, "prov:activity": activity });

@@ -2,6 +2,7 @@
 
 use alloy_primitives::{Address, B256};
 use assay_merkle::empty_slot;
+use serde::Deserialize;
 
 use crate::receipt::Receipt;
 use crate::statement::{Judgement, MarketId, Said};
@@ -22,6 +23,8 @@ pub struct Life {
     pub program: B256,
     /// The input slot's root; none for an empty one.
     pub input: Option<B256>,
+    /// The job whose result the input is, by the requester's word in the order's terms; none if it says nothing.
+    pub input_of: Option<B256>,
     /// The dataset slot's root, likewise.
     pub dataset: Option<B256>,
     /// The output slot's root, if the job was paid.
@@ -50,6 +53,16 @@ pub struct Life {
     pub moves: Vec<(Address, &'static str)>,
 }
 
+/// What the terms that the order binds say of where its input is from.
+fn input_of(receipt: &Receipt) -> Option<B256> {
+    #[derive(Deserialize)]
+    struct Says {
+        input_of: Option<B256>,
+    }
+    let terms = receipt.order.terms.as_ref()?;
+    serde_json::from_str::<Says>(terms.as_str()).ok()?.input_of
+}
+
 impl Life {
     /// What a receipt tells; `None` if its events prove nothing.
     pub fn of(receipt: &Receipt) -> Option<Self> {
@@ -59,7 +72,7 @@ impl Life {
         let claimed = claim.and_then(claim_of);
         let slot = |root: B256| (root.0 != empty_slot().0.0).then_some(root);
         let output = claimed.as_ref().and_then(|claimed| slot(claimed.outputRoot));
-        let statements = receipt.log.iter().flat_map(|log| log.statements());
+        let statements = receipt.log.iter().flat_map(|log| &log.statements);
         let (mut verdicts, mut moves) = (Vec::new(), Vec::new());
         for said in
             statements.filter_map(|one| Said::from_payload(&one.envelope.open().ok()?.0).ok())
@@ -78,6 +91,7 @@ impl Life {
             provider,
             program: order.programId,
             input: slot(order.inputRoot),
+            input_of: input_of(receipt),
             dataset: slot(order.datasetRoot),
             output: output.filter(|_| paid.is_some()),
             trace: of_paid.map(|claimed| claimed.traceRoot),

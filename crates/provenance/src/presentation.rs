@@ -117,7 +117,7 @@ impl Facts {
 
 /// Statements about the job, each under a name of its own.
 fn statements(receipt: &Receipt, claims: &mut Vec<(String, Value)>) {
-    for logged in receipt.log.iter().flat_map(|log| log.statements()) {
+    for logged in receipt.log.iter().flat_map(|log| &log.statements) {
         let opened = logged.envelope.open().ok();
         let said = opened.and_then(|(payload, _)| Said::from_payload(&payload).ok());
         let Some(said) = said.filter(|said| said.job().is_some()) else { continue };
@@ -482,7 +482,7 @@ fn account_of(receipt: &Receipt, key: Hash) -> Option<Address> {
     if verify(receipt, None).standing == Standing::Refused {
         return None;
     }
-    let statements = receipt.log.iter().flat_map(|log| log.statements());
+    let statements = receipt.log.iter().flat_map(|log| &log.statements);
     let opened = statements.filter_map(|logged| logged.envelope.open().ok());
     let mut said = opened.filter_map(|(payload, _)| Said::from_payload(&payload).ok());
     said.find_map(|said| match said {

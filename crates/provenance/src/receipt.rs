@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use alloy_primitives::B256;
 use assay_api::SignedOrder;
 use assay_chain::EventProof;
-use assay_tlog::LogProof;
+use assay_tlog::{Checkpoint, LogProof, ProofSet, leaf_hash};
 use assay_types::{Hash, sha256};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::dsse::Envelope;
 use crate::statement::MarketId;
@@ -50,27 +51,26 @@ pub struct Receipt {
 
 /// A log's part of a receipt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "WrittenLog", into = "WrittenLog")]
+#[serde(from = "WrittenLog", into = "WrittenLog")]
 pub struct ReceiptLog {
     /// The checkpoint that all statements are proved to be under, a signed note.
     pub checkpoint: String,
-    /// The hashes of all paths, each once, in the order of their first use.
-    hashes: Vec<Hash>,
     /// The statements of the job, the bindings of the keys that signed them, and who anchors the log if there is an anchor; in the
     /// log's order.
-    statements: Vec<LoggedStatement>,
+    pub statements: Vec<LoggedStatement>,
     /// What of the log is anchored; none where nothing was, or not yet.
     pub anchor: Option<ReceiptAnchor>,
 }
 
 /// A tree of the log that its operator has anchored on the chain, and that the checkpoint goes on from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceiptAnchor {
     /// The event `CheckpointAnchored`, proved.
     pub event: EventProof,
-    /// That the checkpoint goes on from the anchored tree (RFC 6962): places in the receipt's hashes.
-    consistency: Vec<u16>,
+    /// How many entries it anchors.
+    pub size: u64,
+    /// That the checkpoint goes on from them (RFC 6962, 2.1.2).
+    pub consistency: Vec<Hash>,
 }
 
 /// A statement and its place in the log.
@@ -78,35 +78,43 @@ pub struct ReceiptAnchor {
 pub struct LoggedStatement {
     /// Its index.
     pub index: u64,
-    /// From its sibling to the root's (RFC 6962): places in the receipt's hashes.
-    path: Vec<u16>,
+    /// From its sibling to the root's (RFC 6962, 2.1.1).
+    pub path: Vec<Hash>,
     /// The statement, signed.
     pub envelope: Envelope,
 }
 
-/// A log's part as it is written: what envelopes repeat is there once, and payloads are text.
+/// A log's part as it is written: what envelopes and paths repeat is there once, what follows from the statements is not, and payloads are
+/// the JSON that they are.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenLog {
     checkpoint: String,
     /// The keys that signed, each once, in the order of their first use.
     keys: Vec<Hash>,
-    /// In base64.
+    /// The hashes of all paths but those that follow, in base64.
     hashes: Vec<String>,
     statements: Vec<WrittenStatement>,
-    anchor: Option<ReceiptAnchor>,
+    anchor: Option<WrittenAnchor>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenStatement {
     index: u64,
-    path: Vec<u16>,
     /// The key's place among the keys.
     key: u16,
-    payload: String,
+    /// An object for what is one, else the text.
+    payload: Box<RawValue>,
     /// In base64.
     signature: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenAnchor {
+    event: EventProof,
+    size: u64,
 }
 
 /// Why a file is no receipt, before anything in it is judged.
@@ -213,8 +221,8 @@ impl Receipt {
         if receipt.to_bytes() != bytes {
             return Err(form(&"the same content is written otherwise"));
         }
-        if let Some(log) = &receipt.log {
-            log.check().map_err(|what| form(&what))?;
+        if receipt.log.as_ref().is_some_and(|log| log.statements.len() > STATEMENTS_MAX) {
+            return Err(form(&format!("more than {STATEMENTS_MAX} statements")));
         }
         if receipt.digest != receipt.expected_digest() {
             return Err(ReceiptError::Digest);
@@ -225,39 +233,76 @@ impl Receipt {
 
 impl From<ReceiptLog> for WrittenLog {
     fn from(log: ReceiptLog) -> Self {
+        let leaf = |one: &LoggedStatement| leaf_hash(&one.envelope.to_bytes());
+        let entries = log.statements.iter().map(|one| (one.index, leaf(one), &one.path[..]));
+        let older = log.anchor.as_ref().map(|anchor| (anchor.size, &anchor.consistency[..]));
+        let hashes =
+            ProofSet::compact(size_of(&log.checkpoint), older, &entries.collect::<Vec<_>>());
         let mut keys: Vec<Hash> = Vec::new();
-        let statements = log.statements.iter().map(|logged| {
-            let (payload, key, signature) = logged.envelope.parts();
+        let statements = log.statements.iter().map(|one| {
+            let (payload, key, signature) = one.envelope.parts();
             let key = place_of(&mut keys, key);
-            let path = logged.path.clone();
-            WrittenStatement { index: logged.index, path, key, payload, signature }
+            WrittenStatement { index: one.index, key, payload: written(&payload), signature }
         });
-        let statements = statements.collect();
-        let hashes = log.hashes.iter().map(|hash| BASE64_STANDARD.encode(hash.0)).collect();
-        WrittenLog { checkpoint: log.checkpoint, keys, hashes, statements, anchor: log.anchor }
+        WrittenLog {
+            statements: statements.collect(),
+            keys,
+            hashes: hashes.iter().map(|hash| BASE64_STANDARD.encode(hash.0)).collect(),
+            checkpoint: log.checkpoint,
+            anchor: log
+                .anchor
+                .map(|ReceiptAnchor { event, size, .. }| WrittenAnchor { event, size }),
+        }
     }
 }
 
-impl TryFrom<WrittenLog> for ReceiptLog {
-    type Error = &'static str;
-
-    fn try_from(written: WrittenLog) -> Result<Self, Self::Error> {
-        let hash = |text: &String| {
-            let bytes = BASE64_STANDARD.decode(text).ok()?;
-            Some(Hash(bytes.try_into().ok()?))
-        };
-        let hashes: Option<Vec<Hash>> = written.hashes.iter().map(hash).collect();
-        let hashes = hashes.ok_or("a hash is not 32 bytes in base64")?;
-        let mut statements = Vec::new();
-        for one in written.statements {
-            let key = written.keys.get(usize::from(one.key));
-            let key = key.ok_or("a statement names a key that is not there")?;
-            let envelope = Envelope::from_parts(&one.payload, *key, one.signature);
-            statements.push(LoggedStatement { index: one.index, path: one.path, envelope });
-        }
-        let (checkpoint, anchor) = (written.checkpoint, written.anchor);
-        Ok(ReceiptLog { checkpoint, hashes, statements, anchor })
+/// What is not as it would be written comes to another log, which [`Receipt::from_bytes`] sees: it writes what it has read.
+impl From<WrittenLog> for ReceiptLog {
+    fn from(written: WrittenLog) -> Self {
+        let envelopes = written.statements.into_iter().map(|one| {
+            let key = written.keys.get(usize::from(one.key)).copied().unwrap_or_default();
+            (one.index, Envelope::from_parts(&payload_of(&one.payload), key, one.signature))
+        });
+        let envelopes: Vec<_> = envelopes.collect();
+        let leaves = envelopes.iter().map(|(index, one)| (*index, leaf_hash(&one.to_bytes())));
+        let leaves: Vec<_> = leaves.collect();
+        let mut hashes = written.hashes.iter().map(|text| {
+            let bytes = BASE64_STANDARD.decode(text).unwrap_or_default();
+            Hash(bytes.try_into().unwrap_or_default())
+        });
+        let old_size = written.anchor.as_ref().map(|anchor| anchor.size);
+        let set = ProofSet::new(size_of(&written.checkpoint), old_size, &leaves, || {
+            hashes.next().unwrap_or_default()
+        });
+        let statements = envelopes.into_iter().map(|(index, envelope)| {
+            let path = set.inclusion(index);
+            LoggedStatement { index, path, envelope }
+        });
+        let anchor = written.anchor.map(|WrittenAnchor { event, size }| {
+            let consistency = set.consistency(size);
+            ReceiptAnchor { event, size, consistency }
+        });
+        ReceiptLog { statements: statements.collect(), checkpoint: written.checkpoint, anchor }
     }
+}
+
+/// The size of a checkpoint's tree; 0 for a note that is none, which verifying refuses.
+fn size_of(checkpoint: &str) -> u64 {
+    Checkpoint::unverified(checkpoint.as_bytes()).map_or(0, |checkpoint| checkpoint.size)
+}
+
+/// A payload as JSON: itself if it is an object, as every statement of ours is.
+fn written(payload: &str) -> Box<RawValue> {
+    let object = RawValue::from_string(payload.to_owned()).ok();
+    let object = object.filter(|raw| payload.starts_with('{') && raw.get() == payload);
+    object.unwrap_or_else(|| {
+        let text = serde_json::value::to_raw_value(payload);
+        text.unwrap_or_else(|error| unreachable!("text: {error}"))
+    })
+}
+
+fn payload_of(written: &RawValue) -> String {
+    serde_json::from_str(written.get()).unwrap_or_else(|_| written.get().to_owned())
 }
 
 /// Where something is in a list, at its end if it was not there.
@@ -266,88 +311,25 @@ fn place_of(all: &mut Vec<Hash>, hash: Hash) -> u16 {
         all.push(hash);
         all.len() - 1
     });
-    // 256 statements have paths of 48 hashes at most, and an anchor has 63.
+    // There are as many as statements at most.
     u16::try_from(place).unwrap_or(u16::MAX)
 }
 
 impl ReceiptLog {
-    /// Statements with their paths, under a checkpoint, and an anchor with the proof that the checkpoint goes on from it.
-    pub fn new(
-        checkpoint: String,
-        logged: Vec<(u64, Vec<Hash>, Envelope)>,
-        anchor: Option<(EventProof, Vec<Hash>)>,
-    ) -> Self {
-        let (hashes, statements) = (Vec::new(), Vec::new());
-        let mut log = ReceiptLog { checkpoint, hashes, statements, anchor: None };
-        for (index, path, envelope) in logged {
-            let path = path.into_iter().map(|hash| place_of(&mut log.hashes, hash)).collect();
-            log.statements.push(LoggedStatement { index, path, envelope });
-        }
-        log.anchor = anchor.map(|(event, path)| {
-            let consistency =
-                path.into_iter().map(|hash| place_of(&mut log.hashes, hash)).collect();
-            ReceiptAnchor { event, consistency }
-        });
-        log
-    }
-
     /// The same without some of its statements.
     #[must_use]
     pub fn without(&self, indices: &BTreeSet<u64>) -> Self {
-        let kept = self.statements.iter().filter(|one| !indices.contains(&one.index));
-        let logged = kept.map(|one| (one.index, self.path_of(one), one.envelope.clone()));
-        let anchor = self.anchor.as_ref();
-        let anchor = anchor.map(|anchor| (anchor.event.clone(), self.consistency_of(anchor)));
-        ReceiptLog::new(self.checkpoint.clone(), logged.collect(), anchor)
-    }
-
-    /// The statements, in the log's order.
-    pub fn statements(&self) -> &[LoggedStatement] {
-        &self.statements
-    }
-
-    /// The path of one of the statements.
-    pub fn path_of(&self, statement: &LoggedStatement) -> Vec<Hash> {
-        self.hashes_at(&statement.path)
-    }
-
-    /// The proof that the checkpoint goes on from the anchor.
-    pub fn consistency_of(&self, anchor: &ReceiptAnchor) -> Vec<Hash> {
-        self.hashes_at(&anchor.consistency)
-    }
-
-    fn hashes_at(&self, places: &[u16]) -> Vec<Hash> {
-        let hash = |place: &u16| self.hashes.get(usize::from(*place)).copied();
-        places.iter().filter_map(hash).collect()
+        let mut log = self.clone();
+        log.statements.retain(|one| !indices.contains(&one.index));
+        log
     }
 
     /// A statement's proof as a file that others' tools read (c2sp.org/tlog-proof).
     pub fn proof_of(&self, statement: &LoggedStatement) -> LogProof {
         LogProof {
             index: statement.index,
-            path: self.path_of(statement),
+            path: statement.path.clone(),
             checkpoint: self.checkpoint.clone().into_bytes(),
         }
-    }
-
-    /// Bounds, and that the hashes are written in their one way.
-    fn check(&self) -> Result<(), String> {
-        if self.statements.len() > STATEMENTS_MAX {
-            return Err(format!("more than {STATEMENTS_MAX} statements"));
-        }
-        let mut used = 0;
-        let paths = self.statements.iter().map(|statement| &statement.path);
-        let consistency = self.anchor.iter().map(|anchor| &anchor.consistency);
-        for place in paths.chain(consistency).flatten() {
-            if usize::from(*place) > used || usize::from(*place) >= self.hashes.len() {
-                return Err("a path names a hash out of order".into());
-            }
-            used = used.max(usize::from(*place) + 1);
-        }
-        let distinct: BTreeSet<_> = self.hashes.iter().collect();
-        if used != self.hashes.len() || distinct.len() != used {
-            return Err("a hash is there twice, or for nothing".into());
-        }
-        Ok(())
     }
 }

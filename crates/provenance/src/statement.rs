@@ -14,6 +14,9 @@ const TYPE: &str = "https://in-toto.io/Statement/v1";
 /// How a job is run, for SLSA: on the machine of spec/machine.md.
 const BUILD_TYPE: &str = "urn:assay:run:v1";
 
+/// What a job's id follows in the name of its run.
+const INVOCATION: &str = "urn:assay:job:";
+
 /// A market, wherever it is: what an order is signed for, and the chain's first block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -122,10 +125,18 @@ pub struct Ordered {
     pub price_max: String,
     /// What the provider puts at stake, likewise.
     pub stake: String,
-    /// Who earns `data_fee` if the job is paid; zero for nobody.
-    pub data_owner: Address,
-    /// What the data owner earns beside the price, likewise.
-    pub data_fee: String,
+    /// What a data owner earns beside the price if the job is paid; none if nobody does.
+    pub data_fee: Option<DataFee>,
+}
+
+/// What a data owner earns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DataFee {
+    /// The account.
+    pub owner: Address,
+    /// How much, in the token's smallest unit, in decimal.
+    pub amount: String,
 }
 
 /// A lock, as the chain has it.
@@ -293,7 +304,7 @@ pub enum Move {
     },
 }
 
-/// That a data owner has let a job's provider open sealed data: what was handed over, and under which policy. Holds no key.
+/// That a data owner has let accounts open a job's sealed data: what was handed over, to whom, and under which policy. Holds no key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Released {
@@ -303,15 +314,25 @@ pub struct Released {
     pub after: Vec<Hash>,
     /// The account that owns the data.
     pub owner: Address,
-    /// The account that may open it: who holds the lock.
-    pub recipient: Address,
     /// Which of the job's slots the data is in.
     pub slot: ReleasedSlot,
     /// The digest of the sealed data.
     pub envelope: B256,
-    /// The hash of the policy that allowed it.
-    pub policy: B256,
-    /// The digest of the key's wrap for the recipient.
+    /// The hash of the policy that allowed it; none for what the requester itself brings.
+    pub policy: Option<B256>,
+    /// The newest digest in the owner's ledger of uses, this one's entries within; none where there is no policy.
+    pub ledger: Option<Hash>,
+    /// Who may open it from now on.
+    pub given: Vec<GivenKey>,
+}
+
+/// An account that was given a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GivenKey {
+    /// The account: who holds the lock, or an auditor that the order names.
+    pub recipient: Address,
+    /// The digest of the key's wrap for the account.
     pub wrap: B256,
 }
 
@@ -388,7 +409,6 @@ struct BuildDefinition {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RunParameters {
-    job: B256,
     after: Vec<Hash>,
     step_limit: u64,
 }
@@ -569,7 +589,7 @@ impl Said {
             Said::Released(said) => Some(said.job),
             Said::Ordered(said) => Some(said.job),
             Said::Locked(said) => Some(said.job),
-            Said::Ran(said) => Some(said.build_definition.external_parameters.job),
+            Said::Ran(said) => Some(said.job().unwrap_or_default()),
             Said::Claimed(said) => Some(said.job),
             Said::Judged(said) => Some(said.job),
             Said::Settled(said) => Some(said.job),
@@ -649,8 +669,8 @@ impl Ordered {
             window_secs: order.windowSecs,
             price_max: order.price.max.to_string(),
             stake: order.stake.to_string(),
-            data_owner: order.dataOwner,
-            data_fee: order.dataFee.to_string(),
+            data_fee: (!order.dataOwner.is_zero())
+                .then(|| DataFee { owner: order.dataOwner, amount: order.dataFee.to_string() }),
         }
     }
 }
@@ -676,6 +696,10 @@ impl Move {
 }
 
 impl Ran {
+    fn job(&self) -> Option<B256> {
+        self.run_details.metadata.invocation_id.strip_prefix(INVOCATION)?.parse().ok()
+    }
+
     fn provider(&self) -> Option<Address> {
         self.run_details.builder.id.strip_prefix("urn:assay:provider:")?.parse().ok()
     }
@@ -703,11 +727,7 @@ pub fn run_statement(
     Ran {
         build_definition: BuildDefinition {
             build_type: BUILD_TYPE.to_owned(),
-            external_parameters: RunParameters {
-                job: claim.job,
-                after: vec![lock],
-                step_limit: order.stepLimit,
-            },
+            external_parameters: RunParameters { after: vec![lock], step_limit: order.stepLimit },
             internal_parameters: host_facts,
             resolved_dependencies: vec![
                 resource("program", "assayProgramId", hex(order.programId)),
@@ -720,7 +740,7 @@ pub fn run_statement(
                 id: format!("urn:assay:provider:{}", claim.provider),
                 version: BTreeMap::from([("assay".into(), env!("CARGO_PKG_VERSION").into())]),
             },
-            metadata: Metadata { invocation_id: format!("urn:assay:job:{}", hex(claim.job)) },
+            metadata: Metadata { invocation_id: format!("{INVOCATION}{}", hex(claim.job)) },
             byproducts: vec![
                 input("output", claim.output_root),
                 input("trace", claim.trace_root),

@@ -128,7 +128,7 @@ pub fn without_noise(mut receipt: Receipt) -> Receipt {
     let parties = [Some(receipt.order.order.requester), claimant];
     let Some(log) = &receipt.log else { return receipt };
     let (mut others, mut own) = (0, 0);
-    for logged in log.statements() {
+    for logged in &log.statements {
         if left_out.contains(&logged.index) {
             continue;
         }
@@ -322,9 +322,9 @@ impl<'a> Judge<'a> {
             return seen;
         };
         let Some(tree) = self.checkpoint(log) else { return seen };
-        for statement in log.statements() {
+        for statement in &log.statements {
             let before = self.checks.len();
-            let said = self.statement(log, statement, &tree, &mut seen);
+            let said = self.statement(statement, &tree, &mut seen);
             let is_clean = self.checks[before..].iter().all(|one| one.outcome == Outcome::Held);
             let Some((said, account)) = said.filter(|_| is_clean) else {
                 self.unsound.insert(statement.index);
@@ -387,16 +387,16 @@ impl<'a> Judge<'a> {
             return self.refused(Code::Anchor, what);
         }
         let (size, root) = (anchored.size, anchored.root);
-        let path = log.consistency_of(anchor);
-        if check_consistency(&path, tree.size, tree.root, size, root).is_err() {
+        let goes_on = check_consistency(&anchor.consistency, tree.size, tree.root, size, root);
+        if anchor.size != size || goes_on.is_err() {
             let what =
                 format!("the checkpoint does not go on from the {size} entries that were anchored");
             return self.refused(Code::Anchor, what);
         }
-        let within = log.statements().iter().filter(|one| one.index < size).count();
+        let within = log.statements.iter().filter(|one| one.index < size).count();
         let what = format!(
             "the log goes on from {size} anchored entries, {within} of the receipt's {} among them",
-            log.statements().len()
+            log.statements.len()
         );
         // A header alone could say any time and number: somebody who saw the anchor must have named its block.
         let named = (anchored.block.number, anchored.block.hash);
@@ -469,7 +469,6 @@ impl<'a> Judge<'a> {
     /// Whether a statement is in the log, signed, linked, and whose it is.
     fn statement(
         &mut self,
-        log: &ReceiptLog,
         logged: &LoggedStatement,
         tree: &Checkpoint,
         seen: &mut Seen,
@@ -480,8 +479,7 @@ impl<'a> Judge<'a> {
         }
         seen.last = Some(index);
         let leaf = leaf_hash(&logged.envelope.to_bytes());
-        if let Err(error) = check_inclusion(&log.path_of(logged), tree.size, tree.root, index, leaf)
-        {
+        if let Err(error) = check_inclusion(&logged.path, tree.size, tree.root, index, leaf) {
             self.refused(Code::Inclusion, format!("entry {index}: {error}"));
         }
         let (payload, key) = match logged.envelope.open() {

@@ -88,6 +88,8 @@ impl Told {
             provider,
             program: ordered.program,
             input: slot(ordered.input_root),
+            // It stands in the terms, of which the log has the hash.
+            input_of: None,
             dataset: slot(ordered.dataset_root),
             output: of_paid.and_then(|claimed| slot(claimed.output_root)),
             trace: of_paid.map(|claimed| claimed.trace_root),

@@ -143,9 +143,20 @@ fn what_is_no_receipt_says_so() {
     assert_eq!(read(&vec![b'['; 1 << 20]), ReceiptError::Foreign);
 }
 
+/// A receipt as JSON, payloads as text: an object's fields would come back in another order.
+fn as_value(receipt: &Receipt) -> Value {
+    let mut value = serde_json::to_value(receipt).expect("JSON");
+    for (place, logged) in receipt.log.iter().flat_map(|log| &log.statements).enumerate() {
+        let (payload, _) = logged.envelope.open().expect("signed");
+        let payload = String::from_utf8(payload).expect("text");
+        value["log"]["statements"][place]["payload"] = payload.into();
+    }
+    value
+}
+
 /// A receipt as JSON, to be changed by a forger, who knows how to make the digest fit.
 fn forged(receipt: &Receipt, change: impl FnOnce(&mut Value)) -> Result<Receipt, ReceiptError> {
-    let mut value = serde_json::to_value(receipt).expect("JSON");
+    let mut value = as_value(receipt);
     change(&mut value);
     let changed: Receipt =
         serde_json::from_value(value).map_err(|e| ReceiptError::Form(e.to_string()))?;
@@ -159,7 +170,7 @@ fn each_forgery_is_refused_for_its_reason() {
     let mut elsewhere = World::new(2);
     let foreign = elsewhere.job(1, Ending::Paid);
     let trust = world.trust();
-    let of = |receipt: &Receipt| serde_json::to_value(receipt).expect("JSON");
+    let of = as_value;
     let (two, foreign) = (of(&two), of(&foreign));
     let swap = |field: &'static str, from: &Value| {
         let from = from[field].clone();
@@ -327,8 +338,11 @@ fn reordered(receipt: &Receipt, rng: &mut fastrand::Rng) -> Changed {
     };
     let changed = forged(receipt, |value| {
         let all = value.pointer_mut(list).and_then(Value::as_array_mut).expect("a list");
-        let (a, b) = (rng.usize(0..all.len()), rng.usize(0..all.len()));
-        all.swap(a, b);
+        // The first job of a log may be all of it, which needs no hashes.
+        if !all.is_empty() {
+            let (a, b) = (rng.usize(0..all.len()), rng.usize(0..all.len()));
+            all.swap(a, b);
+        }
     });
     (changed, codes)
 }
@@ -344,12 +358,8 @@ fn ten_thousand_changes_are_refused_for_their_reasons() {
     let (mut world, mut elsewhere) = (World::new(1), World::new(2));
     let receipts: Vec<Receipt> = (1..=8).map(|nonce| world.job(nonce, Ending::Paid)).collect();
     let foreign = (1..=8).map(|nonce| elsewhere.job(nonce, Ending::Paid));
-    let others: Vec<Value> = receipts
-        .iter()
-        .cloned()
-        .chain(foreign)
-        .map(|one| serde_json::to_value(one).expect("JSON"))
-        .collect();
+    let others: Vec<Value> =
+        receipts.iter().cloned().chain(foreign).map(|one| as_value(&one)).collect();
     let trust = world.trust();
     let mut rng = fastrand::Rng::with_seed(0xa55a);
     let (mut counts, mut judged) = ([0u64; 5], [0u64; 5]);
@@ -437,7 +447,7 @@ fn what_strangers_log_about_a_job_does_not_spoil_its_receipt() {
     let kept = without_noise(receipt.clone());
     let report = verify(&kept, Some(&trust));
     assert_eq!(report.standing, Standing::Vouched, "{report:#?}");
-    let statements = |receipt: &Receipt| receipt.log.as_ref().map(|log| log.statements().len());
+    let statements = |receipt: &Receipt| receipt.log.as_ref().map(|log| log.statements.len());
     assert!(statements(&receipt) > Some(200) && statements(&kept) < Some(150));
     assert_eq!(Receipt::from_bytes(&kept.to_bytes()).as_ref(), Ok(&kept));
     let clean = world.job(2, Ending::Paid);

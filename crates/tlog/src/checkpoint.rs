@@ -123,6 +123,11 @@ impl Policy {
         &self.log
     }
 
+    /// How many witnesses must have cosigned.
+    pub fn quorum(&self) -> usize {
+        self.quorum
+    }
+
     /// Checks a signed checkpoint.
     ///
     /// # Errors

@@ -32,6 +32,8 @@ pub struct Report {
     pub tiles: u64,
     /// Known trees that the log still goes on from.
     pub known: u64,
+    /// How many entries the stored cosigned checkpoint speaks of; none if there is none, or no good one.
+    pub cosigned: Option<u64>,
     /// Everything that is wrong; empty for a sound log.
     pub faults: Vec<Fault>,
 }
@@ -50,6 +52,12 @@ pub enum Fault {
         name: &'static str,
         /// Why.
         error: CheckpointError,
+    },
+    /// The policy asks for cosignatures and none are stored: nobody need have seen this history.
+    #[error("there is no cosigned checkpoint; {quorum} of the known witnesses must have cosigned")]
+    NotCosigned {
+        /// How many must.
+        quorum: usize,
     },
     /// Something that the checkpoint speaks of is not there: the log was truncated.
     #[error("{name} is missing: the log was truncated")]
@@ -97,8 +105,16 @@ pub fn fsck<S: Storage>(
     policy: &Policy,
     known: &[Known],
 ) -> Result<Report, StorageError> {
-    let mut report =
-        Report { checkpoint: None, entries: 0, tiles: 0, known: 0, faults: Vec::new() };
+    let mut report = Report {
+        checkpoint: None,
+        entries: 0,
+        tiles: 0,
+        known: 0,
+        cosigned: None,
+        faults: Vec::new(),
+    };
+    // Before the newest, which a log that is written to meanwhile must not overtake.
+    let cosigned = storage.get(COSIGNED)?;
     let Some(note) = storage.get(CHECKPOINT)? else {
         report.faults.push(Fault::NoCheckpoint);
         return Ok(report);
@@ -113,17 +129,26 @@ pub fn fsck<S: Storage>(
         }
     };
     let mut known = known.to_vec();
-    if let Some(note) = storage.get(COSIGNED)? {
-        match policy.open(&note) {
-            Ok(opened) => {
-                let Checkpoint { size, root, .. } = opened.checkpoint;
-                known.push(Known { source: "the cosigned checkpoint".into(), size, root });
-            }
-            Err(error) => report.faults.push(Fault::Checkpoint { name: COSIGNED, error }),
+    match cosigned.map(|note| policy.open(&note)) {
+        Some(Ok(opened)) => {
+            let Checkpoint { size, root, .. } = opened.checkpoint;
+            report.cosigned = Some(size);
+            known.push(Known { source: "the cosigned checkpoint".into(), size, root });
         }
+        Some(Err(error)) => report.faults.push(Fault::Checkpoint { name: COSIGNED, error }),
+        None if policy.quorum() == 0 => {}
+        None => report.faults.push(Fault::NotCosigned { quorum: policy.quorum() }),
     }
     known.sort_by_key(|tree| tree.size);
     walk(storage, &checkpoint, &known, &mut report)?;
+    // Also of a log that could not be read to its end.
+    let now = checkpoint.size;
+    let larger = known.into_iter().filter(|tree| tree.size > now);
+    report.faults.extend(larger.map(|tree| Fault::RolledBack {
+        source_name: tree.source,
+        size: tree.size,
+        now,
+    }));
     report.checkpoint = Some(checkpoint);
     Ok(report)
 }
@@ -191,12 +216,6 @@ fn walk<S: Storage>(
     if frontier.root() != checkpoint.root {
         report.faults.push(Fault::Root);
     }
-    let now = checkpoint.size;
-    report.faults.extend(known.map(|tree| Fault::RolledBack {
-        source_name: tree.source.clone(),
-        size: tree.size,
-        now,
-    }));
     Ok(())
 }
 

@@ -12,7 +12,7 @@ pub fn leaf_hash(entry: &[u8]) -> Hash {
     Hash(tlog_tiles::record_hash(entry).0)
 }
 
-fn node_hash(left: Hash, right: Hash) -> Hash {
+pub(crate) fn node_hash(left: Hash, right: Hash) -> Hash {
     Hash(tlog_tiles::node_hash(tlog_tiles::Hash(left.0), tlog_tiles::Hash(right.0)).0)
 }
 

@@ -18,6 +18,11 @@ fn policy() -> Policy {
     Policy::new(log_key().vkey().clone(), witnesses, 1).expect("a policy")
 }
 
+/// Of a reader who asks for no witness.
+fn log_alone() -> Policy {
+    Policy::of_log(log_key().vkey().clone()).expect("a policy")
+}
+
 #[test]
 fn whatever_write_is_torn_no_acknowledged_entry_is_lost() {
     let mut rng = fastrand::Rng::with_seed(0xc4a5);
@@ -54,7 +59,7 @@ fn whatever_write_is_torn_no_acknowledged_entry_is_lost() {
             for (index, number) in &acknowledged {
                 assert_eq!(reader.entry(*index).expect("there"), entry(*number), "entry {index}");
             }
-            let report = fsck(&disk, &policy(), &[]).expect("read");
+            let report = fsck(&disk, &log_alone(), &[]).expect("read");
             assert_eq!(report.faults, [], "after {seed} crashes");
             acknowledged.drain(..acknowledged.len().saturating_sub(300));
         }
@@ -89,7 +94,7 @@ fn two_writers_do_not_make_two_logs() {
     assert!(matches!(refused, Err(Error::OtherWriter)), "{refused:?}");
     let added = two.add(&[b"of two".to_vec()]).expect("it has seen the other's by now");
     assert_eq!(added[0].index, 11);
-    assert_eq!(fsck(&disk, &policy(), &[]).expect("read").faults, []);
+    assert_eq!(fsck(&disk, &log_alone(), &[]).expect("read").faults, []);
 }
 
 #[test]
@@ -266,7 +271,7 @@ fn fsck_finds_a_sound_log_sound() {
         let known = Known { source: "an anchor".into(), size: anchored.size, root: anchored.root };
         let report = fsck(&disk, &policy(), &[known]).expect("read");
         assert_eq!(report.faults, [], "a log of {size}");
-        assert_eq!((report.entries, report.known), (size + 77, 2));
+        assert_eq!((report.entries, report.known, report.cosigned), (size + 77, 2, Some(size)));
     }
 }
 
@@ -292,7 +297,7 @@ fn fsck_finds_every_changed_byte() {
         }
         disk.set(&name, None);
         let report = fsck(&disk, &policy(), &[]).expect("read");
-        assert!(!report.faults.is_empty() || name == COSIGNED, "{name} is not missed");
+        assert!(!report.faults.is_empty(), "{name} is not missed");
         disk.set(&name, Some(bytes));
     }
     assert_eq!(fsck(&disk, &policy(), &[]).expect("read").faults, [], "as it was, it is sound");
@@ -305,7 +310,7 @@ fn fsck_says_what_is_wrong() {
         Known { source: "a witness".into(), size, root: tree.root }
     };
     let faults =
-        |disk: &Arc<Disk>, known: &[Known]| fsck(disk, &policy(), known).expect("read").faults;
+        |disk: &Arc<Disk>, known: &[Known]| fsck(disk, &log_alone(), known).expect("read").faults;
     let source_name = || "a witness".to_owned();
     let rolled = faults(&rolled_back(250), &[known(300)]);
     assert_eq!(rolled, [Fault::RolledBack { source_name: source_name(), size: 300, now: 250 }]);
@@ -314,6 +319,17 @@ fn fsck_says_what_is_wrong() {
     let (truncated, _) = log_of(600);
     truncated.set("tile/entries/001", None);
     assert_eq!(faults(&truncated, &[]), [Fault::Missing { name: "tile/entries/001".into() }]);
+    let both = [
+        Fault::Missing { name: "tile/entries/001".into() },
+        Fault::RolledBack { source_name: source_name(), size: 700, now: 600 },
+    ];
+    assert_eq!(faults(&truncated, &[known(300), known(700)]), both);
+    let (unseen, _) = log_of(3);
+    let found = fsck(&unseen, &policy(), &[]).expect("read");
+    assert_eq!(
+        (&found.faults[..], found.cosigned),
+        (&[Fault::NotCosigned { quorum: 1 }][..], None)
+    );
     let (unsigned, _) = log_of(3);
     let note = unsigned.get(CHECKPOINT).expect("read").expect("there is one");
     unsigned.set(CHECKPOINT, Some(note.replace_size()));

@@ -2,11 +2,11 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use assay_tlog::{
-    CheckpointError, EMPTY_ROOT, Frontier, LogProof, NoteKey, Policy, ProofError, Reader, Storage,
-    TileName, Vkey, Witness, check_consistency, check_inclusion, leaf_hash,
+    CheckpointError, EMPTY_ROOT, Frontier, LogProof, NoteKey, Policy, ProofError, ProofSet, Reader,
+    Storage, TileName, Vkey, Witness, check_consistency, check_inclusion, leaf_hash,
 };
 use assay_types::{Hash, sha256};
 use common::{Disk, checkpoint, entry, log_key, log_of, witness_key};
@@ -130,6 +130,46 @@ fn proofs_read_from_tiles_are_the_plain_ones() {
         );
         assert!(reader.prove_consistency(0).expect("nothing to prove").is_empty());
     }
+}
+
+/// Sets of proofs, of all sizes to 66 and some larger ones: each path comes back from the hashes that were left in, one path alone has all
+/// of its own, and together no hash that follows from others is there.
+#[test]
+fn sets_of_proofs_give_every_path_back() {
+    let mut plain = Plain(BTreeMap::new());
+    let mut rng = fastrand::Rng::with_seed(0x5e7);
+    let (mut apart, mut together) = (0, 0);
+    for round in 0..2_000 {
+        let size = if round < 66 { round + 1 } else { rng.u64(1..=SIZES) };
+        let some = rng.u64(1..=12);
+        let mut indices: Vec<u64> = (0..some).map(|_| rng.u64(0..size)).collect();
+        indices.sort_unstable();
+        indices.dedup();
+        let paths: Vec<_> = indices.iter().map(|index| plain.path(*index, 0, size)).collect();
+        let leaves: Vec<_> = indices.iter().map(|at| (*at, leaf_hash(&entry(*at)))).collect();
+        let old_size = rng.u64(1..=size);
+        let consistency = plain.consistency(old_size, 0, size);
+        let entries: Vec<_> =
+            leaves.iter().zip(&paths).map(|((at, leaf), path)| (*at, *leaf, &path[..])).collect();
+        let hashes = ProofSet::compact(size, Some((old_size, &consistency)), &entries);
+        let mut given = hashes.iter().copied();
+        let set = ProofSet::new(size, Some(old_size), &leaves, || given.next().expect("enough"));
+        assert_eq!(given.next(), None, "a hash for nothing: {indices:?} of {size}");
+        for (index, path) in indices.iter().zip(&paths) {
+            assert_eq!(set.inclusion(*index), *path, "{index} of {size}");
+        }
+        assert_eq!(set.consistency(old_size), consistency, "{old_size} to {size}");
+        let distinct: BTreeSet<_> = paths.iter().flatten().chain(&consistency).collect();
+        assert!(hashes.len() <= distinct.len());
+        (apart, together) = (apart + distinct.len(), together + hashes.len());
+        let (index, leaf, path) = entries[0];
+        let alone = ProofSet::compact(size, None, &[(index, leaf, path)]);
+        let is_same = alone.iter().collect::<BTreeSet<_>>() == path.iter().collect();
+        assert!(is_same && alone.len() == path.len(), "a path alone needs all of its hashes");
+    }
+    assert!(together < apart, "{together} of {apart} hashes: nothing was left out");
+    let outside = ProofSet::new(4, Some(9), &[(7, EMPTY_ROOT)], || unreachable!("nothing within"));
+    assert!(outside.inclusion(7).is_empty() && outside.consistency(9).is_empty());
 }
 
 /// A proof of a log that two witnesses have cosigned.

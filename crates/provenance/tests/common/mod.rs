@@ -15,9 +15,9 @@ use assay_api::SignedOrder;
 use assay_chain::contracts::{Anchors, Market, job_id_on};
 use assay_chain::{Deployment, EventProof, prove_receipt};
 use assay_provenance::{
-    Binding, BlockRef, Claimed, Envelope, Judgement, Locked, MarketId, Move, Moved, Operator,
-    Ordered, Receipt, ReceiptLog, RoleKey, Said, Settled, TRUST_SCHEMA, Trust, TrustedLog, Verdict,
-    binding_text, operator_text, run_statement,
+    Binding, BlockRef, Claimed, Envelope, Judgement, Locked, LoggedStatement, MarketId, Move,
+    Moved, Operator, Ordered, Receipt, ReceiptAnchor, ReceiptLog, RoleKey, Said, Settled,
+    TRUST_SCHEMA, Trust, TrustedLog, Verdict, binding_text, operator_text, run_statement,
 };
 use assay_tlog::{
     AddCheckpoint, Checkpoint, KeyKind, Log as PublicLog, NoteKey, Policy, Reader, Witness,
@@ -401,20 +401,23 @@ impl World {
         added.extend(self.add(&envelopes[added.len()..]));
         let (note, tree) = (self.note(), self.tree());
         let reader = Reader::new(&self.disk, &tree);
-        let logged = added.iter().zip(envelopes).map(|(index, envelope)| {
-            (*index, reader.prove_inclusion(*index).expect("proved"), envelope)
+        let statements = added.iter().zip(envelopes).map(|(index, envelope)| {
+            let path = reader.prove_inclusion(*index).expect("proved");
+            LoggedStatement { index: *index, path, envelope }
         });
-        let mut logged: Vec<_> = logged.collect();
-        logged.sort_by_key(|(index, ..)| *index);
-        let anchor = anchor
-            .map(|(event, tree)| (event, reader.prove_consistency(tree.size).expect("proved")));
+        let mut statements: Vec<_> = statements.collect();
+        statements.sort_by_key(|one| one.index);
+        let anchor = anchor.map(|(event, tree)| {
+            let consistency = reader.prove_consistency(tree.size).expect("proved");
+            ReceiptAnchor { event, size: tree.size, consistency }
+        });
         let logs = vec![self.log_key.vkey().clone()];
         let witness = Witness::new(Disk::new(), self.witness_key.clone(), logs).expect("a witness");
         let request =
             AddCheckpoint { old_size: 0, consistency: Vec::new(), checkpoint: note.clone() };
         let line = witness.add_checkpoint(&request.to_bytes(), 1_800_000_100).expect("cosigned");
         let checkpoint = String::from_utf8([note, line].concat()).expect("text");
-        ReceiptLog::new(checkpoint, logged, anchor)
+        ReceiptLog { checkpoint, statements, anchor }
     }
 
     /// A short dispute, which the auditor wins.
