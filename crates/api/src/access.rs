@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use axum::extract::{Request, State};
+use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -32,18 +33,24 @@ impl Peer {
 /// One line a request: the route's shape, so no names; no query, no header and no body, which may hold what is nobody's business.
 pub(crate) async fn log(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let method = request.method().clone();
+    let method = method_of(request.method());
     let route = shape_of(request.uri().path());
     let response = next.run(request).await;
     let (status, millis) = (response.status().as_u16(), started.elapsed().as_millis());
     match response.extensions().get::<ProblemKind>() {
         Some(kind) => {
             app.refused.count(*kind);
-            tracing::info!(%method, route, status, problem = kind.name(), millis, "refused");
+            tracing::info!(method, route, status, problem = kind.name(), millis, "refused");
         }
-        None => tracing::info!(%method, route, status, millis, "request"),
+        None => tracing::info!(method, route, status, millis, "request"),
     }
     response
+}
+
+/// A method's name for logs. One that no route has could be any word of the caller's.
+fn method_of(method: &Method) -> &'static str {
+    const KNOWN: [&str; 4] = ["GET", "HEAD", "POST", "PUT"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }
 
 /// How often each problem was answered.

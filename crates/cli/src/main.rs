@@ -28,6 +28,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{FromArgMatches, Parser, Subcommand};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use failure::Failure;
 
@@ -148,14 +151,13 @@ fn main() -> ExitCode {
         .map_or_else(|failure| failure.report(json), |()| ExitCode::SUCCESS)
 }
 
-/// What goes on, on standard error: warnings, or from the level that ASSAY_LOG names.
+/// What goes on, on standard error: warnings, or from the level that ASSAY_LOG names. Only what the project's own crates say: others
+/// would write whole requests and answers, accounts, and the endpoint's URL with the secret that it may hold.
 fn start_log() {
     let level = std::env::var("ASSAY_LOG").ok().and_then(|level| level.parse().ok());
-    tracing_subscriber::fmt()
-        .with_max_level(level.unwrap_or(tracing::Level::WARN))
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .init();
+    let own = Targets::new().with_target("assay", level.unwrap_or(tracing::Level::WARN));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    tracing_subscriber::registry().with(lines).with(own).init();
 }
 
 /// Runs what waits for chains.

@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers may panic")]
 
+#[path = "strangers/canary.rs"]
+mod canary;
 #[path = "../../chain/tests/common/mod.rs"]
 mod common;
+#[path = "strangers/looking.rs"]
+mod looking;
 
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -32,19 +36,20 @@ fn assay(arguments: &[&str]) -> Command {
 /// A process that is killed when dropped, as a power cut would.
 struct Process {
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    lines: Option<Lines<BufReader<ChildStdout>>>,
 }
 
 impl Process {
     fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let lines = Some(BufReader::new(child.stdout.take().unwrap()).lines());
         Process { child, lines }
     }
 
     /// The next line, which must come.
     fn line(&mut self) -> String {
-        self.lines.next().expect("it goes on").unwrap()
+        let lines = self.lines.as_mut().expect("it speaks to us");
+        lines.next().expect("it goes on").unwrap()
     }
 
     /// Events until one of that name.
@@ -90,6 +95,20 @@ impl Accounts {
         made["accounts"][0]["account"].as_str().unwrap().parse().unwrap()
     }
 
+    /// A process that says all it does in a log (NAME.log), in a working folder and a temporary folder of its own.
+    fn logged(&self, name: &str, mut command: Command) -> Process {
+        let log = std::fs::File::create(self.path(&format!("{name}.log"))).unwrap();
+        let folders = ["working", "temporary"].map(|kind| self.path(&format!("{kind}.{name}")));
+        for folder in &folders {
+            std::fs::create_dir(folder).unwrap();
+        }
+        command.stderr(log).env("ASSAY_LOG", "trace");
+        Process::start({
+            command.current_dir(&folders[0]).env("TMPDIR", &folders[1]);
+            command
+        })
+    }
+
     /// The options that sign as an account.
     fn key(&self, account: Address) -> Vec<String> {
         let (home, password) = (self.path("home"), self.path("password"));
@@ -105,7 +124,7 @@ struct Market {
     anvil: Anvil,
     deployment: Deployment,
     url: String,
-    _broker: Process,
+    broker: Process,
 }
 
 impl Market {
@@ -130,9 +149,9 @@ impl Market {
         let arguments = ["broker", "--home", &home, "--listen", "127.0.0.1:0"];
         let mut command = assay(&arguments);
         command.args(["--deployment", &file]);
-        let mut broker = Process::start(command);
+        let mut broker = accounts.logged("broker", command);
         let url = broker.line().trim_start_matches("broker").trim().to_owned();
-        Some(Market { accounts, anvil, deployment, url, _broker: broker })
+        Some(Market { accounts, anvil, deployment, url, broker })
     }
 
     fn path(&self, name: &str) -> String {
@@ -158,9 +177,9 @@ impl Market {
         account
     }
 
-    /// A command of the market's as an account.
+    /// A command of the market's, of one word or two, as an account.
     fn command(&self, name: &str, account: Address, arguments: &[&str]) -> Command {
-        let mut command = assay(&[name]);
+        let mut command = assay(&name.split(' ').collect::<Vec<_>>());
         command.args(self.accounts.key(account)).args(arguments);
         command.env("ASSAY_MARKET", &self.url);
         command.env("ASSAY_RPC", &self.anvil.url);
@@ -318,190 +337,11 @@ async fn a_silent_provider_is_slashed_and_another_delivers_late() {
     assert_eq!(before[1] - after[1], U256::from(100 * DOLLAR), "the stake is gone");
 }
 
-/// What nobody but those entitled may find anywhere. Long enough that it does not come about by chance.
-const CANARY: &str = "xyzzyplughcanary";
-
-/// The canary as it is, in hexadecimal, and in base64 at each of its three alignments, without the ends that neighbours change.
-fn disguises() -> Vec<Vec<u8>> {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let base64 = |skip: usize| -> Vec<u8> {
-        let bytes = &CANARY.as_bytes()[skip..];
-        let whole = bytes.chunks_exact(3);
-        whole
-            .flat_map(|piece| {
-                let bits =
-                    u32::from(piece[0]) << 16 | u32::from(piece[1]) << 8 | u32::from(piece[2]);
-                [18, 12, 6, 0].map(|shift| ALPHABET[(bits >> shift & 63) as usize])
-            })
-            .collect()
-    };
-    let hex: String = CANARY.bytes().map(|byte| format!("{byte:02x}")).collect();
-    vec![CANARY.into(), hex.into_bytes(), base64(0), base64(1), base64(2)]
-}
-
-fn holds_canary(bytes: &[u8]) -> bool {
-    static FORMS: std::sync::LazyLock<Vec<memchr::memmem::Finder<'static>>> =
-        std::sync::LazyLock::new(|| {
-            disguises().iter().map(|form| memchr::memmem::Finder::new(form).into_owned()).collect()
-        });
-    FORMS.iter().any(|form| form.find(bytes).is_some())
-}
-
-/// The files below a folder that hold the canary.
-fn files_with_canary(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files_with_canary(&path));
-        } else if std::fs::read(&path).is_ok_and(|bytes| holds_canary(&bytes)) {
-            found.push(path);
-        }
-    }
-    found
-}
-
-/// Whether a running process holds the canary in its memory; `None` where the system does not let us look.
-fn memory_holds_canary(process: u32) -> Option<bool> {
-    use std::os::unix::fs::FileExt;
-    const PIECE: u64 = 1 << 20;
-    let maps = std::fs::read_to_string(format!("/proc/{process}/maps")).ok()?;
-    let memory = std::fs::File::open(format!("/proc/{process}/mem")).ok()?;
-    let mut seen = 0;
-    for line in maps.lines().filter(|line| line.contains(" rw")) {
-        let (low, high) = line.split_whitespace().next()?.split_once('-')?;
-        let low = u64::from_str_radix(low, 16).ok()?;
-        let high = u64::from_str_radix(high, 16).ok()?;
-        for at in (low..high).step_by(PIECE as usize) {
-            // Pieces overlap, so that none cuts it in two.
-            let mut bytes = vec![0; (high - at).min(PIECE + 64) as usize];
-            let count = memory.read_at(&mut bytes, at).unwrap_or(0);
-            seen += count;
-            if holds_canary(&bytes[..count]) {
-                return Some(true);
-            }
-        }
-    }
-    (seen > 1 << 20).then_some(false)
-}
-
-/// A proxy that keeps all that goes through it, both ways.
-fn recording_proxy(to: &str) -> (String, std::sync::Arc<std::sync::Mutex<Vec<u8>>>) {
-    use std::io::{Read, Write};
-    use std::net::{Shutdown, TcpListener, TcpStream};
-    use std::sync::{Arc, Mutex};
-    let to = to.trim_start_matches("http://").trim_end_matches('/').to_owned();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let kept = Arc::clone(&seen);
-    std::thread::spawn(move || {
-        for client in listener.incoming().flatten() {
-            let Ok(server) = TcpStream::connect(&to) else { continue };
-            let ways =
-                [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)];
-            for (mut from, mut to) in ways {
-                let kept = Arc::clone(&kept);
-                std::thread::spawn(move || {
-                    let mut piece = [0; 65_536];
-                    while let Ok(count @ 1..) = from.read(&mut piece) {
-                        kept.lock().unwrap().extend(&piece[..count]);
-                        if to.write_all(&piece[..count]).is_err() {
-                            break;
-                        }
-                    }
-                    let _ = to.shutdown(Shutdown::Write);
-                });
-            }
-        }
-    });
-    (url, seen)
-}
-
-/// Everything that the chain keeps: transactions with their calldata, and events.
-async fn chain_text(market: &Market) -> String {
-    use alloy_provider::Provider as _;
-    let contracts = market.contracts().await;
-    let provider = contracts.client().provider();
-    let head = provider.get_block_number().await.unwrap();
-    let mut text = String::new();
-    for number in 0..=head {
-        let block = provider.get_block_by_number(number.into()).full().await.unwrap();
-        text += &serde_json::to_string(&block).unwrap();
-    }
-    let filter = alloy_rpc_types_eth::Filter::new().from_block(0u64);
-    text += &serde_json::to_string(&provider.get_logs(&filter).await.unwrap()).unwrap();
-    text
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_but_those_entitled_sees_a_canary_nor_while_a_dispute_goes_to_its_last_step() {
-    let Some(mut market) = Market::new("nobody_sees_a_canary").await else { return };
-    let [honest, other, liar, auditor, requester] = [
-        market.funded().await,
-        market.funded().await,
-        market.funded().await,
-        market.funded().await,
-        market.funded().await,
-    ];
-    let temporary = market.path("temporary");
-    std::fs::create_dir(&temporary).unwrap();
-    let (proxy, captured) = recording_proxy(&market.url);
-    market.url = proxy;
-    let logged = |name: &str, mut command: Command| {
-        let log = std::fs::File::create(market.path(&format!("{name}.log"))).unwrap();
-        command.stderr(log).env("ASSAY_LOG", "trace").env("TMPDIR", &temporary);
-        Process::start(command)
-    };
-    let daemon = |name: &str, role: &str, account: Address, arguments: &[&str]| {
-        let mut process = logged(name, market.command(role, account, arguments));
-        assert!(process.line().starts_with(role), "it says that it works");
-        process
-    };
-    let _honest = daemon("honest", "provider", honest, &["--job-cost", "10000"]);
-    let stranger = daemon("other", "provider", other, &["--job-cost", "40000"]);
-    let _liar = daemon("liar", "provider", liar, &["--lie", "--only-named", "--job-cost", "0"]);
-    let _auditor = daemon("auditor", "auditor", auditor, &[]);
-
-    let entitled = tempfile::tempdir().unwrap();
-    let file = |name: &str| entitled.path().join(name).to_str().unwrap().to_owned();
-    let (input, output) = (file("input"), file("output"));
-    std::fs::write(&input, format!("{CANARY} sings, and {CANARY} hides\n")).unwrap();
-    let named_auditor = auditor.to_string();
-    let sealed = [&program("wordcount"), "--input", &input, "--auditor", &named_auditor, "--json"];
-    let run = |name: &str, more: &[&str]| {
-        logged(name, market.command("run", requester, &[&sealed[..], more].concat()))
-    };
-    let provider = honest.to_string();
-    let events = run("paid", &["--output", &output, "--provider", &provider]).until("done");
-    assert!(has(&events, "begun") && has(&events, "paid"), "{events:?}");
-    assert!(holds_canary(&std::fs::read(&output).unwrap()), "the requester reads its result");
-    let lying = liar.to_string();
-    let events = run("refuted", &["--provider", &lying, "--price", "1000000"]).until("slashed");
-    assert!(has(&events, "challenged"), "the auditor had the keys: {events:?}");
-
-    let leaked = files_with_canary(market.accounts.0.path());
-    assert!(leaked.is_empty(), "in a store, a log, a record or a temporary file: {leaked:?}");
-    let captured = captured.lock().unwrap().clone();
-    assert!(captured.len() > 10_000, "the proxy saw the market's traffic");
-    assert!(!holds_canary(&captured), "it went over HTTP in the clear");
-    let chain = chain_text(&market).await;
-    assert!(chain.contains("0x") && chain.len() > 10_000);
-    assert!(!holds_canary(chain.as_bytes()), "it is on the chain");
-    for (who, process) in [("broker", &market._broker), ("another provider", &stranger)] {
-        let held = memory_holds_canary(process.child.id());
-        assert_ne!(held, Some(true), "the {who} holds it in memory");
-    }
-    // The same look finds it where it may be, so it is no blind one.
-    let planted = std::hint::black_box(format!("here is {CANARY}"));
-    assert_ne!(memory_holds_canary(std::process::id()), Some(false), "{planted} is not found");
-}
-
 /// What a run's statement in a receipt says of the machine, and the whole of the receipt in words.
 fn disclosed(events: &[Value]) -> (Value, String) {
     let receipt = events[events.len() - 1]["receipt"].as_str().unwrap();
     let parsed = assay_provenance::Receipt::from_bytes(&std::fs::read(receipt).unwrap()).unwrap();
-    let mut payloads = parsed.log.iter().flat_map(|log| log.statements()).map(|logged| {
+    let mut payloads = parsed.log.iter().flat_map(|log| &log.statements).map(|logged| {
         let (payload, _) = logged.envelope.open().unwrap();
         serde_json::from_slice::<Value>(&payload).unwrap()
     });

@@ -132,6 +132,24 @@ pub fn anvil(test: &str, arguments: &[&str]) -> Option<Anvil> {
     Some(Anvil { child, url: format!("http://{address}") })
 }
 
+impl Anvil {
+    /// Its processes: npm's launcher and the node, or the node alone.
+    pub fn processes(&self) -> Vec<u32> {
+        let group = self.child.id().to_string();
+        let listed = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let numbers = listed.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        numbers
+            .filter(|process: &u32| {
+                let stat = std::fs::read_to_string(format!("/proc/{process}/stat"));
+                // After the name, which may have anything in it: state, parent, group.
+                let rest = stat.unwrap_or_default();
+                let rest = rest.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
+                rest.split_whitespace().nth(2) == Some(&group)
+            })
+            .collect()
+    }
+}
+
 impl Drop for Anvil {
     fn drop(&mut self) {
         // npm's launcher runs the program as a child of its own: end the whole group.
