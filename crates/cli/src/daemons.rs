@@ -71,9 +71,6 @@ pub(crate) struct Provider {
     /// How fast it counts on being, in steps a second: it locks nothing that it could not finish in time.
     #[arg(long, value_name = "N", default_value_t = 50_000_000)]
     steps_per_sec: u64,
-    /// Blocks upon a lock's before it works for it.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    confirmations: u64,
     /// The most at stake at once, with what was lost in the last day, in the token's smallest unit.
     #[arg(long, value_name = "AMOUNT", default_value_t = 10_000_000_000)]
     loss_day_max: u128,
@@ -188,23 +185,24 @@ pub(crate) fn provider(arguments: &Provider, as_json: bool) -> Result<String, Fa
         None => {}
     }
     let home = arguments.at.home.open()?;
-    let plan = ProviderPlan {
-        cost: CostModel {
-            job: arguments.job_cost,
-            mebistep: arguments.mebistep_cost,
-            margin_bps: arguments.margin_bps,
-        },
-        steps_per_sec: arguments.steps_per_sec,
-        confirmations: arguments.confirmations,
-        loss_day_max: arguments.loss_day_max,
-        failures_max: arguments.failures_max,
-        runs_at_once: arguments.runs_at_once,
-        only_named: arguments.only_named,
-        disk_free_min: arguments.disk_free_min,
-        host_facts: host_facts(&arguments.disclose)?,
-    };
+    let facts = host_facts(&arguments.disclose)?;
     crate::block_on(async {
         let there = arguments.at.market.there(&home).await?;
+        let plan = ProviderPlan {
+            cost: CostModel {
+                job: arguments.job_cost,
+                mebistep: arguments.mebistep_cost,
+                margin_bps: arguments.margin_bps,
+            },
+            steps_per_sec: arguments.steps_per_sec,
+            confirmations: there.confirmations,
+            loss_day_max: arguments.loss_day_max,
+            failures_max: arguments.failures_max,
+            runs_at_once: arguments.runs_at_once,
+            only_named: arguments.only_named,
+            disk_free_min: arguments.disk_free_min,
+            host_facts: facts,
+        };
         let key = arguments.at.key.load(&home)?;
         let account = key.address();
         let (stake, said) = (arguments.stake, format!("provider   {account}\n"));

@@ -35,6 +35,10 @@ pub(crate) struct MarketArgument {
     /// Where the market's contracts are, as `assay chain deploy` wrote it. Not asked of the broker, which could name others.
     #[arg(long, value_name = "FILE", env = "ASSAY_DEPLOYMENT")]
     deployment: Option<PathBuf>,
+    /// How many blocks must stand upon a lock's before a run begins or a key goes out: a lock that a reorganisation takes back must
+    /// have been given nothing [default: 1, and 0 on the market of this machine, whose chain takes no block back]
+    #[arg(long, value_name = "N", env = "ASSAY_CONFIRMATIONS")]
+    confirmations: Option<u64>,
 }
 
 impl MarketArgument {
@@ -46,6 +50,7 @@ impl MarketArgument {
                 rpc: rpc.clone(),
                 broker: broker.clone(),
                 deployment: deployment(path)?,
+                confirmations: self.confirmations.unwrap_or(1),
             })),
             _ => {
                 Err(Failure::new("a market is named by --market, --rpc and --deployment together")
@@ -60,7 +65,11 @@ impl MarketArgument {
         if let Some(named) = self.named()? {
             return Ok(named);
         }
-        RemoteMarket::running(home).await?.ok_or_else(|| {
+        let running = RemoteMarket::running(home).await?.map(|running| RemoteMarket {
+            confirmations: self.confirmations.unwrap_or(running.confirmations),
+            ..running
+        });
+        running.ok_or_else(|| {
             Failure::new(format!("no market runs under {}", home.path().display()))
                 .next("start it with `assay up`, or name one with --market, --rpc and --deployment")
         })

@@ -105,9 +105,6 @@ struct RevokedArgument {
 pub(crate) struct Keeper {
     #[command(flatten)]
     at: TakePart,
-    /// Blocks upon a lock's before a key goes out: a lock that a reorganisation takes back must have been given nothing.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    confirmations: u64,
 }
 
 /// `assay.datasets/1`.
@@ -450,8 +447,7 @@ pub(crate) fn keeper(arguments: &Keeper) -> Result<String, Failure> {
     crate::block_on(async {
         let session = Session::open(&arguments.at).await?;
         let market = session.market()?;
-        let confirmations = arguments.confirmations;
-        let keeper = market.keeper(session.signer.clone(), &session.home, confirmations).await?;
+        let keeper = market.keeper(session.signer.clone(), &session.home).await?;
         crate::print(&format!("keeper     {}\n", session.owner.account()))?;
         crate::daemons::until_stopped(|stop| keeper.run(stop)).await;
         Ok(String::new())

@@ -67,6 +67,9 @@ pub enum TermsError {
     /// A purpose is empty or too long, or stands without a policy, or is missing beside one.
     #[error("a policy and a purpose of 1 to {PURPOSE_SIZE_MAX} bytes go together")]
     Purpose,
+    /// An input under a policy.
+    #[error("an input has no policy: a dataset goes into the dataset slot")]
+    InputPolicy,
     /// A reputation beyond the scale.
     #[error("a reputation is at most 10000")]
     Reputation,
@@ -128,6 +131,10 @@ impl Terms {
         let ascend = terms.auditors.is_sorted_by(|a, b| a < b);
         if terms.auditors.len() > AUDITORS_MAX || !ascend {
             return Err(TermsError::Auditors);
+        }
+        // What the requester brings is its own to decide about, and a dataset has a slot of its own.
+        if terms.input.as_ref().is_some_and(|input| input.policy.is_some()) {
+            return Err(TermsError::InputPolicy);
         }
         let fits = |slot: &SealedSlot| match (&slot.policy, &slot.purpose) {
             (None, None) => true,
@@ -220,6 +227,11 @@ mod tests {
             terms.dataset.as_mut().expect("one").purpose = None;
         };
         assert_eq!(refused(unpurposed), TermsError::Purpose);
+        let input = |terms: &mut Terms| {
+            let dataset = terms.dataset.clone();
+            terms.input = dataset;
+        };
+        assert_eq!(refused(input), TermsError::InputPolicy);
         let long = |terms: &mut Terms| {
             terms.dataset.as_mut().expect("one").purpose = Some("x".repeat(65));
         };

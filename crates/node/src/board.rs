@@ -271,26 +271,31 @@ impl Board {
         Ok(found.filter(|envelope| sha256(envelope) == digest))
     }
 
-    /// Publishes a wrapped key for who may open it. An owner's first for a job, recipient and slot stays.
+    /// Publishes a wrapped key for who may open it. An owner's first for a job, recipient and slot stays; gives the digest of the one that
+    /// does, as far as it is known here.
     pub(crate) async fn put_wrap(
         &self,
         signer: &PrivateKeySigner,
         context: &WrapContext,
         wrap: Vec<u8>,
-    ) -> Result<()> {
+    ) -> Result<Hash> {
         let (job_id, recipient) = (context.job.0.into(), context.recipient.into());
         let (owner, slot) = (context.owner.into(), context.slot);
-        let wrap = Wrap { job_id, owner, recipient, slot, wrap: wrap.into() };
-        let signed = SignedWrap::sign(&wrap, &self.deployment, signer)?;
+        let mut wrap = Wrap { job_id, owner, recipient, slot, wrap: wrap.into() };
+        let mut signed = SignedWrap::sign(&wrap, &self.deployment, signer)?;
         if let Some(book) = self.book() {
             let (part, author) = (recipient_part(recipient, slot), context.owner);
             let kept = json(&KeptWrap { slot, signed: signed.clone() })?;
             book.put_part(Kind::Wrap, context.job.0, author, part, kept).await?;
+            if let Some(first) = book.entry(Kind::Wrap, context.job.0, author, part)? {
+                signed = parse::<KeptWrap>(&first.body)?.signed;
+                wrap.wrap = signed.wrap.clone();
+            }
         }
         if let Some(broker) = &self.broker {
             broker.put_wrap(&wrap, &signed).await?;
         }
-        Ok(())
+        Ok(sha256(&wrap.wrap))
     }
 
     /// The keys of a job that were wrapped for an account, each signed by its owner.

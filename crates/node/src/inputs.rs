@@ -43,7 +43,14 @@ pub(crate) async fn start<E: Engine + Clone + Send + 'static>(
     let input_key = key(board, opener, job, slot::INPUT, input, terms.input).await?;
     let dataset_key = key(board, opener, job, slot::DATASET, dataset, terms.dataset).await?;
     let program = board.program(order).await?;
+    let is_sealed = input_key.is_some();
+    let root = input;
     let input = image(board, input, input_key).await?;
+    if is_sealed && !input.as_ref().is_some_and(|image| has_salt(image)) {
+        // The SDK would take the job for a public one and leave its output, and what that tells of a dataset, in the clear.
+        let cause = "it has no salt, so the output would not be sealed".to_owned();
+        return Err(Error::SealBroken { root, cause });
+    }
     let dataset = image(board, dataset, dataset_key).await?;
     let order = order.clone();
     blocking(move || begin(program, input, dataset, &order, engine)).await?
@@ -150,6 +157,15 @@ async fn replayed(mut tracer: Tracer<Interpreter>) -> Result<Replayed> {
         }
     })
     .await
+}
+
+/// Whether the blob of a slot's image has a salt.
+fn has_salt(image: &[u8]) -> bool {
+    let mut is_salted = false;
+    let read = assay_merkle::read_image(image, |leaf, bytes| {
+        is_salted |= leaf == 0 && bytes[8..32].iter().any(|byte| *byte != 0);
+    });
+    read.is_ok() && is_salted
 }
 
 /// What opens a slot's envelope; none for a slot that is public or empty.
@@ -387,5 +403,20 @@ mod tests {
 
         assert_eq!(blob_of(one, &image_of_one).expect("a blob"), b"one");
         assert!(blob_of(one, &image_of_two).is_err(), "an output of another root is no output");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blob_without_a_salt_is_told_from_one_with() {
+        for content in [&b""[..], b"a secret", &[0; 5_000]] {
+            let image = |salt| salted_blob(salt, content).expect("it fits").1;
+            assert!(has_salt(&image(Salt([7; 24]))));
+            assert!(!has_salt(&image(Salt::PUBLIC)), "its output would not be sealed");
+        }
+        assert!(!has_salt(b"no image") && !has_salt(b""));
     }
 }

@@ -13,10 +13,11 @@ use assay_api::SignedOrder;
 use assay_chain::contracts::Market;
 use assay_machine::slot;
 use assay_market::{Account, JobId, JobStatus, SealedSlot, Terms};
+use assay_merkle::empty_slot;
 use assay_privacy::policy::{Decision, Permit, Reason, ReleaseRequest};
 use assay_privacy::{ContentKey, Wrap, WrapContext as Context};
 use assay_provenance::{GivenKey, Released, ReleasedSlot, Said};
-use assay_types::{BlobRoot, Hash, sha256};
+use assay_types::{BlobRoot, Hash};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -29,7 +30,7 @@ use crate::role::{Next, Role, Work};
 use crate::sealed::{OUTPUT_SLOT, system_rng, terms_of};
 use crate::story::Story;
 use crate::vault::{Secret, Vault};
-use crate::{Error, Home, Result};
+use crate::{Home, Result};
 
 /// How soon the keys of an account are looked for again that has published none yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -46,6 +47,8 @@ pub struct Keeper {
     recorder: Option<Recorder>,
     /// What is known to be given, so that it need not be looked up again.
     given: Mutex<BTreeSet<(B256, Address, u8)>>,
+    /// Releases that the log does not have yet.
+    unsaid: Mutex<Vec<Said>>,
 }
 
 /// A slot whose key this keeper has.
@@ -66,6 +69,7 @@ impl Keeper {
             decider: None,
             recorder: None,
             given: Mutex::default(),
+            unsaid: Mutex::default(),
         }
     }
 
@@ -84,6 +88,12 @@ impl Keeper {
         let decider = Some(Decider::open(datasets)?);
         let inputs = Keeper::of_inputs(contracts, board, Vault::at(home.vault()));
         Ok(Keeper { decider, confirmations, ..inputs })
+    }
+
+    /// The same, giving keys only for locks with so many blocks upon theirs.
+    #[must_use]
+    pub(crate) fn confirming(self, confirmations: u64) -> Self {
+        Keeper { confirmations, ..self }
     }
 
     /// The same, saying in a log to whom it gives keys.
@@ -116,7 +126,7 @@ impl Keeper {
         let terms = terms_of(signed)?;
         let auditors = terms.auditors.iter().map(|auditor| Address::from(auditor.0));
         let readers: Vec<Address> = std::iter::once(job.provider).chain(auditors).collect();
-        let mut waits = false;
+        let mut waits = !self.say_rest(id).await;
         for kept in self.kept(&terms)? {
             if let (Some(decider), Some(policy)) = (&self.decider, kept.sealed.policy) {
                 decider.look(&self.board, (kept.sealed.envelope, policy)).await?;
@@ -129,9 +139,14 @@ impl Keeper {
                     continue;
                 }
             };
+            // Read before anything goes out, so that whatever does can be said.
+            let locked = self.lock_said(id, order, &kept, &readers).await?;
             let (given, waiting) = self.give_each(id, &kept, permit.as_deref(), &readers).await;
             // What has gone out is said, also if the rest could not.
-            self.record(id, order, &kept, given).await?;
+            if let Some(locked) = locked.filter(|_| !given.is_empty()) {
+                self.unsaid().push(self.released(id, locked, &kept, given));
+                waits |= !self.say_rest(id).await;
+            }
             waits |= waiting?;
             let is_requester = order.requester == self.contracts.account();
             if is_requester && order.beneficiary != order.requester && kept.slot == INPUT_SLOT {
@@ -185,6 +200,7 @@ impl Keeper {
         };
         // A keeper of inputs leaves datasets to the keeper that has their ledger.
         let Some(decider) = &self.decider else { return Ok(Verdict::Refuse(KeyReasons::silent())) };
+        let input_sealed = terms.input.is_some() && order.inputRoot.0 != empty_slot().0.0;
         let asked = ReleaseRequest {
             job: JobId(id.0),
             requester: account(order.requester),
@@ -193,9 +209,10 @@ impl Keeper {
             auditors: terms.auditors.iter().copied().collect(),
             program: program_id(order),
             dataset: BlobRoot(Hash(order.datasetRoot.0)),
-            input_sealed: terms.input.is_some(),
-            // The SDK seals the output of whatever has a sealed input, and of nothing else.
-            output_sealed: terms.input.is_some(),
+            input_sealed,
+            // The SDK seals the output of whatever has a sealed input, and of nothing else. That what is under the seal has a salt,
+            // the provider sees, and begins nothing else.
+            output_sealed: input_sealed,
             step_limit: order.stepLimit,
             verifier: order.verifierId,
             window_secs: order.windowSecs,
@@ -235,36 +252,50 @@ impl Keeper {
         }
     }
 
-    /// Says in the log that keys were given: to whom, for what, under which policy.
-    async fn record(
+    /// The digest of what is said of a job's lock, if there is a log and somebody whom nothing was given yet.
+    async fn lock_said(
         &self,
         id: B256,
         order: &Market::Order,
         kept: &Kept,
-        given: Vec<GivenKey>,
-    ) -> Result<()> {
-        let Some(recorder) = self.recorder.as_ref().filter(|_| !given.is_empty()) else {
-            return Ok(());
-        };
+        readers: &[Address],
+    ) -> Result<Option<Hash>> {
+        let has = |reader: &Address| self.given().contains(&(id, *reader, kept.slot));
+        if self.recorder.is_none() || readers.iter().all(has) {
+            return Ok(None);
+        }
         let story = Story::of(&self.contracts, id, order).await?;
-        let Some(locked) = story.locked else { return Ok(()) };
+        Ok(story.locked.map(|locked| Said::Locked(locked).digest()))
+    }
+
+    /// That keys were given: to whom, for what, under which policy.
+    fn released(&self, id: B256, locked: Hash, kept: &Kept, given: Vec<GivenKey>) -> Said {
         let is_input = kept.slot == INPUT_SLOT;
-        let released = Said::Released(Released {
+        let decider = self.decider.as_ref().filter(|_| kept.sealed.policy.is_some());
+        Said::Released(Released {
             job: id,
-            after: vec![Said::Locked(locked).digest()],
+            after: vec![locked],
             owner: self.contracts.account(),
             slot: if is_input { ReleasedSlot::Input } else { ReleasedSlot::Dataset },
             envelope: kept.sealed.envelope.0.into(),
             policy: kept.sealed.policy.map(|policy| policy.0.into()),
-            ledger: self
-                .decider
-                .as_ref()
-                .filter(|_| kept.sealed.policy.is_some())
-                .map(Decider::head),
+            ledger: decider.map(Decider::head),
             given,
-        });
-        recorder.try_say(released).await;
-        Ok(())
+        })
+    }
+
+    /// Says in the log what was not said yet of a job. False if the log can't be had just now.
+    async fn say_rest(&self, id: B256) -> bool {
+        let Some(recorder) = &self.recorder else { return true };
+        loop {
+            let next = self.unsaid().iter().find(|said| said.job() == Some(id)).cloned();
+            let Some(said) = next else { return true };
+            if let Err(error) = recorder.say(&said).await {
+                tracing::warn!(%id, %error, "a release could not be logged yet");
+                return false;
+            }
+            self.unsaid().retain(|other| *other != said);
+        }
     }
 
     /// Gives one key to one account, once.
@@ -279,17 +310,26 @@ impl Keeper {
             return Ok(Given::Before);
         }
         let Some(public) = self.board.seal_keys(to).await? else { return Ok(Given::NoKeys) };
+        // Keys that nothing can be wrapped to cost no use of the data, and keep nobody else from theirs.
+        let wrap = match Wrap::seal(key, &public, context, &mut system_rng()) {
+            Ok(wrap) => wrap.to_bytes(),
+            Err(error) => {
+                tracing::debug!(%id, %error, "a recipient's keys can't be used");
+                return Ok(Given::NoKeys);
+            }
+        };
         if let (Some(permit), Some(decider)) = (permit, &self.decider) {
             decider.spend(permit, account(to), self.contracts.now())?;
         }
-        let wrap = Wrap::seal(key, &public, context, &mut system_rng());
-        let unusable = |cause: String| Error::KeyUnusable { owner: to, cause };
-        let wrap = wrap.map_err(|error| unusable(error.to_string()))?.to_bytes();
-        let digest = sha256(&wrap).0.into();
-        self.board.put_wrap(self.contracts.signer(), context, wrap).await?;
+        let digest = self.board.put_wrap(self.contracts.signer(), context, wrap).await?.0.into();
         tracing::info!(%id, slot = context.slot, "a key was given");
         self.given().insert((id, to, context.slot));
         Ok(Given::Now(digest))
+    }
+
+    fn unsaid(&self) -> MutexGuard<'_, Vec<Said>> {
+        // As for what is given.
+        self.unsaid.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn given(&self) -> MutexGuard<'_, BTreeSet<(B256, Address, u8)>> {
@@ -310,7 +350,7 @@ enum Given {
     Now(B256),
     /// It was given before.
     Before,
-    /// The account has published no keys to wrap to.
+    /// The account has published no keys that a key can be wrapped to.
     NoKeys,
 }
 
@@ -372,6 +412,7 @@ impl Role for Keeper {
         if self.contracts.job_id(order) != id || self.kept(&terms)?.is_empty() {
             return Ok(Next::Done);
         }
+        let (head, _) = self.contracts.head().await?;
         let job = self.contracts.market.jobOf(id).call().await.map_err(chain)?;
         let status = JobStatus::try_from(job.status)?;
         if status.is_final() {
@@ -388,8 +429,8 @@ impl Role for Keeper {
         if !is_locked {
             return Ok(Next::Event);
         }
-        // A lock that a reorganisation takes back must have been given nothing.
-        let (head, _) = self.contracts.head().await?;
+        // A lock that a reorganisation takes back must have been given nothing. The head was read before the job: a lock that is
+        // still there then has so many blocks upon it.
         if head < job.lockBlock.to::<u64>() + self.confirmations {
             return Ok(Next::After(Duration::from_millis(200)));
         }

@@ -23,6 +23,8 @@ pub struct RemoteMarket {
     pub broker: String,
     /// Where the contracts are: trusted for what is a market at all, so it never comes from a broker.
     pub deployment: Deployment,
+    /// How many blocks must stand upon a lock's before anything hangs on it: a run, or a key that goes out.
+    pub confirmations: u64,
 }
 
 impl RemoteMarket {
@@ -43,7 +45,8 @@ impl RemoteMarket {
         let client =
             BrokerClient::with_config(&broker, deployment.clone(), Access::public(), config)?;
         let answers = client.market().await.is_ok();
-        Ok(answers.then_some(RemoteMarket { rpc, broker, deployment }))
+        // An embedded chain takes no block back.
+        Ok(answers.then_some(RemoteMarket { rpc, broker, deployment, confirmations: 0 }))
     }
 
     /// A requester that keeps its records under a home.
@@ -55,7 +58,8 @@ impl RemoteMarket {
         let contracts = self.contracts(key).await?;
         let broker = self.broker(contracts.signer()).await?;
         let recorder = recorder(&broker, &contracts).await?;
-        let requester = Requester::new(contracts, Board::of_broker(broker, None), home);
+        let requester = Requester::new(contracts, Board::of_broker(broker, None), home)
+            .confirming(self.confirmations);
         Ok(match recorder {
             Some(recorder) => requester.recording(recorder),
             None => requester,
@@ -115,19 +119,14 @@ impl RemoteMarket {
     ///
     /// [`Error::Chain`](crate::Error::Chain), [`Error::Broker`](crate::Error::Broker), [`Error::Store`](crate::Error::Store),
     /// [`Error::File`](crate::Error::File), for instance if another process keeps them.
-    pub async fn keeper(
-        &self,
-        key: PrivateKeySigner,
-        home: &Home,
-        confirmations: u64,
-    ) -> Result<Keeper> {
+    pub async fn keeper(&self, key: PrivateKeySigner, home: &Home) -> Result<Keeper> {
         let contracts = self.contracts(key).await?;
         // Apart from the store of a provider of the same account, which another process may have open.
         let store = Store::open(&home.store(contracts.account()).join("keeper"))?;
         let broker = self.broker(contracts.signer()).await?;
         let recorder = recorder(&broker, &contracts).await?;
         let board = Board::of_broker(broker, Some(store));
-        let keeper = Keeper::new(contracts, board, home, confirmations)?;
+        let keeper = Keeper::new(contracts, board, home, self.confirmations)?;
         Ok(match recorder {
             Some(recorder) => keeper.recording(recorder),
             None => keeper,

@@ -161,6 +161,12 @@ pub struct Requester {
 }
 
 impl Requester {
+    /// The same, giving keys only for locks with so many blocks upon theirs.
+    #[must_use]
+    pub fn confirming(self, blocks: u64) -> Self {
+        Requester { keeper: self.keeper.confirming(blocks), ..self }
+    }
+
     /// A requester that remembers its orders, and the keys of what it seals, under a home.
     pub fn new(contracts: Contracts, board: Board, home: &Home) -> Self {
         let vault = Vault::at(home.vault());
@@ -410,7 +416,9 @@ impl Requester {
     ) -> Result<JobStatus> {
         let mut heads = self.contracts.client().heads();
         let mut next_block = self.contracts.deployment.from_block;
-        let (mut has_output, mut has_keys) = (false, false);
+        let mut has_output = false;
+        // Of which lock everyone has the keys: after a reorganisation another may have it.
+        let mut has_keys = None;
         loop {
             if self.choose(record).await? {
                 next_block = self.contracts.deployment.from_block;
@@ -437,8 +445,9 @@ impl Requester {
                 continue;
             }
             let (deadline, order) = (job.deadline.to::<u64>(), &record.signed.order);
-            if order.beginSecs != 0 && !has_keys {
-                has_keys = self.give_keys(id, status).await?;
+            let lock = Some((job.provider, job.lockBlock));
+            if order.beginSecs != 0 && has_keys != lock && self.give_keys(id, status).await? {
+                has_keys = lock;
             }
             let market = &self.contracts.market;
             let call = match status {
