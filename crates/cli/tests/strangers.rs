@@ -268,6 +268,13 @@ async fn the_cheaper_of_two_providers_dies_mid_run_and_still_delivers() {
         assert!(said(name), "no {name}: {report:#}");
     }
     assert_eq!(named(&events, "claimed"), cheap, "it came back: {events:?}");
+    let (facts, shown) = disclosed(&events);
+    assert_eq!(
+        facts,
+        serde_json::json!({ "engine": "Interpreter" }),
+        "unasked it says its engine and no more"
+    );
+    assert!(shown.contains(", on Interpreter (entry"), "{shown}");
     assert!(has(&events, "paid"), "{events:?}");
     let digest = assay_types::sha256(&content);
     assert_eq!(std::fs::read_to_string(&output).unwrap().trim(), digest.to_string());
@@ -363,15 +370,14 @@ async fn a_provider_says_of_its_machine_what_it_chooses_to_and_nothing_else() {
     let cores = std::thread::available_parallelism().unwrap().to_string();
     let (arch, os) = (std::env::consts::ARCH, std::env::consts::OS);
     let all = serde_json::json!({ "arch": arch, "cores": cores, "os": os });
-    let choices: [(&[&str], Value, &str); 3] = [
-        (&["--disclose", "arch,os,cores"], all, &format!(", on {arch}, {cores}, {os} (entry")),
-        (&["--disclose", "none"], serde_json::json!({}), " (entry"),
-        (&[], serde_json::json!({ "engine": "Interpreter" }), ", on Interpreter (entry"),
+    let choices: [(&str, Value, &str); 2] = [
+        ("arch,os,cores", all, &format!(", on {arch}, {cores}, {os} (entry")),
+        ("none", serde_json::json!({}), " (entry"),
     ];
     let mut running = Vec::new();
-    for (options, facts, words) in choices {
+    for (choice, facts, words) in choices {
         let (provider, requester) = (market.funded().await, market.funded().await);
-        let at_work = market.daemon("provider", provider, &[&["--only-named"], options].concat());
+        let at_work = market.daemon("provider", provider, &["--only-named", "--disclose", choice]);
         let named = provider.to_string();
         let job = [&program("sha256"), "--public", "--price", "1000000", "--provider", &named];
         running.push((at_work, market.run(requester, &job), named, facts, words));
