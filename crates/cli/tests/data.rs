@@ -388,16 +388,16 @@ fn combined_data_is_sealed_under_the_strictest_rule_and_says_what_became_stricte
     assert_eq!(again["datasets"][0]["uses_max"], 1);
     assert_eq!(again["datasets"][0]["sources"][0]["is_laxer"], false);
 
-    let names = [
-        ("nothing", "there is no dataset"),
-        ("0x0101010101010101010101010101010101010101/people", "no market runs"),
+    let refused = [
+        ("both", "nothing", "there is no dataset"),
+        ("both", "0x0101010101010101010101010101010101010101/people", "no market runs"),
+        ("people", "both", "never itself"),
     ];
-    for (name, cause) in names {
-        let arguments = [&both[..], &["--from", name, "--json"]].concat();
-        let error = folder.assay(&arguments);
+    for (name, from, cause) in refused {
+        let error = folder.assay(&["data", "seal", "data", "--name", name, "--from", from]);
         assert_eq!(error.status.code(), Some(1));
         assert!(text(&error.stderr).contains(cause), "{}", text(&error.stderr));
     }
-    let itself = folder.error(&[&both[..4], &["people", "--from", "both"]].concat());
-    assert!(itself.contains("never itself"), "{itself}");
+    let none = folder.assay(&["data", "seal", "data", "--name", "both", "--from", "No/Name"]);
+    assert_eq!(none.status.code(), Some(2), "{}", text(&none.stderr));
 }

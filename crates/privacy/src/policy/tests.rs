@@ -464,7 +464,9 @@ fn violations(clause: Clause) -> Vec<Case> {
 /// The policy, stricter on one point each.
 fn stricter_on_a_point() -> Vec<Policy> {
     let changes: [&dyn Fn(&mut Policy); 23] = [
-        &|policy| drop(policy.programs.remove(&program(2))),
+        &|policy| {
+            policy.programs.remove(&program(2));
+        },
         &|policy| policy.programs.get_mut(&program(2)).unwrap().group_min -= 1,
         &|policy| policy.programs.get_mut(&program(2)).unwrap().output_size_max += 1,
         &|policy| policy.programs.get_mut(&program(2)).unwrap().steps_constant = false,
@@ -483,7 +485,9 @@ fn stricter_on_a_point() -> Vec<Policy> {
         &|policy| policy.output.group_min += 1,
         &|policy| policy.budget.as_mut().unwrap().total_micro_epsilon -= 1,
         &|policy| policy.budget.as_mut().unwrap().cost_micro_epsilon += 1,
-        &|policy| drop(policy.cedar.insert("permit (principal, action, resource);".to_owned())),
+        &|policy| {
+            policy.cedar.insert("permit (principal, action, resource);".to_owned());
+        },
         // Also for a source that permits other things besides.
         &|policy| {
             policy.requesters = Allowed::Any;
