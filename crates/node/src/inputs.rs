@@ -404,11 +404,6 @@ mod tests {
         assert_eq!(blob_of(one, &image_of_one).expect("a blob"), b"one");
         assert!(blob_of(one, &image_of_two).is_err(), "an output of another root is no output");
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     #[test]
     fn a_blob_without_a_salt_is_told_from_one_with() {
