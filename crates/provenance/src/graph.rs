@@ -23,6 +23,8 @@ const SLOT: &str = "#f1f1e6";
 pub struct Graph {
     nodes: BTreeMap<Node, Label>,
     edges: BTreeSet<(Node, Node)>,
+    /// Those of the edges that rest on a requester's word: what a sealed input was made of.
+    said: BTreeSet<(Node, Node)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,6 +63,17 @@ impl Graph {
                 }
             }
         }
+        let outputs: BTreeMap<B256, B256> =
+            lives.iter().filter_map(|life| Some((life.job, life.output?))).collect();
+        for life in lives {
+            let earlier = life.input_of.and_then(|job| outputs.get(&job));
+            let (Some(output), Some(input)) = (earlier, life.input) else { continue };
+            let edge = (Node::Slot(*output), Node::Slot(input));
+            // Public, the two are one slot, which needs nobody's word.
+            if *output != input && graph.edges.insert(edge) {
+                graph.said.insert(edge);
+            }
+        }
         graph
     }
 
@@ -76,7 +89,13 @@ impl Graph {
         label.first = names.join(", ");
     }
 
-    /// The graph in Graphviz's language.
+    /// Whether a line is, or ends, one of the edges that are only said.
+    fn rests_on_a_word(&self, from: &Spot, to: &Spot) -> bool {
+        let (Spot::Node(from) | Spot::Lane(from, _)) = from;
+        matches!(to, Spot::Node(to) if self.said.contains(&(*from, *to)))
+    }
+
+    /// The graph in Graphviz's language. What rests on a requester's word is dotted.
     pub fn dot(&self) -> String {
         let mut text =
             "digraph lineage {\n  rankdir=LR;\n  node [fontname=\"sans-serif\"];\n".to_owned();
@@ -86,7 +105,8 @@ impl Graph {
             let _ = writeln!(text, "  \"{}\" [label=\"{label}\", shape={shape}];", id(*node));
         }
         for (from, to) in &self.edges {
-            let _ = writeln!(text, "  \"{}\" -> \"{}\";", id(*from), id(*to));
+            let style = if self.said.contains(&(*from, *to)) { " [style=dotted]" } else { "" };
+            let _ = writeln!(text, "  \"{}\" -> \"{}\"{style};", id(*from), id(*to));
         }
         text + "}\n"
     }
@@ -106,6 +126,9 @@ impl Graph {
             let places = &layout.places;
             let (path, more) = match layout.goes_back(from, to) {
                 true => (path_back(places[from], places[to], height), " stroke-dasharray=\"4 3\""),
+                false if self.rests_on_a_word(from, to) => {
+                    (path(places[from], places[to], to), " stroke-dasharray=\"1 3\"")
+                }
                 false => (path(places[from], places[to], to), ""),
             };
             let arrow = if matches!(to, Spot::Node(_)) { " marker-end=\"url(#a)\"" } else { "" };

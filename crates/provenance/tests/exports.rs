@@ -82,6 +82,25 @@ fn chained_jobs_are_one_graph() {
     no_line_goes_through_a_box(&svg, 8);
 }
 
+/// Under seal an output and the input that is made of it are two slots, and the requester says that they belong together.
+#[test]
+fn what_is_said_of_sealed_jobs_is_drawn_as_said() {
+    let mut chain = chain();
+    let plain = Graph::of(&chain);
+    assert!(!plain.dot().contains("dotted") && !plain.svg().contains("\"1 3\""));
+    let second = &mut chain[1];
+    (second.input, second.input_of) = (Some(B256::repeat_byte(0xab)), Some(B256::repeat_byte(1)));
+    let graph = Graph::of(&chain);
+    let dot = graph.dot();
+    let said: Vec<&str> = dot.lines().filter(|line| line.contains("dotted")).collect();
+    let [said] = said[..] else { panic!("one edge is said: {said:?}") };
+    assert!(said.contains(&format!("-> \"slot {}\"", "ab".repeat(32))), "{said}");
+    assert_eq!(graph.svg().matches("\"1 3\"").count(), 1);
+    // One's word for what is no job's here draws nothing.
+    chain[1].input_of = Some(B256::repeat_byte(0xee));
+    assert!(!Graph::of(&chain).dot().contains("dotted"));
+}
+
 /// Boxes keep clear of each other, and of the lines that go by.
 fn no_line_goes_through_a_box(svg: &str, boxes: usize) {
     let numbers = |text: &str| -> Vec<i64> {
