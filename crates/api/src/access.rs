@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::broker::App;
-use crate::rules::shape_of;
+use crate::rules::{method_of, shape_of};
 use crate::{Problem, ProblemKind};
 
 /// Where a request comes from, as far as limits go: an IPv4 address, or an IPv6 network of 64 bits, of which one customer has
@@ -32,16 +32,18 @@ impl Peer {
 /// One line a request: the route's shape, so no names; no query, no header and no body, which may hold what is nobody's business.
 pub(crate) async fn log(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let method = request.method().clone();
+    let method = method_of(request.method().as_str());
     let route = shape_of(request.uri().path());
     let response = next.run(request).await;
-    let (status, millis) = (response.status().as_u16(), started.elapsed().as_millis());
+    let (status, elapsed) = (response.status().as_u16(), started.elapsed());
+    let millis = elapsed.as_millis();
+    app.served.count(method, route, status, elapsed);
     match response.extensions().get::<ProblemKind>() {
         Some(kind) => {
             app.refused.count(*kind);
-            tracing::info!(%method, route, status, problem = kind.name(), millis, "refused");
+            tracing::info!(method, route, status, problem = kind.name(), millis, "refused");
         }
-        None => tracing::info!(%method, route, status, millis, "request"),
+        None => tracing::info!(method, route, status, millis, "request"),
     }
     response
 }

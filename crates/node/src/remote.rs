@@ -1,7 +1,7 @@
 //! Taking part in a market that others run: a chain's JSON-RPC, a broker's URL, and where the contracts are.
 
 use alloy_signer_local::PrivateKeySigner;
-use assay_api::{Access, BrokerClient};
+use assay_api::{Access, BrokerClient, CapabilityChain};
 use assay_chain::{ClientConfig, Deployment, Endpoint};
 use assay_machine::{Engine, Interpreter, Machine};
 
@@ -23,6 +23,8 @@ pub struct RemoteMarket {
     pub broker: String,
     /// Where the contracts are: trusted for what is a market at all, so it never comes from a broker.
     pub deployment: Deployment,
+    /// What others let the broker's client do in their name: used where it is for what is asked.
+    pub capabilities: Option<CapabilityChain>,
 }
 
 impl RemoteMarket {
@@ -43,7 +45,8 @@ impl RemoteMarket {
         let client =
             BrokerClient::with_config(&broker, deployment.clone(), Access::public(), config)?;
         let answers = client.market().await.is_ok();
-        Ok(answers.then_some(RemoteMarket { rpc, broker, deployment }))
+        let capabilities = None;
+        Ok(answers.then_some(RemoteMarket { rpc, broker, deployment, capabilities }))
     }
 
     /// A requester that keeps its records under a home.
@@ -154,6 +157,11 @@ impl RemoteMarket {
     ///
     /// [`Error::Broker`](crate::Error::Broker).
     pub async fn broker(&self, access: impl Into<Access>) -> Result<BrokerClient> {
+        let access: Access = access.into();
+        let access = match &self.capabilities {
+            Some(capabilities) => access.by_or_own(capabilities.clone()),
+            None => access,
+        };
         let broker = BrokerClient::new(&self.broker, self.deployment.clone(), access)?;
         broker.market().await?;
         Ok(broker)
