@@ -1,6 +1,6 @@
 //! `assay-fuzz machine [INSTRUCTIONS] [SEED]`: the interpreter and its witnesses against rrs-lib (and qemu-riscv32, where
-//! installed) until so many instructions were compared. `assay-fuzz privacy [COUNT] [SEED]`: so many mutants through each parser of
-//! what strangers send. `assay-fuzz vectors FOLDER`: writes what is recorded.
+//! installed) until so many instructions were compared. `assay-fuzz privacy [COUNT] [SEED] [NAME]`: so many mutants through each parser of
+//! what strangers send, or through those of that name. `assay-fuzz vectors FOLDER`: writes what is recorded.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -22,11 +22,14 @@ fn main() -> ExitCode {
         ["machine"] => machine(100_000_000, 0),
         ["machine", goal] => number(goal).and_then(|goal| machine(goal, 0)),
         ["machine", goal, seed] => number(goal).and_then(|goal| machine(goal, number(seed)?)),
-        ["privacy"] => privacy(10_000_000, 0),
-        ["privacy", count] => number(count).and_then(|count| privacy(count, 0)),
-        ["privacy", count, seed] => number(count).and_then(|count| privacy(count, number(seed)?)),
+        ["privacy"] => privacy(10_000_000, 0, ""),
+        ["privacy", count] => number(count).and_then(|count| privacy(count, 0, "")),
+        ["privacy", count, seed] => number(count).and_then(|count| privacy(count, number(seed)?, "")),
+        ["privacy", count, seed, name] => {
+            number(count).and_then(|count| privacy(count, number(seed)?, name))
+        }
         ["vectors", folder] => write_vectors(Path::new(folder)),
-        _ => Err("usage: assay-fuzz machine [INSTRUCTIONS] [SEED] | privacy [COUNT] [SEED] | vectors FOLDER"
+        _ => Err("usage: assay-fuzz machine [INSTRUCTIONS] [SEED] | privacy [COUNT] [SEED] [NAME] | vectors FOLDER"
             .to_owned()),
     };
     match done {
@@ -80,8 +83,10 @@ fn against_qemu(goal: u64, first_seed: u64) -> Result<(), String> {
     Ok(())
 }
 
-fn privacy(count: u64, seed: u64) -> Result<(), String> {
-    for parser in &parsers::PARSERS {
+/// All parsers, or those whose name has these words in it.
+fn privacy(count: u64, seed: u64, name: &str) -> Result<(), String> {
+    let named = |parser: &&parsers::Parser| parser.name.contains(name);
+    for parser in parsers::PARSERS.iter().filter(named) {
         let start = Instant::now();
         let accepted = parsers::fuzz(parser, count, seed)?;
         let (name, seconds) = (parser.name, start.elapsed().as_secs_f64());

@@ -1,6 +1,7 @@
 //! Who may do what (spec/access.md): each refusal by its own name, and nothing told to those it is not for.
 
 mod common;
+mod watch;
 
 use alloy_primitives::{Address, B256};
 use assay_api::{

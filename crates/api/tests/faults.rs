@@ -1,6 +1,7 @@
 //! What a broker is given wrongly, and what it does when it dies.
 
 mod common;
+mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

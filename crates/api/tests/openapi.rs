@@ -1,6 +1,7 @@
 //! The committed document is the generated one, valid in what a tool would trip over, and complete.
 
 mod common;
+mod watch;
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,7 @@
 //! Every route over a real socket, by the typed client and by plain requests.
 
 mod common;
+mod watch;
 
 use assay_api::{
     Access, BROKER_SCHEMA, BrokerClient, Error, JsonObject, Offer, OrderEntry, Refusal,
