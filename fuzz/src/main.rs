@@ -1,7 +1,7 @@
 //! `assay-fuzz machine [INSTRUCTIONS] [SEED]`: the interpreter and its witnesses against rrs-lib (and qemu-riscv32, where
-//! installed) until so many instructions were compared. `assay-fuzz privacy [COUNT] [SEED]`: so many mutants through each parser of
-//! what strangers send. `assay-fuzz programs`: the prebuilt programs give what is recorded of them. `assay-fuzz vectors FOLDER`: writes what
-//! is recorded.
+//! installed) until so many instructions were compared. `assay-fuzz privacy [COUNT] [SEED] [NAME]`: so many mutants through each parser of
+//! what strangers send, or through those of that name. `assay-fuzz programs`: the prebuilt programs give what is recorded of them.
+//! `assay-fuzz vectors FOLDER`: writes what is recorded.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,21 +19,15 @@ const BATCH: u64 = 2000;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let number =
-        |text: &str| text.replace('_', "").parse::<u64>().map_err(|e| format!("{text}: {e}"));
     let done = match arguments[..] {
         ["machine"] => machine(100_000_000, 0),
         ["machine", goal] => number(goal).and_then(|goal| machine(goal, 0)),
         ["machine", goal, seed] => number(goal).and_then(|goal| machine(goal, number(seed)?)),
         #[cfg(feature = "parsers")]
-        ["privacy"] => privacy(10_000_000, 0),
-        #[cfg(feature = "parsers")]
-        ["privacy", count] => number(count).and_then(|count| privacy(count, 0)),
-        #[cfg(feature = "parsers")]
-        ["privacy", count, seed] => number(count).and_then(|count| privacy(count, number(seed)?)),
+        ["privacy", ref rest @ ..] => privacy(rest),
         ["programs"] => all_programs(),
         ["vectors", folder] => write_vectors(Path::new(folder)),
-        _ => Err("usage: assay-fuzz machine [INSTRUCTIONS] [SEED] | privacy [COUNT] [SEED] | programs | vectors FOLDER"
+        _ => Err("usage: assay-fuzz machine [INSTRUCTIONS] [SEED] | privacy [COUNT] [SEED] [NAME] | programs | vectors FOLDER"
             .to_owned()),
     };
     match done {
@@ -43,6 +37,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    text.replace('_', "").parse().map_err(|error| format!("{text}: {error}"))
 }
 
 fn machine(goal: u64, first_seed: u64) -> Result<(), String> {
@@ -87,9 +85,14 @@ fn against_qemu(goal: u64, first_seed: u64) -> Result<(), String> {
     Ok(())
 }
 
+/// All parsers, or those whose name has these words in it.
 #[cfg(feature = "parsers")]
-fn privacy(count: u64, seed: u64) -> Result<(), String> {
-    for parser in &parsers::PARSERS {
+fn privacy(arguments: &[&str]) -> Result<(), String> {
+    let number = |at: usize, default| arguments.get(at).map_or(Ok(default), |text| number(text));
+    let (count, seed) = (number(0, 10_000_000)?, number(1, 0)?);
+    let name = arguments.get(2).copied().unwrap_or_default();
+    let named = |parser: &&parsers::Parser| parser.name.contains(name);
+    for parser in parsers::PARSERS.iter().filter(named) {
         let start = Instant::now();
         let accepted = parsers::fuzz(parser, count, seed)?;
         let (name, seconds) = (parser.name, start.elapsed().as_secs_f64());

@@ -4,10 +4,11 @@
 use std::convert::Infallible;
 use std::panic::catch_unwind;
 
+use assay_api::{CapabilityChain, SignedRequest};
 use assay_market::{SealedSlot, Terms};
 use assay_privacy::cells::{Disclosure, OutputOpening, ShownCell, Table, TableKey};
 use assay_privacy::envelope::{self, Header};
-use assay_privacy::mask::Plan;
+use assay_privacy::mask::{MaskError, MaskStatement, Plan, Row, Rows};
 use assay_privacy::policy::{Document, Entry, Form, Grant, Policy, Publication, Revocation};
 use assay_privacy::rand_core::{TryCryptoRng, TryRng};
 use assay_privacy::sd_jwt::{self, Claims, Issued, Presented};
@@ -60,7 +61,7 @@ pub struct Parser {
 }
 
 /// All of them.
-pub const PARSERS: [Parser; 15] = [
+pub const PARSERS: [Parser; 19] = [
     Parser { name: "envelope header", seeds: headers, check: read_header },
     Parser { name: "envelope", seeds: envelopes, check: open_envelope },
     Parser { name: "wrap", seeds: wraps, check: read_wrap },
@@ -76,6 +77,10 @@ pub const PARSERS: [Parser; 15] = [
     Parser { name: "ledger entry", seeds: entries, check: read_document::<Entry> },
     Parser { name: "order's terms", seeds: agreements, check: read_terms },
     Parser { name: "mask plan", seeds: plans, check: read_plan },
+    Parser { name: "mask rows", seeds: mask_tables, check: read_rows },
+    Parser { name: "mask statement", seeds: mask_statements, check: read_mask_statement },
+    Parser { name: "capability", seeds: capabilities, check: read_capability },
+    Parser { name: "request headers", seeds: requests, check: read_request },
 ];
 
 const SALT: Salt = Salt([7; 24]);
@@ -167,12 +172,156 @@ fn read_terms(bytes: &[u8]) -> bool {
     true
 }
 
+/// Short ones: a mutant of a whole plan is mostly read in vain, and costs ten times as much. The example is among them once.
 fn plans() -> Vec<Vec<u8>> {
-    vec![include_bytes!("../../examples/data/clinic-visits.plan.toml").to_vec()]
+    let head = "schema = \"assay.mask-plan/1\"\nowner = \"0x4df9c73604c2ead7d936ffb90db0ccd268b06833\"\npurpose = \"p\"\n";
+    let columns = [
+        r#"a = { action = "drop" }
+b = { action = "pseudonym", group = "g" }"#,
+        r#"a = { action = "token", alphabet = "digits", separators = " -", unreadable = "blank" }"#,
+        r#"a = { action = "generalise", date = "year" }
+b = { action = "generalise", prefix = 2 }"#,
+        r#"a = { action = "generalise", bins = { width = 10, origin = "0.5", below = 18, above = 90 } }"#,
+        r#"a = { action = "generalise", places = { levels = 1, other = "?", hierarchy = { Soho = "London" } } }"#,
+        r#"a = { action = "redact", patterns = ["email"], names = ["Ada"] }"#,
+        r#"a = { action = "redact", names = ["Zo\u00eb", "Dr. (Who)"] }"#,
+    ];
+    let roles = "quasi_identifiers = [\"a\"]\nsuppress = { k = 3, how = \"drop\" }\n";
+    let short = columns.map(|columns| format!("{head}[columns]\n{columns}\n"));
+    let grouped = format!(
+        "{head}{roles}[columns]\na = {{ action = \"keep\" }}\nb = {{ action = \"keep\" }}\n"
+    );
+    let example = include_str!("../../examples/data/clinic-visits.plan.toml").to_owned();
+    short.into_iter().chain([grouped, example]).map(String::into_bytes).collect()
 }
 
 fn read_plan(bytes: &[u8]) -> bool {
     Plan::from_toml(bytes).is_ok()
+}
+
+fn mask_tables() -> Vec<Vec<u8>> {
+    vec![b"a,b\n1,\"2,\"\"3\"\n4,5".to_vec(), b"\xef\xbb\xbfx\r\n\"\"\r\n".to_vec()]
+}
+
+/// Whatever is read as a table is one: rows as wide as the first, and the same wherever the bytes are cut.
+fn read_rows(bytes: &[u8]) -> bool {
+    let read = |pieces: &[&[u8]]| -> Result<Vec<Vec<String>>, MaskError> {
+        let mut found = Vec::new();
+        let mut each = |row: Row<'_>| -> Result<(), MaskError> {
+            found.push(row.cells().map(str::to_owned).collect());
+            Ok(())
+        };
+        let mut rows = Rows::default();
+        for piece in pieces {
+            rows.read(piece, &mut each)?;
+        }
+        rows.end(&mut each)?;
+        Ok(found)
+    };
+    let whole = read(&[bytes]);
+    let (first, rest) = bytes.split_at(bytes.len() / 2);
+    let cut = read(&[first, rest]);
+    let Ok(rows) = whole else {
+        assert!(cut.is_err(), "it is a table only in pieces");
+        return false;
+    };
+    assert!(rows.iter().all(|row| row.len() == rows[0].len()), "a row is narrower");
+    assert!(cut.is_ok_and(|cut| cut == rows), "the cut shows");
+    true
+}
+
+fn mask_statements() -> Vec<Vec<u8>> {
+    let statement = |anonymity| MaskStatement {
+        owner: "0x0101010101010101010101010101010101010101".to_owned(),
+        input: Hash([1; 32]),
+        output: Hash([2; 32]),
+        plan: Hash([3; 32]),
+        rows_in: 9,
+        rows_out: 8,
+        rows_dropped: 1,
+        rows_blanked: 0,
+        actions: vec![],
+        anonymity,
+    };
+    let text = String::from_utf8(statement(None).to_payload()).unwrap_or_default();
+    let full = text
+        .replace("\"actions\":[]", "\"actions\":[{\"action\":\"redact\",\"columns\":1,\"changed\":7}]")
+        .replace(
+            "\"anonymity\":null",
+            "\"anonymity\":{\"quasiIdentifiers\":2,\"groups\":3,\"k\":2,\"diversity\":[{\"distinctL\":2,\"entropyLHundredths\":193}]}",
+        );
+    vec![text.into_bytes(), full.into_bytes()]
+}
+
+fn read_mask_statement(bytes: &[u8]) -> bool {
+    let Some(read) = MaskStatement::from_payload(bytes) else { return false };
+    assert_eq!(read.to_payload(), bytes, "a statement has two forms");
+    true
+}
+
+/// A chain of one and one of two. Whether signatures hold is seen in their use, which these never come to.
+fn capabilities() -> Vec<Vec<u8>> {
+    let link = |[issuer, holder]: [&str; 2],
+                role: &str,
+                methods: &str,
+                path: &str,
+                parent: &str| {
+        format!(
+            "{{\"capability\":{{\"issuer\":\"0x{}\",\"holder\":\"0x{}\",\"role\":\"{role}\",\"methods\":\"{methods}\",\
+             \"pathPrefix\":\"{path}\",\"notAfter\":2000000000,\"parent\":\"0x{}\"}},\"signature\":\"0x{}1b\"}}",
+            issuer.repeat(20),
+            holder.repeat(20),
+            parent.repeat(32),
+            "5a".repeat(64),
+        )
+    };
+    let first = link(["01", "02"], "anyone", "GET,HEAD,POST,PUT", "/v1/", "00");
+    let second = link(["02", "03"], "data owner", "GET", "/v1/wraps/0x12", "07");
+    [format!("[{first}]"), format!("[{first},{second}]")].map(String::into_bytes).into()
+}
+
+fn read_capability(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let Ok(chain) = text.parse::<CapabilityChain>() else { return false };
+    assert_eq!(chain.to_string(), text, "a chain has two forms");
+    // What a broker and a command ask of it next.
+    let capability = chain.last();
+    let parent = &chain.capabilities()[0].capability;
+    let _ = capability.narrows(parent, 0);
+    assert!(capability.narrows(capability, 0).is_ok(), "a capability widens itself");
+    true
+}
+
+/// The headers of signed requests, a line each.
+fn requests() -> Vec<Vec<u8>> {
+    let plain = format!(
+        "assay-account: 0x{}\nassay-role: provider\nassay-digest: 0x{}\nassay-nonce: 0x{}\nassay-expires: 2000000000\n\
+         assay-signature: 0x{}1c\n",
+        "01".repeat(20),
+        "02".repeat(32),
+        "03".repeat(32),
+        "04".repeat(64),
+    );
+    let chains = capabilities().into_iter().filter_map(|chain| String::from_utf8(chain).ok());
+    let lent = chains.map(|chain| format!("{plain}assay-capabilities: {chain}\n"));
+    std::iter::once(plain.clone()).chain(lent).map(String::into_bytes).collect()
+}
+
+fn read_request(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let lines: Vec<_> = text.lines().filter_map(|line| line.split_once(": ")).collect();
+    let find = |name: &str| lines.iter().find(|(found, _)| *found == name).map(|(_, value)| *value);
+    let Ok(request) = SignedRequest::from_headers(find) else { return false };
+    let headers = request.headers();
+    let written = |name: &str| {
+        headers.iter().find(|(found, _)| *found == name).map(|(_, value)| value.as_str())
+    };
+    assert_eq!(
+        SignedRequest::from_headers(written).ok(),
+        Some(request),
+        "what is written reads otherwise"
+    );
+    true
 }
 
 fn envelopes() -> Vec<Vec<u8>> {

@@ -19,7 +19,7 @@ const USAGE: &str = "cargo xtask COMMAND
   test                             check, then every test; installs what is optional when CI is set and it may
   fuzz machine [COUNT] [SEED]      the interpreter against rrs-lib and qemu over COUNT instructions [100,000,000]
   fuzz kills [COUNT]               kills -9 brokers, stores and chains under load COUNT times [500]; nothing acknowledged is lost
-  fuzz privacy [COUNT] [SEED]      COUNT mutants through each parser of what strangers send [10,000,000]
+  fuzz privacy [COUNT] [SEED] [NAME]  COUNT mutants through each parser of what strangers send, or those of that name [10,000,000]
   vectors                          record vectors/ anew
   programs [--check]               rebuild programs/prebuilt, or compare a rebuild with it
   bench machine|chain|log|market|keeper|seal  figures beside peers

@@ -5,12 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use axum::extract::{Request, State};
-use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::broker::App;
-use crate::rules::shape_of;
+use crate::rules::{method_of, shape_of};
 use crate::{Problem, ProblemKind};
 
 /// Where a request comes from, as far as limits go: an IPv4 address, or an IPv6 network of 64 bits, of which one customer has
@@ -33,10 +32,12 @@ impl Peer {
 /// One line a request: the route's shape, so no names; no query, no header and no body, which may hold what is nobody's business.
 pub(crate) async fn log(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let method = method_of(request.method());
+    let method = method_of(request.method().as_str());
     let route = shape_of(request.uri().path());
     let response = next.run(request).await;
-    let (status, millis) = (response.status().as_u16(), started.elapsed().as_millis());
+    let (status, elapsed) = (response.status().as_u16(), started.elapsed());
+    let millis = elapsed.as_millis();
+    app.served.count(method, route, status, elapsed);
     match response.extensions().get::<ProblemKind>() {
         Some(kind) => {
             app.refused.count(*kind);
@@ -45,12 +46,6 @@ pub(crate) async fn log(State(app): State<App>, request: Request, next: Next) ->
         None => tracing::info!(method, route, status, millis, "request"),
     }
     response
-}
-
-/// A method's name for logs. One that no route has could be any word of the caller's.
-fn method_of(method: &Method) -> &'static str {
-    const KNOWN: [&str; 4] = ["GET", "HEAD", "POST", "PUT"];
-    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }
 
 /// How often each problem was answered.

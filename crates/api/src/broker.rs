@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use alloy_primitives::Address;
 use assay_chain::{Clock, Deployment, SystemClock};
@@ -13,6 +14,7 @@ use axum::middleware::from_fn_with_state;
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::access::{self, Refused};
+use crate::metrics::{self, Served};
 use crate::nonces::Nonces;
 use crate::rate::Rates;
 use crate::{Limits, Problem, ProblemKind, SignatureError, gate, routes};
@@ -49,6 +51,9 @@ pub(crate) struct Shared {
     per_account: Rates,
     pub(crate) nonces: Nonces,
     pub(crate) refused: Refused,
+    pub(crate) served: Served,
+    /// When revocations are looked through next, in Unix seconds.
+    pub(crate) next_sweep: AtomicU64,
     /// As many signatures are checked at once as there are cores.
     pub(crate) checks: Semaphore,
     /// One blob at a time is hashed, so that orders get through meanwhile.
@@ -85,6 +90,8 @@ impl Broker {
                 replacing: Mutex::new(()),
                 nonces: Nonces::new(),
                 refused: Refused::new(),
+                served: Served::default(),
+                next_sweep: AtomicU64::new(0),
                 log: None,
                 openapi: openapi().into(),
                 clock: Box::new(clock),
@@ -107,6 +114,20 @@ impl Broker {
     /// How often a problem was answered since this broker was made.
     pub fn refused(&self, kind: ProblemKind) -> u64 {
         self.app.refused.of(kind)
+    }
+
+    /// What the broker counts, in Prometheus's text format (spec/broker.md#metrics): without accounts, names, keys or content.
+    ///
+    /// # Errors
+    ///
+    /// [`ProblemKind::Internal`] if the store fails.
+    pub fn metrics(&self) -> Result<String, Problem> {
+        metrics::text(&self.app)
+    }
+
+    /// `GET /metrics`, for a listener of the operator's own: it is no part of [`Broker::router`].
+    pub fn metrics_router(&self) -> Router {
+        metrics::router(self.app.clone())
     }
 
     /// The routes, to be given to [`crate::serve`].

@@ -7,9 +7,11 @@ use alloy_primitives::{Address, B256, Bytes};
 use alloy_signer_local::PrivateKeySigner;
 use assay_chain::Deployment;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::limits::{CAPABILITIES_BYTES_MAX, CAPABILITIES_MAX};
-use crate::{Result, SignatureError};
+use crate::routes::schema;
+use crate::{Problem, ProblemKind, Result, SignatureError};
 
 /// The methods that a capability can name, in the order in which it names them.
 const METHODS: [&str; 4] = ["GET", "HEAD", "POST", "PUT"];
@@ -71,7 +73,7 @@ impl Role {
     }
 
     /// Whether who was given this role may act in the other.
-    fn covers(self, other: Role) -> bool {
+    pub(crate) fn covers(self, other: Role) -> bool {
         self == Role::Anyone || self == other
     }
 }
@@ -122,6 +124,18 @@ pub struct SignedCapability {
     /// What is allowed.
     pub capability: Capability,
     /// The issuer's, over the EIP-712 struct `Capability`: 65 bytes.
+    pub signature: Bytes,
+}
+
+/// That a capability is taken back, signed by its issuer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SignedRevocation {
+    /// What is taken back, as it was signed.
+    #[schema(schema_with = schema::capability)]
+    pub capability: Capability,
+    /// The issuer's, over the EIP-712 struct `CapabilityRevocation`: 65 bytes.
+    #[schema(schema_with = schema::signature)]
     pub signature: Bytes,
 }
 
@@ -211,7 +225,8 @@ impl SignedCapability {
 }
 
 impl Capability {
-    fn is_whole(&self) -> bool {
+    /// Whether its methods and its path are written as they must be.
+    pub(crate) fn is_whole(&self) -> bool {
         let mut left = METHODS.iter();
         let in_order = self.methods.split(',').all(|method| left.any(|known| *known == method));
         let visible = self.path_prefix.bytes().all(|byte| byte.is_ascii_graphic());
@@ -231,8 +246,17 @@ impl Capability {
         })
     }
 
+    /// Whether it is for a request to a path, without the query.
+    pub(crate) fn covers(&self, method: &str, path: &str) -> bool {
+        self.allows_method(method) && self.allows_path(path)
+    }
+
     /// Whether this one, `place` in its chain, gives nothing that its parent does not.
-    fn narrows(&self, parent: &Capability, place: usize) -> Result<(), CapabilityError> {
+    ///
+    /// # Errors
+    ///
+    /// [`CapabilityError`]: what it widens.
+    pub fn narrows(&self, parent: &Capability, place: usize) -> Result<(), CapabilityError> {
         if !parent.role.covers(self.role) {
             return Err(CapabilityError::WiderRole(place));
         }
@@ -266,6 +290,16 @@ impl CapabilityChain {
         Ok(CapabilityChain(capabilities))
     }
 
+    /// All of them, in order.
+    pub fn capabilities(&self) -> &[SignedCapability] {
+        &self.0
+    }
+
+    /// The one that says what its holder may.
+    pub fn last(&self) -> &Capability {
+        &self.0[self.0.len() - 1].capability
+    }
+
     /// In whose name who holds the last one acts.
     pub fn issuer(&self) -> Address {
         self.0[0].capability.issuer
@@ -277,7 +311,7 @@ impl CapabilityChain {
     ///
     /// [`SignatureError::Time`].
     pub fn hash(&self, deployment: &Deployment) -> Result<B256, SignatureError> {
-        self.0[self.0.len() - 1].capability.hash(deployment)
+        self.last().hash(deployment)
     }
 
     /// Checks that the chain allows a use, and tells in whose name. Signatures are checked last: they cost most.
@@ -345,5 +379,31 @@ impl fmt::Display for CapabilityChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = serde_json::to_string(&self.0);
         f.write_str(&text.unwrap_or_else(|error| unreachable!("plain structs: {error}")))
+    }
+}
+
+impl From<CapabilityError> for Problem {
+    fn from(error: CapabilityError) -> Self {
+        error.kind().with(error)
+    }
+}
+
+impl CapabilityError {
+    /// As which problem a broker tells it.
+    pub fn kind(&self) -> ProblemKind {
+        match self {
+            CapabilityError::Form => ProblemKind::CapabilityMalformed,
+            CapabilityError::Length => ProblemKind::CapabilityTooMany,
+            CapabilityError::Link(_) => ProblemKind::CapabilityUnlinked,
+            CapabilityError::WiderRole(_) => ProblemKind::CapabilityWidensRole,
+            CapabilityError::WiderMethods(_) => ProblemKind::CapabilityWidensMethods,
+            CapabilityError::WiderPath(_) => ProblemKind::CapabilityWidensPath,
+            CapabilityError::WiderTime(_) => ProblemKind::CapabilityWidensTime,
+            CapabilityError::Ended(_) => ProblemKind::CapabilityExpired,
+            CapabilityError::Role => ProblemKind::CapabilityRole,
+            CapabilityError::Method => ProblemKind::CapabilityMethod,
+            CapabilityError::Path => ProblemKind::CapabilityPath,
+            CapabilityError::Signature(_) => ProblemKind::CapabilityForged,
+        }
     }
 }

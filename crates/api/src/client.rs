@@ -26,9 +26,10 @@ use crate::{
     Access, BROKER_SCHEMA, BlobPut, DatasetEntry, DatasetsPage, EntryPut, Error, Health,
     KeyRefusalEntry, KeyRefusalsPage, LogAdded, MarketFacts, OfferEntry, OfferPut, OffersPage,
     OrderEntry, OrdersPage, OwnerDocumentEntry, OwnerDocumentsPage, Posted, Problem, ProblemKind,
-    RefusalEntry, Refusals, Result, Role, SealKeysEntry, SignedDataset, SignedKeyRefusal,
-    SignedOffer, SignedOrder, SignedOwnerDocument, SignedRefusal, SignedRequest, SignedSealKeys,
-    SignedWrap, Wrap, WrapEntry, WrapsPage, check_envelope, check_program, check_slot,
+    RefusalEntry, Refusals, Result, SealKeysEntry, SignedDataset, SignedKeyRefusal, SignedOffer,
+    SignedOrder, SignedOwnerDocument, SignedRefusal, SignedRequest, SignedRevocation,
+    SignedSealKeys, SignedWrap, Wrap, WrapEntry, WrapsPage, check_envelope, check_program,
+    check_slot,
 };
 
 /// A JSON answer in bytes, at most: a page of the largest orders is below it.
@@ -492,6 +493,29 @@ impl BrokerClient {
         self.has(&format!("/v1/envelopes/{name}")).await
     }
 
+    /// Takes a capability back that the account has given; true if that is new to the broker.
+    ///
+    /// # Errors
+    ///
+    /// As every call.
+    pub async fn revoke_capability(
+        &self,
+        revocation: &SignedRevocation,
+    ) -> Result<(EntryPut, bool)> {
+        let issuer = revocation.capability.issuer;
+        self.put_by(Method::POST, "/v1/capability-revocations", issuer, revocation).await
+    }
+
+    /// What the broker answers to a read of a path, as it comes: nothing of it is checked. The other calls check.
+    ///
+    /// # Errors
+    ///
+    /// As every call.
+    pub async fn unchecked(&self, path: &str) -> Result<Vec<u8>> {
+        let response = self.send(&self.call(Method::GET, path), |request| request).await?;
+        bounded(response, ANSWER_BYTES_MAX).await
+    }
+
     /// Puts an account's seal keys into the book; true if they are new there.
     ///
     /// # Errors
@@ -857,12 +881,11 @@ impl BrokerClient {
         }
         let rule = rule_of(call.method.as_str(), path);
         let Some(Who::Signer(roles)) = rule.map(|rule| rule.who) else { return Ok(request) };
-        let usual = roles.first().copied().unwrap_or(Role::Anyone);
+        let (role, access) = self.access.of_request(call.method.as_str(), path, roles);
         let nonce = nonces::fresh(self.epoch())?;
-        let terms = (self.access.role_or(usual), nonce, self.clock.unix_secs() + REQUEST_SECS);
+        let terms = (role, nonce, self.clock.unix_secs() + REQUEST_SECS);
         let target = (call.method.as_str(), call.path.as_str());
-        let signed =
-            SignedRequest::sign(target, call.digest, terms, &self.deployment, &self.access)?;
+        let signed = SignedRequest::sign(target, call.digest, terms, &self.deployment, &access)?;
         Ok(signed
             .headers()
             .into_iter()

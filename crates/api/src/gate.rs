@@ -1,16 +1,13 @@
 //! Whether who asks may: a signature over each request, checked before anything is read or done for it (spec/access.md).
 
-use std::str::FromStr;
-
 use alloy_primitives::{Address, B256};
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::broker::App;
-use crate::capability::{CapabilityError, Use};
+use crate::capability::{SignedCapability, Use};
 use crate::limits::REQUEST_SECS_MAX;
 use crate::rules::{Who, rule_of};
 use crate::signing::{EMPTY_DIGEST, header};
@@ -76,7 +73,10 @@ pub(crate) async fn authorise(State(app): State<App>, request: Request, next: Ne
 async fn admit(app: &App, roles: &[Role], request: &Parts) -> Result<Caller, Problem> {
     let is_write = matches!(request.method.as_str(), "POST" | "PUT");
     let path = request.uri.path();
-    let signed = parse(&request.headers)?;
+    // Text that is no ASCII is as good as none, and a chain that is none is refused as one.
+    let signed = SignedRequest::from_headers(|name| {
+        request.headers.get(name).map(|value| value.to_str().unwrap_or_default())
+    })?;
     let now = app.now();
     if signed.expires < now || signed.expires > now + REQUEST_SECS_MAX {
         let detail = format_args!("it ends at {}, and it is {now}", signed.expires);
@@ -122,7 +122,15 @@ fn check(
     signed.verify(method, target, &app.deployment).map_err(refused)?;
     let Some(chain) = &signed.capabilities else { return Ok(signed.account) };
     let used = Use { signer: signed.account, role: signed.role, method, path, now };
-    chain.check(used, &app.deployment).map_err(beyond)
+    let issuer = chain.check(used, &app.deployment)?;
+    for (place, SignedCapability { capability, .. }) in chain.capabilities().iter().enumerate() {
+        let hash = capability.hash(&app.deployment).map_err(refused)?;
+        if app.is_revoked(capability, hash)? {
+            let detail = format_args!("capability {place} was taken back by its issuer");
+            return Err(ProblemKind::CapabilityRevoked.with(detail));
+        }
+    }
+    Ok(issuer)
 }
 
 pub(crate) fn refused(error: SignatureError) -> Problem {
@@ -131,43 +139,4 @@ pub(crate) fn refused(error: SignatureError) -> Problem {
         SignatureError::Terms => ProblemKind::TermsMismatch.with(error),
         other => ProblemKind::SignatureInvalid.with(other),
     }
-}
-
-fn beyond(error: CapabilityError) -> Problem {
-    let kind = match error {
-        CapabilityError::Form => ProblemKind::CapabilityMalformed,
-        CapabilityError::Length => ProblemKind::CapabilityTooMany,
-        CapabilityError::Link(_) => ProblemKind::CapabilityUnlinked,
-        CapabilityError::WiderRole(_) => ProblemKind::CapabilityWidensRole,
-        CapabilityError::WiderMethods(_) => ProblemKind::CapabilityWidensMethods,
-        CapabilityError::WiderPath(_) => ProblemKind::CapabilityWidensPath,
-        CapabilityError::WiderTime(_) => ProblemKind::CapabilityWidensTime,
-        CapabilityError::Ended(_) => ProblemKind::CapabilityExpired,
-        CapabilityError::Role => ProblemKind::CapabilityRole,
-        CapabilityError::Method => ProblemKind::CapabilityMethod,
-        CapabilityError::Path => ProblemKind::CapabilityPath,
-        CapabilityError::Signature(_) => ProblemKind::CapabilityForged,
-    };
-    kind.with(error)
-}
-
-/// The headers that sign a request.
-fn parse(headers: &HeaderMap) -> Result<SignedRequest, Problem> {
-    let chain = headers.get(header::CAPABILITIES).map(|value| value.to_str().unwrap_or_default());
-    Ok(SignedRequest {
-        account: named(headers, header::ACCOUNT)?,
-        role: named(headers, header::ROLE)?,
-        digest: named(headers, header::DIGEST)?,
-        nonce: named(headers, header::NONCE)?,
-        expires: named(headers, header::EXPIRES)?,
-        signature: named(headers, header::SIGNATURE)?,
-        capabilities: chain.map(str::parse).transpose().map_err(beyond)?,
-    })
-}
-
-fn named<T: FromStr>(headers: &HeaderMap, name: &str) -> Result<T, Problem> {
-    let value = headers.get(name).and_then(|value| value.to_str().ok());
-    value.and_then(|value| value.parse().ok()).ok_or_else(|| {
-        ProblemKind::RequestUnsigned.with(format_args!("{name} is missing or does not parse"))
-    })
 }

@@ -14,17 +14,19 @@ pub struct Access {
     signer: Option<Arc<PrivateKeySigner>>,
     role: Option<Role>,
     capabilities: Option<CapabilityChain>,
+    /// What the capabilities do not cover is asked in the signer's own name.
+    or_own: bool,
 }
 
 impl Access {
     /// An account's own.
     pub fn of(signer: &PrivateKeySigner) -> Self {
-        Access { signer: Some(Arc::new(signer.clone())), role: None, capabilities: None }
+        Access { signer: Some(Arc::new(signer.clone())), ..Access::public() }
     }
 
     /// None: for what is public.
     pub fn public() -> Self {
-        Access { signer: None, role: None, capabilities: None }
+        Access { signer: None, role: None, capabilities: None, or_own: false }
     }
 
     /// The same, in one role for all requests. Otherwise each is in the role that its route is for.
@@ -37,6 +39,13 @@ impl Access {
     #[must_use]
     pub fn by(self, capabilities: CapabilityChain) -> Self {
         Access { capabilities: Some(capabilities), ..self }
+    }
+
+    /// The same, in the name of who gave it capabilities where they are for what is asked, and otherwise in its own: for who does
+    /// more than what was delegated.
+    #[must_use]
+    pub fn by_or_own(self, capabilities: CapabilityChain) -> Self {
+        Access { or_own: true, ..self.by(capabilities) }
     }
 
     /// The account in whose name it asks; `None` without one.
@@ -53,9 +62,20 @@ impl Access {
         self.capabilities.as_ref()
     }
 
-    /// The role for a request, whose route is for that one.
-    pub(crate) fn role_or(&self, usual: Role) -> Role {
-        self.role.unwrap_or(usual)
+    /// In which role a request to a route for these is made, and with which capabilities.
+    pub(crate) fn of_request(&self, method: &str, path: &str, roles: &[Role]) -> (Role, Self) {
+        let is_for = |role: Role| roles.is_empty() || roles.contains(&role);
+        let usual = self.role.or(roles.first().copied()).unwrap_or(Role::Anyone);
+        let Some(last) = self.capabilities.as_ref().map(CapabilityChain::last) else {
+            return (usual, self.clone());
+        };
+        // Who was lent one role asks in it.
+        let lent = (self.role.is_none() && last.role != Role::Anyone).then_some(last.role);
+        let role = lent.filter(|role| is_for(*role)).unwrap_or(usual);
+        if self.or_own && !(last.covers(method, path) && last.role.covers(role)) {
+            return (usual, Access { capabilities: None, ..self.clone() });
+        }
+        (role, self.clone())
     }
 }
 

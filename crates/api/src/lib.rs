@@ -14,6 +14,7 @@ mod gate;
 mod identity;
 mod json_text;
 mod limits;
+mod metrics;
 mod nonces;
 mod places;
 mod problem;
@@ -27,7 +28,8 @@ mod witness;
 
 pub use broker::{Broker, HostedLog, openapi};
 pub use capability::{
-    Capability, CapabilityChain, CapabilityError, Role, RoleError, SignedCapability, Use,
+    Capability, CapabilityChain, CapabilityError, Role, RoleError, SignedCapability,
+    SignedRevocation, Use,
 };
 pub use check::{check_envelope, check_program, check_slot};
 pub use client::{BrokerClient, ClientConfig, Follow};

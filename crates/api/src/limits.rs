@@ -20,6 +20,9 @@ pub const CAPABILITIES_MAX: usize = 4;
 /// A chain of capabilities as a header, in bytes.
 pub const CAPABILITIES_BYTES_MAX: usize = 4_096;
 
+/// How often a broker looks for revocations to forget, in seconds at the least.
+pub(crate) const REVOCATIONS_SWEEP_SECS: u64 = 60;
+
 /// How far ahead an offer may expire, in seconds.
 pub const OFFER_SECS_MAX: u64 = 30 * 86_400;
 

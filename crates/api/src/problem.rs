@@ -117,6 +117,9 @@ problems! {
     /// One has ended.
     CapabilityExpired = FORBIDDEN, "capability-expired", "A capability has ended",
         "ask its issuer for a new one";
+    /// One was taken back.
+    CapabilityRevoked = FORBIDDEN, "capability-revoked", "A capability was taken back",
+        "ask its issuer for a new one";
     /// The request is in another role.
     CapabilityRole = FORBIDDEN, "capability-role", "The capabilities are for another role",
         "ask in the role that they name";
@@ -210,6 +213,12 @@ impl ProblemKind {
     /// Its place in [`ProblemKind::ALL`].
     pub(crate) fn place(self) -> usize {
         self as usize
+    }
+
+    /// The title, and what to try.
+    pub fn advice(self) -> (&'static str, &'static str) {
+        let (_, title, next) = self.parts();
+        (title, next)
     }
 
     /// What it is called.

@@ -86,6 +86,7 @@ pub const RULES: &[Rule] = &[
     rule("PUT", "/v1/datasets/{owner}/{name}", OF_DATA, "in the owner's own name"),
     rule("GET", "/v1/owners/{owner}/documents", ANY, "grants and revocations count by being known"),
     rule("POST", "/v1/owners/{owner}/documents", OF_DATA, "in the owner's own name"),
+    rule("POST", "/v1/capability-revocations", ANY, "in the issuer's own name"),
     rule("POST", "/v1/log/add", ANY, "the log is no free disk: somebody answers for what is added"),
     rule(
         "GET",
@@ -111,6 +112,11 @@ const fn rule(method: &'static str, path: &'static str, who: Who, why: &'static 
 pub(crate) fn rule_of(method: &str, path: &str) -> Option<&'static Rule> {
     let method = if method == "HEAD" { "GET" } else { method };
     RULES.iter().filter(|rule| rule.method == method).find(|rule| fits(rule.path, path))
+}
+
+/// The method of a request, for logs and counts: one of those that a row can have.
+pub(crate) fn method_of(method: &str) -> &'static str {
+    ["GET", "HEAD", "POST", "PUT"].into_iter().find(|known| *known == method).unwrap_or("other")
 }
 
 /// The path of a request as its row has it, for logs: without names.

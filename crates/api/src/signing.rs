@@ -1,5 +1,7 @@
 //! What is signed, and by whom (spec/broker.md#signing).
 
+use std::str::FromStr;
+
 use alloy_primitives::aliases::U40;
 use alloy_primitives::{Address, B256, Bytes, Signature, b256};
 use alloy_signer::SignerSync;
@@ -9,11 +11,11 @@ use assay_chain::Deployment;
 use assay_chain::contracts::{Market, job_id, job_id_on};
 use assay_types::sha256;
 
-use crate::capability::{Capability, CapabilityChain, Role};
+use crate::capability::{Capability, CapabilityChain, Role, SignedRevocation};
 use crate::{
-    Access, Error, JsonObject, KeyRefusal, Offer, OwnerDocument, Refusal, Result, SealKeys,
-    SignedDataset, SignedKeyRefusal, SignedOffer, SignedOrder, SignedOwnerDocument, SignedRefusal,
-    SignedSealKeys, SignedWrap, Wrap,
+    Access, Error, JsonObject, KeyRefusal, Offer, OwnerDocument, Problem, ProblemKind, Refusal,
+    Result, SealKeys, SignedDataset, SignedKeyRefusal, SignedOffer, SignedOrder,
+    SignedOwnerDocument, SignedRefusal, SignedSealKeys, SignedWrap, Wrap,
 };
 
 /// The SHA-256 of no bytes, which a request without a body signs.
@@ -60,6 +62,10 @@ mod eip712 {
             string pathPrefix;
             uint40 notAfter;
             bytes32 parent;
+        }
+        struct CapabilityRevocation {
+            address issuer;
+            bytes32 capability;
         }
         struct SealKeys {
             address account;
@@ -489,6 +495,44 @@ impl Capability {
     }
 }
 
+impl SignedRevocation {
+    /// Takes a capability back with its issuer's key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Signer`]; [`Error::Signature`] for another's key, and for a time beyond 40 bits.
+    pub fn sign(
+        capability: Capability,
+        deployment: &Deployment,
+        signer: &PrivateKeySigner,
+    ) -> Result<Self> {
+        let hash = revocation_hash(&capability, deployment)?;
+        let signed = SignedRevocation { signature: sign(signer, hash)?, capability };
+        signed.verify(deployment)?;
+        Ok(signed)
+    }
+
+    /// Checks that the capability's issuer signed it for a market, and gives the capability's hash.
+    ///
+    /// # Errors
+    ///
+    /// [`SignatureError`].
+    pub fn verify(&self, deployment: &Deployment) -> Result<B256, SignatureError> {
+        let hash = revocation_hash(&self.capability, deployment)?;
+        verify_account(hash, &self.signature, self.capability.issuer)?;
+        self.capability.hash(deployment)
+    }
+}
+
+fn revocation_hash(
+    capability: &Capability,
+    deployment: &Deployment,
+) -> Result<B256, SignatureError> {
+    let (issuer, capability) = (capability.issuer, capability.hash(deployment)?);
+    let signed = eip712::CapabilityRevocation { issuer, capability };
+    Ok(signed.eip712_signing_hash(&domain(deployment)))
+}
+
 /// A request that an account answers for, as its headers say it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedRequest {
@@ -509,6 +553,24 @@ pub struct SignedRequest {
 }
 
 impl SignedRequest {
+    /// Reads the headers that sign a request; `value` gives a header's text.
+    ///
+    /// # Errors
+    ///
+    /// [`ProblemKind::RequestUnsigned`], and what a chain of capabilities can have wrong before it is used.
+    pub fn from_headers<'a>(value: impl Fn(&str) -> Option<&'a str>) -> Result<Self, Problem> {
+        let chain = value(header::CAPABILITIES).map(str::parse).transpose();
+        Ok(SignedRequest {
+            account: named(header::ACCOUNT, &value)?,
+            role: named(header::ROLE, &value)?,
+            digest: named(header::DIGEST, &value)?,
+            nonce: named(header::NONCE, &value)?,
+            expires: named(header::EXPIRES, &value)?,
+            signature: named(header::SIGNATURE, &value)?,
+            capabilities: chain.map_err(Problem::from)?,
+        })
+    }
+
     /// Signs a request; the path begins with `/v1/` and goes on to the end of the query.
     ///
     /// # Errors
@@ -586,6 +648,15 @@ impl SignedRequest {
         };
         Ok(signed.eip712_signing_hash(&domain(deployment)))
     }
+}
+
+fn named<'a, T: FromStr>(
+    name: &str,
+    value: impl Fn(&str) -> Option<&'a str>,
+) -> Result<T, Problem> {
+    value(name).and_then(|value| value.parse().ok()).ok_or_else(|| {
+        ProblemKind::RequestUnsigned.with(format_args!("{name} is missing or does not parse"))
+    })
 }
 
 fn domain(deployment: &Deployment) -> Eip712Domain {

@@ -1,13 +1,16 @@
 //! Who may do what (spec/access.md): each refusal by its own name, and nothing told to those it is not for.
 
 mod common;
+mod watch;
 
 use alloy_primitives::{Address, B256};
 use assay_api::{
-    Access, Capability, CapabilityChain, ProblemKind, RULES, Role, SignedCapability, SignedWrap,
-    Who, Wrap,
+    Access, Broker, Capability, CapabilityChain, Limits, ProblemKind, RULES, Role,
+    SignedCapability, SignedRevocation, SignedWrap, Who, Wrap, serve,
 };
-use common::{Ask, Fixture, NOW, deployment, http, key, kind, order, refused, slot};
+use assay_chain::ManualClock;
+use assay_store::{Blobs, BookLimits, Kind};
+use common::{Ask, Fixture, NOW, Setup, deployment, http, key, kind, order, refused, slot};
 use serde_json::Value;
 
 const ROUTES: &str = include_str!("../../../spec/openapi.json");
@@ -185,7 +188,7 @@ async fn no_write_takes_another_body_than_the_signed_one() {
         assert_eq!(found, expected, "{method} {path}");
         tried += 1;
     }
-    assert_eq!(tried, 11, "all writes are tried");
+    assert_eq!(tried, 12, "all writes are tried");
 }
 
 #[tokio::test]
@@ -378,6 +381,211 @@ async fn capabilities_are_narrowed_and_never_widened() {
     let added =
         request.header("assay-capabilities", narrow.to_string()).send().await.expect("sent");
     assert_eq!(kind(added).await, ProblemKind::SignatureInvalid, "a chain added on the way");
+}
+
+/// What a client asks under a capability that it uses where it can.
+#[tokio::test]
+async fn what_was_not_delegated_is_done_in_ones_own_name() {
+    let fixture = Fixture::new().await;
+    let order = order(1, 1);
+    let id = order.job_id(&deployment());
+    fixture.client().post_order(&order).await.expect("posted");
+    let (wrap, wrapped) = wrap(&id);
+    fixture.client().put_wrap(&wrap, &wrapped).await.expect("put");
+    let chain = CapabilityChain::new(vec![signed(capability(5, 6, None), 5)]).expect("a chain");
+    let recipient = key(5).address();
+    let strict = fixture.client_of(6).with_access(Access::of(&key(6)).by(chain.clone()));
+    assert_eq!(strict.wraps(id, recipient).await.expect("in key 5's name").len(), 1);
+    assert_eq!(refused(strict.offers().await), ProblemKind::CapabilityPath, "all or nothing");
+    let free = fixture.client_of(6).with_access(Access::of(&key(6)).by_or_own(chain.clone()));
+    assert_eq!(free.wraps(id, recipient).await.expect("in key 5's name").len(), 1);
+    assert_eq!(free.offers().await.expect("in key 6's own"), []);
+    let keys = assay_api::SealKeys { keys: "{}".parse().expect("JSON"), from: NOW };
+    let keys = assay_api::SignedSealKeys::sign(keys, &deployment(), &key(6)).expect("signed");
+    let (_, is_new) = free.put_seal_keys(key(6).address(), &keys).await.expect("its own");
+    assert!(is_new);
+    // In its own name: what is for key 5 is not for key 6, whatever the role.
+    let own = Access::of(&key(6)).in_role(Role::Auditor).by_or_own(chain);
+    let own = fixture.client_of(6).with_access(own);
+    assert_eq!(refused(own.wraps(id, recipient).await), ProblemKind::NotEntitled);
+}
+
+fn revocation(signed: &SignedCapability, number: u64) -> SignedRevocation {
+    let capability = signed.capability.clone();
+    SignedRevocation::sign(capability, &deployment(), &key(number)).expect("its issuer's")
+}
+
+#[tokio::test]
+async fn what_was_taken_back_is_of_no_use() {
+    let setup = Setup {
+        book: BookLimits { capability_revocations_per_issuer_max: 2, ..BookLimits::default() },
+        ..Setup::default()
+    };
+    let fixture = Fixture::with(setup).await;
+    let first = signed(capability(5, 6, None), 5);
+    let second = signed(capability(6, 7, Some(&first)), 6);
+    let other = signed(Capability { not_after: NOW + 99, ..capability(5, 6, None) }, 5);
+    let chain = |links: &[&SignedCapability]| {
+        CapabilityChain::new(links.iter().map(|link| (*link).clone()).collect()).expect("a chain")
+    };
+    let path = format!("/v1/wraps/{:064x}/{}", 7, key(5).address());
+    let asked = async |number, links: &[&SignedCapability]| {
+        let access = Access::of(&key(number)).by(chain(links));
+        let ask = Ask { role: Role::Provider, access, ..Ask::get(&path) };
+        fixture.send(ask).await
+    };
+    assert_eq!(asked(7, &[&first, &second]).await.status(), 200);
+
+    // Only its issuer takes it back, and only its own.
+    let stranger = SignedRevocation::sign(first.capability.clone(), &deployment(), &key(7));
+    assert!(matches!(stranger, Err(assay_api::Error::Signature(_))), "{stranger:?}");
+    let mut forged = revocation(&first, 5);
+    forged.signature = revocation(&second, 6).signature;
+    let path_of = "/v1/capability-revocations";
+    let ask = |number, revocation: &SignedRevocation| {
+        Ask::json("POST", path_of, Role::Anyone, revocation).by(number)
+    };
+    assert_eq!(kind(fixture.send(ask(5, &forged)).await).await, ProblemKind::SignatureInvalid);
+    let theirs = fixture.send(ask(6, &revocation(&first, 5))).await;
+    assert_eq!(kind(theirs).await, ProblemKind::NotEntitled, "in another's name");
+    let mut odd = revocation(&first, 5);
+    odd.capability.methods = "PUT,GET".to_owned();
+    assert_eq!(kind(fixture.send(ask(5, &odd)).await).await, ProblemKind::CapabilityMalformed);
+    let old = signed(Capability { not_after: NOW - 1, ..capability(5, 6, None) }, 5);
+    let old = fixture.send(ask(5, &revocation(&old, 5))).await;
+    assert_eq!(kind(old).await, ProblemKind::CapabilityExpired, "there is nothing to take back");
+    assert_eq!(asked(7, &[&first, &second]).await.status(), 200, "nothing was taken back yet");
+
+    // The second, by its issuer: the first goes on.
+    let (_, is_new) =
+        fixture.client_of(6).revoke_capability(&revocation(&second, 6)).await.expect("taken back");
+    assert!(is_new);
+    let again = fixture.client_of(6).revoke_capability(&revocation(&second, 6)).await;
+    assert!(!again.expect("the same").1, "twice is the same as once");
+    let gone = asked(7, &[&first, &second]).await;
+    assert_eq!(kind(gone).await, ProblemKind::CapabilityRevoked);
+    assert_eq!(asked(6, &[&first]).await.status(), 200);
+    // The first, by its own: with it goes what was narrowed from it.
+    fixture.client_of(5).revoke_capability(&revocation(&first, 5)).await.expect("taken back");
+    assert_eq!(kind(asked(6, &[&first]).await).await, ProblemKind::CapabilityRevoked);
+    let third = signed(capability(6, 8, Some(&first)), 6);
+    assert_eq!(kind(asked(8, &[&first, &third]).await).await, ProblemKind::CapabilityRevoked);
+    assert_eq!(asked(6, &[&other]).await.status(), 200, "another capability of the same");
+
+    // An issuer's bound, and room when what was taken back has ended.
+    fixture.client_of(5).revoke_capability(&revocation(&other, 5)).await.expect("the second");
+    let late = |holder| Capability { not_after: NOW + 500, ..capability(5, holder, None) };
+    let full = fixture.client_of(5).revoke_capability(&revocation(&signed(late(7), 5), 5)).await;
+    assert_eq!(refused(full), ProblemKind::StorageFull);
+    let count = || fixture.book.len(Kind::CapabilityRevocation).expect("read");
+    assert_eq!(count(), 3);
+    fixture.clock.advance(150);
+    let late = revocation(&signed(late(7), 5), 5);
+    fixture.client_of(5).revoke_capability(&late).await.expect("there is room");
+    assert_eq!(count(), 1, "what has ended is forgotten");
+
+    // After a restart the same holds.
+    let later = signed(Capability { not_after: NOW + 500, ..capability(5, 7, None) }, 5);
+    let header = chain(&[&later]);
+    let folder = fixture.folder;
+    fixture.server.stop().await;
+    drop((fixture.broker, fixture.book, fixture.watch));
+    let book = common::reopen(&folder.path().join("book.redb")).await;
+    let blobs = Blobs::open(folder.path().join("blobs"), 1 << 30).expect("opened");
+    let broker = Broker::with_clock(
+        book,
+        blobs,
+        deployment(),
+        Limits::default(),
+        std::sync::Arc::new(ManualClock::at(NOW + 150)),
+    );
+    let address = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
+    let server = serve(address, broker.router()).await.expect("served");
+    let client = common::client_of(&server.url(), 7)
+        .with_clock(std::sync::Arc::new(ManualClock::at(NOW + 150)))
+        .with_access(Access::of(&key(7)).by(header));
+    let asked = client.wraps(B256::ZERO, key(5).address()).await;
+    assert_eq!(refused(asked), ProblemKind::CapabilityRevoked, "a restart forgets nothing");
+}
+
+/// Nothing that comes with a request is in what the operator reads, and each request is.
+#[tokio::test]
+async fn metrics_and_log_hold_no_content() {
+    let fixture = Fixture::new().await;
+    let canary = "canary-7f3b";
+    let account = key(1).address();
+    let (wrap, wrapped) = wrap(&order(1, 1).job_id(&deployment()));
+    fixture.client().post_order(&order(1, 1)).await.expect("posted");
+    fixture.client().put_wrap(&wrap, &wrapped).await.expect("put");
+    let envelope = format!("envelope {canary}").into_bytes();
+    let name = B256::new(assay_types::sha256(&envelope).0);
+    fixture.client().put_envelope(name, envelope).await.expect("put");
+    let body = serde_json::json!({ "kind": canary, "document": { "x": canary } });
+    for ask in [
+        Ask::get("/v1/orders?after=0&limit=2"),
+        Ask::get(&format!("/v1/orders?after=0&x={canary}")),
+        Ask::get(&format!("/v1/orders?after={canary}")),
+        Ask::get(&format!("/v1/{canary}")),
+        Ask::get(&format!("/v1/datasets/{account}/{canary}")),
+        Ask::get(&format!("/v1/wraps/{name}/{}", key(9).address())),
+        Ask { method: "DELETE", ..Ask::get(&format!("/v1/envelopes/{name}")) },
+        Ask::json("POST", &format!("/v1/owners/{account}/documents"), Role::DataOwner, &body),
+        Ask { nonce: Some(B256::repeat_byte(0x5a)), ..Ask::get("/v1/offers") },
+    ] {
+        fixture.send(ask).await;
+    }
+    http()
+        .get(fixture.url("/v1/offers"))
+        .header("assay-account", canary)
+        .send()
+        .await
+        .expect("sent");
+    let metrics = serve(
+        std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0)),
+        fixture.broker.metrics_router(),
+    );
+    let metrics = metrics.await.expect("served");
+    let read = async |path: &str| {
+        let sent = http().get(format!("{}{path}", metrics.url())).send().await.expect("sent");
+        (sent.status().as_u16(), sent.text().await.expect("text"))
+    };
+    assert_eq!(read("/v1/orders").await.0, 404, "this listener serves nothing else");
+    assert_eq!(fixture.get("/metrics").await.status(), 404, "and the broker no metrics");
+    let (status, text) = read("/metrics").await;
+    assert_eq!(status, 200);
+    assert_eq!(Ok(&text), fixture.broker.metrics().as_ref(), "it is not among what is counted");
+    for line in [
+        "assay_broker_requests_total{method=\"POST\",route=\"/v1/orders\",status=\"201\"} 1",
+        "assay_broker_requests_total{method=\"GET\",route=\"/v1/orders\",status=\"200\"} 1",
+        "assay_broker_requests_total{method=\"GET\",route=\"/v1/orders\",status=\"400\"} 2",
+        "assay_broker_requests_total{method=\"GET\",route=\"unknown\",status=\"404\"} 2",
+        "assay_broker_requests_total{method=\"other\",route=\"/v1/envelopes/{sha256}\",status=\"405\"} 1",
+        "assay_broker_refused_total{problem=\"request-unsigned\"} 1",
+        "assay_broker_refused_total{problem=\"capability-revoked\"} 0",
+        "assay_broker_book_entries{kind=\"order\"} 1",
+        "assay_broker_book_entries{kind=\"wrap\"} 1",
+        "assay_broker_blob_bytes 20",
+        "# TYPE assay_broker_request_duration_seconds histogram",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+    }
+    let log = fixture.watch.log();
+    assert!(log.lines().count() > 10, "a log that is empty shows nothing");
+    let secrets = [
+        canary.to_owned(),
+        format!("{name:x}"),
+        format!("{account:x}"),
+        format!("{:x}", key(9).address()),
+        format!("{:x}", B256::repeat_byte(0x5a)),
+        format!("{:x}", wrapped.signature),
+        "a wrapped key".to_owned(),
+    ];
+    for secret in secrets {
+        for (what, held) in [("the metrics", &text), ("the log", &log)] {
+            let held = held.to_ascii_lowercase();
+            assert!(!held.contains(&secret.to_ascii_lowercase()), "{secret} is in {what}\n{held}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What a broker is given wrongly, and what it does when it dies.
 
 mod common;
+mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -111,7 +112,9 @@ async fn rates_are_kept_by_address_and_by_account() {
 async fn nothing_acknowledged_is_lost_when_the_broker_dies_under_load() {
     const POSTERS: u64 = 4;
     const DEATHS: usize = 5;
-    let Fixture { folder, clock, server, book, broker } = Fixture::new().await;
+    let Fixture { folder, clock, server, book, broker, watch } = Fixture::new().await;
+    // It would keep the book open.
+    drop(watch);
     drop(broker);
     let address = server.address();
     let config = ClientConfig {

@@ -3,6 +3,7 @@
 //! `ASSAY_CRASH_ROUNDS` sets how often the broker is killed; 25 if unset.
 
 mod common;
+mod watch;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,6 +1,7 @@
 //! The committed document is the generated one, valid in what a tool would trip over, and complete.
 
 mod common;
+mod watch;
 
 use std::collections::BTreeSet;
 
@@ -71,6 +72,7 @@ fn it_lists_every_route() {
         "put /v1/datasets/{owner}/{name}",
         "get /v1/owners/{owner}/documents",
         "post /v1/owners/{owner}/documents",
+        "post /v1/capability-revocations",
         "post /v1/log/add",
         "get /v1/log/key",
         "get /v1/log/checkpoint",

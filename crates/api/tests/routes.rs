@@ -1,6 +1,7 @@
 //! Every route over a real socket, by the typed client and by plain requests.
 
 mod common;
+mod watch;
 
 use assay_api::{
     Access, BROKER_SCHEMA, BrokerClient, Error, JsonObject, Offer, OrderEntry, Refusal,
@@ -207,7 +208,8 @@ async fn an_error_does_not_name_the_url() {
 
 #[tokio::test]
 async fn a_proxy_may_put_the_broker_under_a_path() {
-    let fixture = Fixture::new().await;
+    let mut fixture = Fixture::new().await;
+    fixture.watch.is_alone = false;
     let prefixed = axum_prefix(&fixture).await;
     let client = client(&format!("{}/assay/", prefixed.url()));
     client.post_order(&order(1, 1)).await.expect("posted");

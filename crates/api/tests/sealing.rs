@@ -1,6 +1,7 @@
 //! What sealed jobs need of a broker: terms, seal keys, envelopes, wraps, keepers' refusals, datasets and owners' documents.
 
 mod common;
+mod watch;
 
 use alloy_primitives::{Address, B256};
 use assay_api::{

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use assay_api::Limits;
+use assay_api::{Limits, Server};
 use assay_chain::Deployment;
 use assay_machine::Interpreter;
 use assay_market::CostModel;
@@ -47,6 +47,9 @@ pub(crate) struct Broker {
     /// The largest slot image that it takes, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     slot_bytes_max: u64,
+    /// Where to serve metrics for Prometheus, as /metrics: an address of this machine's own, apart from what strangers reach.
+    #[arg(long, value_name = "ADDRESS", env = "ASSAY_METRICS", value_parser = loopback)]
+    metrics: Option<SocketAddr>,
 }
 
 #[derive(clap::Args)]
@@ -127,14 +130,15 @@ pub(crate) fn broker(arguments: &Broker) -> Result<String, Failure> {
             None => PublicLog::open(&home, &deployment)?,
         };
         let anchoring = anchoring(arguments, &home, &deployment, &log).await?;
-        let router = with_log(store.as_broker(&deployment, limits), &log).router();
-        let server = assay_api::serve(arguments.listen, router).await.map_err(|error| {
-            Failure::from(assay_node::Error::from(error)).next("give another --listen")
-        })?;
+        let broker = with_log(store.as_broker(&deployment, limits), &log);
+        let server = assay_api::serve(arguments.listen, broker.router())
+            .await
+            .map_err(|error| Failure::from(error).next("give another --listen"))?;
         crate::print(&format!("broker     {}\nlog        {}\n", server.url(), log.vkey()))?;
         if let Some((anchorer, _)) = &anchoring {
             crate::print(&format!("operator   {}\n", anchorer.account()))?;
         }
+        let metrics = metrics(arguments, &broker).await?;
         until_stopped(|stop| async move {
             let cosigning = async {
                 if let Some(log) = log.hosted().filter(|_| !witnesses.is_empty()) {
@@ -149,9 +153,32 @@ pub(crate) fn broker(arguments: &Broker) -> Result<String, Failure> {
             tokio::join!(cosigning, anchoring);
         })
         .await;
+        drop(metrics);
         server.stop().await;
         Ok(String::new())
     })
+}
+
+/// What serves the broker's metrics, if it was asked for.
+async fn metrics(
+    arguments: &Broker,
+    broker: &assay_api::Broker,
+) -> Result<Option<Server>, Failure> {
+    let Some(address) = arguments.metrics else { return Ok(None) };
+    let server = assay_api::serve(address, broker.metrics_router())
+        .await
+        .map_err(|error| Failure::from(error).next("give another --metrics"))?;
+    crate::print(&format!("metrics    {}/metrics\n", server.url()))?;
+    Ok(Some(server))
+}
+
+/// An address that only this machine reaches: who wants it elsewhere puts something before it that asks who is there.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse::<SocketAddr>().map_err(|error| error.to_string())?;
+    match address.ip().is_loopback() {
+        true => Ok(address),
+        false => Err("metrics are served on loopback only, such as 127.0.0.1:9464".to_owned()),
+    }
 }
 
 /// Who anchors the log, and how often; none if nobody was asked to.
@@ -187,7 +214,7 @@ pub(crate) fn provider(arguments: &Provider, as_json: bool) -> Result<String, Fa
     let home = arguments.at.home.open()?;
     let facts = host_facts(&arguments.disclose)?;
     crate::block_on(async {
-        let there = arguments.at.market.there(&home).await?;
+        let there = arguments.at.there(&home).await?;
         let plan = ProviderPlan {
             cost: CostModel {
                 job: arguments.job_cost,
@@ -238,7 +265,7 @@ pub(crate) fn auditor(arguments: &Auditor) -> Result<String, Failure> {
     let home = arguments.at.home.open()?;
     let plan = AuditorPlan { share_bps: arguments.share_bps, runs_at_once: arguments.runs_at_once };
     crate::block_on(async {
-        let there = arguments.at.market.there(&home).await?;
+        let there = arguments.at.there(&home).await?;
         let key = arguments.at.key.load(&home)?;
         let account = key.address();
         let auditor = there.auditor(key, &home, plan).await?;

@@ -80,6 +80,17 @@ impl From<assay_chain::Error> for Failure {
     }
 }
 
+impl From<assay_api::Error> for Failure {
+    /// A refusal has its name, its reason and its next step.
+    fn from(error: assay_api::Error) -> Self {
+        let assay_api::Error::Refused(problem) = &error else { return Failure::new(error) };
+        let name = problem.kind().map_or("unknown", assay_api::ProblemKind::name);
+        Failure::new(format!("the broker refused ({name}): {}", problem.title))
+            .cause(&problem.detail)
+            .next(&problem.next)
+    }
+}
+
 impl From<assay_node::Error> for Failure {
     fn from(error: assay_node::Error) -> Self {
         use assay_node::Error;
@@ -103,6 +114,7 @@ impl From<assay_node::Error> for Failure {
         };
         match error {
             Error::Chain(error) => error.into(),
+            Error::Broker(error) => error.into(),
             _ => failure,
         }
     }

@@ -1,5 +1,6 @@
 //! The `assay` command. Results go to standard output, progress and errors to standard error.
 
+mod access;
 mod account;
 mod benchmark;
 mod chain;
@@ -99,6 +100,9 @@ enum Command {
     /// Chains and the market's contracts on them.
     #[command(subcommand)]
     Chain(chain::Command),
+    /// Letting another account read or upload at a broker in one's name, within bounds, and taking that back.
+    #[command(subcommand)]
+    Access(access::Command),
     /// Keys at rest.
     #[command(subcommand)]
     Account(account::Command),
@@ -143,6 +147,7 @@ fn main() -> ExitCode {
         Command::Data(command) => data::run(&command, json),
         Command::Config(command) => config::run(&command, json),
         Command::Chain(command) => chain::run(&command, json),
+        Command::Access(command) => access::run(&command, json),
         Command::Account(command) => account::run(&command, json),
         Command::Witness(command) => witness::run(&command, json),
         Command::Program(command) => program::run(&command, json),

@@ -10,6 +10,7 @@ use assay_node::{
     Role,
 };
 
+use crate::access;
 use crate::failure::Failure;
 use crate::home::{HomeArgument, KeyArgument};
 
@@ -22,6 +23,34 @@ pub(crate) struct TakePart {
     pub(crate) market: MarketArgument,
     #[command(flatten)]
     pub(crate) key: KeyArgument,
+    /// What another account lets this one do at the broker in its name (`assay access issue`). What it is not for is done in this
+    /// one's own name.
+    #[arg(long, value_name = "FILE", env = "ASSAY_CAPABILITY")]
+    pub(crate) capability: Option<PathBuf>,
+}
+
+impl TakePart {
+    /// The market that was named; none if none was.
+    pub(crate) fn named(&self) -> Result<Option<RemoteMarket>, Failure> {
+        self.market.named()?.map(|there| self.lent(there)).transpose()
+    }
+
+    /// The market that runs under the home.
+    pub(crate) async fn running(&self, home: &Home) -> Result<Option<RemoteMarket>, Failure> {
+        RemoteMarket::running(home).await?.map(|there| self.lent(there)).transpose()
+    }
+
+    /// The market that was named, or the one that runs under the home.
+    pub(crate) async fn there(&self, home: &Home) -> Result<RemoteMarket, Failure> {
+        self.lent(self.market.there(home).await?)
+    }
+
+    /// With what another account lets this one do, and as many confirmations as were asked for.
+    fn lent(&self, there: RemoteMarket) -> Result<RemoteMarket, Failure> {
+        let capabilities = self.capability.as_deref().map(access::read).transpose()?;
+        let confirmations = self.market.confirmations.unwrap_or(there.confirmations);
+        Ok(RemoteMarket { capabilities, confirmations, ..there })
+    }
 }
 
 #[derive(clap::Args)]
@@ -50,7 +79,8 @@ impl MarketArgument {
                 rpc: rpc.clone(),
                 broker: broker.clone(),
                 deployment: deployment(path)?,
-                confirmations: self.confirmations.unwrap_or(1),
+                confirmations: 1,
+                capabilities: None,
             })),
             _ => {
                 Err(Failure::new("a market is named by --market, --rpc and --deployment together")
@@ -65,11 +95,7 @@ impl MarketArgument {
         if let Some(named) = self.named()? {
             return Ok(named);
         }
-        let running = RemoteMarket::running(home).await?.map(|running| RemoteMarket {
-            confirmations: self.confirmations.unwrap_or(running.confirmations),
-            ..running
-        });
-        running.ok_or_else(|| {
+        RemoteMarket::running(home).await?.ok_or_else(|| {
             Failure::new(format!("no market runs under {}", home.path().display()))
                 .next("start it with `assay up`, or name one with --market, --rpc and --deployment")
         })
@@ -136,11 +162,11 @@ pub(crate) enum Session {
 impl Session {
     /// On the market that was named; else on the one that runs under the home; else on the home's own, started here.
     pub(crate) async fn open(at: &TakePart, with_liar: bool) -> Result<Self, Failure> {
-        let TakePart { home, market, key } = at;
+        let TakePart { home, key, .. } = at;
         let home = &home.open()?;
-        let (there, signer, auditor) = match market.named()? {
+        let (there, signer, auditor) = match at.named()? {
             Some(there) => (Some(there), Some(key.load(home)?), None),
-            None => match RemoteMarket::running(home).await? {
+            None => match at.running(home).await? {
                 Some(there) => {
                     let keys = DevelopmentKeys::open(home)?;
                     let signer = match key.is_given() {
@@ -162,6 +188,11 @@ impl Session {
             }
             let requester = Box::new(there.requester(signer, home).await?);
             return Ok(Session::There { requester, auditor });
+        }
+        if at.capability.is_some() {
+            return Err(Failure::new("a capability is used at a broker")
+                .cause("no market runs, so this command would start its own, which has none")
+                .next("start one with `assay up`, or leave --capability out"));
         }
         let plan = MarketPlan { with_liar, ..MarketPlan::default() };
         Ok(Session::Here(Box::new(LocalMarket::open(home, &plan).await?)))

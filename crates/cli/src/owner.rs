@@ -179,14 +179,14 @@ struct Session {
 impl Session {
     async fn open(at: &TakePart) -> Result<Self, Failure> {
         let home = at.home.open()?;
-        let named = at.market.named()?;
+        let named = at.named()?;
         let signer = match (&named, at.key.is_given()) {
             (_, true) | (Some(_), _) => at.key.load(&home)?,
             (None, false) => DevelopmentKeys::open(&home)?.key(Role::Requester),
         };
         let there = match named {
             Some(there) => Some(there),
-            None => RemoteMarket::running(&home).await?,
+            None => at.running(&home).await?,
         };
         Ok(Session { owner: Owner::new(signer.clone(), &home), home, there, signer })
     }

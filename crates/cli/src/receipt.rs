@@ -308,7 +308,7 @@ fn claimed(receipt: &Receipt) -> Result<Replayed, Failure> {
 /// Where what a job reads can be fetched.
 pub(crate) async fn board(at: &TakePart, key: &PrivateKeySigner) -> Result<Board, Failure> {
     let home = at.home.open()?;
-    if let Ok(there) = at.market.there(&home).await {
+    if let Ok(there) = at.there(&home).await {
         return Ok(there.board_of(key).await?);
     }
     let missing = || {
@@ -328,7 +328,7 @@ pub(crate) fn reader(at: &TakePart) -> Result<PrivateKeySigner, Failure> {
     if at.key.is_given() {
         return at.key.load(&home);
     }
-    match at.market.named()? {
+    match at.named()? {
         None => Ok(DevelopmentKeys::open(&home)?.key(Role::Requester)),
         // Any account may read what is public: one that is nobody's tells the broker nothing.
         Some(_) => Ok(PrivateKeySigner::random()),

@@ -150,7 +150,7 @@ fn name(kind: OutcomeKind) -> &'static str {
 }
 
 /// Unix seconds as ISO 8601.
-fn time(at: u64) -> String {
+pub(crate) fn time(at: u64) -> String {
     let time = i64::try_from(at).ok().and_then(|at| jiff::Timestamp::from_second(at).ok());
     time.map_or_else(|| at.to_string(), |time| time.to_string())
 }

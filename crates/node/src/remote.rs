@@ -1,7 +1,7 @@
 //! Taking part in a market that others run: a chain's JSON-RPC, a broker's URL, and where the contracts are.
 
 use alloy_signer_local::PrivateKeySigner;
-use assay_api::{Access, BrokerClient};
+use assay_api::{Access, BrokerClient, CapabilityChain};
 use assay_chain::{ClientConfig, Deployment, Endpoint};
 use assay_machine::{Engine, Interpreter, Machine};
 
@@ -25,6 +25,8 @@ pub struct RemoteMarket {
     pub deployment: Deployment,
     /// How many blocks must stand upon a lock's before anything hangs on it: a run, or a key that goes out.
     pub confirmations: u64,
+    /// What others let the broker's client do in their name: used where it is for what is asked.
+    pub capabilities: Option<CapabilityChain>,
 }
 
 impl RemoteMarket {
@@ -46,7 +48,9 @@ impl RemoteMarket {
             BrokerClient::with_config(&broker, deployment.clone(), Access::public(), config)?;
         let answers = client.market().await.is_ok();
         // An embedded chain takes no block back.
-        Ok(answers.then_some(RemoteMarket { rpc, broker, deployment, confirmations: 0 }))
+        let (confirmations, capabilities) = (0, None);
+        let there = RemoteMarket { rpc, broker, deployment, confirmations, capabilities };
+        Ok(answers.then_some(there))
     }
 
     /// A requester that keeps its records under a home.
@@ -153,6 +157,11 @@ impl RemoteMarket {
     ///
     /// [`Error::Broker`](crate::Error::Broker).
     pub async fn broker(&self, access: impl Into<Access>) -> Result<BrokerClient> {
+        let access: Access = access.into();
+        let access = match &self.capabilities {
+            Some(capabilities) => access.by_or_own(capabilities.clone()),
+            None => access,
+        };
         let broker = BrokerClient::new(&self.broker, self.deployment.clone(), access)?;
         broker.market().await?;
         Ok(broker)

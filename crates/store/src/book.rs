@@ -42,9 +42,25 @@ pub enum Kind {
     /// A grant, a revocation and what else an owner says; the key is its account behind twelve zeros, the part its hash. The
     /// first body stays.
     OwnerDocument,
+    /// That a capability is taken back; the key is its issuer's account behind twelve zeros, the part when it would have ended and
+    /// its hash. The first body stays.
+    CapabilityRevocation,
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Order,
+        Self::Refusal,
+        Self::Offer,
+        Self::SealKeys,
+        Self::Wrap,
+        Self::KeyRefusal,
+        Self::Dataset,
+        Self::OwnerDocument,
+        Self::CapabilityRevocation,
+    ];
+
     /// What goes with an order when it is removed.
     const OF_ORDERS: [Self; 3] = [Self::Refusal, Self::Wrap, Self::KeyRefusal];
 
@@ -65,6 +81,7 @@ impl fmt::Display for Kind {
             Kind::KeyRefusal => "key refusal",
             Kind::Dataset => "dataset",
             Kind::OwnerDocument => "owner's document",
+            Kind::CapabilityRevocation => "capability revocation",
         })
     }
 }
@@ -100,6 +117,10 @@ pub struct BookLimits {
     pub documents_max: u64,
     /// Documents of one owner.
     pub documents_per_owner_max: u64,
+    /// Capabilities that were taken back.
+    pub capability_revocations_max: u64,
+    /// Those of one issuer.
+    pub capability_revocations_per_issuer_max: u64,
 }
 
 impl Default for BookLimits {
@@ -119,6 +140,8 @@ impl Default for BookLimits {
             datasets_per_owner_max: 256,
             documents_max: 100_000,
             documents_per_owner_max: 4_096,
+            capability_revocations_max: 100_000,
+            capability_revocations_per_issuer_max: 4_096,
         }
     }
 }
@@ -134,6 +157,7 @@ impl BookLimits {
             Kind::KeyRefusal => self.key_refusals_max,
             Kind::Dataset => self.datasets_max,
             Kind::OwnerDocument => self.documents_max,
+            Kind::CapabilityRevocation => self.capability_revocations_max,
         }
     }
 
@@ -145,6 +169,7 @@ impl BookLimits {
             Kind::KeyRefusal => self.key_refusals_per_owner_max,
             Kind::Dataset => self.datasets_per_owner_max,
             Kind::OwnerDocument => self.documents_per_owner_max,
+            Kind::CapabilityRevocation => self.capability_revocations_per_issuer_max,
         }
     }
 }
@@ -199,7 +224,7 @@ impl Book {
         match found_format(&database, path.as_ref())? {
             Found::Nothing => writer::begin_book(&database)?,
             Found::Version1 => writer::upgrade_book(&database)?,
-            Found::Current => {}
+            Found::Current => writer::complete_book(&database)?,
         }
         let last = stored_sequence(&database)?;
         let (requests, incoming) = mpsc::channel(limits.waiting_max.max(1));
@@ -270,6 +295,15 @@ impl Book {
     /// [`Error::Busy`], [`Error::Stopped`].
     pub async fn remove_offer(&self, author: [u8; 20]) -> Result<bool> {
         self.ask(|reply| Request::RemoveOffer { author, reply }).await
+    }
+
+    /// Removes all entries of a kind whose part is below, for kinds whose part begins with when they end. False if there are none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`], [`Error::Stopped`].
+    pub async fn remove_parts_below(&self, kind: Kind, below: [u8; 32]) -> Result<bool> {
+        self.ask(|reply| Request::RemovePartsBelow { kind, below, reply }).await
     }
 
     /// An order.

@@ -162,6 +162,28 @@ async fn one_author_has_several_entries_about_a_key_by_their_parts() {
     assert_eq!(book.len(Kind::Dataset).expect("read"), 3, "datasets stay");
 }
 
+#[tokio::test]
+async fn what_has_ended_is_removed_by_its_part() {
+    let limits = BookLimits { capability_revocations_per_issuer_max: 2, ..BookLimits::default() };
+    let (folder, book) = book(limits);
+    let kind = Kind::CapabilityRevocation;
+    let put = async |by: u8, part: u8| {
+        book.put_part(kind, account_key(by), author(by), [part; 32], vec![part]).await
+    };
+    for (by, part) in [(1, 1), (1, 5), (2, 3)] {
+        assert!(put(by, part).await.expect("put").is_new);
+    }
+    assert!(matches!(put(1, 6).await, Err(Error::Full { .. })), "an issuer's bound");
+    assert!(book.remove_parts_below(kind, [4; 32]).await.expect("removed"));
+    assert!(!book.remove_parts_below(kind, [4; 32]).await.expect("nothing is left below"));
+    assert!(put(1, 6).await.expect("there is room again").is_new);
+    drop(book);
+    let book = Book::open(folder.path().join("book.redb"), BookLimits::default()).expect("opened");
+    let kept = book.entries(kind, 0, 10).expect("read");
+    let kept: Vec<_> = kept.into_iter().map(|entry| entry.body[0]).collect();
+    assert_eq!(kept, [5, 6], "what is not below stays, over a restart");
+}
+
 /// A book as version 1 wrote it: an index of key and author, and three kinds.
 #[tokio::test]
 async fn a_book_of_version_1_becomes_one_of_this_version() {

@@ -12,6 +12,7 @@ mod offers;
 mod orders;
 mod parameters;
 mod refusals;
+mod revocations;
 pub(crate) mod schema;
 mod seal_keys;
 mod wraps;
@@ -58,6 +59,7 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .routes(routes!(datasets::list))
         .routes(routes!(datasets::put, datasets::one))
         .routes(routes!(documents::post, documents::list))
+        .routes(routes!(revocations::post))
         .routes(routes!(log::add))
         .routes(routes!(log::key))
         .routes(routes!(log::checkpoint))

@@ -166,6 +166,20 @@ pub(crate) fn dataset() -> Object {
     object.required("name").required("version").build()
 }
 
+pub(crate) fn capability() -> Object {
+    let plain =
+        |text: &str| ObjectBuilder::new().schema_type(Type::String).description(Some(text)).build();
+    fields([
+        ("issuer", address()),
+        ("holder", address()),
+        ("role", plain("One of those that spec/access.md lists")),
+        ("methods", plain("Some of GET,HEAD,POST,PUT, in this order")),
+        ("pathPrefix", plain("/v1/ and what goes on")),
+        ("notAfter", integer()),
+        ("parent", hash()),
+    ])
+}
+
 pub(crate) fn name() -> Object {
     text("^[a-z0-9-]{1,64}$", "Lower-case letters, digits and -")
 }

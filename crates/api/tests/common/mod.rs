@@ -23,6 +23,8 @@ use assay_types::{BlobRoot, sha256};
 use serde::Serialize;
 use tempfile::TempDir;
 
+use super::watch::Watch;
+
 /// When all tests begin, in Unix seconds.
 pub const NOW: u64 = 2_000_000_000;
 
@@ -33,6 +35,7 @@ pub struct Fixture {
     pub server: Server,
     pub book: Book,
     pub broker: Broker,
+    pub watch: Watch,
 }
 
 /// How to set one up.
@@ -71,8 +74,9 @@ impl Fixture {
         let blobs = Blobs::open(folder.path().join("blobs"), setup.blob_bytes_max).expect("opened");
         let broker =
             Broker::with_clock(book.clone(), blobs, deployment(), setup.limits, clock.clone());
-        let server = serve(setup.server, broker.router()).await.expect("served");
-        Fixture { folder, clock, server, book, broker }
+        let watch = Watch::of(&broker);
+        let server = serve(setup.server, watch.around(broker.router())).await.expect("served");
+        Fixture { folder, clock, server, book, broker, watch }
     }
 
     /// A client with key 1, by the broker's clock.

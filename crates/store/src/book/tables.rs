@@ -6,7 +6,8 @@
 //! KIND_places      key, author, part, 32 bytes -> sequence
 //! ```
 //!
-//! Version 1 had three kinds, and an index `KIND_index` of key and author only; opening makes version 2 of it.
+//! Version 1 had three kinds, and an index `KIND_index` of key and author only; opening makes version 2 of it. Kinds that came later
+//! are added when a book is opened that lacks them.
 
 use redb::TableDefinition;
 
@@ -27,17 +28,6 @@ pub(super) type Place<'a> = (&'a [u8; 32], &'a [u8; 20], &'a [u8; 32]);
 pub(super) type Index = TableDefinition<'static, Place<'static>, u64>;
 pub(super) type Index1 = TableDefinition<'static, (&'static [u8; 32], &'static [u8; 20]), u64>;
 
-pub(super) const KINDS: [Kind; 8] = [
-    Kind::Order,
-    Kind::Refusal,
-    Kind::Offer,
-    Kind::SealKeys,
-    Kind::Wrap,
-    Kind::KeyRefusal,
-    Kind::Dataset,
-    Kind::OwnerDocument,
-];
-
 /// What version 1 had, with its index.
 pub(super) const KINDS_1: [(Kind, Index1); 3] = [
     (Kind::Order, TableDefinition::new("order_index")),
@@ -55,6 +45,7 @@ pub(super) const fn entries(kind: Kind) -> Entries {
         Kind::KeyRefusal => "key_refusal_entries",
         Kind::Dataset => "dataset_entries",
         Kind::OwnerDocument => "owner_document_entries",
+        Kind::CapabilityRevocation => "capability_revocation_entries",
     })
 }
 
@@ -68,6 +59,7 @@ pub(super) const fn index(kind: Kind) -> Index {
         Kind::KeyRefusal => "key_refusal_places",
         Kind::Dataset => "dataset_places",
         Kind::OwnerDocument => "owner_document_places",
+        Kind::CapabilityRevocation => "capability_revocation_places",
     })
 }
 

@@ -6,10 +6,12 @@
 
 use std::sync::Arc;
 
-use redb::{Database, Durability, ReadableTable, ReadableTableMetadata, WriteTransaction};
+use redb::{
+    Database, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata, WriteTransaction,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::tables::{self, FACTS, FORMAT, KINDS, KINDS_1};
+use super::tables::{self, FACTS, FORMAT, KINDS_1};
 use super::{BookLimits, Kind, Put};
 use crate::{Error, Result};
 
@@ -29,6 +31,11 @@ pub(super) enum Request {
     },
     RemoveOffer {
         author: [u8; 20],
+        reply: Reply<bool>,
+    },
+    RemovePartsBelow {
+        kind: Kind,
+        below: [u8; 32],
         reply: Reply<bool>,
     },
 }
@@ -105,9 +112,21 @@ pub(super) fn upgrade_book(database: &Database) -> Result<()> {
     Ok(transaction.commit()?)
 }
 
+/// Gives a book the tables of kinds that came after it was begun.
+pub(super) fn complete_book(database: &Database) -> Result<()> {
+    let known = database.begin_read()?.list_tables()?.count();
+    // Two a kind, and the facts.
+    if known == 2 * Kind::ALL.len() + 1 {
+        return Ok(());
+    }
+    let transaction = begin(database)?;
+    make_tables(&transaction)?;
+    Ok(transaction.commit()?)
+}
+
 fn make_tables(transaction: &WriteTransaction) -> Result<()> {
     set_fact(transaction, "format", FORMAT)?;
-    for kind in KINDS {
+    for kind in Kind::ALL {
         transaction.open_table(tables::entries(kind))?;
         transaction.open_table(tables::index(kind))?;
     }
@@ -179,6 +198,9 @@ impl Draft<'_> {
                 let removed = self.remove(Kind::Offer, &super::account_key(&author))?;
                 Answer::Removed(reply, removed)
             }
+            Request::RemovePartsBelow { kind, below, reply } => {
+                Answer::Removed(reply, self.remove_parts_below(kind, &below)?)
+            }
         })
     }
 
@@ -221,6 +243,19 @@ impl Draft<'_> {
         let mut entries = self.transaction.open_table(tables::entries(kind))?;
         let mut any = false;
         for gone in index.extract_from_if(super::all_of(key), |_, _| true)? {
+            entries.remove(gone?.1.value())?;
+            any = true;
+        }
+        self.changed |= any;
+        Ok(any)
+    }
+
+    /// True if there was any.
+    fn remove_parts_below(&mut self, kind: Kind, below: &[u8; 32]) -> Result<bool> {
+        let mut index = self.transaction.open_table(tables::index(kind))?;
+        let mut entries = self.transaction.open_table(tables::entries(kind))?;
+        let mut any = false;
+        for gone in index.extract_if(|(_, _, part), _| part < below)? {
             entries.remove(gone?.1.value())?;
             any = true;
         }
