@@ -1,12 +1,14 @@
 //! `assay data seal | publish | policy | grant | revoke | uses | list` and `assay keeper`: what a data owner does.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use alloy_primitives::Address;
 use alloy_signer_local::PrivateKeySigner;
 use assay_node::{Board, DevelopmentKeys, Home, Owner, RemoteMarket, Role, Version};
+use assay_privacy::mask::{Commit, MaskStatement, Masked, Openings};
 use assay_privacy::policy::{Allowed, Document, Grant, Policy, Revoked, Word, explain};
-use assay_types::{Account, Hash};
+use assay_provenance::Envelope;
+use assay_types::{Account, Hash, sha256};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -28,6 +30,10 @@ pub(crate) struct Seal {
     /// What a job pays for its use, in the token's smallest unit.
     #[arg(long, value_name = "AMOUNT", default_value_t = 0)]
     fee: u128,
+    /// What `assay data mask` stated of this very file, with FILE.openings beside it: `publish` says it in the log, and receipts of jobs
+    /// over the dataset have it.
+    #[arg(long, value_name = "FILE")]
+    mask_statement: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]
@@ -117,6 +123,8 @@ struct Row {
     root: Hash,
     envelope: Hash,
     envelope_bytes: u64,
+    /// What names the statement of the masking that it came of; null if it came of none.
+    masked: Option<Hash>,
     policy: Hash,
     fee: String,
     uses_spent: u64,
@@ -180,6 +188,7 @@ impl Session {
             root: said.root.0,
             envelope: said.envelope_digest,
             envelope_bytes: said.envelope_size,
+            masked: self.owner.mask(version)?.map(|mask| sha256(&mask.to_payload())),
             policy: said.policy,
             fee: said.fee.to_string(),
             uses_spent: spent.uses,
@@ -218,6 +227,10 @@ impl Row {
             ("dataset", format!("{}/{}, version {}", self.owner, self.name, self.version)),
             ("root", self.root.to_string()),
             ("sealed", format!("{} bytes, {}", grouped(self.envelope_bytes), self.envelope)),
+            (
+                "masked",
+                self.masked.map_or("nobody says so".to_owned(), |mask| format!("statement {mask}")),
+            ),
             ("policy", self.policy.to_string()),
             ("fee", self.fee.clone()),
             ("uses", format!("{} of {}", self.uses_spent, self.uses_max)),
@@ -235,19 +248,57 @@ pub(crate) fn seal(arguments: &Seal, as_json: bool) -> Result<String, Failure> {
         Some(path) => read_policy(path)?,
         None => Policy::deny_all().finish().map_err(Failure::new)?,
     };
+    let mask =
+        arguments.mask_statement.as_deref().map(|path| read_mask(path, &data)).transpose()?;
     crate::block_on(async {
         let session = Session::open(&arguments.at).await?;
         let name = arguments.name.clone();
+        if let Some(mask) = &mask {
+            session.owner.check_mask(mask)?;
+        }
         let version = session.owner.seal(name, data, policy, arguments.fee).await?;
+        if let Some(mask) = &mask {
+            session.owner.keep_mask(&version, mask)?;
+        }
         session.show(&[version], true, as_json)
     })
+}
+
+/// What was stated of a masking, if the data is what came of it.
+fn read_mask(path: &Path, data: &[u8]) -> Result<MaskStatement, Failure> {
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|error| {
+            Failure::file("read", path, error).next("give what `assay data mask --statement` wrote")
+        })
+    };
+    let stated = read(path)?;
+    // Signed, or as it is where nobody signed: who seals says it anew.
+    let payload = match Envelope::from_bytes(&stated) {
+        Ok(envelope) => envelope.open().map_err(Failure::new)?.0,
+        Err(_) => stated,
+    };
+    let unfit = |why: &str| {
+        Failure::new(format!("{} states no masking of this file", path.display()))
+            .cause(why)
+            .next("give the statement and the masked table of one `assay data mask`")
+    };
+    let mask = MaskStatement::from_payload(&payload);
+    let mask = mask.ok_or_else(|| unfit("it is no statement of a masking (spec/mask.md)"))?;
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".openings");
+    let openings: Openings = serde_json::from_slice(&read(Path::new(&beside))?)
+        .map_err(|_| unfit("its openings do not parse"))?;
+    if Commit::to(Masked::Output, &openings.output, data) != mask.output {
+        return Err(unfit("its commitment to the masked table is to another one"));
+    }
+    Ok(mask)
 }
 
 pub(crate) fn publish(arguments: &Named, as_json: bool) -> Result<String, Failure> {
     crate::block_on(async {
         let session = Session::open(&arguments.at).await?;
-        let board = session.board().await?;
-        let version = session.owner.publish(&board, &arguments.name).await?;
+        let market = session.market()?;
+        let version = market.publish(&session.owner, &session.signer, &arguments.name).await?;
         session.show(&[version], false, as_json)
     })
 }

@@ -10,7 +10,7 @@ use assay_chain::contracts::{Anchors, Market};
 use assay_chain::{EventProof, ProvedEvent};
 use assay_tlog::{Checkpoint, check_consistency, check_inclusion, leaf_hash};
 use assay_types::{Hash, sha256};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::receipt::{LoggedStatement, Receipt, ReceiptLog, STATEMENTS_MAX};
 use crate::statement::{
@@ -515,7 +515,7 @@ impl<'a> Judge<'a> {
             let what = format!("entry {index}: no earlier statement binds its key to {speaker}");
             self.refused(Code::Binding, what);
         }
-        if said.after().is_empty() && !matches!(said, Said::Ordered(_)) {
+        if said.after().is_empty() && !matches!(said, Said::Ordered(_) | Said::Masked(_)) {
             self.refused(Code::Link, format!("entry {index} follows nothing, so it has no market"));
         }
         Some((said, speaker))
@@ -565,6 +565,7 @@ impl<'a> Judge<'a> {
             // Of a job that several have locked, the others' statements stand beside the claimant's.
             Said::Claimed(_) | Said::Ran(_) => Some(said.speaker()) == provider,
             Said::Moved(said) if said.made.is_claimants() => Some(said.account) == provider,
+            Said::Masked(said) => dataset_of(receipt).is_some_and(|(owner, _)| owner == said.owner),
             _ => true,
         };
         if !may_speak {
@@ -578,6 +579,11 @@ impl<'a> Judge<'a> {
         let trace = claim.map(|claim| claim.event.traceRoot);
         let fits = match said {
             Said::Binding(_) | Said::Operated(_) | Said::Locked(_) | Said::Released(_) => true,
+            Said::Masked(said) => {
+                said.root == receipt.order.order.datasetRoot
+                    && dataset_of(receipt).is_some_and(|(_, sealed)| sealed == said.envelope)
+                    && said.mask.owner.parse() == Ok(said.owner)
+            }
             // A dispute is about a claim.
             Said::Moved(_) => claim.is_some(),
             Said::Ordered(said) => {
@@ -636,6 +642,22 @@ impl<'a> Judge<'a> {
         };
         self.not_checked(Code::Result, what);
     }
+}
+
+/// Whose sealed data the order is about, and the digest of its envelope, by the terms that it binds; none for other data.
+fn dataset_of(receipt: &Receipt) -> Option<(Address, B256)> {
+    #[derive(Deserialize)]
+    struct Says {
+        dataset: Option<Sealed>,
+    }
+    #[derive(Deserialize)]
+    struct Sealed {
+        envelope: Hash,
+        owner: Address,
+    }
+    let terms = receipt.order.terms.as_ref()?;
+    let sealed = serde_json::from_str::<Says>(terms.as_str()).ok()?.dataset?;
+    Some((sealed.owner, B256::new(sealed.envelope.0)))
 }
 
 /// What an event says was claimed; `None` for another event. Who vouches for it is [`verify`]'s to say.
