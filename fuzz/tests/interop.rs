@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
+use alloy_primitives::{Address, B256, hex};
 use assay_fuzz::parsers::Seeded;
+use assay_privacy::mask::MaskStatement;
 use assay_privacy::{ContentKey, SealKeys, Wrap, WrapContext, envelope, output_key, seal_output};
-use assay_provenance::{Life, prov, ro_crate};
+use assay_provenance::{Life, MarketId, Masked, Said, prov, ro_crate};
 use assay_store::LogFiles;
 use assay_tlog::{
     AddCheckpoint, COSIGNED, KeyKind, LogProof, NoteKey, Policy, Reader, Storage, Witness,
@@ -108,6 +110,38 @@ fn others_check_what_is_said_of_a_job() {
         expected,
         "they have checked all of it"
     );
+}
+
+#[test]
+fn others_read_what_data_was_masked_by() {
+    let hash = |byte| Hash([byte; 32]);
+    let owner = Address::repeat_byte(9);
+    let mask = MaskStatement {
+        owner: hex::encode_prefixed(owner),
+        input: hash(1),
+        output: hash(2),
+        plan: hash(3),
+        rows_in: 14,
+        rows_out: 12,
+        rows_dropped: 2,
+        rows_blanked: 0,
+        actions: Vec::new(),
+        anonymity: None,
+    };
+    let market = MarketId {
+        chain_id: 1,
+        genesis_hash: B256::repeat_byte(4),
+        market: Address::repeat_byte(5),
+    };
+    let (root, envelope) = (B256::repeat_byte(6), B256::repeat_byte(7));
+    let said = Said::Masked(Box::new(Masked { market, owner, root, envelope, mask }));
+    let payload = said.to_payload();
+    assert_eq!(Said::from_payload(&payload), Ok(said), "one form");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("payload.json");
+    std::fs::write(&path, payload).expect("written");
+    let Some(told) = python("masked.py", &[path.to_str().expect("text")]) else { return };
+    assert_eq!(told.trim(), "urn:assay:masked:v1 dataset");
 }
 
 #[test]

@@ -1,16 +1,18 @@
 //! `assay data seal | publish | policy | grant | revoke | uses | list` and `assay keeper`: what a data owner does.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use alloy_primitives::Address;
 use alloy_signer_local::PrivateKeySigner;
 use assay_node::{
     Board, DevelopmentKeys, Home, MadeOf, Owner, RemoteMarket, Role, SourceName, Version,
 };
+use assay_privacy::mask::{Commit, MaskStatement, Masked, Openings};
 use assay_privacy::policy::{
     Allowed, Change, Document, Grant, Policy, Revoked, Word, explain, explain_changes,
 };
-use assay_types::{Account, Hash};
+use assay_provenance::Envelope;
+use assay_types::{Account, Hash, sha256};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -36,6 +38,10 @@ pub(crate) struct Seal {
     /// What a job pays for its use, in the token's smallest unit.
     #[arg(long, value_name = "AMOUNT", default_value_t = 0)]
     fee: u128,
+    /// What `assay data mask` stated of this very file, with FILE.openings beside it: `publish` says it in the log, and receipts of jobs
+    /// over the dataset have it.
+    #[arg(long, value_name = "FILE")]
+    mask_statement: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]
@@ -122,6 +128,8 @@ struct Row {
     root: Hash,
     envelope: Hash,
     envelope_bytes: u64,
+    /// What names the statement of the masking that it came of; null if it came of none.
+    masked: Option<Hash>,
     policy: Hash,
     fee: String,
     uses_spent: u64,
@@ -212,6 +220,7 @@ impl Session {
             root: said.root.0,
             envelope: said.envelope_digest,
             envelope_bytes: said.envelope_size,
+            masked: self.owner.mask(version)?.map(|mask| sha256(&mask.to_payload())),
             policy: said.policy,
             fee: said.fee.to_string(),
             uses_spent: spent.uses,
@@ -320,6 +329,10 @@ impl Row {
             ("dataset", format!("{}/{}, version {}", self.owner, self.name, self.version)),
             ("root", self.root.to_string()),
             ("sealed", format!("{} bytes, {}", grouped(self.envelope_bytes), self.envelope)),
+            (
+                "masked",
+                self.masked.map_or("nobody says so".to_owned(), |mask| format!("statement {mask}")),
+            ),
             ("policy", self.policy.to_string()),
             ("fee", self.fee.clone()),
             ("uses", format!("{} of {}", self.uses_spent, self.uses_max)),
@@ -345,13 +358,23 @@ pub(crate) fn seal(arguments: &Seal, as_json: bool) -> Result<String, Failure> {
         Failure::file("read", &arguments.file, error).next("give the file to seal")
     })?;
     let draft = arguments.policy.as_deref().map(read_policy).transpose()?;
+    let mask =
+        arguments.mask_statement.as_deref().map(|path| read_mask(path, &data)).transpose()?;
     crate::block_on(async {
         let session = Session::open(&arguments.at).await?;
         let (name, from, owner) = (arguments.name.clone(), &arguments.from, &session.owner);
+        if let Some(mask) = &mask {
+            owner.check_mask(mask)?;
+        }
+        let kept = |version: &Version| match &mask {
+            Some(mask) => owner.keep_mask(version, mask),
+            None => Ok(()),
+        };
         if from.is_empty() {
             let nothing = || Policy::deny_all().finish().map_err(Failure::new);
             let policy = draft.map_or_else(nothing, Ok)?;
             let version = owner.seal(name, data, policy, arguments.fee).await?;
+            kept(&version)?;
             return session.show(&[version], true, as_json);
         }
         let is_others = from.iter().any(|from| from.owner.is_some_and(|of| of != owner.account()));
@@ -360,15 +383,46 @@ pub(crate) fn seal(arguments: &Seal, as_json: bool) -> Result<String, Failure> {
             if is_others || session.there.is_some() { Some(session.board().await?) } else { None };
         let made = (from.as_slice(), draft.clone());
         let version = owner.combine(board.as_ref(), name, data, made, arguments.fee).await?;
+        kept(&version)?;
         session.show_made(&version, draft.as_ref(), as_json)
     })
+}
+
+/// What was stated of a masking, if the data is what came of it.
+fn read_mask(path: &Path, data: &[u8]) -> Result<MaskStatement, Failure> {
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|error| {
+            Failure::file("read", path, error).next("give what `assay data mask --statement` wrote")
+        })
+    };
+    let stated = read(path)?;
+    // Signed, or as it is where nobody signed: who seals says it anew.
+    let payload = match Envelope::from_bytes(&stated) {
+        Ok(envelope) => envelope.open().map_err(Failure::new)?.0,
+        Err(_) => stated,
+    };
+    let unfit = |why: &str| {
+        Failure::new(format!("{} states no masking of this file", path.display()))
+            .cause(why)
+            .next("give the statement and the masked table of one `assay data mask`")
+    };
+    let mask = MaskStatement::from_payload(&payload);
+    let mask = mask.ok_or_else(|| unfit("it is no statement of a masking (spec/mask.md)"))?;
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".openings");
+    let openings: Openings = serde_json::from_slice(&read(Path::new(&beside))?)
+        .map_err(|_| unfit("its openings do not parse"))?;
+    if Commit::to(Masked::Output, &openings.output, data) != mask.output {
+        return Err(unfit("its commitment to the masked table is to another one"));
+    }
+    Ok(mask)
 }
 
 pub(crate) fn publish(arguments: &Named, as_json: bool) -> Result<String, Failure> {
     crate::block_on(async {
         let session = Session::open(&arguments.at).await?;
-        let board = session.board().await?;
-        let version = session.owner.publish(&board, &arguments.name).await?;
+        let market = session.market()?;
+        let version = market.publish(&session.owner, &session.signer, &arguments.name).await?;
         session.show(&[version], false, as_json)
     })
 }

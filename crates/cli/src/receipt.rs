@@ -11,6 +11,7 @@ use assay_provenance::{
     Audit, Check, Graph, Life, Move, Moved, Outcome, Receipt, ReleasedSlot, Report, Said, Standing,
     Trust, anchored, lives_of_log, open_lineage, prov, ro_crate,
 };
+use assay_types::sha256;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
 
@@ -443,7 +444,8 @@ fn shown(receipt: &Receipt) -> String {
     for logged in receipt.log.iter().flat_map(|log| &log.statements) {
         let opened = logged.envelope.open().ok();
         let said = opened.and_then(|(payload, _)| Said::from_payload(&payload).ok());
-        let Some(said) = said.filter(|said| said.job().is_some()) else { continue };
+        let is_of_job = |said: &Said| said.job().is_some() || matches!(said, Said::Masked(_));
+        let Some(said) = said.filter(is_of_job) else { continue };
         let speaker = said.speaker();
         let what = match &said {
             Said::Locked(said) => format!("in block {}", said.block.number),
@@ -469,6 +471,13 @@ fn shown(receipt: &Receipt) -> String {
                 format!("the key of the {slot} to {}{under}", to.join(" and "))
             }
             Said::Settled(said) => format!("{} in block {}", said.event, said.block.number),
+            Said::Masked(said) => {
+                let (mask, named) = (&said.mask, sha256(&said.mask.to_payload()));
+                let k = mask.anonymity.as_ref().and_then(|anonymity| anonymity.k);
+                let k = k.map_or(String::new(), |k| format!(", groups of {} at least", grouped(k)));
+                let (rows_in, rows_out) = (grouped(mask.rows_in), grouped(mask.rows_out));
+                format!("the dataset is {rows_out} masked rows of {rows_in}{k}, statement {named}")
+            }
             Said::Ordered(_) | Said::Binding(_) | Said::Operated(_) => String::new(),
         };
         steps.push(("  |", String::new()));

@@ -223,6 +223,43 @@ fn the_statement_is_the_owners_and_opens_with_its_salts() {
 }
 
 #[test]
+fn a_dataset_takes_up_what_was_stated_of_its_masking_and_nothing_else() {
+    let folder = Folder::new();
+    let (owner, other) = (folder.account(), folder.account());
+    let mask = |owner: &str, table: &str, said: &str| {
+        folder.write("plan.toml", plan(owner, "[columns]\na = { action = \"keep\" }\n"));
+        folder.write("table.csv", table);
+        folder.json(&[&MASK[..], &["--statement", said]].concat());
+    };
+    mask(&owner, "a\nanother\n", "of-another.json");
+    mask(&other, "a\n1\n", "of-other.json");
+    mask(&owner, "a\n1\n", "said.json");
+    let sign = ["--account", &owner, "--password-file", "password"];
+    let seal = |said| {
+        let what = ["data", "seal", "masked.csv", "--name", "people", "--mask-statement", said];
+        [&what[..], &sign].concat()
+    };
+    let refusals = [
+        ("of-another.json", "another one"),
+        ("masked.csv", "no statement of a masking"),
+        ("absent.json", "No such file"),
+    ];
+    for (said, cause) in refusals {
+        let error = folder.error(&seal(said));
+        assert!(error.contains(cause), "{said}: {error}");
+    }
+    let output = folder.assay(&seal("of-other.json"));
+    assert_eq!(output.status.code(), Some(1), "another account's masking is not ours to state");
+    let listed = folder.json(&[&["data", "uses"], &sign[..]].concat());
+    assert_eq!(listed["datasets"].as_array().unwrap().len(), 0, "nothing was sealed: {listed}");
+    let sealed = folder.json(&seal("said.json"));
+    let named = assay_types::sha256(folder.read("said.json").as_bytes()).to_string();
+    assert_eq!(sealed["datasets"][0]["masked"], named.as_str());
+    let plain = ["data", "seal", "table.csv", "--name", "plain"];
+    assert!(folder.json(&[&plain[..], &sign].concat())["datasets"][0]["masked"].is_null());
+}
+
+#[test]
 fn a_table_that_is_refused_leaves_nothing() {
     let folder = Folder::new();
     let keep = plan(

@@ -8,6 +8,8 @@ mod canary;
 mod common;
 #[path = "strangers/looking.rs"]
 mod looking;
+#[path = "strangers/refusals.rs"]
+mod refusals;
 
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};

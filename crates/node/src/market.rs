@@ -153,6 +153,11 @@ impl LocalMarket {
         &self.local
     }
 
+    /// What is said of its jobs.
+    pub fn log(&self) -> &PublicLog {
+        &self.log
+    }
+
     /// Where its orders are.
     pub fn board(&self) -> Board {
         Board::of_store(self.store.clone(), self.local.deployment())

@@ -3,15 +3,18 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256};
 use alloy_signer_local::PrivateKeySigner;
+use assay_privacy::mask::MaskStatement;
 use assay_privacy::policy::{
     DatasetName, Document, Grant, Policy, Publication, Revocation, Revoked, Source, Spent, Word,
 };
+use assay_provenance::{Masked, Said};
 use assay_types::Account;
 
 use crate::board::Board;
 use crate::datasets::{Datasets, Version};
+use crate::record::Recorder;
 use crate::sealed::seal_bytes;
 use crate::sources::{self, MadeOf, SourceName};
 use crate::vault::Vault;
@@ -186,6 +189,65 @@ impl Owner {
         Ok(revocation)
     }
 
+    /// Whether a masking is this account's to state.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Job`] if it is another's.
+    pub fn check_mask(&self, mask: &MaskStatement) -> Result<()> {
+        if mask.owner.parse() == Ok(self.account()) {
+            return Ok(());
+        }
+        Err(Error::Job(format!(
+            "{} states the masking, and {} would seal: seal as the account of the plan",
+            mask.owner,
+            self.account()
+        )))
+    }
+
+    /// Keeps the statement of a masking whose result was sealed as a version, to be said when that is published.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Job`] for the statement of another account; [`Error::File`].
+    pub fn keep_mask(&self, version: &Version, mask: &MaskStatement) -> Result<()> {
+        self.check_mask(mask)?;
+        let said = version.publication.said();
+        files::write(&self.mask_file(&said.name, said.envelope_digest), &mask.to_payload())
+    }
+
+    /// What was kept of the masking that a version came of; none if it came of none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`], [`Error::Damaged`].
+    pub fn mask(&self, version: &Version) -> Result<Option<MaskStatement>> {
+        let said = version.publication.said();
+        let path = self.mask_file(&said.name, said.envelope_digest);
+        let Some(payload) = files::read(&path)? else { return Ok(None) };
+        let damaged =
+            || Error::damaged(&path, "it is no statement of a masking; seal the data again");
+        MaskStatement::from_payload(&payload).map(Some).ok_or_else(damaged)
+    }
+
+    /// Says in the log which masking a version came of; nothing if it came of none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Owner::mask`]; [`Error::Store`], [`Error::Broker`].
+    pub async fn say_mask(&self, recorder: &Recorder, version: &Version) -> Result<()> {
+        let Some(mask) = self.mask(version)? else { return Ok(()) };
+        let said = version.publication.said();
+        let masked = Masked {
+            market: recorder.market(),
+            owner: self.account(),
+            root: B256::new(said.root.0.0),
+            envelope: B256::new(said.envelope_digest.0),
+            mask,
+        };
+        recorder.say(&Said::Masked(Box::new(masked))).await.map(drop)
+    }
+
     /// What was spent of a dataset, over all versions.
     ///
     /// # Errors
@@ -231,5 +293,9 @@ impl Owner {
     fn envelope(&self, name: &Word, digest: assay_types::Hash) -> PathBuf {
         let folder = self.home.datasets(self.account()).join(name.as_str());
         folder.join(format!("{digest}.sealed"))
+    }
+
+    fn mask_file(&self, name: &Word, digest: assay_types::Hash) -> PathBuf {
+        self.envelope(name, digest).with_extension("mask")
     }
 }

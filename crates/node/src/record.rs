@@ -1,6 +1,6 @@
 //! What roles say of a job, signed and put into the market's log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use alloy_primitives::{Address, B256, Bytes};
@@ -47,6 +47,8 @@ struct Index {
     /// Who anchors the log, by statements of its own key.
     operators: Vec<(u64, Operator)>,
     jobs: BTreeMap<B256, Vec<u64>>,
+    /// What datasets came of, by their slots' roots.
+    masked: BTreeMap<B256, Vec<u64>>,
 }
 
 impl PublicLog {
@@ -303,11 +305,12 @@ impl Index {
             Said::Binding(said) => {
                 self.bindings.entry((key, said.market)).or_insert(place);
             }
+            Said::Masked(said) => self.masked.entry(said.root).or_default().push(place),
             _ => self.jobs.entry(said.job().unwrap_or_default()).or_default().push(place),
         }
     }
 
-    /// The entries about a job and who anchors the log, and the bindings of their keys, in the log's order.
+    /// The entries about a job, its dataset and who anchors the log, and the bindings of their keys, in the log's order.
     fn about<S: Storage>(
         &self,
         (market, job): (MarketId, B256),
@@ -319,6 +322,15 @@ impl Index {
             let by = self.operators.iter().filter(|(_, one)| one.account == anchor.operator);
             places.extend(by.map(|(place, _)| *place));
         }
+        let mut masked: BTreeSet<u64> = BTreeSet::new();
+        for place in &places {
+            if let Some((Said::Ordered(order), _)) =
+                opened(&reader.entry(*place).map_err(unreadable)?)
+            {
+                masked.extend(self.masked.get(&order.dataset_root).into_iter().flatten());
+            }
+        }
+        places.extend(masked);
         for place in places.clone() {
             let entry = reader.entry(place).map_err(unreadable)?;
             places.extend(opened(&entry).and_then(|(_, key)| self.bindings.get(&(key, market))));

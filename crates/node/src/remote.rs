@@ -4,11 +4,14 @@ use alloy_signer_local::PrivateKeySigner;
 use assay_api::{Access, BrokerClient, CapabilityChain};
 use assay_chain::{ClientConfig, Deployment, Endpoint};
 use assay_machine::{Engine, Interpreter, Machine};
+use assay_privacy::policy::Word;
 
 use crate::auditor::{Auditor, AuditorPlan};
 use crate::board::{Board, Store};
 use crate::contracts::Contracts;
+use crate::datasets::Version;
 use crate::keeper::Keeper;
+use crate::owner::Owner;
 use crate::provider::{Provider, ProviderPlan};
 use crate::record::{PublicLog, Recorder};
 use crate::requester::Requester;
@@ -135,6 +138,32 @@ impl RemoteMarket {
             Some(recorder) => keeper.recording(recorder),
             None => keeper,
         })
+    }
+
+    /// Publishes an owner's newest version of a dataset. Of masked data it says first in the log which masking it came of, so that
+    /// whoever can order over it can read that.
+    ///
+    /// # Errors
+    ///
+    /// As [`Owner::publish`]; [`Error::Job`](crate::Error::Job) for masked data where the broker keeps no log.
+    pub async fn publish(
+        &self,
+        owner: &Owner,
+        key: &PrivateKeySigner,
+        name: &Word,
+    ) -> Result<Version> {
+        let broker = self.broker(key).await?;
+        let version = owner.newest(name)?;
+        if owner.mask(&version)?.is_some() {
+            let unlogged = || {
+                crate::Error::Job(
+                    "the broker keeps no log, in which the data's masking could be said".into(),
+                )
+            };
+            let log = PublicLog::at(&broker).await?.ok_or_else(unlogged)?;
+            owner.say_mask(&Recorder::new(log, key, &self.deployment).await?, &version).await?;
+        }
+        owner.publish(&Board::of_broker(broker, None), name).await
     }
 
     /// What is on the broker's board, as an account that keeps nothing of it.

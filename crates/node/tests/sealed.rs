@@ -3,19 +3,22 @@
 use std::path::Path;
 use std::time::Duration;
 
-use alloy_primitives::B256;
+use alloy_primitives::{B256, hex};
 use alloy_signer_local::PrivateKeySigner;
 use assay_chain::{ClientConfig, Endpoint};
 use assay_machine::Program;
 use assay_market::{Account, PriceTerms, Terms};
 use assay_node::{
     Board, Contracts, DatasetTerms, DatasetUse, Error, Home, JobEvent, JobRecord, JobStatus,
-    JobTerms, Keeper, LocalMarket, MarketPlan, Owner, Requester, Sealing, SourceName,
+    JobTerms, Keeper, LocalMarket, MarketPlan, MaskFiles, Owner, Recorder, Requester, Sealing,
+    SourceName, mask_key, mask_table,
 };
+use assay_privacy::mask::MaskStatement;
 use assay_privacy::policy::{
     Allowed, Clause, DatasetName, Document, Guarantees, Output, OutputClass, Policy, Reason,
     Revoked, Spent, Word,
 };
+use assay_provenance::{Outcome, Said, Standing, verify};
 use assay_types::sha256;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -299,17 +302,21 @@ fn policy_of(programs: &[&[u8]], uses: u64, (total, cost): (u64, u64)) -> Docume
 
 impl Data {
     async fn publish(market: &LocalMarket, uses: u64) -> Self {
-        let key = PrivateKeySigner::random();
+        let mut data = Self::seal(market, uses, PrivateKeySigner::random(), SECRET.into()).await;
+        data.owner.publish(&market.board(), &data.name).await.expect("published");
+        data.start(market);
+        data
+    }
+
+    /// Sealed and not published, and nobody keeps its keys yet.
+    async fn seal(market: &LocalMarket, uses: u64, key: PrivateKeySigner, bytes: Vec<u8>) -> Self {
         let contracts = funded(market, key.clone()).await;
         let home = tempfile::tempdir().expect("a folder");
         let owner = Owner::new(key, &Home::at(home.path()));
         let name: Word = "people".parse().expect("a word");
         let policy = policy_of(&[SHA256], uses, (10_000_000, 1_000_000));
-        owner.seal(name.clone(), SECRET.into(), policy, FEE).await.expect("sealed");
-        owner.publish(&market.board(), &name).await.expect("published");
-        let mut data = Data { owner, contracts, home, name, keeper: None };
-        data.start(market);
-        data
+        owner.seal(name.clone(), bytes, policy, FEE).await.expect("sealed");
+        Data { owner, contracts, home, name, keeper: None }
     }
 
     /// Starts the keeper, as after a crash.
@@ -557,5 +564,87 @@ async fn what_another_owner_published_binds_what_is_made_of_it() {
     assert_eq!(refused, [Clause::SourcesPolicy, Clause::SourcesRevoked]);
     theirs.stop().await;
     ours.stop().await;
+    market.close().await.expect("closed");
+}
+
+/// Masks a small table under a home, and gives what came of it and what is stated of that.
+fn masked(owner: &PrivateKeySigner, folder: &Path) -> (Vec<u8>, MaskStatement) {
+    let path = |name: &str| folder.join(name);
+    let plan = format!(
+        "schema = \"assay.mask-plan/1\"\nowner = \"{}\"\npurpose = \"research\"\nquasi_identifiers = [\"age\"]\n\
+         suppress = {{ k = 2, how = \"drop\" }}\n[columns]\nname = {{ action = \"drop\" }}\n\
+         age = {{ action = \"generalise\", prefix = 1 }}\n",
+        owner.address()
+    );
+    std::fs::write(path("plan.toml"), plan).expect("written");
+    let rows = "name,age\nplugh-canary,31\nplugh-canary,36\nplugh-canary,85\n";
+    std::fs::write(path("table.csv"), rows).expect("written");
+    let files = MaskFiles {
+        plan: path("plan.toml"),
+        table: path("table.csv"),
+        output: path("masked.csv"),
+        statement: Some(path("said.json")),
+    };
+    let key = mask_key(&path("mask.key")).expect("a key");
+    let done = mask_table(&files, &key, None).expect("masked");
+    let bytes = std::fs::read(path("masked.csv")).expect("written");
+    (bytes, done.statement.expect("asked for"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_data_was_masked_by_stands_in_the_receipts_of_jobs_over_it() {
+    let (_folder, market) = market(&MarketPlan::default()).await;
+    let (key, other) = (PrivateKeySigner::random(), PrivateKeySigner::random());
+    let table = tempfile::tempdir().expect("a folder");
+    let (bytes, mask) = masked(&key, table.path());
+    assert_eq!((mask.rows_in, mask.rows_out), (3, 2));
+    let mut data = Data::seal(&market, 2, key.clone(), bytes).await;
+    let version = data.owner.newest(&data.name).expect("sealed");
+    let recorder = async |key: &PrivateKeySigner| {
+        let deployment = market.chain().deployment();
+        Recorder::new(market.log().clone(), key, deployment).await.expect("a voice")
+    };
+    // Another says the same of the data, in its own name; nobody keeps it from that.
+    let home = tempfile::tempdir().expect("a folder");
+    let stranger = Owner::new(other.clone(), &Home::at(home.path()));
+    let (_, forged) = masked(&other, home.path());
+    assert!(stranger.keep_mask(&version, &mask).is_err(), "it is not its to state");
+    stranger.keep_mask(&version, &forged).expect("kept");
+    stranger.say_mask(&recorder(&other).await, &version).await.expect("said");
+    data.owner.keep_mask(&version, &mask).expect("kept");
+    data.owner.say_mask(&recorder(&key).await, &version).await.expect("said");
+    data.owner.publish(&market.board(), &data.name).await.expect("published");
+    data.start(&market);
+
+    let requester = market.requester();
+    let terms = data.terms(&market, "research").await;
+    let mut record = requester.order(sha256(b"masked"), &terms).await.expect("ordered");
+    let (status, events) = follow(requester, &mut record).await;
+    assert_eq!(status, JobStatus::Paid, "{events:?}");
+    let receipt = requester.receipt(&record).await.expect("a receipt");
+    let said = receipt.log.iter().flat_map(|log| &log.statements);
+    let said = said.filter_map(|logged| Some(logged.envelope.open().ok()?.0));
+    let said = said.filter(|payload| matches!(Said::from_payload(payload), Ok(Said::Masked(_))));
+    let sizes: Vec<usize> = said.map(|payload| payload.len()).collect();
+    assert!(sizes.iter().all(|size| *size < 1_300), "{sizes:?} bytes: a receipt is to stay small");
+    let text = String::from_utf8(receipt.to_bytes()).expect("text");
+    assert!(!text.contains("plugh-canary"));
+    assert_eq!(text.matches("urn:assay:masked:v1").count(), 1, "the owner's word and no other's");
+    let report = verify(&receipt, Some(&requester.trust()));
+    let line = report.checks.iter().find(|check| check.what.starts_with("mask, logged"));
+    let line = line.unwrap_or_else(|| panic!("{report:#?}"));
+    assert_eq!(line.outcome, Outcome::Held, "{report:#?}");
+    assert!(line.what.contains(&data.owner.account().to_string()), "{line:?}");
+    assert_eq!(report.standing, Standing::Vouched, "{report:#?}");
+    let mask = hex::encode(mask.output.0);
+    assert!(text.contains(&mask), "by the commitment that the owner can open");
+
+    // A job over other data has nothing of it.
+    let mut record =
+        requester.order(sha256(b"plain"), &sealed(&market, "x")).await.expect("ordered");
+    follow(requester, &mut record).await;
+    let receipt = requester.receipt(&record).await.expect("a receipt").to_bytes();
+    assert!(!String::from_utf8_lossy(&receipt).contains("urn:assay:masked:v1"));
+    data.stop().await;
     market.close().await.expect("closed");
 }

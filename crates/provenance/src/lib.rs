@@ -31,8 +31,8 @@ pub use receipt::{
     LoggedStatement, RECEIPT_SCHEMA, Receipt, ReceiptAnchor, ReceiptError, ReceiptLog,
 };
 pub use statement::{
-    Binding, BlockRef, Claimed, DataFee, GivenKey, Judgement, Locked, MarketId, Move, Moved,
-    Operator, Ordered, Predicate, Ran, Released, ReleasedSlot, Said, Settled, Statement,
+    Binding, BlockRef, Claimed, DataFee, GivenKey, Judgement, Locked, MarketId, Masked, Move,
+    Moved, Operator, Ordered, Predicate, Ran, Released, ReleasedSlot, Said, Settled, Statement,
     StatementError, Verdict, binding_text, operator_text, run_statement,
 };
 pub use trust::{TRUST_SCHEMA, Trust, TrustError, TrustedLog};

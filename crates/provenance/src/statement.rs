@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256, Bytes};
 use assay_chain::contracts::Market;
+use assay_privacy::mask::MaskStatement;
 use assay_types::{Hash, sha256};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -79,6 +80,8 @@ pub enum Said {
     Moved(Moved),
     /// A data owner has let its provider open the data.
     Released(Released),
+    /// A data owner has masked a table and sealed what came of it as a dataset.
+    Masked(Box<Masked>),
     /// It is settled, as somebody has seen it on the chain.
     Settled(Settled),
 }
@@ -346,6 +349,23 @@ pub enum ReleasedSlot {
     Dataset,
 }
 
+/// That a sealed dataset is a masked table, and what masking has done to it: by salted commitments, of one table's statement
+/// (spec/mask.md#statement). Said once, when the dataset is published, whatever jobs there will be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Masked {
+    /// Where the dataset is published.
+    pub market: MarketId,
+    /// The account that owns the data.
+    pub owner: Address,
+    /// The root of the dataset's slot, which orders name: salted.
+    pub root: B256,
+    /// The digest of the sealed data.
+    pub envelope: B256,
+    /// What was done.
+    pub mask: MaskStatement,
+}
+
 /// That an account anchors a log in a contract: the envelope is signed by the log's key, `signature` is the account's. The contract has
 /// this statement's digest (spec/contracts.md#anchors).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -480,6 +500,7 @@ predicates! {
     Verdict: "urn:assay:verdict:v1", |said| vec![("trace".to_owned(), ROOT, hex(said.trace_root))];
     Moved: "urn:assay:move:v1", |said| job(said.job);
     Released: "urn:assay:release:v1", |said| job(said.job);
+    Masked: "urn:assay:masked:v1", |said| vec![("dataset".to_owned(), ROOT, hex(said.root))];
     Settled: "urn:assay:settlement:v1", |said| job(said.job);
     Operator: "urn:assay:operator:v1", |said| log(&said.origin);
 }
@@ -549,6 +570,7 @@ impl Said {
             Said::Judged(said) => payload_of(said),
             Said::Moved(said) => payload_of(said),
             Said::Released(said) => payload_of(said),
+            Said::Masked(said) => payload_of(&**said),
             Said::Operated(said) => payload_of(said),
             Said::Settled(said) => payload_of(said),
         }
@@ -575,6 +597,7 @@ impl Said {
             Verdict::URI => Statement::read(payload).map(Said::Judged),
             Moved::URI => Statement::read(payload).map(Said::Moved),
             Released::URI => Statement::read(payload).map(Said::Released),
+            Masked::URI => Statement::read(payload).map(|said| Said::Masked(Box::new(said))),
             Settled::URI => Statement::read(payload).map(Said::Settled),
             Operator::URI => Statement::read(payload).map(Said::Operated),
             _ => Err(StatementError::Unknown(kind.predicate_type)),
@@ -587,10 +610,10 @@ impl Said {
         sha256(&self.to_payload())
     }
 
-    /// The job that it is about; `None` for what is said of keys and of the log.
+    /// The job that it is about; `None` for what is said of keys, of datasets and of the log.
     pub fn job(&self) -> Option<B256> {
         match self {
-            Said::Binding(_) | Said::Operated(_) => None,
+            Said::Binding(_) | Said::Operated(_) | Said::Masked(_) => None,
             Said::Moved(said) => Some(said.job),
             Said::Released(said) => Some(said.job),
             Said::Ordered(said) => Some(said.job),
@@ -609,6 +632,7 @@ impl Said {
             Said::Ordered(said) => Some(said.market),
             Said::Operated(said) => Some(said.market),
             Said::Settled(said) => Some(said.market),
+            Said::Masked(said) => Some(said.market),
             _ => None,
         }
     }
@@ -624,6 +648,7 @@ impl Said {
             Said::Judged(said) => said.auditor,
             Said::Moved(said) => said.account,
             Said::Released(said) => said.owner,
+            Said::Masked(said) => said.owner,
             Said::Operated(said) => said.account,
             Said::Settled(said) => said.observer,
         }
@@ -632,7 +657,7 @@ impl Said {
     /// The statements that it follows, by digest.
     pub fn after(&self) -> &[Hash] {
         match self {
-            Said::Binding(_) | Said::Operated(_) | Said::Ordered(_) => &[],
+            Said::Binding(_) | Said::Operated(_) | Said::Masked(_) | Said::Ordered(_) => &[],
             Said::Moved(said) => &said.after,
             Said::Released(said) => &said.after,
             Said::Locked(said) => &said.after,
@@ -654,6 +679,7 @@ impl Said {
             Said::Judged(_) => "verdict",
             Said::Moved(said) => said.made.name(),
             Said::Released(_) => "release",
+            Said::Masked(_) => "mask",
             Said::Operated(_) => "operator",
             Said::Settled(_) => "settlement",
         }

@@ -581,7 +581,7 @@ impl<'a> Judge<'a> {
             let what = format!("entry {index}: no earlier statement binds its key to {speaker}");
             self.refused(Code::Binding, what);
         }
-        if said.after().is_empty() && !matches!(said, Said::Ordered(_)) {
+        if said.after().is_empty() && !matches!(said, Said::Ordered(_) | Said::Masked(_)) {
             self.refused(Code::Link, format!("entry {index} follows nothing, so it has no market"));
         }
         Some((said, speaker))
@@ -644,6 +644,9 @@ impl<'a> Judge<'a> {
                 };
                 slot.as_ref().is_some_and(|slot| slot.owner.0 == said.owner)
             }
+            Said::Masked(said) => {
+                terms.dataset.as_ref().is_some_and(|slot| slot.owner.0 == said.owner)
+            }
             _ => true,
         };
         if !may_speak {
@@ -657,6 +660,11 @@ impl<'a> Judge<'a> {
         let trace = claim.map(|claim| claim.event.traceRoot);
         let fits = match said {
             Said::Binding(_) | Said::Operated(_) | Said::Locked(_) | Said::Released(_) => true,
+            Said::Masked(said) => {
+                said.root == receipt.order.order.datasetRoot
+                    && terms.dataset.as_ref().is_some_and(|slot| slot.envelope.0 == said.envelope.0)
+                    && said.mask.owner.parse() == Ok(said.owner)
+            }
             // A dispute is about a claim.
             Said::Moved(_) => claim.is_some(),
             Said::Ordered(said) => {

@@ -67,7 +67,11 @@ impl Told {
                     self.settled = Some(said);
                 }
             }
-            Said::Binding(_) | Said::Operated(_) | Said::Ran(_) | Said::Released(_) => {}
+            Said::Binding(_)
+            | Said::Operated(_)
+            | Said::Masked(_)
+            | Said::Ran(_)
+            | Said::Released(_) => {}
         }
     }
 
