@@ -388,8 +388,6 @@ impl Decider {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use assay_privacy::policy::{Allowed, Guarantees, Output, OutputClass};
     use assay_types::{BlobRoot, JobId, ProgramId};
 
