@@ -26,7 +26,7 @@ pub(crate) enum Command {
     /// Stop keys from going out, at once.
     Revoke(crate::owner::Revoke),
     /// Show datasets, and what was spent of them.
-    Uses(crate::market::TakePart),
+    Uses(crate::owner::Uses),
 }
 
 pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {

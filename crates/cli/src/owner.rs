@@ -11,7 +11,7 @@ use assay_privacy::mask::{Commit, MaskStatement, Masked, Openings};
 use assay_privacy::policy::{
     Allowed, Change, Document, Grant, Policy, Revoked, Word, explain, explain_changes,
 };
-use assay_provenance::Envelope;
+use assay_provenance::{Envelope, Receipt, Said};
 use assay_types::{Account, Hash, sha256};
 use serde::Serialize;
 
@@ -108,6 +108,15 @@ struct RevokedArgument {
 }
 
 #[derive(clap::Args)]
+pub(crate) struct Uses {
+    #[command(flatten)]
+    at: TakePart,
+    /// A receipt of a job over the data: that the ledger still has what was spent for it.
+    #[arg(long, value_name = "FILE")]
+    receipt: Vec<PathBuf>,
+}
+
+#[derive(clap::Args)]
 pub(crate) struct Keeper {
     #[command(flatten)]
     at: TakePart,
@@ -169,7 +178,7 @@ struct Stricter {
 
 /// `assay.document/1`: a grant or a revocation.
 #[derive(Serialize)]
-struct Said {
+struct Signed {
     schema: &'static str,
     owner: Address,
     name: String,
@@ -255,7 +264,7 @@ impl Session {
     fn said(&self, name: &Word, digest: Hash, as_json: bool) -> String {
         let (owner, name) = (self.owner.account(), name.as_str().to_owned());
         if as_json {
-            return json(&Said { schema: "assay.document/1", owner, name, digest });
+            return json(&Signed { schema: "assay.document/1", owner, name, digest });
         }
         table(&[("dataset", format!("{owner}/{name}")), ("digest", digest.to_string())])
     }
@@ -485,9 +494,12 @@ pub(crate) fn revoke(arguments: &Revoke, as_json: bool) -> Result<String, Failur
     })
 }
 
-pub(crate) fn uses(at: &TakePart, as_json: bool) -> Result<String, Failure> {
+pub(crate) fn uses(arguments: &Uses, as_json: bool) -> Result<String, Failure> {
     crate::block_on(async {
-        let session = Session::open(at).await?;
+        let session = Session::open(&arguments.at).await?;
+        for path in &arguments.receipt {
+            has_releases_of(&session.owner, path)?;
+        }
         let versions = session.owner.datasets().versions()?;
         if versions.is_empty() && !as_json {
             let owner = session.owner.account();
@@ -495,6 +507,28 @@ pub(crate) fn uses(at: &TakePart, as_json: bool) -> Result<String, Failure> {
         }
         session.show(&versions, false, as_json)
     })
+}
+
+/// A ledger that was put back from an older copy would let what was spent be spent again: receipts tell how far it had come.
+fn has_releases_of(owner: &Owner, path: &Path) -> Result<(), Failure> {
+    let bytes = std::fs::read(path).map_err(|error| Failure::file("read", path, error))?;
+    let receipt = Receipt::from_bytes(&bytes).map_err(|error| Failure::file("use", path, error))?;
+    let heads = owner.datasets().ledger_heads()?;
+    for logged in receipt.log.iter().flat_map(|log| &log.statements) {
+        let said = logged.envelope.open().ok();
+        let said = said.and_then(|(payload, _)| Said::from_payload(&payload).ok());
+        let Some(Said::Released(said)) = said.filter(|said| said.speaker() == owner.account())
+        else {
+            continue;
+        };
+        if said.ledger.is_some_and(|head| !heads.contains(&head)) {
+            let what = format!("the ledger lacks what {} tells of", path.display());
+            return Err(Failure::refused(what)
+                .cause("its end is lost, or it was put back from an older copy")
+                .next("put back the newest copy before a keeper runs: what was spent would be spent again"));
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn keeper(arguments: &Keeper) -> Result<String, Failure> {

@@ -434,6 +434,75 @@ fn a_beneficiary_reads_what_another_ordered_and_paid() {
     }
 }
 
+/// Code comes to the data, as README has it: an owner and its keeper beside a market of one machine.
+#[test]
+fn a_job_over_published_data_pays_its_owner_and_its_ledger_can_not_be_shortened_unseen() {
+    let home = Home::new();
+    home.done(&["up", "--detach", "--rpc-port", "0", "--port", "0"]);
+    let (table, policy) = (home.path("table.csv"), home.path("policy.json"));
+    std::fs::write(&table, "name,age\nAda,36\nGrace,85\n").unwrap();
+    let inspected = home.json(&["program", "inspect", &program("sha256")]);
+    let id = inspected["id"].as_str().or(inspected["program"].as_str()).unwrap();
+    let rules = serde_json::json!({
+        "schema": "assay.policy/1",
+        "version": 1,
+        "programs": { id: { "group_min": 1, "output_size_max": 1_000, "steps_constant": false } },
+        "providers": { "accounts": "any", "stake_min": "0", "measurements": "any" },
+        "requesters": "any",
+        "beneficiaries": "any",
+        "purposes": ["research"],
+        "verifiers": "any",
+        "auditors": { "accounts": "any", "least": 1 },
+        "uses_max": 2,
+        "expires_at": 4_000_000_000u64,
+        "output": { "class": "sealed", "size_max": 1_000, "step_limit_max": 1u64 << 30, "steps_constant": false, "group_min": 1 },
+    });
+    std::fs::write(&policy, rules.to_string()).unwrap();
+    let seal = ["data", "seal", &table, "--name", "visits", "--policy", &policy, "--fee", "50000"];
+    let sealed = home.json(&seal);
+    let owner = sealed["datasets"][0]["owner"].as_str().unwrap().to_owned();
+    home.done(&["data", "publish", "visits"]);
+    let mut keeper = home.command(env!("CARGO_BIN_EXE_assay"), &["keeper"]).spawn().unwrap();
+
+    let (name, receipt) = (format!("{owner}/visits"), home.path("receipt.json"));
+    let job = |purpose| {
+        ["run", &program("sha256"), "--dataset-of", &name, "--purpose", purpose]
+            .map(str::to_owned)
+            .to_vec()
+    };
+    let run =
+        [job("research"), ["--receipt", &receipt, "--begin-secs", "5"].map(str::to_owned).to_vec()];
+    let run: Vec<String> = run.concat();
+    let run: Vec<&str> = run.iter().map(String::as_str).collect();
+    let said = home.assay(&run);
+    assert!(said.status.success(), "{}", text(&said.stderr));
+    assert!(
+        text(&said.stderr).contains("0.050000 tUSD to the data owner"),
+        "{}",
+        text(&said.stderr)
+    );
+    let shown = home.done(&["receipt", "show", &receipt]);
+    assert!(
+        shown.contains("the key of the dataset to") && shown.contains("under policy"),
+        "{shown}"
+    );
+
+    let uses = ["data", "uses", "--receipt", &receipt];
+    assert!(home.done(&uses).contains("1 of 2"));
+    keeper.kill().unwrap();
+    keeper.wait().unwrap();
+    let ledger = std::path::PathBuf::from(home.path("home/datasets")).join(
+        std::fs::read_dir(home.path("home/datasets")).unwrap().next().unwrap().unwrap().file_name(),
+    );
+    let ledger = ledger.join("ledger");
+    let whole = std::fs::read(&ledger).unwrap();
+    let newline = |byte: &u8| *byte == b'\n';
+    let end = whole[..whole.len() - 1].iter().rposition(newline).map_or(0, |at| at + 1);
+    std::fs::write(&ledger, &whole[..end]).unwrap();
+    let error = home.error(3, &uses);
+    assert!(error.contains("put back the newest copy"), "{error}");
+}
+
 /// An id that no job has.
 const JOB_NONE: &str = "0x1111111111111111111111111111111111111111111111111111111111111111";
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use alloy_primitives::Address;
 use assay_privacy::policy::{
-    DatasetName, Decision, Document, Form, Grant, Ledger, Permit, Policy, Publication,
+    DatasetName, Decision, Document, Form, Grant, Ledger, Permit, Policy, Publication, Release,
     ReleaseRequest, Revocation, Rules, RulesError, Source, Spent,
 };
 use assay_types::{Account, Hash};
@@ -149,6 +149,20 @@ impl Datasets {
     /// [`Error::File`], [`Error::Damaged`].
     pub fn ledger(&self) -> Result<Ledger> {
         Ok(read_ledger(&self.ledger_path())?.0)
+    }
+
+    /// The digests that the ledger has ended with, one after the other: statements of releases name them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Datasets::ledger`].
+    pub fn ledger_heads(&self) -> Result<BTreeSet<Hash>> {
+        let path = self.ledger_path();
+        self.ledger()?;
+        let bytes = files::read(&path)?.unwrap_or_default();
+        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let releases = lines.filter_map(|line| Release::from_line(line).ok());
+        Ok(releases.filter_map(|release| Some(release.entries().last()?.digest())).collect())
     }
 
     /// What was spent of a dataset, over all versions.
