@@ -860,7 +860,7 @@ fn a_release_counts_whole_or_not_at_all() {
     let line = release.to_line();
     assert_eq!(Release::from_line(&line).unwrap(), release);
     let read = |lines: &[Vec<u8>]| Ledger::from_lines(lines);
-    assert_eq!(read(&[line.clone()]).unwrap().size(), 4);
+    assert_eq!(read(std::slice::from_ref(&line)).unwrap().size(), 4);
     // A line that is cut short never counts as another one.
     for end in 0..line.len() {
         let cut = read(&[line[..end].to_vec()]);
@@ -913,7 +913,7 @@ fn a_release_counts_whole_or_not_at_all() {
     assert_eq!(ledger.apply(&half), Err(LedgerError::Chain(3)));
     assert_eq!(ledger, Ledger::new(), "half a release was counted");
     assert!(Release::from_line(b"").is_err() && Release::from_line(b" ").is_err());
-    let doubled = [&line[0][..], b"  ", line[1]].concat();
+    let doubled = [line[0], b"  ", line[1]].concat();
     assert!(Release::from_line(&doubled).is_err(), "two spaces");
 }
 
