@@ -135,6 +135,26 @@ fn a_log_does_not_start_on_what_was_changed() {
     Log::open(disk, log_key()).expect("as it was, it opens");
 }
 
+#[test]
+fn a_log_whose_checkpoint_is_lost_is_not_begun_again() {
+    for size in [1, 255, 256, 600] {
+        let (disk, log) = log_of(size);
+        drop(log);
+        let note = disk.get(CHECKPOINT).expect("read").expect("there is one");
+        disk.set(CHECKPOINT, None);
+        let before = disk.objects();
+        let opened = Log::open(disk.clone(), log_key()).err();
+        assert!(
+            matches!(opened, Some(Error::CheckpointLost)),
+            "a second log of one key: {opened:?}"
+        );
+        assert_eq!(disk.objects(), before, "what could still be restored is changed");
+        disk.set(CHECKPOINT, Some(note));
+        let mut log = Log::open(disk.clone(), log_key()).expect("restored");
+        assert_eq!(log.add(&[b"next".to_vec()]).expect("added")[0].index, size);
+    }
+}
+
 /// A witness, and what it has cosigned last.
 struct Watched {
     disk: Arc<Disk>,
