@@ -109,6 +109,10 @@ impl Broker {
         self.app.refused.of(kind)
     }
 
+    pub(crate) fn app(&self) -> &App {
+        &self.app
+    }
+
     /// The routes, to be given to [`crate::serve`].
     pub fn router(&self) -> Router {
         let (router, _) = routes::all().split_for_parts();

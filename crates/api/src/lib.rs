@@ -8,6 +8,7 @@ mod body;
 mod broker;
 mod capability;
 mod check;
+mod cleaning;
 mod client;
 mod error;
 mod gate;
@@ -30,6 +31,7 @@ pub use capability::{
     Capability, CapabilityChain, CapabilityError, Role, RoleError, SignedCapability, Use,
 };
 pub use check::{check_envelope, check_program, check_slot};
+pub use cleaning::{Cleaned, KEEP_SECS};
 pub use client::{BrokerClient, ClientConfig, Follow};
 pub use error::{Error, Result};
 pub use identity::Access;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use assay_api::Limits;
+use assay_api::{KEEP_SECS, Limits};
 use assay_chain::Deployment;
 use assay_machine::Interpreter;
 use assay_market::CostModel;
@@ -47,6 +47,9 @@ pub(crate) struct Broker {
     /// The largest slot image that it takes, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     slot_bytes_max: u64,
+    /// How long it keeps an order after its job must have ended, and a blob that nothing names, in seconds. The log is kept for ever.
+    #[arg(long, value_name = "SECONDS", default_value_t = KEEP_SECS, value_parser = clap::value_parser!(u64).range(1..))]
+    keep_secs: u64,
 }
 
 #[derive(clap::Args)]
@@ -130,10 +133,11 @@ pub(crate) fn broker(arguments: &Broker) -> Result<String, Failure> {
             None => PublicLog::open(&home, &deployment)?,
         };
         let anchoring = anchoring(arguments, &home, &deployment, &log).await?;
-        let router = with_log(store.as_broker(&deployment, limits), &log).router();
-        let server = assay_api::serve(arguments.listen, router).await.map_err(|error| {
-            Failure::from(assay_node::Error::from(error)).next("give another --listen")
-        })?;
+        let broker = with_log(store.as_broker(&deployment, limits), &log);
+        let server =
+            assay_api::serve(arguments.listen, broker.router()).await.map_err(|error| {
+                Failure::from(assay_node::Error::from(error)).next("give another --listen")
+            })?;
         crate::print(&format!("broker     {}\nlog        {}\n", server.url(), log.vkey()))?;
         if let Some((anchorer, _)) = &anchoring {
             crate::print(&format!("operator   {}\n", anchorer.account()))?;
@@ -149,7 +153,8 @@ pub(crate) fn broker(arguments: &Broker) -> Result<String, Failure> {
                     anchorer.run(every, stop.clone()).await;
                 }
             };
-            tokio::join!(cosigning, anchoring);
+            let cleaning = broker.keep_clean(arguments.keep_secs, stop.clone());
+            tokio::join!(cosigning, anchoring, cleaning);
         })
         .await;
         server.stop().await;
