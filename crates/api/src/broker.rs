@@ -130,6 +130,10 @@ impl Broker {
         metrics::router(self.app.clone())
     }
 
+    pub(crate) fn app(&self) -> &App {
+        &self.app
+    }
+
     /// The routes, to be given to [`crate::serve`].
     pub fn router(&self) -> Router {
         let (router, _) = routes::all().split_for_parts();

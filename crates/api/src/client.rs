@@ -579,6 +579,34 @@ impl BrokerClient {
         .await
     }
 
+    /// The key of one slot that an owner has wrapped for a recipient, if it has. What else is there is not looked at: it may be anybody's.
+    ///
+    /// # Errors
+    ///
+    /// As [`BrokerClient::wraps`].
+    pub async fn wrap(
+        &self,
+        job_id: B256,
+        recipient: Address,
+        (owner, slot): (Address, u8),
+    ) -> Result<Option<WrapEntry>> {
+        let path = format!("/v1/wraps/{job_id}/{recipient}");
+        let found = self.pages(&path, LIMIT_MAX, |page: WrapsPage| {
+            let sequences = page.wraps.iter().map(|entry| entry.sequence).collect();
+            let wanted =
+                page.wraps.into_iter().filter(|entry| (entry.owner, entry.slot) == (owner, slot));
+            (wanted.collect(), sequences, page.next)
+        });
+        let found = found.await?.into_iter().next();
+        self.checked(found, move |found, deployment| {
+            let mut found = found.iter();
+            found.try_for_each(|one| {
+                Ok(one.signed().verify((job_id, recipient, slot), deployment)?)
+            })
+        })
+        .await
+    }
+
     /// Puts a keeper's refusal into the book; true if it is new there.
     ///
     /// # Errors
@@ -771,14 +799,16 @@ impl BrokerClient {
         limit: u64,
         open: impl Fn(P) -> (Vec<T>, Vec<u64>, Option<u64>),
     ) -> Result<Vec<T>> {
-        let (mut all, mut after) = (Vec::new(), 0);
+        let (mut all, mut after, mut seen) = (Vec::new(), 0, 0);
         loop {
             let page = self.read(&format!("{path}?after={after}&limit={limit}")).await?;
             let (entries, sequences, next) = open(page);
+            // Counted before what is not asked for is left out, and a page without entries as one: a list that goes on for ever is none.
+            seen += sequences.len().max(1);
             check_ascending(after, sequences.into_iter())?;
             all.extend(entries);
             match next {
-                Some(next) if next > after && all.len() < LIST_MAX => after = next,
+                Some(next) if next > after && seen < LIST_MAX => after = next,
                 Some(_) => return Err(Error::bad_answer("its pages do not end")),
                 None => return Ok(all),
             }

@@ -8,6 +8,7 @@ mod body;
 mod broker;
 mod capability;
 mod check;
+mod cleaning;
 mod client;
 mod error;
 mod gate;
@@ -32,6 +33,7 @@ pub use capability::{
     SignedRevocation, Use,
 };
 pub use check::{check_envelope, check_program, check_slot};
+pub use cleaning::{Cleaned, KEEP_SECS};
 pub use client::{BrokerClient, ClientConfig, Follow};
 pub use error::{Error, Result};
 pub use identity::Access;
@@ -41,6 +43,7 @@ pub use limits::{
     DOCUMENTS_LIMIT_MAX, LIMIT_DEFAULT, LIMIT_MAX, Limits, NAME_BYTES_MAX, NONCES_MAX,
     OFFER_SECS_MAX, ORDER_TERMS_BYTES_MAX, REASON_BYTES_MAX, REASON_CODE_BYTES_MAX,
     REQUEST_SECS_MAX, Rate, SEAL_KEYS_BYTES_MAX, TERMS_BYTES_MAX, WRAP_BYTES_MAX,
+    WRAP_RECIPIENTS_MAX,
 };
 pub use places::{KeptWrap, dataset_part, is_for, recipient_part};
 pub use problem::{Problem, ProblemKind};

@@ -189,6 +189,18 @@ problems! {
     /// The broker's fault.
     Internal = INTERNAL_SERVER_ERROR, "internal", "The broker failed",
         "try again later: repeating a write is harmless";
+    /// The slot has no key.
+    WrapSlot = UNPROCESSABLE_ENTITY, "wrap-slot", "No keys are given for this slot",
+        "put keys of the input (2), the dataset (3) or the output (4)";
+    /// Who would give or refuse a key has none, by the order.
+    KeyOwner = FORBIDDEN, "key-owner", "By the order, the key is not this account's to give or to refuse",
+        "ask as the order's requester, or as the owner whom its terms name for the slot";
+    /// An output's key for somebody else than the beneficiary.
+    WrapRecipient = UNPROCESSABLE_ENTITY, "wrap-recipient", "The output's key is for the order's beneficiary alone",
+        "wrap it for the beneficiary";
+    /// One owner's wraps of one slot.
+    WrapRecipients = UNPROCESSABLE_ENTITY, "wrap-recipients", "The owner has given this key to as many accounts as may have it",
+        "order again: a job has one provider and 16 auditors at most";
 }
 
 impl ProblemKind {

@@ -58,7 +58,7 @@ pub const RULES: &[Rule] = &[
         "only those by, to or about an order of who asks are shown",
     ),
     rule("POST", "/v1/refusals", OF_PROVIDERS, "in the provider's own name"),
-    rule("POST", "/v1/key-refusals", OWNERS, "in the owner's own name"),
+    rule("POST", "/v1/key-refusals", OWNERS, "in the name of an owner whom the order knows"),
     rule("GET", "/v1/offers", ANY, "prices are for those who take part"),
     rule("PUT", "/v1/offers/{provider}", OF_PROVIDERS, "in the provider's own name"),
     rule(
@@ -80,7 +80,12 @@ pub const RULES: &[Rule] = &[
         ANY,
         "the recipient sees all, an owner its own, others are refused",
     ),
-    rule("PUT", "/v1/wraps/{job_id}/{recipient}/{slot}", OWNERS, "in the owner's own name"),
+    rule(
+        "PUT",
+        "/v1/wraps/{job_id}/{recipient}/{slot}",
+        OWNERS,
+        "in the name of an owner whom the order knows",
+    ),
     rule("GET", "/v1/datasets", ANY, "a catalogue for those who take part"),
     rule("GET", "/v1/datasets/{owner}/{name}", ANY, "the same, one dataset"),
     rule("PUT", "/v1/datasets/{owner}/{name}", OF_DATA, "in the owner's own name"),

@@ -64,6 +64,10 @@ impl Storage for Fetched {
         found.map_err(|error| StorageError(Box::new(error)))
     }
 
+    fn has_any(&self, _: &str) -> Result<bool, StorageError> {
+        unreachable!("fsck only reads by name")
+    }
+
     fn put_all(&self, _: &[(String, Vec<u8>)]) -> Result<(), StorageError> {
         unreachable!("fsck only reads")
     }

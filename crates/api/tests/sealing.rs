@@ -3,13 +3,15 @@
 mod common;
 mod watch;
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, U256};
 use assay_api::{
-    Error, JsonObject, KeyRefusal, OwnerDocument, ProblemKind, Role, SealKeys, SignatureError,
-    SignedDataset, SignedKeyRefusal, SignedOrder, SignedOwnerDocument, SignedSealKeys, SignedWrap,
-    Wrap,
+    Error, JsonObject, KeptWrap, KeyRefusal, OwnerDocument, ProblemKind, Role, SealKeys,
+    SignatureError, SignedDataset, SignedKeyRefusal, SignedOrder, SignedOwnerDocument,
+    SignedSealKeys, SignedWrap, WRAP_RECIPIENTS_MAX, Wrap, recipient_part,
 };
-use assay_types::sha256;
+use assay_market::{Account, SealedSlot, Terms};
+use assay_store::Kind;
+use assay_types::{Hash, sha256};
 use common::{Ask, Fixture, NOW, Setup, deployment, http, key, kind, order, refused, unsigned};
 
 fn object(text: &str) -> JsonObject {
@@ -155,19 +157,103 @@ async fn envelopes_go_to_the_disk_as_they_come() {
     assert_eq!(left.count(), 2, "what was refused leaves nothing");
 }
 
+/// An order of key 1 whose dataset's key is key 3's to give, for key 5 to check; its output is for key 4.
+fn sealed_order(nonce: u64) -> SignedOrder {
+    let account = |number| Account(key(number).address().into_array());
+    let dataset = SealedSlot {
+        envelope: Hash([1; 32]),
+        bytes: 70_000,
+        owner: account(3),
+        policy: Some(Hash([2; 32])),
+        purpose: Some("research".into()),
+    };
+    let terms = Terms { dataset: Some(dataset), auditors: vec![account(5)], ..Terms::open() };
+    let mut order = unsigned(key(1).address(), nonce);
+    order.beneficiary = key(4).address();
+    let terms = Some(object(&terms.to_text()));
+    order.termsHash = SignedOrder::terms_hash(terms.as_ref());
+    SignedOrder::sign_with(order, terms, &deployment(), &key(1)).expect("signed")
+}
+
+/// A key of a job's slot, wrapped by one account for another.
+fn wrapped(id: B256, owner: u64, recipient: Address, slot: u8, text: &[u8]) -> (Wrap, SignedWrap) {
+    let (owner, number) = (key(owner).address(), owner);
+    let wrap = Wrap { job_id: id, owner, recipient, slot, wrap: text.to_vec().into() };
+    let signed = SignedWrap::sign(&wrap, &deployment(), &key(number)).expect("signed");
+    (wrap, signed)
+}
+
+#[tokio::test]
+async fn strangers_put_nothing_between_an_owner_and_its_recipients() {
+    let fixture = Fixture::new().await;
+    let signed = sealed_order(1);
+    let id = signed.job_id(&deployment());
+    fixture.client().post_order(&signed).await.expect("posted");
+    let put = async |owner: u64, recipient: Address, slot| {
+        let (wrap, signed) = wrapped(id, owner, recipient, slot, b"a key");
+        fixture.client_of(owner).put_wrap(&wrap, &signed).await
+    };
+    let auditor = key(5).address();
+    for stranger in 20..24 {
+        for slot in [2, 3, 4] {
+            let problem = refused(put(stranger, auditor, slot).await);
+            assert_eq!(problem, ProblemKind::KeyOwner, "{stranger} floods the auditor");
+        }
+    }
+    for slot in [0, 1, 5, 255] {
+        assert_eq!(refused(put(1, auditor, slot).await), ProblemKind::WrapSlot, "{slot}");
+    }
+    assert_eq!(refused(put(3, auditor, 2).await), ProblemKind::KeyOwner, "another slot's owner");
+    assert_eq!(refused(put(3, key(4).address(), 4).await), ProblemKind::KeyOwner);
+    assert_eq!(refused(put(1, auditor, 4).await), ProblemKind::WrapRecipient);
+    assert!(put(1, key(4).address(), 4).await.expect("the beneficiary's").1);
+    assert!(put(3, auditor, 3).await.expect("the owner's").1);
+    assert_eq!(fixture.book.len(Kind::Wrap).expect("read"), 2, "nothing else came into the book");
+
+    // Of one slot by one owner, so many at most; what is there already stays harmless, and the other slots have their own.
+    for number in 1..WRAP_RECIPIENTS_MAX as u64 {
+        put(3, key(100 + number).address(), 3).await.expect("one of them is the provider");
+    }
+    assert_eq!(refused(put(3, key(99).address(), 3).await), ProblemKind::WrapRecipients);
+    assert!(!put(3, auditor, 3).await.expect("harmless").1);
+    assert!(put(1, auditor, 2).await.expect("another slot and owner").1);
+    assert!(put(1, auditor, 3).await.expect("another owner").1);
+}
+
+#[tokio::test]
+async fn a_recipient_looks_at_nothing_but_what_it_waits_for() {
+    let fixture = Fixture::new().await;
+    let signed = sealed_order(1);
+    let id = signed.job_id(&deployment());
+    fixture.client().post_order(&signed).await.expect("posted");
+    let (auditor, owner) = (key(5).address(), key(3).address());
+    // In a book of old, or of a broker that takes anything: others' wraps, some of them not even signed.
+    for number in 0..1_200 {
+        let slot = 3;
+        let (_, mut signed) = wrapped(id, 20, auditor, slot, b"junk");
+        signed.owner = Address::from_word(B256::from(U256::from(number + 1)));
+        let body = serde_json::to_vec(&KeptWrap { slot, signed: signed.clone() }).expect("written");
+        let (author, part) = (signed.owner.into_array(), recipient_part(auditor, slot));
+        fixture.book.put_part(Kind::Wrap, id.0, author, part, body).await.expect("put");
+    }
+    let client = fixture.client_of(5);
+    assert!(client.wraps(id, auditor).await.is_err(), "no load: this test would show nothing");
+    assert_eq!(client.wrap(id, auditor, (owner, 3)).await.expect("asked"), None);
+    let (wrap, signed) = wrapped(id, 3, auditor, 3, b"the key");
+    fixture.client_of(3).put_wrap(&wrap, &signed).await.expect("put");
+    let found = client.wrap(id, auditor, (owner, 3)).await.expect("others' junk is in the way");
+    assert_eq!(found.map(|entry| entry.signed()), Some(signed));
+    assert_eq!(client.wrap(id, auditor, (owner, 2)).await.expect("asked"), None);
+}
+
 #[tokio::test]
 async fn wraps_are_their_owners_and_the_first_stays() {
     let fixture = Fixture::new().await;
     let client = fixture.client();
-    let signed = order(1, 1);
+    let signed = sealed_order(1);
     let id = signed.job_id(&deployment());
     let recipient = key(5).address();
-    let wrap = |owner: u64, recipient: Address, slot, text: &[u8]| {
-        let (owner, number) = (key(owner).address(), owner);
-        let wrap = Wrap { job_id: id, owner, recipient, slot, wrap: text.to_vec().into() };
-        let signed = SignedWrap::sign(&wrap, &deployment(), &key(number)).expect("signed");
-        (wrap, signed)
-    };
+    let wrap = |owner, recipient, slot, text: &[u8]| wrapped(id, owner, recipient, slot, text);
     let (first, first_signed) = wrap(1, recipient, 2, b"first");
     let early = client.put_wrap(&first, &first_signed).await;
     assert_eq!(refused(early), ProblemKind::OrderUnknown);
@@ -177,21 +263,21 @@ async fn wraps_are_their_owners_and_the_first_stays() {
     assert!(!client.put_wrap(&other, &other_signed).await.expect("harmless").1, "the first stays");
     let (slot3, slot3_signed) = wrap(1, recipient, 3, b"another slot");
     assert!(client.put_wrap(&slot3, &slot3_signed).await.expect("put").1);
-    let (theirs, theirs_signed) = wrap(3, recipient, 2, b"another owner");
+    let (theirs, theirs_signed) = wrap(3, recipient, 3, b"another owner");
     assert!(fixture.client_of(3).put_wrap(&theirs, &theirs_signed).await.expect("put").1);
     let (to6, to6_signed) = wrap(1, key(6).address(), 2, b"for another");
     assert!(client.put_wrap(&to6, &to6_signed).await.expect("put").1);
 
     let found = fixture.client_of(5).wraps(id, recipient).await.expect("asked");
     let found: Vec<_> = found.iter().map(|entry| (entry.slot, entry.signed())).collect();
-    let expected = [(2, first_signed.clone()), (3, slot3_signed), (2, theirs_signed)];
+    let expected = [(2, first_signed.clone()), (3, slot3_signed), (3, theirs_signed)];
     assert_eq!(found, expected);
     assert_eq!(client.wraps(id, recipient).await.expect("its own").len(), 2, "not another owner's");
     assert_eq!(fixture.client_of(3).wraps(id, recipient).await.expect("its own").len(), 1);
     assert!(fixture.client_of(7).wraps(id, key(7).address()).await.expect("none").is_empty());
 
     // A signature is for its job, recipient and slot.
-    let moved = Wrap { slot: 4, ..first.clone() };
+    let moved = Wrap { slot: 3, ..first.clone() };
     assert_eq!(
         refused(client.put_wrap(&moved, &first_signed).await),
         ProblemKind::SignatureInvalid
@@ -201,9 +287,9 @@ async fn wraps_are_their_owners_and_the_first_stays() {
         refused(client.put_wrap(&moved, &first_signed).await),
         ProblemKind::SignatureInvalid
     );
-    let (long, long_signed) = wrap(1, recipient, 5, &[7; 4_097]);
+    let (long, long_signed) = wrap(1, key(8).address(), 2, &[7; 4_097]);
     assert_eq!(refused(client.put_wrap(&long, &long_signed).await), ProblemKind::BodyMalformed);
-    let (most, most_signed) = wrap(1, recipient, 5, &[7; 4_096]);
+    let (most, most_signed) = wrap(1, key(8).address(), 2, &[7; 4_096]);
     assert!(client.put_wrap(&most, &most_signed).await.expect("4,096 bytes").1);
 
     fixture.book.remove_order(id.0).await.expect("removed");
@@ -213,7 +299,7 @@ async fn wraps_are_their_owners_and_the_first_stays() {
 #[tokio::test]
 async fn a_keepers_refusal_is_for_those_it_concerns() {
     let fixture = Fixture::new().await;
-    let signed = order(1, 1);
+    let signed = sealed_order(1);
     let id = signed.job_id(&deployment());
     fixture.client().post_order(&signed).await.expect("posted");
     let refuse = |recipient: u64, code: &str| {
@@ -243,6 +329,10 @@ async fn a_keepers_refusal_is_for_those_it_concerns() {
     assert_eq!(nothing, [], "the same as of no order");
     let other = fixture.client().post_key_refusal(&first).await;
     assert_eq!(refused(other), ProblemKind::NotEntitled);
+    let stranger = KeyRefusal { owner: key(9).address(), ..first.refusal.clone() };
+    let stranger = SignedKeyRefusal::sign(stranger, &deployment(), &key(9)).expect("signed");
+    let flooding = fixture.client_of(9).post_key_refusal(&stranger).await;
+    assert_eq!(refused(flooding), ProblemKind::KeyOwner, "strangers hide the owner's");
     let unnamed = SignedKeyRefusal {
         refusal: KeyRefusal { reason: object("{}"), ..first.refusal.clone() },
         ..first.clone()

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use assay_api::{Limits, Server};
+use assay_api::{KEEP_SECS, Limits, Server};
 use assay_chain::Deployment;
 use assay_machine::Interpreter;
 use assay_market::CostModel;
@@ -50,6 +50,9 @@ pub(crate) struct Broker {
     /// Where to serve metrics for Prometheus, as /metrics: an address of this machine's own, apart from what strangers reach.
     #[arg(long, value_name = "ADDRESS", env = "ASSAY_METRICS", value_parser = loopback)]
     metrics: Option<SocketAddr>,
+    /// How long it keeps an order after its job must have ended, and a blob that nothing names, in seconds. The log is kept for ever.
+    #[arg(long, value_name = "SECONDS", default_value_t = KEEP_SECS, value_parser = clap::value_parser!(u64).range(1..))]
+    keep_secs: u64,
 }
 
 #[derive(clap::Args)]
@@ -150,7 +153,8 @@ pub(crate) fn broker(arguments: &Broker) -> Result<String, Failure> {
                     anchorer.run(every, stop.clone()).await;
                 }
             };
-            tokio::join!(cosigning, anchoring);
+            let cleaning = broker.keep_clean(arguments.keep_secs, stop.clone());
+            tokio::join!(cosigning, anchoring, cleaning);
         })
         .await;
         drop(metrics);

@@ -8,7 +8,7 @@ use alloy_signer_local::PrivateKeySigner;
 use assay_api::{
     Broker, BrokerClient, KeptWrap, KeyRefusal, Limits, OwnerDocument, SealKeys, SignedDataset,
     SignedKeyRefusal, SignedOffer, SignedOrder, SignedOwnerDocument, SignedRefusal, SignedSealKeys,
-    SignedWrap, Wrap, dataset_part, is_for, recipient_part,
+    SignedWrap, Wrap, dataset_part, recipient_part,
 };
 use assay_chain::Deployment;
 use assay_chain::contracts::Market;
@@ -298,38 +298,32 @@ impl Board {
         Ok(sha256(&wrap.wrap))
     }
 
-    /// The keys of a job that were wrapped for an account, each signed by its owner.
-    pub(crate) async fn wraps(&self, job: B256, recipient: Address) -> Result<Vec<SlotWrap>> {
-        let mut found: Vec<KeptWrap> = Vec::new();
+    /// The key of a job's slot that its owner has wrapped for an account, signed by the owner. Only that one is read, checked and kept:
+    /// what others have put beside it costs nobody anything.
+    pub(crate) async fn wrap(
+        &self,
+        job: B256,
+        recipient: Address,
+        (owner, slot): (Address, u8),
+    ) -> Result<Option<Vec<u8>>> {
         if let Some(book) = self.book() {
-            let wanted = |_: &[u8; 20], part: &[u8; 32]| is_for(recipient, part);
-            let kept = book.entries_about(Kind::Wrap, job.0, (0, WRAPS_MAX), wanted)?;
-            found = kept.iter().map(|entry| parse(&entry.body)).collect::<Result<_>>()?;
-        }
-        if let Some(broker) = &self.broker {
-            // What is kept here is enough to go on with while the broker is away.
-            match broker.wraps(job, recipient).await {
-                Ok(served) => {
-                    let served = served.into_iter();
-                    let served =
-                        served.map(|entry| KeptWrap { slot: entry.slot, signed: entry.signed() });
-                    for wrap in served.collect::<Vec<_>>() {
-                        self.keep_wrap(job, recipient, &wrap).await?;
-                        found.push(wrap);
-                    }
-                }
-                Err(error) if found.is_empty() => return Err(error.into()),
-                Err(_) => {}
+            let (author, part) = (owner.into_array(), recipient_part(recipient, slot));
+            let kept = book.entry(Kind::Wrap, job.0, author, part)?;
+            let kept = kept.map(|entry| parse::<KeptWrap>(&entry.body)).transpose()?;
+            // An owner's first stays, here and there.
+            if let Some(KeptWrap { signed, .. }) = kept
+                && signed.verify((job, recipient, slot), &self.deployment).is_ok()
+            {
+                return Ok(Some(signed.wrap.to_vec()));
             }
         }
-        let holds = |kept: &KeptWrap| {
-            kept.signed.verify((job, recipient, kept.slot), &self.deployment).is_ok()
+        let Some(broker) = &self.broker else { return Ok(None) };
+        let Some(found) = broker.wrap(job, recipient, (owner, slot)).await? else {
+            return Ok(None);
         };
-        let found = found.into_iter().filter(holds);
-        let opened = found.map(|KeptWrap { slot, signed: SignedWrap { owner, wrap, .. } }| {
-            SlotWrap { slot, owner, wrap: wrap.to_vec() }
-        });
-        Ok(opened.collect())
+        let kept = KeptWrap { slot, signed: found.signed() };
+        self.keep_wrap(job, recipient, &kept).await?;
+        Ok(Some(found.wrap.to_vec()))
     }
 
     async fn keep_wrap(&self, job: B256, recipient: Address, wrap: &KeptWrap) -> Result<()> {
@@ -376,7 +370,7 @@ impl Board {
                 found.iter().map(|entry| entry.signed()).collect()
             }
             (None, Some(book)) => {
-                let page = (0, WRAPS_MAX);
+                let page = (0, KEY_REFUSALS_MAX);
                 let found = book.entries_about(Kind::KeyRefusal, job.0, page, |_, _| true)?;
                 found.iter().map(|entry| parse(&entry.body)).collect::<Result<_>>()?
             }
@@ -671,15 +665,8 @@ impl Board {
     }
 }
 
-/// A key that was wrapped for somebody.
-pub(crate) struct SlotWrap {
-    pub(crate) slot: u8,
-    pub(crate) owner: Address,
-    pub(crate) wrap: Vec<u8>,
-}
-
-/// The most wraps and refusals of one job that are looked at.
-const WRAPS_MAX: usize = 256;
+/// The most refusals of one job's keys that are looked at.
+const KEY_REFUSALS_MAX: usize = 256;
 
 fn text_object(text: &[u8]) -> Result<assay_api::JsonObject> {
     let unfit = |error: &dyn std::fmt::Display| Error::Job(format!("not a document: {error}"));

@@ -65,10 +65,11 @@ async fn cosign(
     last: &mut [u64],
     note: &[u8],
 ) -> Result<bool> {
+    // Each witness's own line and no other: of what strangers may send along, the notes of all would have too much.
     let mut cosigned = note.to_vec();
     for (witness, last) in witnesses.iter().zip(last) {
         match ask(log, witness, last, note).await {
-            Ok(lines) => cosigned.extend(lines),
+            Ok(line) => cosigned.extend(line),
             Err(error) => tracing::warn!(witness = witness.key.name(), %error, "no cosignature"),
         }
     }
@@ -87,6 +88,7 @@ async fn cosign(
     Ok(signed == witnesses.len())
 }
 
+/// A witness's signature line.
 async fn ask(
     log: &HostedLog,
     witness: &AskedWitness,
@@ -114,9 +116,9 @@ async fn ask(
             Cosigned::Lines(lines) => {
                 let keys = vec![witness.key.clone()];
                 let policy = Policy::new(log.key.clone(), keys, 1).map_err(unsound)?;
-                policy.open(&[note, &lines].concat()).map_err(unsound)?;
+                let opened = policy.open(&[note, &lines].concat()).map_err(unsound)?;
                 *last = size;
-                return Ok(lines);
+                return Ok(opened.cosignatures.into_iter().flat_map(|one| one.line).collect());
             }
             Cosigned::Stale(size) => *last = size,
         }

@@ -262,6 +262,10 @@ impl Storage for Served {
         Ok(found)
     }
 
+    fn has_any(&self, _: &str) -> Result<bool, StorageError> {
+        Err(StorageError("a log elsewhere is only read by name".into()))
+    }
+
     fn put_all(&self, _: &[(String, Vec<u8>)]) -> Result<(), StorageError> {
         Err(StorageError("a log elsewhere is only read".into()))
     }

@@ -88,8 +88,7 @@ impl Opener {
         envelope: Hash,
         policy: Hash,
     ) -> Result<Option<ContentKey>> {
-        let wraps = board.wraps(job, self.account).await?;
-        let found = wraps.into_iter().find(|wrap| (wrap.owner, wrap.slot) == (owner, slot));
+        let found = board.wrap(job, self.account, (owner, slot)).await?;
         let Some(found) = found else { return Ok(None) };
         let recipient = self.account.into_array();
         let owner = owner.into_array();
@@ -98,7 +97,7 @@ impl Opener {
             owner: owner.into(),
             cause: error.to_string(),
         };
-        let wrap = Wrap::from_bytes(&found.wrap).map_err(unusable)?;
+        let wrap = Wrap::from_bytes(&found).map_err(unusable)?;
         wrap.open(&self.keys, &context).map(Some).map_err(unusable)
     }
 }

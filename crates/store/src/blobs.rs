@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use crate::files::{found, free_size, make_new, sync_folder, write_new};
 use crate::{Error, Result};
@@ -24,7 +25,8 @@ pub enum BlobKind {
 }
 
 impl BlobKind {
-    const ALL: [Self; 3] = [Self::Program, Self::Slot, Self::Envelope];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Program, Self::Slot, Self::Envelope];
 
     fn folder(self) -> &'static str {
         match self {
@@ -92,7 +94,10 @@ impl Blobs {
     pub fn put(&self, kind: BlobKind, name: [u8; 32], content: &[u8]) -> Result<bool> {
         let path = self.path(kind, &name);
         let room = self.reserve(&path, content.len() as u64)?;
-        let Some(room) = room else { return Ok(false) };
+        let Some(room) = room else {
+            self.touch(kind, name)?;
+            return Ok(false);
+        };
         let number = self.shared.drafts.fetch_add(1, Ordering::Relaxed);
         let draft = path.with_extension(format!("{DRAFT}-{number}"));
         let done = write_new(&draft, content)
@@ -174,6 +179,59 @@ impl Blobs {
         let Some(metadata) = found(fs::metadata(&path), &path)? else { return Ok(false) };
         fs::remove_file(&path).map_err(|error| Error::io("removing", &path, error))?;
         *bytes = bytes.saturating_sub(metadata.len());
+        Ok(true)
+    }
+
+    /// Says that a blob is wanted: it is as young as if it had been put now. False if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn touch(&self, kind: BlobKind, name: [u8; 32]) -> Result<bool> {
+        let path = self.path(kind, &name);
+        let _held = self.bytes();
+        let Some(file) = found(File::options().write(true).open(&path), &path)? else {
+            return Ok(false);
+        };
+        let touched = file.set_modified(SystemTime::now());
+        touched.map(|()| true).map_err(|error| Error::io("touching", &path, error))
+    }
+
+    /// The blobs of a kind that were put and touched before a time, and not since.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn older_than(&self, kind: BlobKind, time: SystemTime) -> Result<Vec<[u8; 32]>> {
+        let folder = self.shared.folder.join(kind.folder());
+        let failed = |error| Error::io("reading", &folder, error);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let mut name = [0; 32];
+            let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            // What has no name yet is being put.
+            let is_blob =
+                hex::decode_to_slice(stem, &mut name).is_ok() && path == self.path(kind, &name);
+            if is_blob && size_if_older(&path, time)?.is_some() {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    /// Removes a blob that was put and touched before a time, and not since. False if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn remove_older(&self, kind: BlobKind, name: [u8; 32], time: SystemTime) -> Result<bool> {
+        let path = self.path(kind, &name);
+        // Held from the look at its age on, so that nobody who has touched it loses it.
+        let mut bytes = self.bytes();
+        let Some(size) = size_if_older(&path, time)? else { return Ok(false) };
+        fs::remove_file(&path).map_err(|error| Error::io("removing", &path, error))?;
+        *bytes = bytes.saturating_sub(size);
         Ok(true)
     }
 
@@ -267,6 +325,9 @@ impl BlobDraft {
         self.file.sync_all().map_err(|error| Error::io("writing", &self.path, error))?;
         let path = self.blobs.path(self.kind, &name);
         self.is_named = self.blobs.finish(&self.path, &path)?;
+        if !self.is_named {
+            self.blobs.touch(self.kind, name)?;
+        }
         Ok(self.is_named)
     }
 }
@@ -278,6 +339,13 @@ impl Drop for BlobDraft {
             *self.blobs.bytes() -= self.room;
         }
     }
+}
+
+/// The size of a file that was last changed before a time; `None` for a younger one, and for none.
+fn size_if_older(path: &Path, time: SystemTime) -> Result<Option<u64>> {
+    let Some(metadata) = found(fs::metadata(path), path)? else { return Ok(None) };
+    let modified = metadata.modified().map_err(|error| Error::io("reading", path, error))?;
+    Ok((modified < time).then_some(metadata.len()))
 }
 
 /// Removes drafts that a crash left and sums up the rest.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -111,6 +111,10 @@ impl Storage for LogFiles {
         self.read(name).map_err(failed)
     }
 
+    fn has_any(&self, folder: &str) -> Result<bool, StorageError> {
+        has_any(&self.folder.join(folder)).map_err(failed)
+    }
+
     fn put_all(&self, objects: &[(String, Vec<u8>)]) -> Result<(), StorageError> {
         self.put(objects).map_err(failed)
     }
@@ -130,6 +134,19 @@ impl Storage for LogFiles {
         let removed = found(fs::remove_dir_all(&path), &path);
         removed.map(|_| ()).map_err(failed)
     }
+}
+
+/// Whether a folder, or one in it, has a file.
+fn has_any(folder: &Path) -> Result<bool> {
+    let reading = |error| Error::io("reading", folder, error);
+    let Some(entries) = found(fs::read_dir(folder), folder)? else { return Ok(false) };
+    for entry in entries {
+        let entry = entry.map_err(reading)?;
+        if !entry.file_type().map_err(reading)?.is_dir() || has_any(&entry.path())? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn failed(error: Error) -> StorageError {

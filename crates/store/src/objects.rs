@@ -123,10 +123,19 @@ impl Storage for LogObjects {
         self.wait(|objects| async move {
             if name == CHECKPOINT
                 && let Some(head) = objects.get(HEAD).await?
+                && let note @ [_, ..] = split(&head.bytes)?.1
             {
-                return Ok(Some(split(&head.bytes)?.1.to_vec()).filter(|note| !note.is_empty()));
+                return Ok(Some(note.to_vec()));
             }
             Ok(objects.get(&name).await?.map(|found| found.bytes))
+        })
+    }
+
+    fn has_any(&self, folder: &str) -> Done<bool> {
+        let folder = folder.to_owned();
+        self.wait(|objects| async move {
+            let mut found = objects.store.list(Some(&objects.path(&folder)));
+            Ok(found.try_next().await.map_err(failed)?.is_some())
         })
     }
 
@@ -205,10 +214,17 @@ impl Objects {
     async fn take(&self, mark: &str) -> Done<()> {
         for _ in 0..TAKEOVERS_MAX {
             let head = self.get(HEAD).await?;
-            let (note, version) = match head {
+            let (mut note, version) = match head {
                 Some(head) => (split(&head.bytes)?.1.to_vec(), Some(head.version)),
                 None => (Vec::new(), None),
             };
+            // A head that says nothing where a checkpoint is: the log was copied from a folder, or its head was lost. To begin anew would
+            // sign a second history.
+            if note.is_empty()
+                && let Some(checkpoint) = self.get(CHECKPOINT).await?
+            {
+                note = checkpoint.bytes;
+            }
             if self.put(HEAD, joined(mark, &note), version).await? {
                 return Ok(());
             }

@@ -1,5 +1,7 @@
 //! Blobs: whole or not at all, once, within bounds.
 
+use std::time::{Duration, SystemTime};
+
 use assay_store::{BlobKind, Blobs, Error};
 
 const NAME: [u8; 32] = [0xab; 32];
@@ -38,6 +40,35 @@ fn the_bound_holds_for_all_together_and_over_a_restart() {
     assert_eq!(blobs.bytes_total(), 60, "drafts are removed and not counted");
     assert!(blobs.put(BlobKind::Program, [2; 32], &[2; 40]).expect("put"));
     assert_eq!(blobs.bytes_total(), 100);
+}
+
+#[test]
+fn what_nobody_asks_for_grows_old() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let blobs = Blobs::open(folder.path(), 100).expect("opened");
+    let hour = Duration::from_secs(3_600);
+    let (now, old) = (SystemTime::now(), [[1; 32], [2; 32], [3; 32]]);
+    for name in old {
+        blobs.put(BlobKind::Slot, name, &[7; 10]).expect("put");
+        let file = format!("slots/{}.image", format!("{:02x}", name[0]).repeat(32));
+        let file = folder.path().join(file);
+        let file = std::fs::File::options().write(true).open(file).expect("there");
+        file.set_modified(now - 2 * hour).expect("set");
+    }
+    let draft = blobs.begin(BlobKind::Slot).expect("begun");
+    assert_eq!(blobs.older_than(BlobKind::Slot, now - 3 * hour).expect("read").len(), 0);
+    let mut found = blobs.older_than(BlobKind::Slot, now - hour).expect("read");
+    found.sort_unstable();
+    assert_eq!(found, old, "those, and nothing that is being put");
+    // What is asked for, or put again, is wanted.
+    assert!(blobs.touch(BlobKind::Slot, [1; 32]).expect("touched"));
+    assert!(!blobs.touch(BlobKind::Slot, [9; 32]).expect("there is none"));
+    assert!(!blobs.put(BlobKind::Slot, [2; 32], &[7; 10]).expect("put again"));
+    let removed =
+        old.map(|name| blobs.remove_older(BlobKind::Slot, name, now - hour).expect("tried"));
+    assert_eq!(removed, [false, false, true], "one that somebody waits for is gone");
+    assert_eq!(blobs.bytes_total(), 20, "its room is free again");
+    drop(draft);
 }
 
 #[test]

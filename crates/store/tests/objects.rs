@@ -6,15 +6,15 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use assay_store::LogObjects;
+use assay_store::{LogFiles, LogObjects};
 use assay_tlog::{
     AddCheckpoint, Added, CHECKPOINT, Checkpoint, Error, KeyKind, Log, NoteKey, Policy, Reader,
     Storage, StorageError, Witness, WitnessError, fsck,
 };
-use object_store::ObjectStore;
 use object_store::aws::AmazonS3Builder;
 use object_store::memory::InMemory;
 use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 
 static MARKS: AtomicU8 = AtomicU8::new(1);
 
@@ -163,6 +163,10 @@ impl<S: Storage> Storage for Killed<S> {
         self.0.get(name)
     }
 
+    fn has_any(&self, folder: &str) -> Result<bool, StorageError> {
+        self.0.has_any(folder)
+    }
+
     fn put_all(&self, objects: &[(String, Vec<u8>)]) -> Result<(), StorageError> {
         if self.dies() {
             // Half of them, the last one cut: not by S3, which puts whole objects, but nothing hangs on that.
@@ -286,6 +290,81 @@ fn two_writers_at_once_make_one_log() {
         assert_eq!(reader.entry(*index).expect("there"), entry(*number), "entry {index}");
     }
     assert_eq!(fsck(&storage, &policy(), &[]).expect("read").faults, []);
+}
+
+impl Bucket {
+    fn remove(&self, name: &str) {
+        let place = self.prefix.clone().join(name);
+        done(self.store.delete(&place)).expect("removed");
+    }
+
+    fn put(&self, name: &str, bytes: Vec<u8>) {
+        let place = name.split('/').fold(self.prefix.clone(), |path, part| path.join(part));
+        done(self.store.put(&place, bytes.into())).expect("put");
+    }
+}
+
+fn done<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(future)
+}
+
+/// The log of so many entries goes on after the last one.
+fn goes_on(bucket: &Bucket, size: u64) {
+    let mut log = bucket.log();
+    let added = log.add(&[entry(size)]).expect("added");
+    assert_eq!(added, [Added { index: size, is_new: true }], "another history was begun");
+    let storage = bucket.open();
+    assert_eq!(fsck(&storage, &policy(), &[]).expect("read").faults, []);
+}
+
+#[test]
+fn a_bucket_without_its_head_does_not_begin_another_log() {
+    let (buckets, _server) = buckets("headless");
+    for bucket in buckets {
+        let entries: Vec<_> = (0..300).map(entry).collect();
+        bucket.log().add(&entries).expect("added");
+        bucket.remove("head");
+        let reader = |bucket: &Bucket| bucket.open().get(CHECKPOINT).expect("read");
+        let note = reader(&bucket).expect("there is one");
+        goes_on(&bucket, 300);
+        // Without the checkpoint there is nothing to go on from.
+        bucket.remove("head");
+        bucket.remove(CHECKPOINT);
+        let opened = Log::open(bucket.open(), key()).err();
+        assert!(matches!(opened, Some(Error::CheckpointLost)), "{opened:?}");
+        assert_eq!(reader(&bucket), None, "nothing was signed");
+        // Restored as the error says, though a head was put meanwhile.
+        bucket.put(CHECKPOINT, note);
+        goes_on(&bucket, 300);
+    }
+}
+
+#[test]
+fn a_log_that_was_copied_from_a_folder_goes_on_in_a_bucket() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = LogFiles::open(folder.path().join("log")).expect("opened");
+    let entries: Vec<_> = (0..300).map(entry).collect();
+    Log::open(files, key()).expect("begun").add(&entries).expect("added");
+    let (buckets, _server) = buckets("copied");
+    for bucket in buckets {
+        let files = LogFiles::read_only(folder.path().join("log"));
+        for name in [
+            CHECKPOINT,
+            "tile/0/000",
+            "tile/0/001.p/44",
+            "tile/1/000.p/1",
+            "tile/entries/000",
+            "tile/entries/001.p/44",
+        ] {
+            bucket.put(name, files.get(name).expect("read").expect(name));
+        }
+        goes_on(&bucket, 300);
+    }
+    std::fs::remove_file(folder.path().join("log").join(CHECKPOINT)).expect("removed");
+    let files = LogFiles::open(folder.path().join("log")).expect("opened");
+    let opened = Log::open(files, key()).err();
+    assert!(matches!(opened, Some(Error::CheckpointLost)), "a folder without it: {opened:?}");
 }
 
 #[test]

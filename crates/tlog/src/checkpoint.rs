@@ -8,6 +8,9 @@ use crate::key::{KeyKind, NoteKey, Vkey};
 /// The most entries a tree has here, so that no arithmetic on sizes can overflow.
 pub const TREE_SIZE_MAX: u64 = 1 << 48;
 
+/// The most signatures that a note is read with: what `signed_note` takes (c2sp.org/signed-note).
+pub const NOTE_SIGNATURES_MAX: usize = 100;
+
 /// What a witness signs before the checkpoint's own text (c2sp.org/tlog-cosignature).
 const COSIGNATURE: &str = "cosignature/v1\ntime ";
 
@@ -35,6 +38,8 @@ pub struct Policy {
 pub struct Opened {
     /// What it says.
     pub checkpoint: Checkpoint,
+    /// The note with the log's signature alone: what others have added to it is not kept.
+    pub note: Vec<u8>,
     /// Which of the known witnesses have cosigned it, in the order of the policy.
     pub cosignatures: Vec<Cosignature>,
 }
@@ -46,6 +51,8 @@ pub struct Cosignature {
     pub witness: String,
     /// When, in Unix seconds, by its clock.
     pub time_secs: u64,
+    /// Its line in the note, line feed included.
+    pub line: Vec<u8>,
 }
 
 /// Why a checkpoint is refused.
@@ -103,6 +110,10 @@ impl Policy {
         if keys.len() != witnesses.len() {
             return Err(CheckpointError::Policy("a witness's key is there twice"));
         }
+        // The log signs too.
+        if witnesses.len() >= NOTE_SIGNATURES_MAX {
+            return Err(CheckpointError::Policy("a note has no room for so many signatures"));
+        }
         if quorum > witnesses.len() {
             return Err(CheckpointError::Policy("the quorum is above the number of witnesses"));
         }
@@ -154,14 +165,16 @@ impl Policy {
         };
         let by =
             |key: &Vkey| good.iter().find(|one| one.name() == key.name() && one.id() == key.id());
-        if by(&self.log).is_none() {
-            return Err(CheckpointError::Unsigned(self.log.to_string()));
-        }
+        let own = by(&self.log).ok_or_else(|| CheckpointError::Unsigned(self.log.to_string()))?;
+        let own = std::slice::from_ref(own);
+        let note = Note::new(parsed.text(), own).map_err(|_| CheckpointError::Form)?.to_bytes();
         let cosignatures = self.witnesses.iter().filter_map(|key| {
-            let (time, _) = by(key)?.signature().split_first_chunk()?;
+            let signature = by(key)?;
+            let (time, _) = signature.signature().split_first_chunk()?;
             Some(Cosignature {
                 witness: key.name().to_owned(),
                 time_secs: u64::from_be_bytes(*time),
+                line: signature.to_bytes(),
             })
         });
         let cosignatures: Vec<_> = cosignatures.collect();
@@ -169,7 +182,7 @@ impl Policy {
             let (quorum, found) = (self.quorum, cosignatures.len());
             return Err(CheckpointError::Quorum { quorum, found });
         }
-        Ok(Opened { checkpoint, cosignatures })
+        Ok(Opened { checkpoint, note, cosignatures })
     }
 }
 

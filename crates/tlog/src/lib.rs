@@ -17,7 +17,9 @@ mod tile;
 mod tree;
 mod witness;
 
-pub use checkpoint::{Checkpoint, CheckpointError, Cosignature, Opened, Policy, TREE_SIZE_MAX};
+pub use checkpoint::{
+    Checkpoint, CheckpointError, Cosignature, NOTE_SIGNATURES_MAX, Opened, Policy, TREE_SIZE_MAX,
+};
 pub use error::{Error, Result};
 pub use fsck::{Fault, Known, Report, fsck};
 pub use key::{KeyError, KeyKind, NoteKey, Vkey};

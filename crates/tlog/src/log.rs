@@ -7,7 +7,7 @@ use assay_types::Hash;
 use crate::checkpoint::{Checkpoint, Policy};
 use crate::key::NoteKey;
 use crate::storage::Storage;
-use crate::tile::{Reader, TILE_WIDTH, TileName, split_bundle, tile_bytes};
+use crate::tile::{Reader, TILE_WIDTH, TILES, TileName, split_bundle, tile_bytes};
 use crate::tree::{Frontier, leaf_hash};
 use crate::{Error, Result, TREE_SIZE_MAX};
 
@@ -208,6 +208,10 @@ fn last_bundle<S: Storage>(
 }
 
 fn begin<S: Storage>(storage: &S, key: &NoteKey) -> Result<State> {
+    // A checkpoint is durable before the first tile is written, so where tiles are, one was.
+    if storage.has_any(TILES)? {
+        return Err(Error::CheckpointLost);
+    }
     let frontier = Frontier::default();
     let origin = key.vkey().name().to_owned();
     let note = Checkpoint { origin, size: 0, root: frontier.root() }.sign(key)?;

@@ -11,6 +11,13 @@ pub trait Storage: Send + Sync + 'static {
     /// [`StorageError`].
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError>;
 
+    /// Whether there is any object whose name begins with `folder` and a `/`.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`].
+    fn has_any(&self, folder: &str) -> Result<bool, StorageError>;
+
     /// Puts objects in the place of what had their names; durable when it returns. A failure or a crash may leave any of them
     /// written, torn or absent: a log puts nothing here that its checkpoint speaks of already.
     ///
@@ -45,6 +52,10 @@ pub struct StorageError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 impl<S: Storage + ?Sized> Storage for Arc<S> {
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
         (**self).get(name)
+    }
+
+    fn has_any(&self, folder: &str) -> Result<bool, StorageError> {
+        (**self).has_any(folder)
     }
 
     fn put_all(&self, objects: &[(String, Vec<u8>)]) -> Result<(), StorageError> {

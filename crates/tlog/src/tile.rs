@@ -11,6 +11,9 @@ use crate::storage::Storage;
 use crate::tree::leaf_hash;
 use crate::{Error, Result};
 
+/// The folder of all tiles and bundles.
+pub(crate) const TILES: &str = "tile";
+
 /// How many hashes, or entries, a full tile has.
 pub const TILE_WIDTH: usize = 256;
 

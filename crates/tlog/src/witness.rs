@@ -5,7 +5,7 @@ use std::fmt::Write;
 use assay_types::Hash;
 use sha2::{Digest, Sha256};
 
-use crate::checkpoint::{Checkpoint, CheckpointError, Policy};
+use crate::checkpoint::{Checkpoint, CheckpointError, Opened, Policy};
 use crate::key::{KeyKind, NoteKey, Vkey};
 use crate::proof::{CONSISTENCY_MAX, check_consistency, read_hashes};
 use crate::storage::{Storage, StorageError};
@@ -117,7 +117,7 @@ impl<S: Storage> Witness<S> {
         let log = self.logs.iter().find(|log| log.log().name().as_bytes() == origin);
         let unknown = || WitnessError::UnknownLog(String::from_utf8_lossy(origin).into_owned());
         let log = log.ok_or_else(unknown)?;
-        let new = log.open(&asked.checkpoint)?.checkpoint;
+        let Opened { checkpoint: new, note: signed, .. } = log.open(&asked.checkpoint)?;
         if asked.old_size > new.size {
             return Err(WitnessError::Shrinks);
         }
@@ -129,7 +129,9 @@ impl<S: Storage> Witness<S> {
         };
         self.compare(&asked, &new, last.as_ref())?;
         let line = new.cosign(&self.key, now_secs)?;
-        let note = [&asked.checkpoint[..], &line].concat();
+        // Not the note that was sent: whoever sends may have added signatures of unknown keys, and one line more than a note may have
+        // would be what nobody can read again.
+        let note = [signed, line.clone()].concat();
         if self.storage.replace(&name, stored.as_deref(), &note)? {
             Ok(line)
         } else {

@@ -5,8 +5,8 @@ mod common;
 use std::sync::Arc;
 
 use assay_tlog::{
-    AddCheckpoint, CHECKPOINT, COSIGNED, Error, Fault, KeyKind, Known, Log, NoteKey, Policy,
-    Reader, Storage, Witness, WitnessError, fsck,
+    AddCheckpoint, CHECKPOINT, COSIGNED, Error, Fault, KeyKind, Known, Log, NOTE_SIGNATURES_MAX,
+    NoteKey, Policy, Reader, Storage, Witness, WitnessError, fsck,
 };
 use common::{Disk, checkpoint, entry, log_key, log_of, witness_key};
 
@@ -135,6 +135,26 @@ fn a_log_does_not_start_on_what_was_changed() {
     Log::open(disk, log_key()).expect("as it was, it opens");
 }
 
+#[test]
+fn a_log_whose_checkpoint_is_lost_is_not_begun_again() {
+    for size in [1, 255, 256, 600] {
+        let (disk, log) = log_of(size);
+        drop(log);
+        let note = disk.get(CHECKPOINT).expect("read").expect("there is one");
+        disk.set(CHECKPOINT, None);
+        let before = disk.objects();
+        let opened = Log::open(disk.clone(), log_key()).err();
+        assert!(
+            matches!(opened, Some(Error::CheckpointLost)),
+            "a second log of one key: {opened:?}"
+        );
+        assert_eq!(disk.objects(), before, "what could still be restored is changed");
+        disk.set(CHECKPOINT, Some(note));
+        let mut log = Log::open(disk.clone(), log_key()).expect("restored");
+        assert_eq!(log.add(&[b"next".to_vec()]).expect("added")[0].index, size);
+    }
+}
+
 /// A witness, and what it has cosigned last.
 struct Watched {
     disk: Arc<Disk>,
@@ -203,6 +223,37 @@ fn a_witness_cosigns_one_history() {
     let fork = again.add_checkpoint(&request(&forked(200, 400), 300), NOW);
     assert!(matches!(fork, Err(WitnessError::Inconsistent { .. })), "{fork:?}");
     again.add_checkpoint(&request(&log_of(400).0, 300), NOW).expect("the true one");
+}
+
+/// Signature lines of a key that nobody knows.
+fn junk_lines(count: usize) -> Vec<u8> {
+    // Five bytes: a key's id, and a signature of one.
+    (0..count)
+        .flat_map(|number| format!("\u{2014} junk-{number} AAAAAAA=\n").into_bytes())
+        .collect()
+}
+
+#[test]
+fn signatures_of_strangers_do_not_come_into_a_witnesss_state() {
+    let watched = Watched::new();
+    let (log, _) = log_of(5);
+    let line = watched.see(&log, 0).expect("cosigned");
+    // Anybody can take the public note, fill it up to what a note may have, and send it again.
+    let note = log.get(CHECKPOINT).expect("read").expect("there is one");
+    let public = [note, line].concat();
+    let full = [public, junk_lines(NOTE_SIGNATURES_MAX - 2)].concat();
+    let filled = |checkpoint| {
+        let asked = AddCheckpoint { old_size: 5, consistency: Vec::new(), checkpoint };
+        watched.witness.add_checkpoint(&asked.to_bytes(), NOW)
+    };
+    filled(full.clone()).expect("it is what was cosigned before");
+    let (_, stored) = watched.disk.objects().pop_first().expect("its place");
+    let lines =
+        stored.split(|byte| *byte == b'\n').filter(|line| line.starts_with("\u{2014}".as_bytes()));
+    assert_eq!(lines.count(), 2, "the log's signature and the witness's own, and nobody else's");
+    watched.see(&log_of(9).0, 5).expect("a stranger's request has disabled the witness for good");
+    let over = [full, junk_lines(1)].concat();
+    assert!(filled(over).is_err(), "more than a note may have is none");
 }
 
 #[test]

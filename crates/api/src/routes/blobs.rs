@@ -166,7 +166,15 @@ pub(super) async fn one(
     (method, headers): (Method, HeaderMap),
     Name(name): Name,
 ) -> Answer {
-    let found = app.blocking(move |app| app.blobs.open_blob(kind, name.0)).await??;
+    let is_head = method == Method::HEAD;
+    let found = app.blocking(move |app| {
+        // Who asks whether it is there does not put it again: it must not be removed before it is named.
+        if is_head {
+            app.blobs.touch(kind, name.0)?;
+        }
+        app.blobs.open_blob(kind, name.0)
+    });
+    let found = found.await??;
     let unknown = || ProblemKind::BlobUnknown.with(format_args!("nothing is stored as {name}"));
     let (file, size) = found.ok_or_else(unknown)?;
     let asked = headers.get(header::RANGE).and_then(|range| range.to_str().ok());

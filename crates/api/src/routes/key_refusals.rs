@@ -6,8 +6,8 @@ use axum::http::StatusCode;
 
 use super::orders::page;
 use super::parameters::{Name, Range};
-use super::refusals::{check_reason, require_order};
-use super::wraps::requester_of;
+use super::refusals::check_reason;
+use super::wraps::{requester_of, require_key_owner};
 use super::{Answer, json, posted, stored, written};
 use crate::broker::App;
 use crate::gate::Caller;
@@ -17,7 +17,7 @@ use crate::{
     KeyRefusalEntry, KeyRefusalsPage, Posted, Problem, ProblemKind, SignedKeyRefusal, body,
 };
 
-/// Puts a keeper's refusal into the book. An owner's first for a job and recipient stays.
+/// Puts a keeper's refusal into the book, if by the order the key is its owner's. An owner's first for a job and recipient stays.
 #[utoipa::path(
     post,
     path = "/v1/key-refusals",
@@ -37,12 +37,12 @@ pub(super) async fn post(State(app): State<App>, caller: Caller, request: Reques
     if signed.refusal.at > app.now() + ACCOUNT_CLOCK_SKEW_SECS_MAX {
         return Err(ProblemKind::TimeImplausible.with("the refusal is from the future"));
     }
+    require_key_owner(&app, job_id, owner).await?;
     let checked = app.verify(move |deployment| {
         signed.verify(deployment)?;
         Ok(signed)
     });
     let signed = checked.await?;
-    require_order(&app, Name(job_id)).await?;
     let (part, body) = (recipient_part(signed.refusal.recipient, 0), written(&signed));
     let put = app.book.put_part(Kind::KeyRefusal, job_id.0, owner.into_array(), part, body).await?;
     Ok(posted(job_id, put))

@@ -1,21 +1,28 @@
 //! Content keys, wrapped for who may have them.
 
 use alloy_primitives::{Address, B256};
+use assay_machine::slot;
+use assay_market::Terms;
 use assay_store::{Entry, Kind};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
 use super::orders::page;
-use super::parameters::{JobAndRecipient, Name, Range, WrapPlace};
-use super::refusals::require_order;
+use super::parameters::{JobAndRecipient, Range, WrapPlace};
 use super::{Answer, json, posted, stored, written};
 use crate::broker::App;
 use crate::gate::{Caller, not_entitled};
-use crate::limits::WRAP_BYTES_MAX;
+use crate::limits::{WRAP_BYTES_MAX, WRAP_RECIPIENTS_MAX};
 use crate::places::{KeptWrap, is_for, recipient_part};
-use crate::{Posted, Problem, ProblemKind, SignedWrap, WrapEntry, WrapsPage, body};
+use crate::{Posted, Problem, ProblemKind, SignedOrder, SignedWrap, WrapEntry, WrapsPage, body};
 
-/// Puts a wrapped key into the book. An owner's first for a job, recipient and slot stays.
+/// The slots that have keys (spec/machine.md#memory).
+const INPUT: u8 = slot::INPUT as u8;
+const DATASET: u8 = slot::DATASET as u8;
+const OUTPUT: u8 = slot::OUTPUT as u8;
+
+/// Puts a wrapped key into the book, if the order says that its owner gives keys of the slot. An owner's first for a job, recipient and
+/// slot stays.
 #[utoipa::path(
     put,
     path = "/v1/wraps/{job_id}/{recipient}/{slot}",
@@ -45,12 +52,13 @@ pub(super) async fn put(
         let detail = format_args!("a wrap has 1 to {WRAP_BYTES_MAX} bytes");
         return Err(ProblemKind::BodyMalformed.with(detail));
     }
+    check_place(&known_order(&app, job_id).await?, owner, recipient, slot)?;
     let checked = app.verify(move |deployment| {
         signed.verify((job_id, recipient, slot), deployment)?;
         Ok(signed)
     });
     let signed = checked.await?;
-    require_order(&app, Name(job_id)).await?;
+    require_room(&app, job_id, owner, recipient, slot).await?;
     let (part, body) = (recipient_part(recipient, slot), written(&KeptWrap { slot, signed }));
     let put = app.book.put_part(Kind::Wrap, job_id.0, owner.into_array(), part, body).await?;
     Ok(posted(job_id, put))
@@ -91,6 +99,75 @@ pub(super) async fn list(
     }
     let wraps = entries.into_iter().map(entry).collect::<Result<_, _>>()?;
     Ok(json(StatusCode::OK, &WrapsPage { wraps, next }))
+}
+
+/// Strangers' wraps would hide the owner's among them, so what the order itself does not foresee is not taken.
+fn check_place(
+    order: &SignedOrder,
+    owner: Address,
+    recipient: Address,
+    slot: u8,
+) -> Result<(), Problem> {
+    if ![INPUT, DATASET, OUTPUT].contains(&slot) {
+        return Err(ProblemKind::WrapSlot.with(format_args!("slot {slot} has no key")));
+    }
+    if !key_owners(order).contains(&(slot, owner)) {
+        return Err(ProblemKind::KeyOwner.with(format_args!("{owner} has no key of slot {slot}")));
+    }
+    if slot == OUTPUT && recipient != order.order.beneficiary {
+        return Err(ProblemKind::WrapRecipient.with(format_args!("{recipient} is another account")));
+    }
+    Ok(())
+}
+
+/// Who gives the key of which slot: the requester, and whom the terms name as a slot's owner. Terms that are none name nobody.
+fn key_owners(SignedOrder { order, terms, .. }: &SignedOrder) -> Vec<(u8, Address)> {
+    let mut owners = [INPUT, DATASET, OUTPUT].map(|slot| (slot, order.requester)).to_vec();
+    let terms = terms.as_ref().and_then(|terms| Terms::from_text(terms.as_str()).ok());
+    let named = terms.iter().flat_map(Terms::slots);
+    owners.extend(named.map(|(slot, sealed)| (slot, Address::from(sealed.owner.0))));
+    owners
+}
+
+/// Refuses who has no key of a job at all.
+pub(super) async fn require_key_owner(
+    app: &App,
+    job_id: B256,
+    owner: Address,
+) -> Result<(), Problem> {
+    let order = known_order(app, job_id).await?;
+    if key_owners(&order).iter().any(|(_, known)| *known == owner) {
+        return Ok(());
+    }
+    Err(ProblemKind::KeyOwner.with(format_args!("{owner} has no key of this job")))
+}
+
+/// Refuses one recipient too many. Puts at once may get past this: the owner's own, and within what the book takes of it.
+async fn require_room(
+    app: &App,
+    job_id: B256,
+    owner: Address,
+    recipient: Address,
+    slot: u8,
+) -> Result<(), Problem> {
+    let own = recipient_part(recipient, slot);
+    let others = move |author: &[u8; 20], part: &[u8; 32]| {
+        author[..] == owner[..] && part[20] == slot && *part != own
+    };
+    let page = (0, WRAP_RECIPIENTS_MAX);
+    let found = app.blocking(move |app| app.book.entries_about(Kind::Wrap, job_id.0, page, others));
+    if found.await??.len() < WRAP_RECIPIENTS_MAX {
+        return Ok(());
+    }
+    let detail = format_args!("a slot's key goes to {WRAP_RECIPIENTS_MAX} accounts at most");
+    Err(ProblemKind::WrapRecipients.with(detail))
+}
+
+async fn known_order(app: &App, id: B256) -> Result<SignedOrder, Problem> {
+    let found = app.blocking(move |app| app.book.order(id.0)).await??;
+    let found =
+        found.ok_or_else(|| ProblemKind::OrderUnknown.with(format_args!("no order {id}")))?;
+    stored(&found.body)
 }
 
 fn entry(entry: Entry) -> Result<WrapEntry, Problem> {

@@ -63,6 +63,11 @@ impl Storage for Disk {
         Ok(self.objects.lock().expect("a lock").get(name).cloned())
     }
 
+    fn has_any(&self, folder: &str) -> Result<bool, StorageError> {
+        let prefix = format!("{folder}/");
+        Ok(self.objects.lock().expect("a lock").keys().any(|name| name.starts_with(&prefix)))
+    }
+
     fn put_all(&self, new: &[(String, Vec<u8>)]) -> Result<(), StorageError> {
         let failing = self.burn();
         let mut objects = self.objects.lock().expect("a lock");
