@@ -83,6 +83,9 @@ pub(crate) struct Provider {
     /// How many jobs it runs at once.
     #[arg(long, value_name = "N", default_value_t = 1)]
     runs_at_once: usize,
+    /// What it leaves of a run's time for its transactions and the confirmations, in seconds: some blocks.
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    margin_secs: u64,
     /// What stays free on its disk beside the largest files that a job may need, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     disk_free_min: u64,
@@ -199,6 +202,7 @@ pub(crate) fn provider(arguments: &Provider, as_json: bool) -> Result<String, Fa
         loss_day_max: arguments.loss_day_max,
         failures_max: arguments.failures_max,
         runs_at_once: arguments.runs_at_once,
+        margin_secs: arguments.margin_secs,
         only_named: arguments.only_named,
         disk_free_min: arguments.disk_free_min,
         host_facts: host_facts(&arguments.disclose)?,

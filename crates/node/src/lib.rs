@@ -5,6 +5,7 @@
 
 mod anchor;
 mod auditor;
+mod backlog;
 mod board;
 mod contracts;
 mod cosign;
@@ -20,6 +21,7 @@ mod keeper;
 mod keys;
 mod liar;
 mod local;
+mod losses;
 mod market;
 mod masking;
 mod owner;

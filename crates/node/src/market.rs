@@ -212,6 +212,7 @@ fn provider_plan(cost: CostModel) -> ProviderPlan {
         loss_day_max: FUNDS,
         failures_max: 3,
         runs_at_once: 1,
+        margin_secs: 1,
         only_named: false,
         disk_free_min: DISK_FREE_MIN,
         host_facts: vec![HostFact::Engine],

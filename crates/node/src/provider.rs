@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use alloy_primitives::aliases::{U40, U96};
 use alloy_primitives::{B256, Bytes};
-use alloy_provider::Provider as _;
 use assay_api::SignedOrder;
 use assay_chain::contracts::{Disputes, Market};
 use assay_dispute::{Claim, Tracer, answer, reveal};
@@ -19,10 +18,12 @@ use assay_provenance::{Said, run_statement};
 use assay_types::{BlobRoot, Hash};
 use tokio::sync::{Semaphore, watch};
 
+use crate::backlog::{self, Backlog};
 use crate::board::Board;
 use crate::contracts::{Contracts, chain};
 use crate::games::{self, b256, segment, stage};
 use crate::inputs::{output_image, start};
+use crate::losses::{BREAK_SECS, Losses};
 use crate::progress::Progress;
 use crate::record::Recorder;
 use crate::reputation::provider_record;
@@ -53,12 +54,6 @@ const OFFER_SECS: u64 = 3_600;
 /// How many finished runs are kept for the games about them; a run that was dropped is made again.
 const RUNS_KEPT: usize = 64;
 
-/// How far back losses count.
-const DAY_SECS: u64 = 86_400;
-
-/// How long a provider that failed too often locks nothing.
-const BREAK_SECS: u64 = 3_600;
-
 /// What a provider works for, and what it may lose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderPlan {
@@ -74,6 +69,8 @@ pub struct ProviderPlan {
     pub failures_max: u32,
     /// How many jobs it runs at once.
     pub runs_at_once: usize,
+    /// What it leaves of a run's time for its transactions and the confirmations, in seconds.
+    pub margin_secs: u64,
     /// Whether it passes over orders that anyone may take.
     pub only_named: bool,
     /// What stays free on its disk beside the largest files that a job may need, in bytes.
@@ -122,6 +119,10 @@ pub struct Provider<E> {
     opener: Opener,
     engine: fn(Machine) -> E,
     running: Semaphore,
+    backlog: Backlog,
+    /// Held from the last look at what is at risk until the lock is counted, so that of two locks each knows of the other.
+    binding: tokio::sync::Mutex<()>,
+    losses: tokio::sync::Mutex<Losses>,
     memory: Mutex<Memory<E>>,
     recorder: Option<Recorder>,
     progress: Progress,
@@ -133,18 +134,10 @@ struct Memory<E> {
     /// The kept runs, oldest first.
     order: VecDeque<B256>,
     declined: BTreeMap<B256, Reason>,
-    losses: Vec<Loss>,
     /// Jobs whose lock, run and claim are in the log.
     recorded: BTreeSet<B256>,
     /// How many of its moves in games about a job's claim are in the log.
     moves_told: BTreeMap<B256, usize>,
-}
-
-/// A stake that was slashed.
-#[derive(Clone, Copy)]
-struct Loss {
-    at: u64,
-    stake: u128,
 }
 
 impl<E: Engine + Clone + Send + 'static> Provider<E> {
@@ -159,14 +152,15 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         plan: ProviderPlan,
         engine: fn(Machine) -> E,
     ) -> Result<Self> {
-        let losses = losses(&contracts).await?;
         let provider = Provider {
             running: Semaphore::new(plan.runs_at_once.max(1)),
+            backlog: Backlog::new(plan.steps_per_sec, plan.runs_at_once, plan.margin_secs),
+            binding: Default::default(),
+            losses: Default::default(),
             memory: Mutex::new(Memory {
                 runs: BTreeMap::new(),
                 order: VecDeque::new(),
                 declined: BTreeMap::new(),
-                losses,
                 recorded: BTreeSet::new(),
                 moves_told: BTreeMap::new(),
             }),
@@ -178,6 +172,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
             recorder: None,
             progress: Progress::default(),
         };
+        provider.losses.lock().await.read_new(&provider.contracts).await?;
+        provider.find_bound().await?;
         provider.publish_seal_keys().await?;
         provider.offer().await?;
         Ok(provider)
@@ -240,6 +236,40 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         self.board.offer(self.contracts.signer(), &offer).await
     }
 
+    /// What it has locked before and not claimed, so that nothing is locked beside it that does not fit.
+    async fn find_bound(&self) -> Result<()> {
+        let (account, now) = (self.contracts.account(), self.contracts.now());
+        let locked = self.contracts.market.JobLocked_filter().topic3(account);
+        let locked = locked.from_block(self.contracts.deployment.from_block);
+        for (event, _) in locked.query().await.map_err(chain)? {
+            let id = event.jobId;
+            let Some(signed) = self.board.order(id)? else { continue };
+            let order = &signed.order;
+            // A sealed job's clock may begin as late as its lock ends.
+            let more_secs = if order.beginSecs == 0 { 0 } else { u64::from(order.runSecs) };
+            if event.deadline.to::<u64>() + more_secs < now {
+                continue;
+            }
+            let job = self.contracts.market.jobOf(id).call().await.map_err(chain)?;
+            if job.provider == account {
+                self.note_bound(id, order, &job)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a job of its own as long as there is work to do for it.
+    fn note_bound(&self, id: B256, order: &Market::Order, job: &Market::Job) -> Result<()> {
+        match JobStatus::try_from(job.status)? {
+            JobStatus::AwaitingBegin => self.backlog.seen(id, work_of(order), None),
+            JobStatus::AwaitingClaim => {
+                self.backlog.seen(id, work_of(order), Some(job.deadline.to()));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// Locks an order that pays, or says why not.
     async fn consider(&self, id: B256, signed: &SignedOrder, job: &Market::Job) -> Result<Next> {
         if self.plan.only_named && signed.order.provider.is_zero() {
@@ -253,31 +283,62 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         };
         let at = match judged {
             Ok(at) => at,
-            Err(reason) => return self.decline(id, reason).await,
+            Err(reason) => return self.decline(id, signed, reason).await,
         };
         let now = self.contracts.now();
         if at > now {
+            self.backlog.passes(id);
             return Ok(Next::At(at));
         }
-        let until = U40::from(now + LOCK_VALID_SECS);
+        let until = now + LOCK_VALID_SECS;
+        if let Some(reason) = self.bind(id, &signed.order, until, now).await? {
+            return self.decline(id, signed, reason).await;
+        }
         let price = self.price_wanted(&signed.order, is_late);
         let (order, signature) = (signed.order.clone(), signed.signature.clone());
-        let lock = self.contracts.market.lock(order, signature, U96::from(price), until);
+        let lock = self.contracts.market.lock(order, signature, U96::from(price), U40::from(until));
         // Another was faster, or the requester has cancelled or spent: all are ordinary, and nothing was paid.
         match self.contracts.send(lock.into_transaction_request()).await {
-            Ok(_) => Ok(Next::After(Duration::ZERO)),
+            Ok(_) => {
+                let is_sealed = signed.order.beginSecs != 0;
+                let deadline = self.contracts.now() + u64::from(signed.order.runSecs);
+                let deadline = (!is_sealed).then_some(deadline);
+                self.backlog.seen(id, work_of(&signed.order), deadline);
+                Ok(Next::After(Duration::ZERO))
+            }
             Err(Error::Refused(reason)) => {
+                self.backlog.release(id);
                 tracing::debug!(%id, %reason, "a lock was refused");
                 // Its own fault stays with the order. All else is another's move, which the next look will show.
                 if ORDER_FAULTS.iter().any(|fault| reason.starts_with(fault)) {
-                    return self.decline(id, Reason::MarketRefuses { cause: reason.into() }).await;
+                    let reason = Reason::MarketRefuses { cause: reason.into() };
+                    return self.decline(id, signed, reason).await;
                 }
                 let is_open = self.contracts.now() <= signed.order.lockDeadline.to::<u64>();
                 let wait = Next::After(Duration::from_secs(1));
                 Ok(if !is_late && is_open { wait } else { Next::Event })
             }
+            // It may come to be mined yet, and counts for as long.
             Err(error) => Err(error),
         }
+    }
+
+    /// Counts a lock that is about to be sent, or says why it must not be. Only here is what is at risk looked at with every other
+    /// lock in it; the lock itself is waited for outside.
+    async fn bind(
+        &self,
+        id: B256,
+        order: &Market::Order,
+        until: u64,
+        now: u64,
+    ) -> Result<Option<Reason>> {
+        let _turn = self.binding.lock().await;
+        if let Some(reason) = self.too_risky(id, order.stake.to(), now).await? {
+            return Ok(Some(reason));
+        }
+        let work = work_of(order);
+        let bound = self.backlog.bind(id, work, until, now);
+        Ok(bound.err().map(|needed_secs| deadline_near(work, needed_secs)))
     }
 
     /// When to lock an order, or why not at all. Whatever could make the provider lose is looked at before a lock.
@@ -304,6 +365,9 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         let Some(at) = terms.lock_at(needed, now) else {
             return Ok(Err(Reason::PriceLow { needed, at_most: terms.max }));
         };
+        if let Some(reason) = self.too_busy(id, order, now) {
+            return Ok(Err(reason));
+        }
         let requester = order.requester;
         let market = &self.contracts.market;
         if market.nonceUsed(requester, order.nonce).call().await.map_err(chain)? {
@@ -328,10 +392,6 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
     ) -> Result<std::result::Result<u64, Reason>> {
         let order = &signed.order;
         let now = self.contracts.now();
-        // Who missed it once has shown that it should not try again.
-        if job.provider == self.contracts.account() {
-            return Ok(Err(Reason::CircuitBreaker { failures: 1, until: job.deadline.to() }));
-        }
         if now > job.deadline.to::<u64>() {
             return Ok(Err(Reason::Expired { lock_deadline: job.deadline.to() }));
         }
@@ -341,6 +401,9 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         let (needed, at_most) = (self.price_wanted(order, true), job.price.to());
         if at_most < needed {
             return Ok(Err(Reason::PriceLow { needed, at_most }));
+        }
+        if let Some(reason) = self.too_busy(id, order, now) {
+            return Ok(Err(reason));
         }
         Ok(self.last_grounds(id, signed, now).await?.map_or(Ok(now), Err))
     }
@@ -355,7 +418,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         if let Some(reason) = self.reputation_low(signed).await? {
             return Ok(Some(reason));
         }
-        match self.too_risky(signed.order.stake.to(), now).await? {
+        match self.too_risky(id, signed.order.stake.to(), now).await? {
             Some(reason) => Ok(Some(reason)),
             None => self.fetch(id, signed).await,
         }
@@ -392,32 +455,38 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         if order.verifierId != self.contracts.deployment.fraud_proofs {
             return Some(Reason::VerifierUnknown { verifier: order.verifierId });
         }
-        let needed_secs = order.stepLimit / self.plan.steps_per_sec.max(1);
-        let run_secs = u64::from(order.runSecs);
-        (needed_secs > run_secs).then_some(Reason::DeadlineNear { run_secs, needed_secs })
+        let needed_secs = self.backlog.alone_secs(order.stepLimit);
+        let work = work_of(order);
+        (needed_secs > work.run_secs).then(|| deadline_near(work, needed_secs))
+    }
+
+    /// Whether the run may not end in time beside what is locked already, or would delay that.
+    fn too_busy(&self, id: B256, order: &Market::Order, now: u64) -> Option<Reason> {
+        let work = work_of(order);
+        let needed_secs = self.backlog.fits(id, work, now).err()?;
+        Some(deadline_near(work, needed_secs))
     }
 
     /// What forbids putting this much at stake now.
-    async fn too_risky(&self, stake: u128, now: u64) -> Result<Option<Reason>> {
+    async fn too_risky(&self, id: B256, stake: u128, now: u64) -> Result<Option<Reason>> {
         let (account, stakes) = (self.contracts.account(), &self.contracts.stakes);
+        // Before the chain is read: a lock that lands meanwhile is then counted twice, and never not at all.
+        let sent = self.backlog.stake_sent(id, now);
         let free = stakes.freeOf(account).call().await.map_err(chain)?.to::<u128>();
+        let free = free.saturating_sub(sent);
         if free < stake {
             return Ok(Some(Reason::StakeHigh { stake, free }));
         }
         let reserved = stakes.reservedOf(account).call().await.map_err(chain)?.to::<u128>();
         let (lost, failures, last) = {
-            let mut memory = self.memory();
-            memory.losses.retain(|loss| loss.at + DAY_SECS > now);
-            let recent = memory.losses.iter().filter(|loss| loss.at + BREAK_SECS > now);
-            let last = recent.clone().map(|loss| loss.at).max().unwrap_or(0);
-            let failures = u32::try_from(recent.count()).unwrap_or(u32::MAX);
-            let lost = memory.losses.iter().fold(0u128, |sum, loss| sum.saturating_add(loss.stake));
-            (lost, failures, last)
+            let mut losses = self.losses.lock().await;
+            losses.read_new(&self.contracts).await?;
+            losses.lately(now)
         };
         if failures >= self.plan.failures_max {
             return Ok(Some(Reason::CircuitBreaker { failures, until: last + BREAK_SECS }));
         }
-        let at_risk = reserved.saturating_add(lost).saturating_add(stake);
+        let at_risk = reserved.saturating_add(sent).saturating_add(lost).saturating_add(stake);
         let cap = self.plan.loss_day_max;
         Ok((at_risk > cap).then_some(Reason::RiskCap { at_risk, cap }))
     }
@@ -496,7 +565,16 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
     }
 
     /// Says why an order is not locked, once for each reason, and when to look again.
-    async fn decline(&self, id: B256, reason: Reason) -> Result<Next> {
+    async fn decline(&self, id: B256, signed: &SignedOrder, reason: Reason) -> Result<Next> {
+        let now = self.contracts.now();
+        // What an idle provider could take waits for its turn, and is told so only if that takes long.
+        let is_busy = matches!(reason, Reason::DeadlineNear { run_secs, .. }
+            if self.backlog.alone_secs(signed.order.stepLimit) <= run_secs);
+        if !is_busy {
+            self.backlog.passes(id);
+        } else if self.backlog.waits(id, now) + LOOK_AGAIN.as_secs() > now {
+            return Ok(Next::After(LOOK_AGAIN));
+        }
         let next = match &reason {
             Reason::OtherProvider { .. }
             | Reason::TermsInvalid { .. }
@@ -542,19 +620,32 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
                 }
             }
         }
+        // The chain counts its stake already.
+        let work = backlog::Work { stake: 0, ..work_of(&signed.order) };
+        let now = self.contracts.now();
+        if self.backlog.bind(id, work, now + LOCK_VALID_SECS, now).is_err() {
+            // The run's clock begins when there is room for it; if there is none in time, the lock lapses.
+            return Ok(Next::After(KEY_PAUSE));
+        }
         let begin = self.contracts.market.begin(signed.order.clone());
         self.contracts.attempt(begin.into_transaction_request()).await?;
         Ok(Next::After(Duration::ZERO))
     }
 
     /// Runs the job and claims what it came to.
-    async fn claim(&self, id: B256, signed: &SignedOrder, lock_block: u64) -> Result<Next> {
-        let order = &signed.order;
+    async fn claim(&self, id: B256, signed: &SignedOrder, job: &Market::Job) -> Result<Next> {
+        let (order, lock_block) = (&signed.order, job.lockBlock.to::<u64>());
+        if self.contracts.now() > job.deadline.to::<u64>() {
+            // Its stake is lost, and a run for nothing would only hold up the others.
+            self.backlog.release(id);
+            return Ok(Next::Event);
+        }
         let confirmations = self.plan.confirmations;
         let Some(block) = self.contracts.block_since(lock_block, confirmations).await? else {
             return Ok(Next::After(Duration::from_millis(200)));
         };
         let turn = self.running.acquire().await.map_err(|error| Error::Job(error.to_string()))?;
+        self.backlog.begins(id);
         tracing::info!(%id, "a job runs");
         let progress = self.progress.clone();
         progress.tell(id, 0);
@@ -566,6 +657,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
             .await;
         self.progress.end(id);
         // The next may run while this one is claimed.
+        self.backlog.release(id);
         drop(turn);
         let (program, claim, output) = ran?;
         self.publish(id, claim.output_root, output).await?;
@@ -788,6 +880,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
 
     fn forget(&self, id: B256) {
         self.take(id);
+        self.backlog.release(id);
         let mut memory = self.memory();
         memory.declined.remove(&id);
         memory.recorded.remove(&id);
@@ -812,12 +905,18 @@ impl<E: Engine + Clone + Send + 'static> Role for Provider<E> {
         }
         let job = self.contracts.market.jobOf(id).call().await.map_err(chain)?;
         let is_mine = job.provider == self.contracts.account();
+        if is_mine {
+            self.note_bound(id, order, &job)?;
+        }
         match JobStatus::try_from(job.status)? {
+            // Who missed it once has shown that it should not try again.
+            JobStatus::AwaitingLate if is_mine => {
+                self.forget(id);
+                Ok(Next::Event)
+            }
             JobStatus::None | JobStatus::AwaitingLate => self.consider(id, &signed, &job).await,
             JobStatus::AwaitingBegin if is_mine => self.begin(id, &signed, &job).await,
-            JobStatus::AwaitingClaim if is_mine => {
-                self.claim(id, &signed, job.lockBlock.to()).await
-            }
+            JobStatus::AwaitingClaim if is_mine => self.claim(id, &signed, &job).await,
             JobStatus::AwaitingClaim => {
                 self.forget(id);
                 self.watch(order, &job).await
@@ -828,38 +927,29 @@ impl<E: Engine + Clone + Send + 'static> Role for Provider<E> {
                 self.forget(id);
                 Ok(Next::Event)
             }
-            status => {
+            _ => {
                 self.forget(id);
-                let is_unharmed =
-                    matches!(status, JobStatus::Paid | JobStatus::Unwound | JobStatus::Lapsed);
-                if is_mine && !is_unharmed {
-                    let loss = Loss { at: self.contracts.now(), stake: job.stake.to() };
-                    self.memory().losses.push(loss);
-                }
                 Ok(Next::Done)
             }
         }
     }
+
+    fn woken(&self) -> Vec<B256> {
+        self.backlog.woken()
+    }
 }
 
-/// What the account has lost, with the time of the block, as far back as it counts.
-async fn losses(contracts: &Contracts) -> Result<Vec<Loss>> {
-    let slashed = contracts.market.JobSlashed_filter().topic2(contracts.account());
-    let slashed = slashed.from_block(contracts.deployment.from_block);
-    let slashed = slashed.query().await.map_err(chain)?;
-    let mut losses = Vec::new();
-    for (event, log) in slashed.iter().rev() {
-        let Some(number) = log.block_number else { continue };
-        let block = contracts.client().provider().get_block_by_number(number.into()).await;
-        let block = block.map_err(assay_chain::Error::from)?;
-        let at = block.map_or(0, |block| block.header.timestamp);
-        if at + DAY_SECS < contracts.now() {
-            break;
-        }
-        let parts = [event.compensation, event.bounty, event.cover].map(|part| part.to::<u128>());
-        losses.push(Loss { at, stake: parts.iter().sum() });
+/// What an order binds its provider to.
+fn work_of(order: &Market::Order) -> backlog::Work {
+    backlog::Work {
+        steps: order.stepLimit,
+        stake: order.stake.to(),
+        run_secs: u64::from(order.runSecs),
     }
-    Ok(losses)
+}
+
+fn deadline_near(work: backlog::Work, needed_secs: u64) -> Reason {
+    Reason::DeadlineNear { run_secs: work.run_secs, needed_secs }
 }
 
 /// A claim as the contract takes it.
