@@ -9,8 +9,8 @@ use assay_chain::Deployment;
 use assay_machine::Interpreter;
 use assay_market::CostModel;
 use assay_node::{
-    Anchorer, AskedWitness, AuditorPlan, Home, HostFact, Liar, ProviderPlan, PublicLog, Store,
-    keep_cosigned, with_log,
+    Anchorer, AskedWitness, AuditorPlan, Home, HostFact, Liar, ProviderPlan, PublicLog,
+    SWEEP_EVERY, Store, keep_cosigned, with_log,
 };
 use tokio::sync::watch;
 
@@ -74,6 +74,10 @@ pub(crate) struct Provider {
     /// Blocks upon a lock's before it works for it.
     #[arg(long, value_name = "N", default_value_t = 1)]
     confirmations: u64,
+    /// The least that a demand for a chunk of output must pay, in the token's smallest unit; unset, nothing on an embedded chain and
+    /// 15000 elsewhere.
+    #[arg(long, value_name = "AMOUNT")]
+    chunk_fee_min: Option<u128>,
     /// The most at stake at once, with what was lost in the last day, in the token's smallest unit.
     #[arg(long, value_name = "AMOUNT", default_value_t = 10_000_000_000)]
     loss_day_max: u128,
@@ -203,6 +207,8 @@ pub(crate) fn provider(arguments: &Provider, as_json: bool) -> Result<String, Fa
         failures_max: arguments.failures_max,
         runs_at_once: arguments.runs_at_once,
         margin_secs: arguments.margin_secs,
+        chunk_fee_min: arguments.chunk_fee_min,
+        sweep_every: SWEEP_EVERY,
         only_named: arguments.only_named,
         disk_free_min: arguments.disk_free_min,
         host_facts: host_facts(&arguments.disclose)?,

@@ -8,7 +8,7 @@ use alloy_primitives::aliases::{U40, U96};
 use alloy_primitives::{B256, Bytes};
 use assay_api::SignedOrder;
 use assay_chain::contracts::{Disputes, Market};
-use assay_dispute::{Claim, Tracer, answer, reveal};
+use assay_dispute::{Claim, SNAPSHOTS_MIN, Tracer, answer, reveal};
 use assay_machine::{Engine, Machine, Program, slot};
 use assay_market::{
     Account, CostModel, JobId, JobStatus, Needed, Offer, PriceTerms, Reason, Refusal,
@@ -30,7 +30,11 @@ use crate::reputation::provider_record;
 use crate::role::{Next, Role, Work, blocking};
 use crate::sealed::{Opener, terms_of};
 use crate::story::Story;
+use crate::sweep::Sweep;
 use crate::{Error, Result};
+
+/// How often a provider removes the blobs of jobs that are over.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
 /// How long a lock is meant, in seconds: one that lands later does nothing.
 const LOCK_VALID_SECS: u64 = 60;
@@ -40,6 +44,9 @@ const EXPIRE_GRACE_SECS: u64 = 2;
 
 /// How soon a key is looked for again that has not come yet.
 const KEY_PAUSE: Duration = Duration::from_millis(100);
+
+/// How soon an output is published again that could not be, in seconds.
+const PUBLISH_AGAIN_SECS: u64 = 10;
 
 /// How soon an order is looked at again whose requester could still mend it.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -54,6 +61,18 @@ const OFFER_SECS: u64 = 3_600;
 /// How many finished runs are kept for the games about them; a run that was dropped is made again.
 const RUNS_KEPT: usize = 64;
 
+/// What the kept runs may take in memory together, in bytes.
+const RUNS_SIZE_MAX: u64 = 1 << 32;
+
+/// Steps that make one run as quick to make again as another: about a second's.
+const REMADE_STEPS: u64 = 1 << 26;
+
+/// Steps of the longest segment that a game asks about (spec/dispute.md).
+const SEGMENT_STEPS: u64 = 1 << 30;
+
+/// How often an answer's time must fit in the dispute's clock.
+const ANSWERS_MIN: u64 = 2;
+
 /// What a provider works for, and what it may lose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderPlan {
@@ -63,6 +82,8 @@ pub struct ProviderPlan {
     pub steps_per_sec: u64,
     /// Blocks upon a lock's before it is taken for final and worked for.
     pub confirmations: u64,
+    /// The least that a demand for a chunk of output must pay, in the token's smallest unit; `None` for what the chain suggests.
+    pub chunk_fee_min: Option<u128>,
     /// The most that may be at stake at once, with what was lost in the last day; in the token's smallest unit.
     pub loss_day_max: u128,
     /// So many losses within an hour stop it from locking for an hour.
@@ -75,6 +96,8 @@ pub struct ProviderPlan {
     pub only_named: bool,
     /// What stays free on its disk beside the largest files that a job may need, in bytes.
     pub disk_free_min: u64,
+    /// How often it removes the blobs of jobs that are over from its own store.
+    pub sweep_every: Duration,
     /// What it says of its machine in the statements of its runs.
     pub host_facts: Vec<HostFact>,
 }
@@ -120,6 +143,8 @@ pub struct Provider<E> {
     engine: fn(Machine) -> E,
     running: Semaphore,
     backlog: Backlog,
+    /// What a claimant's clock holds in each game, in seconds.
+    clock_secs: u64,
     /// Held from the last look at what is at risk until the lock is counted, so that of two locks each knows of the other.
     binding: tokio::sync::Mutex<()>,
     losses: tokio::sync::Mutex<Losses>,
@@ -136,8 +161,24 @@ struct Memory<E> {
     declined: BTreeMap<B256, Reason>,
     /// Jobs whose lock, run and claim are in the log.
     recorded: BTreeSet<B256>,
+    /// Jobs whose output could not be published.
+    unpublished: BTreeSet<B256>,
     /// How many of its moves in games about a job's claim are in the log.
     moves_told: BTreeMap<B256, usize>,
+}
+
+impl<E: Engine + Clone> Memory<E> {
+    fn runs_size(&self) -> u64 {
+        self.runs.values().map(|(_, tracer)| tracer.size()).sum()
+    }
+
+    /// The kept run that is quickest to make again, the oldest of several; never the one that is named. Many short jobs must not
+    /// make a provider forget a long one that it may have to defend.
+    fn quickest(&self, besides: B256) -> Option<B256> {
+        let others = self.order.iter().filter(|kept| **kept != besides);
+        let steps = |id: &&B256| self.runs.get(*id).map_or(0, |run| run.1.step() / REMADE_STEPS);
+        others.min_by_key(steps).copied()
+    }
 }
 
 impl<E: Engine + Clone + Send + 'static> Provider<E> {
@@ -152,7 +193,9 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         plan: ProviderPlan,
         engine: fn(Machine) -> E,
     ) -> Result<Self> {
+        let parameters = contracts.disputes.parameters().call().await.map_err(chain)?;
         let provider = Provider {
+            clock_secs: u64::from(parameters.clockSecs),
             running: Semaphore::new(plan.runs_at_once.max(1)),
             backlog: Backlog::new(plan.steps_per_sec, plan.runs_at_once, plan.margin_secs),
             binding: Default::default(),
@@ -162,6 +205,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
                 order: VecDeque::new(),
                 declined: BTreeMap::new(),
                 recorded: BTreeSet::new(),
+                unpublished: BTreeSet::new(),
                 moves_told: BTreeMap::new(),
             }),
             opener: Opener::of(contracts.signer()),
@@ -196,7 +240,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         let (contracts, board) = (self.contracts.clone(), self.board.clone());
         let provider = Arc::new(self);
         let work = Work::new(Arc::clone(&provider), board, contracts).run(stop.clone());
-        tokio::join!(work, provider.keep_offering(stop));
+        let sweeping = provider.keep_sweeping(stop.clone());
+        tokio::join!(work, provider.keep_offering(stop), sweeping);
     }
 
     /// Says what it works for again before that ends, until told to stop.
@@ -213,6 +258,30 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
             }
             pause = if said.is_ok() { OFFER_SECS / 2 } else { 5 };
         }
+    }
+
+    /// Removes the blobs of jobs that are over, until told to stop.
+    async fn keep_sweeping(&self, mut stop: watch::Receiver<bool>) {
+        let mut sweep = Sweep::default();
+        loop {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                () = tokio::time::sleep(self.plan.sweep_every) => {}
+            }
+            match self.sweep(&mut sweep).await {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "blobs of jobs that are over were removed"),
+                Err(error) => tracing::warn!(%error, "blobs could not be removed"),
+            }
+        }
+    }
+
+    async fn sweep(&self, sweep: &mut Sweep) -> Result<usize> {
+        // Once without stopping anything, so that the second time there is little left to ask.
+        sweep.read(&self.contracts, &self.board).await?;
+        let _turn = self.binding.lock().await;
+        sweep.read(&self.contracts, &self.board).await?;
+        sweep.remove(&self.board).await
     }
 
     async fn publish_seal_keys(&self) -> Result<()> {
@@ -457,7 +526,26 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         }
         let needed_secs = self.backlog.alone_secs(order.stepLimit);
         let work = work_of(order);
-        (needed_secs > work.run_secs).then(|| deadline_near(work, needed_secs))
+        if needed_secs > work.run_secs {
+            return Some(deadline_near(work, needed_secs));
+        }
+        self.clock_short(order.stepLimit).or_else(|| self.chunk_fee_low(order))
+    }
+
+    /// Whether a requester could have a provider answer demands at a loss: it may make 2^17 of them.
+    fn chunk_fee_low(&self, order: &Market::Order) -> Option<Reason> {
+        let needed = self.plan.chunk_fee_min;
+        let needed = needed.unwrap_or_else(|| self.contracts.chunk_fee_least());
+        let fee = order.chunkFee.to::<u128>();
+        (fee < needed).then_some(Reason::ChunkFeeLow { fee, needed })
+    }
+
+    /// Whether answers in a game might take longer than the clock allows: to a segment from the snapshot before it, and the segment.
+    fn clock_short(&self, step_limit: u64) -> Option<Reason> {
+        let before = 2 * step_limit / (SNAPSHOTS_MIN as u64 + 1);
+        let answer_secs = self.backlog.alone_secs(before + step_limit.min(SEGMENT_STEPS));
+        let (needed_secs, clock_secs) = (answer_secs.saturating_mul(ANSWERS_MIN), self.clock_secs);
+        (needed_secs > clock_secs).then_some(Reason::ClockShort { clock_secs, needed_secs })
     }
 
     /// Whether the run may not end in time beside what is locked already, or would delay that.
@@ -660,7 +748,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         self.backlog.release(id);
         drop(turn);
         let (program, claim, output) = ran?;
-        self.publish(id, claim.output_root, output).await?;
+        self.publish(id, claim.output_root, output).await;
         // The chain may have moved on while the job ran, and forgets old blocks.
         let block = self.contracts.block_since(lock_block, confirmations).await?.unwrap_or(block);
         let said = said(&program, &claim, block);
@@ -670,16 +758,29 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         Ok(Next::After(Duration::ZERO))
     }
 
-    /// Publishes an output. A broker that is away must not cost the stake: the output is kept, and who does not find it demands a
-    /// chunk, which publishes it again.
-    async fn publish(&self, id: B256, root: BlobRoot, output: Vec<u8>) -> Result<()> {
-        match self.board.put_slot(root, output).await {
-            Err(Error::Broker(error)) => {
-                tracing::warn!(%id, %error, "an output could not be published and is kept");
-                Ok(())
+    /// Publishes an output, or tries it again later. Neither a broker that is away nor a full disk must cost the stake: a claim needs
+    /// no published output, and who does not find it demands a chunk.
+    async fn publish(&self, id: B256, root: BlobRoot, output: Vec<u8>) {
+        let published = self.board.put_slot(root, output).await;
+        match published {
+            Ok(()) => drop(self.memory().unpublished.remove(&id)),
+            Err(error) => {
+                tracing::warn!(%id, %error, "an output could not be published yet");
+                self.memory().unpublished.insert(id);
             }
-            other => other,
         }
+    }
+
+    /// Publishes the output of a claim that could not be published before. Gives whether that is still to be done.
+    async fn publish_again(&self, id: B256, signed: &SignedOrder, root: B256) -> bool {
+        if !self.memory().unpublished.contains(&id) {
+            return false;
+        }
+        match self.with_run(id, signed, |_, tracer| output_image(tracer.end())).await {
+            Ok(output) => self.publish(id, BlobRoot(Hash(root.0)), output).await,
+            Err(error) => tracing::warn!(%id, %error, "an output could not be made again yet"),
+        }
+        self.memory().unpublished.contains(&id)
     }
 
     /// Says in the log what it has locked, run and claimed. Once a start: what is there already stays as it is.
@@ -700,6 +801,13 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         Ok(())
     }
 
+    /// The same where a claim's defence must not wait for it.
+    async fn try_record(&self, id: B256, order: &Market::Order) {
+        if let Err(error) = self.record(id, order).await {
+            tracing::warn!(%id, %error, "a claim could not be logged");
+        }
+    }
+
     /// Says in the log what moves it has made in games about its claim.
     async fn record_moves(&self, id: B256, order: &Market::Order) -> Result<()> {
         let Some(recorder) = &self.recorder else { return Ok(()) };
@@ -712,17 +820,22 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
     /// Answers what the games about its claim ask, ends those whose challenger is late, and settles.
     async fn defend(&self, id: B256, signed: &SignedOrder, job: &Market::Job) -> Result<Next> {
         let order = &signed.order;
-        self.record(id, order).await?;
+        self.try_record(id, order).await;
         let claim = self.contracts.disputes.claimOf(id).call().await.map_err(chain)?;
         let mut wake = job.deadline.to::<u64>() + 1;
         let mut is_open = false;
         if claim.openGames > 0 {
-            for game in games::of_claim(&self.contracts, id, job.lockBlock.to()).await? {
-                if let Some(deadline) = self.play(id, signed, game).await? {
+            for (game, view) in self.games(id, job.lockBlock.to()).await? {
+                if let Some(deadline) = self.play(id, signed, game, view).await? {
                     (is_open, wake) = (true, wake.min(deadline + 1));
                 }
             }
-            self.record_moves(id, order).await?;
+            if let Err(error) = self.record_moves(id, order).await {
+                tracing::warn!(%id, %error, "moves could not be logged");
+            }
+        }
+        if self.publish_again(id, signed, job.outputRoot).await {
+            wake = wake.min(self.contracts.now() + PUBLISH_AGAIN_SECS);
         }
         if is_open || self.contracts.now() < wake {
             return Ok(Next::At(wake.max(self.contracts.now() + 1)));
@@ -732,10 +845,25 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         Ok(Next::After(Duration::from_secs(1)))
     }
 
+    /// The games about a claim, in the order of the segments that they are about, so that one way through the run serves all.
+    async fn games(&self, id: B256, lock_block: u64) -> Result<Vec<(u64, Disputes::gameOfReturn)>> {
+        let mut games = Vec::new();
+        for game in games::of_claim(&self.contracts, id, lock_block).await? {
+            let view = self.contracts.disputes.gameOf(game).call().await.map_err(chain)?;
+            games.push((segment(&view.game)?.start(), game, view));
+        }
+        games.sort_by_key(|(start, ..)| *start);
+        Ok(games.into_iter().map(|(_, game, view)| (game, view)).collect())
+    }
+
     /// Makes the move that a game waits for, if it is the claimant's. Gives the turn's end if it is the challenger's.
-    async fn play(&self, id: B256, signed: &SignedOrder, game_id: u64) -> Result<Option<u64>> {
-        let disputes = &self.contracts.disputes;
-        let view = disputes.gameOf(game_id).call().await.map_err(chain)?;
+    async fn play(
+        &self,
+        id: B256,
+        signed: &SignedOrder,
+        game_id: u64,
+        view: Disputes::gameOfReturn,
+    ) -> Result<Option<u64>> {
         let (game, state) = (view.game, view.stateHash);
         let call = match game.stage {
             stage::AWAITING_ANSWER => self.answer(id, signed, game_id, &game, state).await?,
@@ -792,20 +920,22 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
 
     /// Answers the demands for chunks of the output, and defends meanwhile.
     async fn show(&self, id: B256, signed: &SignedOrder, job: &Market::Job) -> Result<Next> {
-        let order = &signed.order;
-        // Who asks has not found it where it was published, so it is published again.
-        let output = self.with_run(id, signed, |_, tracer| output_image(tracer.end())).await?;
-        self.publish(id, BlobRoot(Hash(job.outputRoot.0)), output).await?;
-        let market = &self.contracts.market;
+        let (order, market) = (&signed.order, &self.contracts.market);
         let demanded =
             market.ChunkRequested_filter().topic1(id).from_block(job.lockBlock.to::<u64>());
+        let mut is_asked = false;
         for (event, _) in demanded.query().await.map_err(chain)? {
             let demand = market.demandOf(id, event.chunk).call().await.map_err(chain)?;
             if demand.open {
+                is_asked = true;
                 let (data, proof) = self.chunk(id, signed, event.chunk).await?;
                 let call = market.answer(order.clone(), event.chunk, data, proof);
                 self.contracts.attempt(call.into_transaction_request()).await?;
             }
+        }
+        // Who asks has not found it where it was published, so it is published again, once what is asked is answered.
+        if is_asked {
+            self.memory().unpublished.insert(id);
         }
         self.defend(id, signed, job).await
     }
@@ -870,11 +1000,13 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
 
     fn keep(&self, id: B256, run: (Program, Tracer<E>)) {
         let mut memory = self.memory();
+        memory.order.retain(|kept| *kept != id);
         memory.order.push_back(id);
         memory.runs.insert(id, run);
-        if memory.order.len() > RUNS_KEPT {
-            let oldest = memory.order.pop_front();
-            oldest.and_then(|oldest| memory.runs.remove(&oldest));
+        while memory.runs.len() > RUNS_KEPT || memory.runs_size() > RUNS_SIZE_MAX {
+            let Some(quickest) = memory.quickest(id) else { return };
+            memory.order.retain(|kept| *kept != quickest);
+            memory.runs.remove(&quickest);
         }
     }
 
@@ -884,6 +1016,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         let mut memory = self.memory();
         memory.declined.remove(&id);
         memory.recorded.remove(&id);
+        memory.unpublished.remove(&id);
         memory.moves_told.remove(&id);
     }
 

@@ -395,6 +395,8 @@ fn asks_nothing() -> ProviderPlan {
         failures_max: 3,
         runs_at_once: 1,
         margin_secs: 1,
+        chunk_fee_min: None,
+        sweep_every: Duration::from_millis(200),
         only_named: false,
         disk_free_min: 0,
         host_facts: Vec::new(),
@@ -540,6 +542,120 @@ async fn a_missed_deadline_trips_the_breaker_for_an_hour_and_a_start_does_not_tr
         () = passing => unreachable!("time goes on"),
     };
     assert_eq!(ended, JobStatus::Paid, "days later it works again");
+    provider.stop().await;
+    market.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demand_must_pay_for_its_answer() {
+    let (_folder, market) = market(&MarketPlan { providers: vec![], with_liar: false }).await;
+    let contracts = stranger(&market).await;
+    contracts.stake(100 * DOLLAR).await.expect("staked");
+    let dear = ProviderPlan { chunk_fee_min: Some(9), ..asks_nothing() };
+    let provider = Working::start(&contracts, market.board(), dear).await;
+    let terms = JobTerms { lock_secs: 3, ..wordcount("2^17 answers for nothing") };
+    let (record, status, _) = run(&market, b"job", &terms).await;
+    assert_eq!(status, JobStatus::None, "a requester could have it answer at a loss");
+    let refusals = market.requester().board().refusals(record.job_id).await.expect("read");
+    let [Refusal { reason: Reason::ChunkFeeLow { fee: 0, needed: 9 }, .. }] = refusals[..] else {
+        panic!("{refusals:?}");
+    };
+    provider.stop().await;
+    market.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_too_long_to_be_defended_is_declined() {
+    let (_folder, market) = market(&MarketPlan { providers: vec![], with_liar: false }).await;
+    let contracts = stranger(&market).await;
+    contracts.stake(100 * DOLLAR).await.expect("staked");
+    let provider = Working::start(&contracts, market.board(), asks_nothing()).await;
+    let terms = JobTerms { step_limit: 1 << 34, run_secs: 600, lock_secs: 3, ..wordcount("long") };
+    let (record, status, _) = run(&market, b"job", &terms).await;
+    assert_eq!(status, JobStatus::None, "it could lose though its claim is true");
+    let refusals = market.requester().board().refusals(record.job_id).await.expect("read");
+    let [Refusal { reason: Reason::ClockShort { clock_secs: 120, .. }, .. }] = refusals[..] else {
+        panic!("{refusals:?}");
+    };
+    provider.stop().await;
+    market.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_fails_keeps_no_claim_back() {
+    let (folder, market) = market(&MarketPlan { providers: vec![], with_liar: false }).await;
+    let requester = market.requester();
+    let contracts = stranger(&market).await;
+    contracts.stake(100 * DOLLAR).await.expect("staked");
+    let terms = JobTerms { input: None, window_secs: Some(60), ..wordcount("") };
+    let record = requester.order(sha256(b"job"), &terms).await.expect("ordered");
+    let path = folder.path().join("own");
+    let own = Board::of_store(Store::open(&path).expect("a store"), market.chain().deployment());
+    let program = Program::from_elf(WORDCOUNT).expect("a program");
+    own.put_program(&program, WORDCOUNT.to_vec()).await.expect("kept");
+    own.put_order(record.job_id, &record.signed).await.expect("kept");
+    let slots = path.join("blobs").join("slots");
+    std::fs::remove_dir_all(&slots).expect("the disk fails");
+    let provider = Working::start(&contracts, own.clone(), asks_nothing()).await;
+    let claimed = async {
+        loop {
+            let job = requester.contracts().market.jobOf(record.job_id).call().await.expect("read");
+            if job.status == JobStatus::AwaitingVerdict as u8 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let claimed = tokio::time::timeout(Duration::from_secs(20), claimed).await;
+    claimed.expect("a run that is not claimed costs the stake");
+    // What could not be kept is kept as soon as it can be.
+    std::fs::create_dir(&slots).expect("the disk is well again");
+    let until = Instant::now() + Duration::from_secs(30);
+    while std::fs::read_dir(&slots).expect("read").next().is_none() {
+        assert!(Instant::now() < until, "the output was given up");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    provider.stop().await;
+    market.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_providers_own_store_keeps_only_what_unfinished_jobs_name() {
+    let (folder, clock) = (tempfile::tempdir().expect("a folder"), Arc::new(Ahead::default()));
+    let none = MarketPlan { providers: vec![], with_liar: false };
+    let market = LocalMarket::open_at(&Home::at(folder.path()), &none, clock.clone()).await;
+    let mut market = market.expect("a market");
+    let broker = market.serve(0, 0).await.expect("served").broker.expect("a broker");
+    let key = PrivateKeySigner::random();
+    let contracts = stranger_of(&market, key.clone()).await;
+    contracts.stake(100 * DOLLAR).await.expect("staked");
+    let broker = assay_api::BrokerClient::new(&broker, market.chain().deployment().clone(), &key);
+    let path = folder.path().join("own");
+    let own =
+        Board::of_broker(broker.expect("a client"), Some(Store::open(&path).expect("a store")));
+    let provider = Working::start(&contracts, own, asks_nothing()).await;
+    // One that nobody takes, since it needs a better record, and that stays open.
+    let unfilled = JobTerms {
+        lock_secs: 100_000,
+        reputation_min: Some(10_000),
+        ..wordcount("still to be had")
+    };
+    let requester = market.requester();
+    requester.order(sha256(b"unfilled"), &unfilled).await.expect("ordered");
+    let files = |kind: &str| {
+        let folder = std::fs::read_dir(path.join("blobs").join(kind)).expect("read");
+        folder.map(|file| file.expect("read").file_name()).collect::<Vec<_>>()
+    };
+    let (_, status, events) = run(&market, b"first", &wordcount("done")).await;
+    assert_eq!(status, JobStatus::Paid, "{events:?}");
+    assert_eq!(files("slots").len(), 2, "an input and an output");
+    clock.pass(1_000, &stranger(&market).await).await;
+    let until = Instant::now() + Duration::from_secs(20);
+    while !files("slots").is_empty() {
+        assert!(Instant::now() < until, "the store only ever grows: {:?}", files("slots"));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(files("programs").len(), 1, "an order that is open names the same program");
     provider.stop().await;
     market.close().await.expect("closed");
 }
@@ -705,8 +821,12 @@ impl Ahead {
 
 /// An account of its own on a market's chain, with a thousand test dollars.
 async fn stranger(market: &LocalMarket) -> Contracts {
+    stranger_of(market, PrivateKeySigner::random()).await
+}
+
+async fn stranger_of(market: &LocalMarket, key: PrivateKeySigner) -> Contracts {
     let endpoint = Endpoint::Embedded(market.chain().chain().clone());
-    let (key, config) = (PrivateKeySigner::random(), ClientConfig::default());
+    let config = ClientConfig::default();
     let contracts = Contracts::connect(endpoint, key, market.chain().deployment(), config).await;
     let contracts = contracts.expect("connected");
     let mint = contracts.token.mint(contracts.account(), U256::from(1_000 * DOLLAR));
