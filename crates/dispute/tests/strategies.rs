@@ -185,7 +185,7 @@ fn an_answer_goes_on_from_near_its_segment() {
     let program = asm::program(&[asm::op(Op::Jal, 0, 0, 0, 0)], &[]).unwrap();
     let machine = Machine::new(&program, StepLimit::new(STEPS).unwrap());
     let steps = Arc::new(AtomicU64::new(0));
-    let engine = Counted(Interpreter::new(machine), Arc::clone(&steps));
+    let engine = Counted(Interpreter::new(machine.clone()), Arc::clone(&steps));
     let mut tracer = Tracer::new(Run::new(engine));
     let size = tracer.size();
     let claim = Claim::of(&mut tracer);
@@ -208,9 +208,5 @@ fn an_answer_goes_on_from_near_its_segment() {
     // And what it says is what a run from the start says.
     let position = u32::try_from(STEPS / 16 / (1 << 15)).unwrap();
     let segment = Segment::new(2, position).unwrap();
-    assert_eq!(answer(&mut tracer, segment), answer(&mut honest_of(&program, STEPS), segment));
-}
-
-fn honest_of(program: &assay_machine::Program, steps: u64) -> Tracer<Interpreter> {
-    honest(&Machine::new(program, StepLimit::new(steps).unwrap()))
+    assert_eq!(answer(&mut tracer, segment), answer(&mut honest(&machine), segment));
 }

@@ -107,7 +107,7 @@ fn names_of(signed: &SignedOrder, output: B256) -> Vec<Name> {
     let slots = [order.inputRoot, order.datasetRoot, output];
     names.extend(slots.map(|root| (BlobKind::Slot, root.0)));
     if let Ok(terms) = terms_of(signed) {
-        let sealed = terms.slots().into_iter();
+        let sealed = terms.slots();
         names.extend(sealed.map(|(_, slot)| (BlobKind::Envelope, slot.envelope.0)));
     }
     names
