@@ -9,8 +9,8 @@ use assay_chain::Deployment;
 use assay_machine::Interpreter;
 use assay_market::CostModel;
 use assay_node::{
-    Anchorer, AskedWitness, AuditorPlan, Home, HostFact, Liar, ProviderPlan, PublicLog, Store,
-    keep_cosigned, with_log,
+    Anchorer, AskedWitness, AuditorPlan, Home, HostFact, Liar, ProviderPlan, PublicLog,
+    SWEEP_EVERY, Store, keep_cosigned, with_log,
 };
 use tokio::sync::watch;
 
@@ -77,6 +77,10 @@ pub(crate) struct Provider {
     /// How fast it counts on being, in steps a second: it locks nothing that it could not finish in time.
     #[arg(long, value_name = "N", default_value_t = 50_000_000)]
     steps_per_sec: u64,
+    /// The least that a demand for a chunk of output must pay, in the token's smallest unit; unset, nothing on an embedded chain and
+    /// 15000 elsewhere.
+    #[arg(long, value_name = "AMOUNT")]
+    chunk_fee_min: Option<u128>,
     /// The most at stake at once, with what was lost in the last day, in the token's smallest unit.
     #[arg(long, value_name = "AMOUNT", default_value_t = 10_000_000_000)]
     loss_day_max: u128,
@@ -86,6 +90,9 @@ pub(crate) struct Provider {
     /// How many jobs it runs at once.
     #[arg(long, value_name = "N", default_value_t = 1)]
     runs_at_once: usize,
+    /// What it leaves of a run's time for its transactions and the confirmations, in seconds: some blocks.
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    margin_secs: u64,
     /// What stays free on its disk beside the largest files that a job may need, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     disk_free_min: u64,
@@ -230,6 +237,9 @@ pub(crate) fn provider(arguments: &Provider, as_json: bool) -> Result<String, Fa
             loss_day_max: arguments.loss_day_max,
             failures_max: arguments.failures_max,
             runs_at_once: arguments.runs_at_once,
+            margin_secs: arguments.margin_secs,
+            chunk_fee_min: arguments.chunk_fee_min,
+            sweep_every: SWEEP_EVERY,
             only_named: arguments.only_named,
             disk_free_min: arguments.disk_free_min,
             host_facts: facts,

@@ -16,4 +16,4 @@ pub use challenger::{Challenge, Known, Pointing, challenge};
 pub use claim::Claim;
 pub use claimant::{Answer, FAN_OUT, answer, reveal};
 pub use segment::Segment;
-pub use tracer::{TraceTree, Tracer};
+pub use tracer::{SNAPSHOTS_MAX, SNAPSHOTS_MIN, SNAPSHOTS_SIZE_MAX, TraceTree, Tracer};

@@ -14,11 +14,24 @@ pub type TraceTree = PaddedTree<{ TRACE_HEIGHT as usize }>;
 /// Steps between two times that a watcher is told how far a run is: some tenths of a second.
 const STRETCH: u64 = 1 << 24;
 
-/// A job that can be re-run from its start, or from where it was last looked at.
+/// The most snapshots of a run that are kept (spec/dispute.md#snapshots).
+pub const SNAPSHOTS_MAX: usize = 16;
+
+/// How many snapshots are kept of a run however large it is.
+pub const SNAPSHOTS_MIN: usize = 4;
+
+/// What the snapshots of one run may take in memory, in bytes, unless [`SNAPSHOTS_MIN`] of them take more.
+pub const SNAPSHOTS_SIZE_MAX: u64 = 1 << 30;
+
+/// A job that can be re-run from its start, or from the nearest snapshot of a run before.
 #[derive(Debug, Clone)]
 pub struct Tracer<E> {
     start: Run<E>,
     here: Run<E>,
+    /// Copies of the run on its way, ascending, about as many steps apart.
+    snapshots: Vec<Run<E>>,
+    /// Steps between two of them, at the least.
+    stride: u64,
     /// The tree last asked for: a game asks for one again and again.
     last: Option<(Segment, Arc<TraceTree>)>,
 }
@@ -26,10 +39,21 @@ pub struct Tracer<E> {
 impl<E: Engine + Clone> Tracer<E> {
     /// Takes a job at its first step.
     pub fn new(start: Run<E>) -> Self {
-        Tracer { here: start.clone(), start, last: None }
+        Tracer { here: start.clone(), start, snapshots: Vec::new(), stride: STRETCH, last: None }
     }
 
-    /// The tree of a segment, by re-running it: at the worst, all steps before it and 2^15 states.
+    /// What it takes in memory, in bytes.
+    pub fn size(&self) -> u64 {
+        let copies = self.snapshots.iter().chain([&self.start, &self.here]);
+        copies.map(Run::copy_size).sum()
+    }
+
+    /// After how many steps it stands.
+    pub fn step(&self) -> u64 {
+        step_of(&self.here)
+    }
+
+    /// The tree of a segment, by re-running it: at the worst, all steps since the snapshot before it and 2^15 states.
     pub fn tree(&mut self, segment: Segment) -> Arc<TraceTree> {
         self.tree_telling(segment, |_| ())
     }
@@ -39,17 +63,18 @@ impl<E: Engine + Clone> Tracer<E> {
         if let Some((_, tree)) = self.last.as_ref().filter(|last| last.0 == segment) {
             return Arc::clone(tree);
         }
-        let run = self.at(segment.start());
+        self.at(segment.start());
         let (level, end) = (segment.level(), segment.start() + segment.level().segment());
         let mut leaves = Vec::new();
         let mut trace = TraceBuilder::new(level, segment.start());
         // Leaves after the end are the final state's, so the list can stop there.
-        while run.engine().cpu().step < end && !run.engine().cpu().status.is_final() {
-            let stretch = run.engine().cpu().step + STRETCH;
-            trace.advance(run, stretch.min(end), |hash| leaves.push(hash.0));
-            told(run.engine().cpu().step);
+        while self.is_before(end) {
+            let stretch = self.step() + STRETCH;
+            trace.advance(&mut self.here, stretch.min(end), |hash| leaves.push(hash.0));
+            told(self.step());
+            self.take_snapshot();
         }
-        let last = run.state();
+        let last = self.here.state();
         if last.cpu.status.is_final() {
             let end = last.hash().0;
             let kept = leaves.iter().position(|leaf| *leaf == end).unwrap_or(leaves.len());
@@ -85,10 +110,52 @@ impl<E: Engine + Clone> Tracer<E> {
 
     /// The run after so many steps, or at its end.
     pub(crate) fn at(&mut self, step: u64) -> &mut Run<E> {
-        if self.here.engine().cpu().step > step {
-            self.here = self.start.clone();
+        let nearest = self.snapshots.iter().rev().find(|snapshot| step_of(snapshot) <= step);
+        let nearest = nearest.unwrap_or(&self.start);
+        if self.step() > step || self.step() < step_of(nearest) {
+            self.here = nearest.clone();
         }
-        self.here.advance(step);
+        while self.is_before(step) {
+            let stretch = self.step() + STRETCH;
+            self.here.advance(stretch.min(step));
+            self.take_snapshot();
+        }
         &mut self.here
     }
+
+    /// Whether the run has not come to a step, and goes on.
+    fn is_before(&self, step: u64) -> bool {
+        self.step() < step && !self.here.engine().cpu().status.is_final()
+    }
+
+    /// Keeps a copy of where the run is, if the last one is a stride behind. When there are too many, every second one goes and the
+    /// stride doubles: what is kept stays spread over the whole run.
+    fn take_snapshot(&mut self) {
+        let last = self.snapshots.last().map_or(0, step_of);
+        if self.step() < last.saturating_add(self.stride) {
+            return;
+        }
+        // The pages since the last state count too.
+        self.here.state();
+        let size = self.here.copy_size().max(1);
+        // Copying a byte costs less than a step, so that copies never cost more than the run.
+        self.stride = self.stride.max(size);
+        if self.step() < last.saturating_add(self.stride) {
+            return;
+        }
+        self.snapshots.push(self.here.clone());
+        let fit = usize::try_from(SNAPSHOTS_SIZE_MAX / size).unwrap_or(SNAPSHOTS_MAX);
+        while self.snapshots.len() > fit.clamp(SNAPSHOTS_MIN, SNAPSHOTS_MAX) {
+            let mut number = 0;
+            self.snapshots.retain(|_| {
+                number += 1;
+                number % 2 == 0
+            });
+            self.stride = self.stride.saturating_mul(2);
+        }
+    }
+}
+
+fn step_of<E: Engine>(run: &Run<E>) -> u64 {
+    run.engine().cpu().step
 }

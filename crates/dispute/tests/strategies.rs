@@ -1,11 +1,19 @@
 //! Honest parties win, with leaves published and with leaves withheld: the moves alone, each checked as the contract does.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use assay_dispute::{Challenge, Known, Pointing, Segment, Tracer, answer, challenge, reveal};
+use assay_dispute::{
+    Challenge, Claim, Known, Pointing, SNAPSHOTS_MAX, Segment, Tracer, answer, challenge, reveal,
+};
+use assay_fuzz::asm;
 use assay_fuzz::differential::random_job;
 use assay_fuzz::liar::{LIES, Liar};
-use assay_machine::{Engine, Interpreter, Machine, Run, State, TRACE_LEAVES, Witness};
+use assay_machine::{
+    Cpu, Engine, Interpreter, Machine, Op, Run, State, StepLimit, TRACE_LEAVES, Witness,
+};
+use assay_merkle::Page;
 use assay_types::{Hash, sha256, sha256_pair};
 
 /// The root of 2^k nodes.
@@ -143,4 +151,62 @@ fn a_tracer_can_be_asked_in_any_order() {
         let state: State = run.state();
         assert_eq!(tracer.state_hash(step), state.hash(), "after {step} steps");
     }
+}
+
+/// An engine that counts the steps that it takes, copies' steps with its own.
+#[derive(Clone)]
+struct Counted(Interpreter, Arc<AtomicU64>);
+
+impl Engine for Counted {
+    fn run_until(&mut self, step: u64) {
+        let before = self.0.cpu().step;
+        self.0.run_until(step);
+        self.1.fetch_add(self.0.cpu().step - before, Ordering::Relaxed);
+    }
+
+    fn cpu(&self) -> &Cpu {
+        self.0.cpu()
+    }
+
+    fn page(&self, page: u32) -> Option<&Page> {
+        self.0.page(page)
+    }
+
+    fn take_changes(&mut self) -> Vec<(u32, u16)> {
+        self.0.take_changes()
+    }
+}
+
+/// Many games at once ask for segments all over a long run. Re-run from its start for each, it would cost an honest claimant its clock.
+#[test]
+fn an_answer_goes_on_from_near_its_segment() {
+    const STEPS: u64 = 20 << 24;
+    const GAMES: u64 = 12;
+    let program = asm::program(&[asm::op(Op::Jal, 0, 0, 0, 0)], &[]).unwrap();
+    let machine = Machine::new(&program, StepLimit::new(STEPS).unwrap());
+    let steps = Arc::new(AtomicU64::new(0));
+    let engine = Counted(Interpreter::new(machine.clone()), Arc::clone(&steps));
+    let mut tracer = Tracer::new(Run::new(engine));
+    let size = tracer.size();
+    let claim = Claim::of(&mut tracer);
+    assert_eq!(claim.end.cpu.step, STEPS, "it loops to its limit");
+    let copies = (tracer.size() - size) / (size / 2);
+    assert!((8..=SNAPSHOTS_MAX as u64).contains(&copies), "{copies} snapshots are kept");
+    // A step before a stride's end is the worst place; the last one first, so that nothing is done on the way.
+    for game in (1..=GAMES).rev() {
+        let position = u32::try_from(game * (STEPS / GAMES) / (1 << 15)).unwrap() - 1;
+        let segment = Segment::new(2, position).unwrap();
+        steps.store(0, Ordering::Relaxed);
+        let answered = answer(&mut tracer, segment);
+        let taken = steps.load(Ordering::Relaxed);
+        assert!(
+            taken <= 2 * STEPS / (SNAPSHOTS_MAX as u64 + 1) + (1 << 15),
+            "segment {position} was answered after {taken} steps of {STEPS}"
+        );
+        assert_ne!(answered.root, Hash::default());
+    }
+    // And what it says is what a run from the start says.
+    let position = u32::try_from(STEPS / 16 / (1 << 15)).unwrap();
+    let segment = Segment::new(2, position).unwrap();
+    assert_eq!(answer(&mut tracer, segment), answer(&mut honest(&machine), segment));
 }

@@ -7,6 +7,9 @@ use crate::engine::Engine;
 use crate::state::State;
 use crate::witness::{Opening, Witness};
 
+/// What a page takes in an engine and in the tree, in bytes: itself, and the hashes over its 16 leaves.
+const PAGE_HELD_SIZE: u64 = 4096 + 64 + 32 * 32;
+
 /// Runs an engine and says at any step what its state is. A state costs what changed since the last one.
 #[derive(Debug, Clone)]
 pub struct Run<E> {
@@ -30,6 +33,11 @@ impl<E: Engine> Run<E> {
     /// The engine, to ask for registers and memory.
     pub fn engine(&self) -> &E {
         &self.engine
+    }
+
+    /// What a copy of the run takes in memory, in bytes: its pages as of the last state, which copies do not share.
+    pub fn copy_size(&self) -> u64 {
+        self.tree.page_count() * PAGE_HELD_SIZE
     }
 
     /// The state now.

@@ -108,6 +108,17 @@ pub enum Reason {
         /// What the provider counts with.
         needed_secs: u64,
     },
+    /// The provider could not re-run the job fast enough for its defence.
+    #[error(
+        "a claim is defended in {clock_secs} s, and this provider may need {needed_secs} s for \
+         the step limit: lower stepLimit"
+    )]
+    ClockShort {
+        /// What the dispute's clock leaves.
+        clock_secs: u64,
+        /// What the provider counts with.
+        needed_secs: u64,
+    },
     /// The order pays less for an output chunk than answering costs.
     #[error(
         "a demanded chunk pays {fee}, and this provider needs {needed} for its gas: raise \
@@ -283,6 +294,7 @@ impl Reason {
             Reason::VerifierUnknown { .. } => "verifier_unknown",
             Reason::WindowLong { .. } => "window_long",
             Reason::DeadlineNear { .. } => "deadline_near",
+            Reason::ClockShort { .. } => "clock_short",
             Reason::ChunkFeeLow { .. } => "chunk_fee_low",
             Reason::ReputationLow { .. } => "reputation_low",
             Reason::MarketRefuses { .. } => "market_refuses",
@@ -370,6 +382,7 @@ pub(crate) mod tests {
             Reason::VerifierUnknown { verifier: 9 },
             Reason::WindowLong { window_secs: 20, most_secs: 10 },
             Reason::DeadlineNear { run_secs: 10, needed_secs: 20 },
+            Reason::ClockShort { clock_secs: 10, needed_secs: 20 },
             Reason::ChunkFeeLow { fee: 1, needed: 2 },
             Reason::ReputationLow { score: 4000, least: 5000 },
             Reason::MarketRefuses { cause: cause.clone() },
@@ -398,7 +411,7 @@ pub(crate) mod tests {
     #[test]
     fn every_reason_survives_json_under_its_code() {
         let reasons = every_reason();
-        assert_eq!(reasons.len(), 23, "a ground is missing from the test");
+        assert_eq!(reasons.len(), 24, "a ground is missing from the test");
         for reason in reasons {
             let json = serde_json::to_value(&reason).unwrap();
             assert_eq!(json["code"], reason.code());

@@ -51,6 +51,11 @@ impl MemoryTree {
         MemoryRoot(self.branches[0].block.root())
     }
 
+    /// How many pages it has been given.
+    pub fn page_count(&self) -> u64 {
+        self.pages.len() as u64
+    }
+
     /// The root of a slot, 0 to 7.
     pub fn slot_root(&self, slot: u32) -> BlobRoot {
         BlobRoot(self.branches[0].block.0[8 + slot as usize])

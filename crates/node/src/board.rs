@@ -174,11 +174,12 @@ impl Board {
     ///
     /// [`Error::Store`], [`Error::Broker`].
     pub async fn put_slot(&self, root: BlobRoot, image: Vec<u8>) -> Result<()> {
-        self.keep_blob(BlobKind::Slot, root.0.0, image.clone()).await?;
+        let kept = self.keep_blob(BlobKind::Slot, root.0.0, image.clone()).await;
+        // A full disk here must not keep it from others.
         if let Some(broker) = &self.broker {
             broker.put_slot(root, image).await?;
         }
-        Ok(())
+        kept
     }
 
     /// An order's id on this market.
@@ -262,7 +263,7 @@ impl Board {
             (None, Some(broker)) => {
                 let found = broker.envelope(digest.0.into()).await?;
                 if let Some(envelope) = &found {
-                    self.keep_blob(BlobKind::Envelope, digest.0, envelope.clone()).await?;
+                    self.try_keep_blob(BlobKind::Envelope, digest.0, envelope).await;
                 }
                 found
             }
@@ -508,6 +509,13 @@ impl Board {
         Ok(())
     }
 
+    /// Keeps what was fetched. Without room it is there all the same, and is fetched again the next time.
+    async fn try_keep_blob(&self, kind: BlobKind, name: [u8; 32], content: &[u8]) {
+        if let Err(error) = self.keep_blob(kind, name, content.to_vec()).await {
+            tracing::warn!(%error, "what a broker has could not be kept");
+        }
+    }
+
     async fn keep_blob(&self, kind: BlobKind, name: [u8; 32], content: Vec<u8>) -> Result<()> {
         let Some(Store { blobs, .. }) = self.store.clone() else { return Ok(()) };
         blocking(move || blobs.put(kind, name, &content)).await??;
@@ -533,7 +541,7 @@ impl Board {
         let (None, Some(broker)) = (&kept, &self.broker) else { return Ok(kept) };
         let found = broker.program(id).await?;
         if let Some(elf) = &found {
-            self.keep_blob(BlobKind::Program, id.0.0, elf.clone()).await?;
+            self.try_keep_blob(BlobKind::Program, id.0.0, elf).await;
         }
         Ok(found)
     }
@@ -544,15 +552,21 @@ impl Board {
         let (None, Some(broker)) = (&kept, &self.broker) else { return Ok(kept) };
         let found = broker.slot(root).await?;
         if let Some(image) = &found {
-            self.keep_blob(BlobKind::Slot, root.0.0, image.clone()).await?;
+            self.try_keep_blob(BlobKind::Slot, root.0.0, image).await;
         }
         Ok(found)
     }
 
-    /// How much room is left where blobs are kept, in bytes; `None` where none are, or the system does not say.
+    /// How much room is left where blobs are kept, in bytes; `None` where none are.
     pub(crate) async fn free_size(&self) -> Result<Option<u64>> {
         let Some(Store { blobs, .. }) = self.store.clone() else { return Ok(None) };
-        blocking(move || blobs.free_size()).await
+        blocking(move || blobs.free_size()).await.map(Some)
+    }
+
+    /// The blobs that are kept beside a broker's, for the account's own use; `None` where others read them too.
+    pub(crate) fn own_blobs(&self) -> Option<&Blobs> {
+        self.broker.as_ref()?;
+        self.store.as_ref().map(|store| &store.blobs)
     }
 
     /// The most that a job's files can still add to what is kept, in bytes. The size of what is elsewhere is only known once it is

@@ -11,9 +11,15 @@ use alloy_rpc_types_eth::{TransactionReceipt, TransactionRequest};
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolInterface;
 use assay_chain::contracts::{Anchors, Disputes, Market, Stakes, TestDollar, Verifiers, job_id};
-use assay_chain::{Client, ClientConfig, Deployment, Endpoint, connect};
+use assay_chain::{
+    CHAIN_ID_END, CHAIN_ID_MIN, Client, ClientConfig, Deployment, Endpoint, connect,
+};
 
 use crate::{Error, Result};
+
+/// What a demand for a chunk of output pays unless somebody says otherwise, in the token's smallest unit: two thirds of what a provider
+/// counts for a whole job by default, whose lock, claim and settlement take half as much gas again as an answer of 221,000.
+pub const CHUNK_FEE_MIN: u128 = 15_000;
 
 /// The market's contracts as one account sees them.
 #[derive(Clone)]
@@ -112,6 +118,12 @@ impl Contracts {
     /// [`Error::Chain`].
     pub async fn window_min(&self, step_limit: u64) -> Result<u64> {
         self.disputes.windowMin(step_limit).call().await.map_err(chain)
+    }
+
+    /// What a demand for a chunk of output should pay at the least: nothing on an embedded chain, where gas is free.
+    pub fn chunk_fee_least(&self) -> u128 {
+        let is_embedded = (CHAIN_ID_MIN..CHAIN_ID_END).contains(&self.deployment.chain_id);
+        if is_embedded { 0 } else { CHUNK_FEE_MIN }
     }
 
     /// Sends a call and waits until it is mined.

@@ -5,6 +5,7 @@
 
 mod anchor;
 mod auditor;
+mod backlog;
 mod board;
 mod contracts;
 mod cosign;
@@ -20,6 +21,7 @@ mod keeper;
 mod keys;
 mod liar;
 mod local;
+mod losses;
 mod market;
 mod masking;
 mod owner;
@@ -33,6 +35,7 @@ mod role;
 mod sealed;
 mod sources;
 mod story;
+mod sweep;
 mod vault;
 
 pub use anchor::{Anchorer, anchored_trees};
@@ -42,7 +45,7 @@ pub use assay_privacy::mask::MasterKey;
 pub use assay_store::free_size;
 pub use auditor::{Auditor, AuditorPlan};
 pub use board::{Board, Store};
-pub use contracts::{Contracts, Funds, clock_secs};
+pub use contracts::{CHUNK_FEE_MIN, Contracts, Funds, clock_secs};
 pub use cosign::{AskedWitness, entries_of, keep_cosigned, log_at, open_witness, operators_of};
 pub use datasets::{Datasets, Version};
 pub use disclosure::{
@@ -60,7 +63,7 @@ pub use market::{LocalMarket, MarketPlan, with_log};
 pub use masking::{MaskDone, MaskFiles, mask_key, mask_table, new_mask_key};
 pub use owner::Owner;
 pub use progress::Progress;
-pub use provider::{HostFact, Provider, ProviderPlan};
+pub use provider::{HostFact, Provider, ProviderPlan, SWEEP_EVERY};
 pub use record::{PublicLog, Recorder};
 pub use remote::RemoteMarket;
 pub use reputation::{ProviderRecord, provider_record, provider_records};

@@ -18,7 +18,7 @@ use crate::board::{Board, Store};
 use crate::contracts::{Contracts, chain};
 use crate::liar::Liar;
 use crate::progress::Progress;
-use crate::provider::{HostFact, Provider, ProviderPlan};
+use crate::provider::{HostFact, Provider, ProviderPlan, SWEEP_EVERY};
 use crate::record::{PublicLog, Recorder};
 use crate::requester::Requester;
 use crate::{Error, Home, LocalChain, Result, Role, Running};
@@ -217,6 +217,9 @@ fn provider_plan(cost: CostModel) -> ProviderPlan {
         loss_day_max: FUNDS,
         failures_max: 3,
         runs_at_once: 1,
+        margin_secs: 1,
+        chunk_fee_min: None,
+        sweep_every: SWEEP_EVERY,
         only_named: false,
         disk_free_min: DISK_FREE_MIN,
         host_facts: vec![HostFact::Engine],

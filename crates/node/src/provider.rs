@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use alloy_primitives::aliases::{U40, U96};
 use alloy_primitives::{B256, Bytes};
-use alloy_provider::Provider as _;
 use assay_api::SignedOrder;
 use assay_chain::contracts::{Disputes, Market};
-use assay_dispute::{Claim, Tracer, answer, reveal};
+use assay_dispute::{Claim, SNAPSHOTS_MIN, Tracer, answer, reveal};
 use assay_machine::{Engine, Machine, Program, slot};
 use assay_market::{
     Account, CostModel, JobId, JobStatus, Needed, Offer, PriceTerms, Reason, Refusal,
@@ -19,17 +18,23 @@ use assay_provenance::{Said, run_statement};
 use assay_types::{BlobRoot, Hash};
 use tokio::sync::{Semaphore, watch};
 
+use crate::backlog::{self, Backlog};
 use crate::board::Board;
 use crate::contracts::{Contracts, chain};
 use crate::games::{self, b256, segment, stage};
 use crate::inputs::{output_image, start};
+use crate::losses::{BREAK_SECS, Losses};
 use crate::progress::Progress;
 use crate::record::Recorder;
 use crate::reputation::provider_record;
 use crate::role::{Next, Role, Work, blocking};
 use crate::sealed::{Opener, terms_of};
 use crate::story::Story;
+use crate::sweep::Sweep;
 use crate::{Error, Result};
+
+/// How often a provider removes the blobs of jobs that are over.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
 /// How long a lock is meant, in seconds: one that lands later does nothing.
 const LOCK_VALID_SECS: u64 = 60;
@@ -39,6 +44,9 @@ const EXPIRE_GRACE_SECS: u64 = 2;
 
 /// How soon a key is looked for again that has not come yet.
 const KEY_PAUSE: Duration = Duration::from_millis(100);
+
+/// How soon an output is published again that could not be, in seconds.
+const PUBLISH_AGAIN_SECS: u64 = 10;
 
 /// How soon an order is looked at again whose requester could still mend it.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -53,11 +61,17 @@ const OFFER_SECS: u64 = 3_600;
 /// How many finished runs are kept for the games about them; a run that was dropped is made again.
 const RUNS_KEPT: usize = 64;
 
-/// How far back losses count.
-const DAY_SECS: u64 = 86_400;
+/// What the kept runs may take in memory together, in bytes.
+const RUNS_SIZE_MAX: u64 = 1 << 32;
 
-/// How long a provider that failed too often locks nothing.
-const BREAK_SECS: u64 = 3_600;
+/// Steps that make one run as quick to make again as another: about a second's.
+const REMADE_STEPS: u64 = 1 << 26;
+
+/// Steps of the longest segment that a game asks about (spec/dispute.md).
+const SEGMENT_STEPS: u64 = 1 << 30;
+
+/// How often an answer's time must fit in the dispute's clock.
+const ANSWERS_MIN: u64 = 2;
 
 /// What a provider works for, and what it may lose.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,16 +82,22 @@ pub struct ProviderPlan {
     pub steps_per_sec: u64,
     /// Blocks upon a lock's before it is taken for final and worked for.
     pub confirmations: u64,
+    /// The least that a demand for a chunk of output must pay, in the token's smallest unit; `None` for what the chain suggests.
+    pub chunk_fee_min: Option<u128>,
     /// The most that may be at stake at once, with what was lost in the last day; in the token's smallest unit.
     pub loss_day_max: u128,
     /// So many losses within an hour stop it from locking for an hour.
     pub failures_max: u32,
     /// How many jobs it runs at once.
     pub runs_at_once: usize,
+    /// What it leaves of a run's time for its transactions and the confirmations, in seconds.
+    pub margin_secs: u64,
     /// Whether it passes over orders that anyone may take.
     pub only_named: bool,
     /// What stays free on its disk beside the largest files that a job may need, in bytes.
     pub disk_free_min: u64,
+    /// How often it removes the blobs of jobs that are over from its own store.
+    pub sweep_every: Duration,
     /// What it says of its machine in the statements of its runs.
     pub host_facts: Vec<HostFact>,
 }
@@ -122,6 +142,12 @@ pub struct Provider<E> {
     opener: Opener,
     engine: fn(Machine) -> E,
     running: Semaphore,
+    backlog: Backlog,
+    /// What a claimant's clock holds in each game, in seconds.
+    clock_secs: u64,
+    /// Held from the last look at what is at risk until the lock is counted, so that of two locks each knows of the other.
+    binding: tokio::sync::Mutex<()>,
+    losses: tokio::sync::Mutex<Losses>,
     memory: Mutex<Memory<E>>,
     recorder: Option<Recorder>,
     progress: Progress,
@@ -133,18 +159,26 @@ struct Memory<E> {
     /// The kept runs, oldest first.
     order: VecDeque<B256>,
     declined: BTreeMap<B256, Reason>,
-    losses: Vec<Loss>,
     /// Jobs whose lock, run and claim are in the log.
     recorded: BTreeSet<B256>,
+    /// Jobs whose output could not be published.
+    unpublished: BTreeSet<B256>,
     /// How many of its moves in games about a job's claim are in the log.
     moves_told: BTreeMap<B256, usize>,
 }
 
-/// A stake that was slashed.
-#[derive(Clone, Copy)]
-struct Loss {
-    at: u64,
-    stake: u128,
+impl<E: Engine + Clone> Memory<E> {
+    fn runs_size(&self) -> u64 {
+        self.runs.values().map(|(_, tracer)| tracer.size()).sum()
+    }
+
+    /// The kept run that is quickest to make again, the oldest of several; never the one that is named. Many short jobs must not
+    /// make a provider forget a long one that it may have to defend.
+    fn quickest(&self, besides: B256) -> Option<B256> {
+        let others = self.order.iter().filter(|kept| **kept != besides);
+        let steps = |id: &&B256| self.runs.get(*id).map_or(0, |run| run.1.step() / REMADE_STEPS);
+        others.min_by_key(steps).copied()
+    }
 }
 
 impl<E: Engine + Clone + Send + 'static> Provider<E> {
@@ -159,15 +193,19 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         plan: ProviderPlan,
         engine: fn(Machine) -> E,
     ) -> Result<Self> {
-        let losses = losses(&contracts).await?;
+        let parameters = contracts.disputes.parameters().call().await.map_err(chain)?;
         let provider = Provider {
+            clock_secs: u64::from(parameters.clockSecs),
             running: Semaphore::new(plan.runs_at_once.max(1)),
+            backlog: Backlog::new(plan.steps_per_sec, plan.runs_at_once, plan.margin_secs),
+            binding: Default::default(),
+            losses: Default::default(),
             memory: Mutex::new(Memory {
                 runs: BTreeMap::new(),
                 order: VecDeque::new(),
                 declined: BTreeMap::new(),
-                losses,
                 recorded: BTreeSet::new(),
+                unpublished: BTreeSet::new(),
                 moves_told: BTreeMap::new(),
             }),
             opener: Opener::of(contracts.signer()),
@@ -178,6 +216,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
             recorder: None,
             progress: Progress::default(),
         };
+        provider.losses.lock().await.read_new(&provider.contracts).await?;
+        provider.find_bound().await?;
         provider.publish_seal_keys().await?;
         provider.offer().await?;
         Ok(provider)
@@ -200,7 +240,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         let (contracts, board) = (self.contracts.clone(), self.board.clone());
         let provider = Arc::new(self);
         let work = Work::new(Arc::clone(&provider), board, contracts).run(stop.clone());
-        tokio::join!(work, provider.keep_offering(stop));
+        let sweeping = provider.keep_sweeping(stop.clone());
+        tokio::join!(work, provider.keep_offering(stop), sweeping);
     }
 
     /// Says what it works for again before that ends, until told to stop.
@@ -217,6 +258,30 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
             }
             pause = if said.is_ok() { OFFER_SECS / 2 } else { 5 };
         }
+    }
+
+    /// Removes the blobs of jobs that are over, until told to stop.
+    async fn keep_sweeping(&self, mut stop: watch::Receiver<bool>) {
+        let mut sweep = Sweep::default();
+        loop {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                () = tokio::time::sleep(self.plan.sweep_every) => {}
+            }
+            match self.sweep(&mut sweep).await {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "blobs of jobs that are over were removed"),
+                Err(error) => tracing::warn!(%error, "blobs could not be removed"),
+            }
+        }
+    }
+
+    async fn sweep(&self, sweep: &mut Sweep) -> Result<usize> {
+        // Once without stopping anything, so that the second time there is little left to ask.
+        sweep.read(&self.contracts, &self.board).await?;
+        let _turn = self.binding.lock().await;
+        sweep.read(&self.contracts, &self.board).await?;
+        sweep.remove(&self.board).await
     }
 
     async fn publish_seal_keys(&self) -> Result<()> {
@@ -240,6 +305,40 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         self.board.offer(self.contracts.signer(), &offer).await
     }
 
+    /// What it has locked before and not claimed, so that nothing is locked beside it that does not fit.
+    async fn find_bound(&self) -> Result<()> {
+        let (account, now) = (self.contracts.account(), self.contracts.now());
+        let locked = self.contracts.market.JobLocked_filter().topic3(account);
+        let locked = locked.from_block(self.contracts.deployment.from_block);
+        for (event, _) in locked.query().await.map_err(chain)? {
+            let id = event.jobId;
+            let Some(signed) = self.board.order(id)? else { continue };
+            let order = &signed.order;
+            // A sealed job's clock may begin as late as its lock ends.
+            let more_secs = if order.beginSecs == 0 { 0 } else { u64::from(order.runSecs) };
+            if event.deadline.to::<u64>() + more_secs < now {
+                continue;
+            }
+            let job = self.contracts.market.jobOf(id).call().await.map_err(chain)?;
+            if job.provider == account {
+                self.note_bound(id, order, &job)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a job of its own as long as there is work to do for it.
+    fn note_bound(&self, id: B256, order: &Market::Order, job: &Market::Job) -> Result<()> {
+        match JobStatus::try_from(job.status)? {
+            JobStatus::AwaitingBegin => self.backlog.seen(id, work_of(order), None),
+            JobStatus::AwaitingClaim => {
+                self.backlog.seen(id, work_of(order), Some(job.deadline.to()));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// Locks an order that pays, or says why not.
     async fn consider(&self, id: B256, signed: &SignedOrder, job: &Market::Job) -> Result<Next> {
         if self.plan.only_named && signed.order.provider.is_zero() {
@@ -253,31 +352,62 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         };
         let at = match judged {
             Ok(at) => at,
-            Err(reason) => return self.decline(id, reason).await,
+            Err(reason) => return self.decline(id, signed, reason).await,
         };
         let now = self.contracts.now();
         if at > now {
+            self.backlog.passes(id);
             return Ok(Next::At(at));
         }
-        let until = U40::from(now + LOCK_VALID_SECS);
+        let until = now + LOCK_VALID_SECS;
+        if let Some(reason) = self.bind(id, &signed.order, until, now).await? {
+            return self.decline(id, signed, reason).await;
+        }
         let price = self.price_wanted(&signed.order, is_late);
         let (order, signature) = (signed.order.clone(), signed.signature.clone());
-        let lock = self.contracts.market.lock(order, signature, U96::from(price), until);
+        let lock = self.contracts.market.lock(order, signature, U96::from(price), U40::from(until));
         // Another was faster, or the requester has cancelled or spent: all are ordinary, and nothing was paid.
         match self.contracts.send(lock.into_transaction_request()).await {
-            Ok(_) => Ok(Next::After(Duration::ZERO)),
+            Ok(_) => {
+                let is_sealed = signed.order.beginSecs != 0;
+                let deadline = self.contracts.now() + u64::from(signed.order.runSecs);
+                let deadline = (!is_sealed).then_some(deadline);
+                self.backlog.seen(id, work_of(&signed.order), deadline);
+                Ok(Next::After(Duration::ZERO))
+            }
             Err(Error::Refused(reason)) => {
+                self.backlog.release(id);
                 tracing::debug!(%id, %reason, "a lock was refused");
                 // Its own fault stays with the order. All else is another's move, which the next look will show.
                 if ORDER_FAULTS.iter().any(|fault| reason.starts_with(fault)) {
-                    return self.decline(id, Reason::MarketRefuses { cause: reason.into() }).await;
+                    let reason = Reason::MarketRefuses { cause: reason.into() };
+                    return self.decline(id, signed, reason).await;
                 }
                 let is_open = self.contracts.now() <= signed.order.lockDeadline.to::<u64>();
                 let wait = Next::After(Duration::from_secs(1));
                 Ok(if !is_late && is_open { wait } else { Next::Event })
             }
+            // It may come to be mined yet, and counts for as long.
             Err(error) => Err(error),
         }
+    }
+
+    /// Counts a lock that is about to be sent, or says why it must not be. Only here is what is at risk looked at with every other
+    /// lock in it; the lock itself is waited for outside.
+    async fn bind(
+        &self,
+        id: B256,
+        order: &Market::Order,
+        until: u64,
+        now: u64,
+    ) -> Result<Option<Reason>> {
+        let _turn = self.binding.lock().await;
+        if let Some(reason) = self.too_risky(id, order.stake.to(), now).await? {
+            return Ok(Some(reason));
+        }
+        let work = work_of(order);
+        let bound = self.backlog.bind(id, work, until, now);
+        Ok(bound.err().map(|needed_secs| deadline_near(work, needed_secs)))
     }
 
     /// When to lock an order, or why not at all. Whatever could make the provider lose is looked at before a lock.
@@ -304,6 +434,9 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         let Some(at) = terms.lock_at(needed, now) else {
             return Ok(Err(Reason::PriceLow { needed, at_most: terms.max }));
         };
+        if let Some(reason) = self.too_busy(id, order, now) {
+            return Ok(Err(reason));
+        }
         let requester = order.requester;
         let market = &self.contracts.market;
         if market.nonceUsed(requester, order.nonce).call().await.map_err(chain)? {
@@ -328,10 +461,6 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
     ) -> Result<std::result::Result<u64, Reason>> {
         let order = &signed.order;
         let now = self.contracts.now();
-        // Who missed it once has shown that it should not try again.
-        if job.provider == self.contracts.account() {
-            return Ok(Err(Reason::CircuitBreaker { failures: 1, until: job.deadline.to() }));
-        }
         if now > job.deadline.to::<u64>() {
             return Ok(Err(Reason::Expired { lock_deadline: job.deadline.to() }));
         }
@@ -341,6 +470,9 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         let (needed, at_most) = (self.price_wanted(order, true), job.price.to());
         if at_most < needed {
             return Ok(Err(Reason::PriceLow { needed, at_most }));
+        }
+        if let Some(reason) = self.too_busy(id, order, now) {
+            return Ok(Err(reason));
         }
         Ok(self.last_grounds(id, signed, now).await?.map_or(Ok(now), Err))
     }
@@ -355,7 +487,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         if let Some(reason) = self.reputation_low(signed).await? {
             return Ok(Some(reason));
         }
-        match self.too_risky(signed.order.stake.to(), now).await? {
+        match self.too_risky(id, signed.order.stake.to(), now).await? {
             Some(reason) => Ok(Some(reason)),
             None => self.fetch(id, signed).await,
         }
@@ -392,32 +524,57 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         if order.verifierId != self.contracts.deployment.fraud_proofs {
             return Some(Reason::VerifierUnknown { verifier: order.verifierId });
         }
-        let needed_secs = order.stepLimit / self.plan.steps_per_sec.max(1);
-        let run_secs = u64::from(order.runSecs);
-        (needed_secs > run_secs).then_some(Reason::DeadlineNear { run_secs, needed_secs })
+        let needed_secs = self.backlog.alone_secs(order.stepLimit);
+        let work = work_of(order);
+        if needed_secs > work.run_secs {
+            return Some(deadline_near(work, needed_secs));
+        }
+        self.clock_short(order.stepLimit).or_else(|| self.chunk_fee_low(order))
+    }
+
+    /// Whether a requester could have a provider answer demands at a loss: it may make 2^17 of them.
+    fn chunk_fee_low(&self, order: &Market::Order) -> Option<Reason> {
+        let needed = self.plan.chunk_fee_min;
+        let needed = needed.unwrap_or_else(|| self.contracts.chunk_fee_least());
+        let fee = order.chunkFee.to::<u128>();
+        (fee < needed).then_some(Reason::ChunkFeeLow { fee, needed })
+    }
+
+    /// Whether answers in a game might take longer than the clock allows: to a segment from the snapshot before it, and the segment.
+    fn clock_short(&self, step_limit: u64) -> Option<Reason> {
+        let before = 2 * step_limit / (SNAPSHOTS_MIN as u64 + 1);
+        let answer_secs = self.backlog.alone_secs(before + step_limit.min(SEGMENT_STEPS));
+        let (needed_secs, clock_secs) = (answer_secs.saturating_mul(ANSWERS_MIN), self.clock_secs);
+        (needed_secs > clock_secs).then_some(Reason::ClockShort { clock_secs, needed_secs })
+    }
+
+    /// Whether the run may not end in time beside what is locked already, or would delay that.
+    fn too_busy(&self, id: B256, order: &Market::Order, now: u64) -> Option<Reason> {
+        let work = work_of(order);
+        let needed_secs = self.backlog.fits(id, work, now).err()?;
+        Some(deadline_near(work, needed_secs))
     }
 
     /// What forbids putting this much at stake now.
-    async fn too_risky(&self, stake: u128, now: u64) -> Result<Option<Reason>> {
+    async fn too_risky(&self, id: B256, stake: u128, now: u64) -> Result<Option<Reason>> {
         let (account, stakes) = (self.contracts.account(), &self.contracts.stakes);
+        // Before the chain is read: a lock that lands meanwhile is then counted twice, and never not at all.
+        let sent = self.backlog.stake_sent(id, now);
         let free = stakes.freeOf(account).call().await.map_err(chain)?.to::<u128>();
+        let free = free.saturating_sub(sent);
         if free < stake {
             return Ok(Some(Reason::StakeHigh { stake, free }));
         }
         let reserved = stakes.reservedOf(account).call().await.map_err(chain)?.to::<u128>();
         let (lost, failures, last) = {
-            let mut memory = self.memory();
-            memory.losses.retain(|loss| loss.at + DAY_SECS > now);
-            let recent = memory.losses.iter().filter(|loss| loss.at + BREAK_SECS > now);
-            let last = recent.clone().map(|loss| loss.at).max().unwrap_or(0);
-            let failures = u32::try_from(recent.count()).unwrap_or(u32::MAX);
-            let lost = memory.losses.iter().fold(0u128, |sum, loss| sum.saturating_add(loss.stake));
-            (lost, failures, last)
+            let mut losses = self.losses.lock().await;
+            losses.read_new(&self.contracts).await?;
+            losses.lately(now)
         };
         if failures >= self.plan.failures_max {
             return Ok(Some(Reason::CircuitBreaker { failures, until: last + BREAK_SECS }));
         }
-        let at_risk = reserved.saturating_add(lost).saturating_add(stake);
+        let at_risk = reserved.saturating_add(sent).saturating_add(lost).saturating_add(stake);
         let cap = self.plan.loss_day_max;
         Ok((at_risk > cap).then_some(Reason::RiskCap { at_risk, cap }))
     }
@@ -496,7 +653,16 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
     }
 
     /// Says why an order is not locked, once for each reason, and when to look again.
-    async fn decline(&self, id: B256, reason: Reason) -> Result<Next> {
+    async fn decline(&self, id: B256, signed: &SignedOrder, reason: Reason) -> Result<Next> {
+        let now = self.contracts.now();
+        // What an idle provider could take waits for its turn, and is told so only if that takes long.
+        let is_busy = matches!(reason, Reason::DeadlineNear { run_secs, .. }
+            if self.backlog.alone_secs(signed.order.stepLimit) <= run_secs);
+        if !is_busy {
+            self.backlog.passes(id);
+        } else if self.backlog.waits(id, now) + LOOK_AGAIN.as_secs() > now {
+            return Ok(Next::After(LOOK_AGAIN));
+        }
         let next = match &reason {
             Reason::OtherProvider { .. }
             | Reason::TermsInvalid { .. }
@@ -542,19 +708,32 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
                 }
             }
         }
+        // The chain counts its stake already.
+        let work = backlog::Work { stake: 0, ..work_of(&signed.order) };
+        let now = self.contracts.now();
+        if self.backlog.bind(id, work, now + LOCK_VALID_SECS, now).is_err() {
+            // The run's clock begins when there is room for it; if there is none in time, the lock lapses.
+            return Ok(Next::After(KEY_PAUSE));
+        }
         let begin = self.contracts.market.begin(signed.order.clone());
         self.contracts.attempt(begin.into_transaction_request()).await?;
         Ok(Next::After(Duration::ZERO))
     }
 
     /// Runs the job and claims what it came to.
-    async fn claim(&self, id: B256, signed: &SignedOrder, lock_block: u64) -> Result<Next> {
-        let order = &signed.order;
+    async fn claim(&self, id: B256, signed: &SignedOrder, job: &Market::Job) -> Result<Next> {
+        let (order, lock_block) = (&signed.order, job.lockBlock.to::<u64>());
+        if self.contracts.now() > job.deadline.to::<u64>() {
+            // Its stake is lost, and a run for nothing would only hold up the others.
+            self.backlog.release(id);
+            return Ok(Next::Event);
+        }
         let confirmations = self.plan.confirmations;
         let Some(block) = self.contracts.block_since(lock_block, confirmations).await? else {
             return Ok(Next::After(Duration::from_millis(200)));
         };
         let turn = self.running.acquire().await.map_err(|error| Error::Job(error.to_string()))?;
+        self.backlog.begins(id);
         tracing::info!(%id, "a job runs");
         let progress = self.progress.clone();
         progress.tell(id, 0);
@@ -566,9 +745,10 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
             .await;
         self.progress.end(id);
         // The next may run while this one is claimed.
+        self.backlog.release(id);
         drop(turn);
         let (program, claim, output) = ran?;
-        self.publish(id, claim.output_root, output).await?;
+        self.publish(id, claim.output_root, output).await;
         // The chain may have moved on while the job ran, and forgets old blocks.
         let block = self.contracts.block_since(lock_block, confirmations).await?.unwrap_or(block);
         let said = said(&program, &claim, block);
@@ -578,16 +758,29 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         Ok(Next::After(Duration::ZERO))
     }
 
-    /// Publishes an output. A broker that is away must not cost the stake: the output is kept, and who does not find it demands a
-    /// chunk, which publishes it again.
-    async fn publish(&self, id: B256, root: BlobRoot, output: Vec<u8>) -> Result<()> {
-        match self.board.put_slot(root, output).await {
-            Err(Error::Broker(error)) => {
-                tracing::warn!(%id, %error, "an output could not be published and is kept");
-                Ok(())
+    /// Publishes an output, or tries it again later. Neither a broker that is away nor a full disk must cost the stake: a claim needs
+    /// no published output, and who does not find it demands a chunk.
+    async fn publish(&self, id: B256, root: BlobRoot, output: Vec<u8>) {
+        let published = self.board.put_slot(root, output).await;
+        match published {
+            Ok(()) => drop(self.memory().unpublished.remove(&id)),
+            Err(error) => {
+                tracing::warn!(%id, %error, "an output could not be published yet");
+                self.memory().unpublished.insert(id);
             }
-            other => other,
         }
+    }
+
+    /// Publishes the output of a claim that could not be published before. Gives whether that is still to be done.
+    async fn publish_again(&self, id: B256, signed: &SignedOrder, root: B256) -> bool {
+        if !self.memory().unpublished.contains(&id) {
+            return false;
+        }
+        match self.with_run(id, signed, |_, tracer| output_image(tracer.end())).await {
+            Ok(output) => self.publish(id, BlobRoot(Hash(root.0)), output).await,
+            Err(error) => tracing::warn!(%id, %error, "an output could not be made again yet"),
+        }
+        self.memory().unpublished.contains(&id)
     }
 
     /// Says in the log what it has locked, run and claimed. Once a start: what is there already stays as it is.
@@ -608,6 +801,13 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         Ok(())
     }
 
+    /// The same where a claim's defence must not wait for it.
+    async fn try_record(&self, id: B256, order: &Market::Order) {
+        if let Err(error) = self.record(id, order).await {
+            tracing::warn!(%id, %error, "a claim could not be logged");
+        }
+    }
+
     /// Says in the log what moves it has made in games about its claim.
     async fn record_moves(&self, id: B256, order: &Market::Order) -> Result<()> {
         let Some(recorder) = &self.recorder else { return Ok(()) };
@@ -620,17 +820,22 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
     /// Answers what the games about its claim ask, ends those whose challenger is late, and settles.
     async fn defend(&self, id: B256, signed: &SignedOrder, job: &Market::Job) -> Result<Next> {
         let order = &signed.order;
-        self.record(id, order).await?;
+        self.try_record(id, order).await;
         let claim = self.contracts.disputes.claimOf(id).call().await.map_err(chain)?;
         let mut wake = job.deadline.to::<u64>() + 1;
         let mut is_open = false;
         if claim.openGames > 0 {
-            for game in games::of_claim(&self.contracts, id, job.lockBlock.to()).await? {
-                if let Some(deadline) = self.play(id, signed, game).await? {
+            for (game, view) in self.games(id, job.lockBlock.to()).await? {
+                if let Some(deadline) = self.play(id, signed, game, view).await? {
                     (is_open, wake) = (true, wake.min(deadline + 1));
                 }
             }
-            self.record_moves(id, order).await?;
+            if let Err(error) = self.record_moves(id, order).await {
+                tracing::warn!(%id, %error, "moves could not be logged");
+            }
+        }
+        if self.publish_again(id, signed, job.outputRoot).await {
+            wake = wake.min(self.contracts.now() + PUBLISH_AGAIN_SECS);
         }
         if is_open || self.contracts.now() < wake {
             return Ok(Next::At(wake.max(self.contracts.now() + 1)));
@@ -640,10 +845,25 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         Ok(Next::After(Duration::from_secs(1)))
     }
 
+    /// The games about a claim, in the order of the segments that they are about, so that one way through the run serves all.
+    async fn games(&self, id: B256, lock_block: u64) -> Result<Vec<(u64, Disputes::gameOfReturn)>> {
+        let mut games = Vec::new();
+        for game in games::of_claim(&self.contracts, id, lock_block).await? {
+            let view = self.contracts.disputes.gameOf(game).call().await.map_err(chain)?;
+            games.push((segment(&view.game)?.start(), game, view));
+        }
+        games.sort_by_key(|(start, ..)| *start);
+        Ok(games.into_iter().map(|(_, game, view)| (game, view)).collect())
+    }
+
     /// Makes the move that a game waits for, if it is the claimant's. Gives the turn's end if it is the challenger's.
-    async fn play(&self, id: B256, signed: &SignedOrder, game_id: u64) -> Result<Option<u64>> {
-        let disputes = &self.contracts.disputes;
-        let view = disputes.gameOf(game_id).call().await.map_err(chain)?;
+    async fn play(
+        &self,
+        id: B256,
+        signed: &SignedOrder,
+        game_id: u64,
+        view: Disputes::gameOfReturn,
+    ) -> Result<Option<u64>> {
         let (game, state) = (view.game, view.stateHash);
         let call = match game.stage {
             stage::AWAITING_ANSWER => self.answer(id, signed, game_id, &game, state).await?,
@@ -700,20 +920,22 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
 
     /// Answers the demands for chunks of the output, and defends meanwhile.
     async fn show(&self, id: B256, signed: &SignedOrder, job: &Market::Job) -> Result<Next> {
-        let order = &signed.order;
-        // Who asks has not found it where it was published, so it is published again.
-        let output = self.with_run(id, signed, |_, tracer| output_image(tracer.end())).await?;
-        self.publish(id, BlobRoot(Hash(job.outputRoot.0)), output).await?;
-        let market = &self.contracts.market;
+        let (order, market) = (&signed.order, &self.contracts.market);
         let demanded =
             market.ChunkRequested_filter().topic1(id).from_block(job.lockBlock.to::<u64>());
+        let mut is_asked = false;
         for (event, _) in demanded.query().await.map_err(chain)? {
             let demand = market.demandOf(id, event.chunk).call().await.map_err(chain)?;
             if demand.open {
+                is_asked = true;
                 let (data, proof) = self.chunk(id, signed, event.chunk).await?;
                 let call = market.answer(order.clone(), event.chunk, data, proof);
                 self.contracts.attempt(call.into_transaction_request()).await?;
             }
+        }
+        // Who asks has not found it where it was published, so it is published again, once what is asked is answered.
+        if is_asked {
+            self.memory().unpublished.insert(id);
         }
         self.defend(id, signed, job).await
     }
@@ -778,19 +1000,23 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
 
     fn keep(&self, id: B256, run: (Program, Tracer<E>)) {
         let mut memory = self.memory();
+        memory.order.retain(|kept| *kept != id);
         memory.order.push_back(id);
         memory.runs.insert(id, run);
-        if memory.order.len() > RUNS_KEPT {
-            let oldest = memory.order.pop_front();
-            oldest.and_then(|oldest| memory.runs.remove(&oldest));
+        while memory.runs.len() > RUNS_KEPT || memory.runs_size() > RUNS_SIZE_MAX {
+            let Some(quickest) = memory.quickest(id) else { return };
+            memory.order.retain(|kept| *kept != quickest);
+            memory.runs.remove(&quickest);
         }
     }
 
     fn forget(&self, id: B256) {
         self.take(id);
+        self.backlog.release(id);
         let mut memory = self.memory();
         memory.declined.remove(&id);
         memory.recorded.remove(&id);
+        memory.unpublished.remove(&id);
         memory.moves_told.remove(&id);
     }
 
@@ -812,12 +1038,18 @@ impl<E: Engine + Clone + Send + 'static> Role for Provider<E> {
         }
         let job = self.contracts.market.jobOf(id).call().await.map_err(chain)?;
         let is_mine = job.provider == self.contracts.account();
+        if is_mine {
+            self.note_bound(id, order, &job)?;
+        }
         match JobStatus::try_from(job.status)? {
+            // Who missed it once has shown that it should not try again.
+            JobStatus::AwaitingLate if is_mine => {
+                self.forget(id);
+                Ok(Next::Event)
+            }
             JobStatus::None | JobStatus::AwaitingLate => self.consider(id, &signed, &job).await,
             JobStatus::AwaitingBegin if is_mine => self.begin(id, &signed, &job).await,
-            JobStatus::AwaitingClaim if is_mine => {
-                self.claim(id, &signed, job.lockBlock.to()).await
-            }
+            JobStatus::AwaitingClaim if is_mine => self.claim(id, &signed, &job).await,
             JobStatus::AwaitingClaim => {
                 self.forget(id);
                 self.watch(order, &job).await
@@ -828,38 +1060,29 @@ impl<E: Engine + Clone + Send + 'static> Role for Provider<E> {
                 self.forget(id);
                 Ok(Next::Event)
             }
-            status => {
+            _ => {
                 self.forget(id);
-                let is_unharmed =
-                    matches!(status, JobStatus::Paid | JobStatus::Unwound | JobStatus::Lapsed);
-                if is_mine && !is_unharmed {
-                    let loss = Loss { at: self.contracts.now(), stake: job.stake.to() };
-                    self.memory().losses.push(loss);
-                }
                 Ok(Next::Done)
             }
         }
     }
+
+    fn woken(&self) -> Vec<B256> {
+        self.backlog.woken()
+    }
 }
 
-/// What the account has lost, with the time of the block, as far back as it counts.
-async fn losses(contracts: &Contracts) -> Result<Vec<Loss>> {
-    let slashed = contracts.market.JobSlashed_filter().topic2(contracts.account());
-    let slashed = slashed.from_block(contracts.deployment.from_block);
-    let slashed = slashed.query().await.map_err(chain)?;
-    let mut losses = Vec::new();
-    for (event, log) in slashed.iter().rev() {
-        let Some(number) = log.block_number else { continue };
-        let block = contracts.client().provider().get_block_by_number(number.into()).await;
-        let block = block.map_err(assay_chain::Error::from)?;
-        let at = block.map_or(0, |block| block.header.timestamp);
-        if at + DAY_SECS < contracts.now() {
-            break;
-        }
-        let parts = [event.compensation, event.bounty, event.cover].map(|part| part.to::<u128>());
-        losses.push(Loss { at, stake: parts.iter().sum() });
+/// What an order binds its provider to.
+fn work_of(order: &Market::Order) -> backlog::Work {
+    backlog::Work {
+        steps: order.stepLimit,
+        stake: order.stake.to(),
+        run_secs: u64::from(order.runSecs),
     }
-    Ok(losses)
+}
+
+fn deadline_near(work: backlog::Work, needed_secs: u64) -> Reason {
+    Reason::DeadlineNear { run_secs: work.run_secs, needed_secs }
 }
 
 /// A claim as the contract takes it.

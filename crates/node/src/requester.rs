@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use alloy_primitives::aliases::{U40, U96};
+use alloy_primitives::aliases::U40;
 use alloy_primitives::{Address, B256, U256, hex};
 use alloy_sol_types::SolEvent;
 use assay_api::SignedOrder;
@@ -470,6 +470,9 @@ impl Requester {
                     has_output = root == empty_slot() || found;
                     let known = market.demandOf(id, 0).call().await.map_err(chain)?;
                     let is_due = !has_output && known.demander.is_zero();
+                    if is_due {
+                        self.fill_purse_with(order.chunkFee.to()).await?;
+                    }
                     is_due.then(|| market.demand(order.clone(), 0).into_transaction_request())
                 }
                 JobStatus::AwaitingAnswer => {
@@ -746,7 +749,7 @@ impl Requester {
             windowSecs: window_secs,
             stake: amount(terms.stake)?,
             lapseFee: amount(sealing.map_or(0, |_| lapse_fee(terms)))?,
-            chunkFee: U96::ZERO,
+            chunkFee: amount(self.contracts.chunk_fee_least())?,
             dataOwner: data_owner,
             dataFee: amount(data_fee)?,
             compensationBps: 4_000,
@@ -768,6 +771,23 @@ impl Requester {
             repricing: terms.repricing,
             is_done: false,
         })
+    }
+
+    /// Moves from the account to its purse what the purse lacks for something that is due now.
+    async fn fill_purse_with(&self, needed: u128) -> Result<()> {
+        let (contracts, account) = (&self.contracts, self.contracts.account());
+        let _turn = self.filling.lock().await;
+        let purse = contracts.market.purseOf(account).call().await.map_err(chain)?;
+        let has = contracts.token.balanceOf(account).call().await.map_err(chain)?;
+        // The orders that wait for a lock keep theirs, as far as the account goes.
+        let needed = self.promised().values().fold(needed, |sum, price| sum.saturating_add(*price));
+        let lacks = U256::from(needed).saturating_sub(purse).min(has);
+        if !lacks.is_zero() {
+            contracts.allow(contracts.deployment.market).await?;
+            let deposit = contracts.market.deposit(account, lacks);
+            contracts.attempt(deposit.into_transaction_request()).await?;
+        }
+        Ok(())
     }
 
     /// Moves from the account to its purse what an order's price and data fee lack beside those of the orders that wait already.

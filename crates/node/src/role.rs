@@ -54,6 +54,11 @@ pub(crate) trait Role: Send + Sync + 'static {
 
     /// Does for a job what there is to do now.
     fn attend(&self, id: B256) -> impl Future<Output = Result<Next>> + Send;
+
+    /// Jobs to look at again for a reason of the role's own. Asked whenever anything has happened.
+    fn woken(&self) -> Vec<B256> {
+        Vec::new()
+    }
 }
 
 /// What is known of a job between two calls.
@@ -207,6 +212,7 @@ impl<R: Role> Work<R> {
     }
 
     fn wake_due(&mut self) {
+        self.role.woken().into_iter().for_each(|id| self.mark(id));
         let now = Instant::now();
         while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
             self.timers.remove(&(at, id));

@@ -369,21 +369,9 @@ async fn a_provider_whose_disk_is_full_declines_and_says_so() {
     let requester = market.requester();
     let contracts = stranger(&market).await;
     contracts.stake(100 * DOLLAR).await.expect("staked");
-    let plan = ProviderPlan {
-        cost: CostModel { job: 0, mebistep: 0, margin_bps: 0 },
-        steps_per_sec: 50_000_000,
-        confirmations: 0,
-        loss_day_max: 1_000 * DOLLAR,
-        failures_max: 3,
-        runs_at_once: 1,
-        only_named: false,
-        // More than any disk has: what it reads of its own is real.
-        disk_free_min: 1 << 60,
-        host_facts: Vec::new(),
-    };
-    let provider = Provider::new(contracts, market.board(), plan, Interpreter::new).await;
-    let (stop, stopped) = tokio::sync::watch::channel(false);
-    let working = tokio::spawn(provider.expect("a provider").run(stopped));
+    // More than any disk has: what it reads of its own is real.
+    let plan = ProviderPlan { disk_free_min: 1 << 60, ..asks_nothing() };
+    let provider = Working::start(&contracts, market.board(), plan).await;
     let terms = JobTerms { lock_secs: 3, ..wordcount("large") };
     let (record, status, _) = run(&market, b"job", &terms).await;
     assert_eq!(status, JobStatus::None, "it must not bind itself to what it can't keep");
@@ -393,8 +381,282 @@ async fn a_provider_whose_disk_is_full_declines_and_says_so() {
         panic!("{refusals:?}");
     };
     assert!(needed_size > 1 << 60 && free_size > 0, "{needed_size} of {free_size}");
-    stop.send(true).expect("told");
-    working.await.expect("stopped");
+    provider.stop().await;
+    market.close().await.expect("closed");
+}
+
+/// A plan that asks for nothing.
+fn asks_nothing() -> ProviderPlan {
+    ProviderPlan {
+        cost: CostModel { job: 0, mebistep: 0, margin_bps: 0 },
+        steps_per_sec: 50_000_000,
+        confirmations: 0,
+        loss_day_max: 1_000_000 * DOLLAR,
+        failures_max: 3,
+        runs_at_once: 1,
+        margin_secs: 1,
+        chunk_fee_min: None,
+        sweep_every: Duration::from_millis(200),
+        only_named: false,
+        disk_free_min: 0,
+        host_facts: Vec::new(),
+    }
+}
+
+/// A provider that works on a market's board until it is told to stop.
+struct Working {
+    stop: tokio::sync::watch::Sender<bool>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Working {
+    async fn start(contracts: &Contracts, board: Board, plan: ProviderPlan) -> Self {
+        let provider = Provider::new(contracts.clone(), board, plan, Interpreter::new).await;
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let task = tokio::spawn(provider.expect("a provider").run(stopped));
+        Working { stop, task }
+    }
+
+    async fn stop(self) {
+        self.stop.send(true).expect("told");
+        self.task.await.expect("stopped");
+    }
+}
+
+/// Orders many jobs at once, leaves a provider time, and counts those that it has locked.
+async fn locked_of(market: &LocalMarket, name: &str, terms: &JobTerms) -> (usize, Vec<Reason>) {
+    let requester = market.requester();
+    let jobs: Vec<_> = (0..40u64)
+        .map(|number| (sha256(format!("{name} {number}").as_bytes()), terms.clone()))
+        .collect();
+    let records: Vec<_> = requester.order_all(&jobs).await;
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let (mut locked, mut reasons) = (0, Vec::new());
+    for record in records {
+        let id = record.expect("ordered").job_id;
+        let job = requester.contracts().market.jobOf(id).call().await.expect("read");
+        locked += usize::from(job.status != JobStatus::None as u8);
+        let refusals = requester.board().refusals(id).await.expect("read");
+        reasons.extend(refusals.into_iter().map(|refusal| refusal.reason));
+    }
+    (locked, reasons)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_locks_only_what_it_can_finish_beside_all_that_it_has_locked() {
+    let (_folder, market) = market(&MarketPlan { providers: vec![], with_liar: false }).await;
+    let contracts = stranger(&market).await;
+    contracts.stake(1_000 * DOLLAR).await.expect("staked");
+    // It waits for blocks that never come, so all that it locks stays to be run: 21 s each by its plan.
+    let waits = ProviderPlan { confirmations: 100_000, ..asks_nothing() };
+    let provider = Working::start(&contracts, market.board(), waits).await;
+    let terms = JobTerms { stake: DOLLAR, ..wordcount("loop to the limit") };
+    let (locked, reasons) = locked_of(&market, "first", &terms).await;
+    assert_eq!(locked, 2, "two take 43 s of the 60 s that each has, and three take 64 s");
+    let near = Reason::DeadlineNear { run_secs: 60, needed_secs: 66 };
+    assert_eq!((reasons.len(), &reasons[0]), (38, &near), "and the others are told");
+    // A start is no way around it.
+    provider.stop().await;
+    let waits = ProviderPlan { confirmations: 100_000, ..asks_nothing() };
+    let provider = Working::start(&contracts, market.board(), waits).await;
+    assert_eq!(locked_of(&market, "second", &terms).await.0, 0, "it has locked what it can");
+    provider.stop().await;
+    market.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_at_risk_counts_the_locks_that_are_on_their_way() {
+    let (_folder, market) = market(&MarketPlan { providers: vec![], with_liar: false }).await;
+    let contracts = stranger(&market).await;
+    contracts.stake(1_000 * DOLLAR).await.expect("staked");
+    let careful =
+        ProviderPlan { loss_day_max: 35 * DOLLAR, confirmations: 100_000, ..asks_nothing() };
+    let provider = Working::start(&contracts, market.board(), careful).await;
+    let terms = JobTerms { stake: 10 * DOLLAR, step_limit: 1 << 20, ..wordcount("at once") };
+    let (locked, reasons) = locked_of(&market, "risk", &terms).await;
+    assert_eq!(locked, 3, "a fourth would put 40 dollars at risk, of 35");
+    let is_cap =
+        |reason: &Reason| matches!(reason, Reason::RiskCap { cap, .. } if *cap == 35 * DOLLAR);
+    assert!(reasons.len() == 37 && reasons.iter().all(is_cap), "{reasons:?}");
+    provider.stop().await;
+    market.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missed_deadline_trips_the_breaker_for_an_hour_and_a_start_does_not_trip_it_again() {
+    let (folder, clock) = (tempfile::tempdir().expect("a folder"), Arc::new(Ahead::default()));
+    let none = MarketPlan { providers: vec![], with_liar: false };
+    let market = LocalMarket::open_at(&Home::at(folder.path()), &none, clock.clone()).await;
+    let market = market.expect("a market");
+    let requester = market.requester();
+    let contracts = stranger(&market).await;
+    contracts.stake(500 * DOLLAR).await.expect("staked");
+    let once = ProviderPlan { failures_max: 1, ..asks_nothing() };
+    let slow = ProviderPlan { confirmations: 100_000, ..once.clone() };
+    let provider = Working::start(&contracts, market.board(), slow).await;
+    let short = JobTerms { step_limit: 1 << 20, run_secs: 3, ..wordcount("missed") };
+    let missed_id = |market: &LocalMarket| market.requester().records().expect("read")[0].job_id;
+    let mut missed = requester.order(sha256(b"missed"), &short).await.expect("ordered");
+    let status = async |id: B256| {
+        let job = requester.contracts().market.jobOf(id).call().await.expect("read");
+        JobStatus::try_from(job.status).expect("known")
+    };
+    {
+        let following = requester.follow(&mut missed, |_, _| {});
+        let late = async {
+            while status(missed_id(&market)).await != JobStatus::AwaitingLate {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::select! {
+            ended = following => panic!("it is not delivered late: {ended:?}"),
+            () = late => {}
+        }
+    }
+    let next = JobTerms { lock_secs: 4, ..wordcount("next") };
+    let (record, ended, _) = run(&market, b"next", &next).await;
+    assert_eq!(ended, JobStatus::None, "a node that misses must not go on to lock");
+    let refusals = requester.board().refusals(record.job_id).await.expect("read");
+    let [Refusal { reason: Reason::CircuitBreaker { failures: 1, .. }, .. }] = refusals[..] else {
+        panic!("{refusals:?}");
+    };
+    provider.stop().await;
+    // The late lock's time passes, and whoever misses it ends the job. That is no loss of the day on which a node starts.
+    clock.pass(4 * 86_400, &stranger(&market).await).await;
+    let ended = tokio::time::timeout(PATIENCE, requester.follow(&mut missed, |_, _| {})).await;
+    assert_eq!(ended.expect("in time").expect("followed"), JobStatus::Missed);
+    let provider = Working::start(&contracts, market.board(), once).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let mut after = requester.order(sha256(b"after"), &wordcount("after")).await.expect("ordered");
+    // Where the clock is ahead, only blocks show that time goes on.
+    let others = stranger(&market).await;
+    let passing = async {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            clock.pass(1, &others).await;
+        }
+    };
+    let followed = tokio::time::timeout(PATIENCE, requester.follow(&mut after, |_, _| {}));
+    let ended = tokio::select! {
+        ended = followed => ended.expect("in time").expect("followed"),
+        () = passing => unreachable!("time goes on"),
+    };
+    assert_eq!(ended, JobStatus::Paid, "days later it works again");
+    provider.stop().await;
+    market.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demand_must_pay_for_its_answer() {
+    let (_folder, market) = market(&MarketPlan { providers: vec![], with_liar: false }).await;
+    let contracts = stranger(&market).await;
+    contracts.stake(100 * DOLLAR).await.expect("staked");
+    let dear = ProviderPlan { chunk_fee_min: Some(9), ..asks_nothing() };
+    let provider = Working::start(&contracts, market.board(), dear).await;
+    let terms = JobTerms { lock_secs: 3, ..wordcount("2^17 answers for nothing") };
+    let (record, status, _) = run(&market, b"job", &terms).await;
+    assert_eq!(status, JobStatus::None, "a requester could have it answer at a loss");
+    let refusals = market.requester().board().refusals(record.job_id).await.expect("read");
+    let [Refusal { reason: Reason::ChunkFeeLow { fee: 0, needed: 9 }, .. }] = refusals[..] else {
+        panic!("{refusals:?}");
+    };
+    provider.stop().await;
+    market.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_too_long_to_be_defended_is_declined() {
+    let (_folder, market) = market(&MarketPlan { providers: vec![], with_liar: false }).await;
+    let contracts = stranger(&market).await;
+    contracts.stake(100 * DOLLAR).await.expect("staked");
+    let provider = Working::start(&contracts, market.board(), asks_nothing()).await;
+    let terms = JobTerms { step_limit: 1 << 34, run_secs: 600, lock_secs: 3, ..wordcount("long") };
+    let (record, status, _) = run(&market, b"job", &terms).await;
+    assert_eq!(status, JobStatus::None, "it could lose though its claim is true");
+    let refusals = market.requester().board().refusals(record.job_id).await.expect("read");
+    let [Refusal { reason: Reason::ClockShort { clock_secs: 120, .. }, .. }] = refusals[..] else {
+        panic!("{refusals:?}");
+    };
+    provider.stop().await;
+    market.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_fails_keeps_no_claim_back() {
+    let (folder, market) = market(&MarketPlan { providers: vec![], with_liar: false }).await;
+    let requester = market.requester();
+    let contracts = stranger(&market).await;
+    contracts.stake(100 * DOLLAR).await.expect("staked");
+    let terms = JobTerms { input: None, window_secs: Some(60), ..wordcount("") };
+    let record = requester.order(sha256(b"job"), &terms).await.expect("ordered");
+    let path = folder.path().join("own");
+    let own = Board::of_store(Store::open(&path).expect("a store"), market.chain().deployment());
+    let program = Program::from_elf(WORDCOUNT).expect("a program");
+    own.put_program(&program, WORDCOUNT.to_vec()).await.expect("kept");
+    own.put_order(record.job_id, &record.signed).await.expect("kept");
+    let slots = path.join("blobs").join("slots");
+    std::fs::remove_dir_all(&slots).expect("the disk fails");
+    let provider = Working::start(&contracts, own.clone(), asks_nothing()).await;
+    let claimed = async {
+        loop {
+            let job = requester.contracts().market.jobOf(record.job_id).call().await.expect("read");
+            if job.status == JobStatus::AwaitingVerdict as u8 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let claimed = tokio::time::timeout(Duration::from_secs(20), claimed).await;
+    claimed.expect("a run that is not claimed costs the stake");
+    // What could not be kept is kept as soon as it can be.
+    std::fs::create_dir(&slots).expect("the disk is well again");
+    let until = Instant::now() + Duration::from_secs(30);
+    while std::fs::read_dir(&slots).expect("read").next().is_none() {
+        assert!(Instant::now() < until, "the output was given up");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    provider.stop().await;
+    market.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_providers_own_store_keeps_only_what_unfinished_jobs_name() {
+    let (folder, clock) = (tempfile::tempdir().expect("a folder"), Arc::new(Ahead::default()));
+    let none = MarketPlan { providers: vec![], with_liar: false };
+    let market = LocalMarket::open_at(&Home::at(folder.path()), &none, clock.clone()).await;
+    let mut market = market.expect("a market");
+    let broker = market.serve(0, 0).await.expect("served").broker.expect("a broker");
+    let key = PrivateKeySigner::random();
+    let contracts = stranger_of(&market, key.clone()).await;
+    contracts.stake(100 * DOLLAR).await.expect("staked");
+    let broker = assay_api::BrokerClient::new(&broker, market.chain().deployment().clone(), &key);
+    let path = folder.path().join("own");
+    let own =
+        Board::of_broker(broker.expect("a client"), Some(Store::open(&path).expect("a store")));
+    let provider = Working::start(&contracts, own, asks_nothing()).await;
+    // One that nobody takes, since it needs a better record, and that stays open.
+    let unfilled = JobTerms {
+        lock_secs: 100_000,
+        reputation_min: Some(10_000),
+        ..wordcount("still to be had")
+    };
+    let requester = market.requester();
+    requester.order(sha256(b"unfilled"), &unfilled).await.expect("ordered");
+    let files = |kind: &str| {
+        let folder = std::fs::read_dir(path.join("blobs").join(kind)).expect("read");
+        folder.map(|file| file.expect("read").file_name()).collect::<Vec<_>>()
+    };
+    let (_, status, events) = run(&market, b"first", &wordcount("done")).await;
+    assert_eq!(status, JobStatus::Paid, "{events:?}");
+    assert_eq!(files("slots").len(), 2, "an input and an output");
+    clock.pass(1_000, &stranger(&market).await).await;
+    let until = Instant::now() + Duration::from_secs(20);
+    while !files("slots").is_empty() {
+        assert!(Instant::now() < until, "the store only ever grows: {:?}", files("slots"));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(files("programs").len(), 1, "an order that is open names the same program");
+    provider.stop().await;
     market.close().await.expect("closed");
 }
 
@@ -559,8 +821,12 @@ impl Ahead {
 
 /// An account of its own on a market's chain, with a thousand test dollars.
 async fn stranger(market: &LocalMarket) -> Contracts {
+    stranger_of(market, PrivateKeySigner::random()).await
+}
+
+async fn stranger_of(market: &LocalMarket, key: PrivateKeySigner) -> Contracts {
     let endpoint = Endpoint::Embedded(market.chain().chain().clone());
-    let (key, config) = (PrivateKeySigner::random(), ClientConfig::default());
+    let config = ClientConfig::default();
     let contracts = Contracts::connect(endpoint, key, market.chain().deployment(), config).await;
     let contracts = contracts.expect("connected");
     let mint = contracts.token.mint(contracts.account(), U256::from(1_000 * DOLLAR));
@@ -591,20 +857,8 @@ async fn a_provider_that_withholds_the_output_loses() {
     let program = Program::from_elf(WORDCOUNT).expect("a program");
     own.put_program(&program, WORDCOUNT.to_vec()).await.expect("kept");
     own.put_order(record.job_id, &record.signed).await.expect("kept");
-    let plan = ProviderPlan {
-        cost: CostModel { job: 0, mebistep: 0, margin_bps: 0 },
-        steps_per_sec: 50_000_000,
-        confirmations: 0,
-        loss_day_max: 1_000 * DOLLAR,
-        failures_max: 3,
-        runs_at_once: 1,
-        only_named: true,
-        disk_free_min: 0,
-        host_facts: Vec::new(),
-    };
-    let provider = Provider::new(withholder.clone(), own, plan, Interpreter::new).await;
-    let (stop, stopped) = tokio::sync::watch::channel(false);
-    let working = tokio::spawn(provider.expect("a provider").run(stopped));
+    let plan = ProviderPlan { only_named: true, ..asks_nothing() };
+    let provider = Working::start(&withholder, own, plan).await;
     let status = async || {
         let job = requester.contracts().market.jobOf(record.job_id).call().await.expect("read");
         JobStatus::try_from(job.status).expect("known")
@@ -612,8 +866,7 @@ async fn a_provider_that_withholds_the_output_loses() {
     while status().await != JobStatus::AwaitingVerdict {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    stop.send(true).expect("told");
-    working.await.expect("stopped");
+    provider.stop().await;
     let mut events = Vec::new();
     let passing = async {
         tokio::time::sleep(Duration::from_secs(1)).await;

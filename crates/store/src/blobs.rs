@@ -110,9 +110,10 @@ impl Blobs {
         done
     }
 
-    /// How much room the disk still has, in bytes; `None` where the system does not say.
-    pub fn free_size(&self) -> Option<u64> {
-        free_size(&self.shared.folder)
+    /// How much room there still is, in bytes: the disk's, where the system says it, or what the bound leaves if that is less.
+    pub fn free_size(&self) -> u64 {
+        let left = self.bytes_max().saturating_sub(self.bytes_total());
+        free_size(&self.shared.folder).map_or(left, |disk| disk.min(left))
     }
 
     /// Begins a blob that comes in pieces, and whose name is known only at the end.
