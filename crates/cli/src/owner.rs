@@ -50,7 +50,8 @@ pub(crate) struct Named {
 pub(crate) struct PolicyOf {
     #[command(flatten)]
     named: Named,
-    /// Put this policy in its place, as a new version; `publish` publishes it.
+    /// Put this policy in its place, as a new version, once `publish` publishes it. Orders that name the one before are then good for an
+    /// hour more, under the stricter of both; `revoke --version` ends them at once.
     #[arg(long, value_name = "FILE")]
     set: Option<PathBuf>,
     /// What a job pays from the new version on, in the token's smallest unit [default: as before]
@@ -124,6 +125,7 @@ struct Row {
     envelope_bytes: u64,
     policy: Hash,
     fee: String,
+    published_at: Option<u64>,
     uses_spent: u64,
     uses_max: u64,
     micro_epsilon_spent: u64,
@@ -214,6 +216,7 @@ impl Session {
             envelope_bytes: said.envelope_size,
             policy: said.policy,
             fee: said.fee.to_string(),
+            published_at: self.owner.datasets().published_at(version)?,
             uses_spent: spent.uses,
             uses_max: policy.uses_max,
             micro_epsilon_spent: spent.micro_epsilon,
@@ -310,6 +313,8 @@ impl Made {
 const OTHERS: &str = "Of another owner's data its policy holds as it was last read, with its expiry; its grants and revocations are read at the broker \
                       before each key, if that is there. Uses and budget are counted by your keeper alone: what others spend of it is not known here.";
 
+const DRAFT: &str = "A draft: it decides nothing until `assay data publish` publishes it.";
+
 const LAXER: &str = "The policy permits more than a source's does now, so no key goes out: make it as strict with `assay data policy NAME --set FILE`, \
                      then publish it.";
 
@@ -333,6 +338,7 @@ impl Row {
         let notes = [
             (self.sources.iter().any(|made| !made.is_own), OTHERS),
             (self.sources.iter().any(|made| made.is_laxer), LAXER),
+            (self.published_at.is_none(), DRAFT),
         ];
         let notes = notes.into_iter().filter(|(holds, _)| *holds).map(|(_, note)| note.to_owned());
         let lines = notes.chain(self.explained.iter().cloned()).map(|line| format!("  {line}\n"));

@@ -111,6 +111,9 @@ pub enum Error {
     /// A job that can't be ordered, run or checked.
     #[error("{0}")]
     Job(String),
+    /// A document that has no place in the rules of a dataset.
+    #[error(transparent)]
+    Rules(#[from] assay_privacy::policy::RulesError),
     /// A privacy budget is spent, or its ledger is no good.
     #[error("the ledger {path}: {source}")]
     Budget {

@@ -492,6 +492,7 @@ async fn combined_data_is_bound_by_all_that_it_was_made_of() {
     // A source that becomes stricter stops what was made of it, until that is as strict.
     let strict = policy_of(&[SHA256], 1, (3_000_000, 1_500_000));
     data.owner.amend(&word("people"), strict, FEE).expect("amended");
+    data.owner.publish(&board, &word("people")).await.expect("published");
     let (id, status) = ran(&market, b"laxer", &research).await;
     assert_eq!(status, JobStatus::Lapsed);
     let refused = data.refused(&market, id).await;
