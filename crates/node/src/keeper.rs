@@ -381,10 +381,7 @@ impl std::fmt::Display for KeyReasons {
             "version_unknown" => {
                 f.write_str("this version is not in force: order over the newest one")
             }
-            _ => {
-                let reasons: Vec<_> = self.reasons.iter().map(Reason::to_string).collect();
-                f.write_str(&reasons.join("; "))
-            }
+            _ => f.write_str(&crate::error::sentences(&self.reasons)),
         }
     }
 }

@@ -355,6 +355,28 @@ impl Rules {
         decision
     }
 
+    /// What a keeper would refuse a job by, whatever is spent by then: what an order can be asked before it is signed. Empty if nothing
+    /// shows. Texts in Cedar and what the data was made of are left to the keeper, which knows more; a provider that is not known yet
+    /// is the zero account, which no list need have.
+    pub fn foresee(&self, asked: &ReleaseRequest) -> Vec<Reason> {
+        let under: Vec<_> = match self.grants.get(&asked.requester) {
+            None => vec![None],
+            Some(grants) => grants.values().map(Some).collect(),
+        };
+        let (nothing_spent, mut reasons) = (Ledger::new(), Vec::new());
+        for grant in under {
+            reasons = match self.decide_under(asked, &nothing_spent, grant) {
+                Decision::Permit(_) => Vec::new(),
+                Decision::Refuse(reasons) => reasons,
+            };
+            reasons.retain(|reason| reason.clause().shows_before());
+            if reasons.is_empty() {
+                break;
+            }
+        }
+        reasons
+    }
+
     fn decide_under(
         &self,
         asked: &ReleaseRequest,
@@ -533,7 +555,11 @@ impl Rules {
                 grant: digest,
                 expires_at: grant.map_or(0, |grant| grant.said().expires_at),
             },
-            Clause::Beneficiaries => Reason::Beneficiaries { beneficiary: asked.beneficiary },
+            Clause::Beneficiaries => {
+                let is_named = policy.beneficiaries.allows(&asked.beneficiary);
+                let beneficiary = if is_named { asked.requester } else { asked.beneficiary };
+                Reason::Beneficiaries { beneficiary }
+            }
             Clause::Purposes => Reason::Purposes { purpose: asked.purpose.clone() },
             Clause::Verifiers => Reason::Verifiers { verifier: asked.verifier },
             Clause::Auditors => {
