@@ -107,10 +107,13 @@ fn keeper() -> Result<(Document<Policy>, Rules), String> {
     let accounts = |role: &str| -> Allowed<Account> {
         (0..ACCOUNTS).map(|number| account(role, number)).collect()
     };
+    // Whoever orders reads, so it is listed there too.
+    let readers = ["beneficiary", "requester", "granted"];
+    let readers = readers.iter().flat_map(|role| (0..ACCOUNTS).map(|number| account(role, number)));
     let guarantees = Guarantees { group_min: 20, output_size_max: 4_096, steps_constant: true };
     let mut policy = Policy::deny_all()
         .providers(accounts("provider"), 1_000_000)
-        .parties(accounts("requester"), accounts("beneficiary"), words()?)
+        .parties(accounts("requester"), readers.collect(), words()?)
         .assurance(Allowed::from_iter([1]), accounts("auditor"), 1)
         .output(Output {
             class: OutputClass::Sealed,
@@ -201,6 +204,7 @@ fn plain(policy: &Policy, granted: &BTreeSet<Account>, asked: &ReleaseRequest) -
         && policy.providers.accounts.allows(&asked.provider)
         && asked.stake >= policy.providers.stake_min
         && policy.beneficiaries.allows(&asked.beneficiary)
+        && policy.beneficiaries.allows(&asked.requester)
         && asked.purpose.as_ref().is_some_and(|purpose| policy.purposes.allows(purpose))
         && policy.verifiers.allows(&asked.verifier)
         && asked.auditors.iter().all(|auditor| policy.auditors.accounts.allows(auditor))

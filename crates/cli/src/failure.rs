@@ -107,6 +107,12 @@ impl From<assay_node::Error> for Failure {
             Error::Mask(error) => {
                 Failure::new("the table cannot be masked").cause(error).next(error.next_step())
             }
+            Error::Policy { dataset, reasons } => {
+                let reasons: Vec<_> = reasons.iter().map(ToString::to_string).collect();
+                Failure::new(format!("the owner's policy does not let {dataset} be used so"))
+                    .cause(reasons.join("; "))
+                    .next("nothing was posted or paid: order otherwise, with --provider, --purpose, --auditor, --stake and --steps-max, or ask the owner")
+            }
             Error::InputMissing { .. } => {
                 Failure::new(&error).next("ask the provider to publish it, within the window")
             }

@@ -56,7 +56,8 @@ pub(crate) struct Named {
 pub(crate) struct PolicyOf {
     #[command(flatten)]
     named: Named,
-    /// Put this policy in its place, as a new version; `publish` publishes it.
+    /// Put this policy in its place, as a new version, once `publish` publishes it. Orders that name the one before are then good for an
+    /// hour more, under the stricter of both; `revoke --version` ends them at once.
     #[arg(long, value_name = "FILE")]
     set: Option<PathBuf>,
     /// What a job pays from the new version on, in the token's smallest unit [default: as before]
@@ -141,6 +142,7 @@ struct Row {
     masked: Option<Hash>,
     policy: Hash,
     fee: String,
+    published_at: Option<u64>,
     uses_spent: u64,
     uses_max: u64,
     micro_epsilon_spent: u64,
@@ -149,6 +151,8 @@ struct Row {
     sources: Vec<Made>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     stricter: Vec<Stricter>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     explained: Vec<String>,
 }
@@ -232,12 +236,14 @@ impl Session {
             masked: self.owner.mask(version)?.map(|mask| sha256(&mask.to_payload())),
             policy: said.policy,
             fee: said.fee.to_string(),
+            published_at: self.owner.datasets().published_at(version)?,
             uses_spent: spent.uses,
             uses_max: policy.uses_max,
             micro_epsilon_spent: spent.micro_epsilon,
             micro_epsilon_max: policy.budget.map(|budget| budget.total_micro_epsilon),
             sources: self.owner.made_of(version)?.into_iter().map(Made::from).collect(),
             stricter: Vec::new(),
+            warnings: warnings(version),
             explained: if with_policy { explain(policy) } else { Vec::new() },
         })
     }
@@ -268,6 +274,13 @@ impl Session {
         }
         table(&[("dataset", format!("{owner}/{name}")), ("digest", digest.to_string())])
     }
+}
+
+/// What an owner may not expect of a version.
+fn warnings(version: &Version) -> Vec<&'static str> {
+    let is_open = version.policy.said().providers.accounts == Allowed::Any;
+    let evadable = version.publication.said().fee > 0 && is_open;
+    evadable.then_some(FEE_EVADABLE).into_iter().collect()
 }
 
 fn shown(rows: Vec<Row>, as_json: bool) -> String {
@@ -328,6 +341,11 @@ impl Made {
 const OTHERS: &str = "Of another owner's data its policy holds as it was last read, with its expiry; its grants and revocations are read at the broker \
                       before each key, if that is there. Uses and budget are counted by your keeper alone: what others spend of it is not known here.";
 
+const FEE_EVADABLE: &str = "The fee protects only with listed providers: it is paid with the result, and who has a provider of its own can take the key, let the job \
+                            lapse and pay none. A use is counted all the same. List whom you trust in providers.accounts.";
+
+const DRAFT: &str = "A draft: it decides nothing until `assay data publish` publishes it.";
+
 const LAXER: &str = "The policy permits more than a source's does now, so no key goes out: make it as strict with `assay data policy NAME --set FILE`, \
                      then publish it.";
 
@@ -355,9 +373,14 @@ impl Row {
         let notes = [
             (self.sources.iter().any(|made| !made.is_own), OTHERS),
             (self.sources.iter().any(|made| made.is_laxer), LAXER),
+            (self.published_at.is_none(), DRAFT),
         ];
         let notes = notes.into_iter().filter(|(holds, _)| *holds).map(|(_, note)| note.to_owned());
-        let lines = notes.chain(self.explained.iter().cloned()).map(|line| format!("  {line}\n"));
+        let warnings = self.warnings.iter().map(|warning| format!("Warning: {warning}"));
+        let lines = notes
+            .chain(warnings)
+            .chain(self.explained.iter().cloned())
+            .map(|line| format!("  {line}\n"));
         rows + &made.chain(stricter).chain(lines).collect::<String>()
     }
 }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use alloy_primitives::{Address, B256};
 use assay_market::{PriceTerms, Repricing};
 use assay_merkle::{BLOB_BYTES_MAX, BlobError};
-use assay_node::{DatasetTerms, DatasetUse, JobEvent, JobRecord, JobStatus, JobTerms, Sealing};
+use assay_node::{
+    DatasetTerms, DatasetUse, JobEvent, JobRecord, JobStatus, JobTerms, Sealing, Version,
+};
 use assay_types::{Hash, sha256};
 use serde::Serialize;
 
@@ -217,13 +219,15 @@ async fn datasets(
     let (Some(name), Some(purpose)) = (&arguments.dataset_of, &arguments.purpose) else {
         return Ok(own.map_or(DatasetTerms::None, DatasetTerms::Own));
     };
-    let publication = market.requester().board().dataset(name.owner, &name.name).await?;
-    let publication = publication.ok_or_else(|| {
+    let version = market.requester().board().dataset(name.owner, &name.name).await?;
+    let version = version.ok_or_else(|| {
         Failure::new(format!("{} publishes no dataset {:?} here", name.owner, name.name))
             .next("ask its owner for the name, or whether it has been withdrawn")
     })?;
-    let publication = publication.publication.said().clone();
-    Ok(DatasetTerms::Of(Box::new(DatasetUse { publication, purpose: purpose.clone() })))
+    let Version { publication, policy } = version;
+    let (publication, policy) = (publication.said().clone(), Some(policy));
+    let purpose = purpose.clone();
+    Ok(DatasetTerms::Of(Box::new(DatasetUse { publication, policy, purpose })))
 }
 
 /// How the job is sealed: by default.

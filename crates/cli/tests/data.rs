@@ -425,6 +425,28 @@ fn combined_data_is_sealed_under_the_strictest_rule_and_says_what_became_stricte
     assert_eq!(again["datasets"][0]["uses_max"], 1);
     assert_eq!(again["datasets"][0]["sources"][0]["is_laxer"], false);
 
+    // A draft is told as one. A fee that a requester's own provider can evade is told too, and none that it can't.
+    assert!(sealed["published_at"].is_null() && sealed.get("warnings").is_none(), "{sealed}");
+    assert!(uses.contains("A draft: it decides nothing"), "{uses}");
+    let set = ["data", "policy", "people", "--set", "people.json", "--fee", "5"];
+    let warned = folder.json(&set)["datasets"][0]["warnings"][0].to_string();
+    assert!(warned.contains("only with listed providers"), "{warned}");
+    let told = text(&folder.assay(&set).stdout);
+    assert!(
+        told.contains("Warning: The fee protects only") && told.contains("pays no fee"),
+        "{told}"
+    );
+    let listed = policy(&['2'], 1, 4_000_000_000);
+    let listed = listed.replacen(
+        "\"accounts\":\"any\"",
+        &format!("\"accounts\":[\"{}\"]", OWNER.to_lowercase()),
+        1,
+    );
+    folder.write("people.json", listed);
+    let told = text(&folder.assay(&set).stdout);
+    assert!(told.contains("/people, version") && !told.contains("pays no fee"), "{told}");
+    assert!(!told.contains("Warning"), "{told}");
+
     let refused = [
         ("both", "nothing", "there is no dataset"),
         ("both", "0x0101010101010101010101010101010101010101/people", "no market runs"),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use alloy_primitives::Address;
 use assay_market::{Account, UnknownStatus};
+use assay_privacy::policy::{DatasetName, Reason};
 use assay_types::{BlobRoot, ProgramId};
 
 /// The crate's result.
@@ -111,6 +112,17 @@ pub enum Error {
     /// A job that can't be ordered, run or checked.
     #[error("{0}")]
     Job(String),
+    /// An order that the keeper of the data would refuse. Nothing was posted or paid.
+    #[error("the owner's policy does not let {dataset} be used so: {}", sentences(reasons))]
+    Policy {
+        /// The dataset.
+        dataset: DatasetName,
+        /// By clause, each with what to do.
+        reasons: Vec<Reason>,
+    },
+    /// A document that has no place in the rules of a dataset.
+    #[error(transparent)]
+    Rules(#[from] assay_privacy::policy::RulesError),
     /// A privacy budget is spent, or its ledger is no good.
     #[error("the ledger {path}: {source}")]
     Budget {
@@ -125,6 +137,12 @@ pub enum Error {
     /// The operating system has no randomness to give.
     #[error("the operating system gave no randomness: {0}")]
     Randomness(getrandom::Error),
+}
+
+/// Reasons, one after the other.
+pub(crate) fn sentences(reasons: &[Reason]) -> String {
+    let reasons: Vec<_> = reasons.iter().map(Reason::to_string).collect();
+    reasons.join("; ")
 }
 
 impl Error {

@@ -379,12 +379,9 @@ impl std::fmt::Display for KeyReasons {
         match self.code.as_str() {
             "other_requester" => f.write_str("the sealed data is another's to order with"),
             "version_unknown" => {
-                f.write_str("its keeper does not have this version: order over the newest one")
+                f.write_str("this version is not in force: order over the newest one")
             }
-            _ => {
-                let reasons: Vec<_> = self.reasons.iter().map(Reason::to_string).collect();
-                f.write_str(&reasons.join("; "))
-            }
+            _ => f.write_str(&crate::error::sentences(&self.reasons)),
         }
     }
 }

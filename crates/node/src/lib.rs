@@ -47,7 +47,7 @@ pub use auditor::{Auditor, AuditorPlan};
 pub use board::{Board, Store};
 pub use contracts::{CHUNK_FEE_MIN, Contracts, Funds, clock_secs};
 pub use cosign::{AskedWitness, entries_of, keep_cosigned, log_at, open_witness, operators_of};
-pub use datasets::{Datasets, Version};
+pub use datasets::{Datasets, GRACE_SECS, Version};
 pub use disclosure::{
     budget_left, create_budget, output_slot, presented_by, release_statistics, slot_of_image,
 };

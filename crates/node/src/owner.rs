@@ -13,6 +13,7 @@ use assay_provenance::{Masked, Said};
 use assay_types::Account;
 
 use crate::board::Board;
+use crate::contracts::clock_secs;
 use crate::datasets::{Datasets, Version};
 use crate::record::Recorder;
 use crate::sealed::seal_bytes;
@@ -104,7 +105,7 @@ impl Owner {
         self.keep(publication, policy)
     }
 
-    /// The same data under another policy or fee, as a new version. If it is made of other datasets, it is under the stricter rule of
+    /// The same data under another policy or fee, as a new version, which decides nothing until it is published. If it is made of other datasets, it is under the stricter rule of
     /// all of them as well, as they are known here.
     ///
     /// # Errors
@@ -119,7 +120,8 @@ impl Owner {
         self.keep(Publication { version, policy: policy.digest(), fee, sources, ..newest }, policy)
     }
 
-    /// Publishes a dataset's newest version: the ciphertext, what describes it, and its policy.
+    /// Publishes a dataset's newest version: the ciphertext, what describes it, and its policy. From then on it decides, and orders
+    /// that name the one before are good for [`GRACE_SECS`](crate::GRACE_SECS), under the stricter of both.
     ///
     /// # Errors
     ///
@@ -136,6 +138,8 @@ impl Owner {
             board.put_envelope(digest, envelope).await?;
         }
         board.put_dataset(&self.signer, &version).await?;
+        // Only now does a keeper decide by it: what nobody could read must refuse nobody's order.
+        self.datasets.keep_published(&version, clock_secs())?;
         Ok(version)
     }
 
@@ -159,10 +163,12 @@ impl Owner {
     ///
     /// # Errors
     ///
-    /// [`Error::Job`] for a grant that is none; [`Error::File`], [`Error::Store`], [`Error::Broker`].
+    /// [`Error::Job`] for a grant that is none; [`Error::Rules`] if the account has too many; [`Error::File`], [`Error::Store`],
+    /// [`Error::Broker`].
     pub async fn grant(&self, board: &Board, grant: Grant) -> Result<Document<Grant>> {
         let grant = Document::new(grant).map_err(|error| Error::Job(error.to_string()))?;
         self.newest(&grant.said().name)?;
+        self.datasets.check_grants(grant.said(), clock_secs())?;
         // Kept first: what a keeper heeds is what is here.
         self.datasets.keep_grant(&grant)?;
         board.put_document(&self.signer, "grant", grant.as_bytes()).await?;

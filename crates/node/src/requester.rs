@@ -13,12 +13,14 @@ use assay_chain::EventProof;
 use assay_chain::contracts::Market;
 use assay_machine::Program;
 use assay_market::{
-    Account, Explanation, Facts, JobStatus, PriceTerms, Quote, Repricing, SealedSlot, Terms,
+    Account, Explanation, Facts, JobId, JobStatus, PriceTerms, Quote, Repricing, SealedSlot, Terms,
     explain, quote,
 };
 use assay_merkle::empty_slot;
 use assay_privacy::open_output_by;
-use assay_privacy::policy::Publication;
+use assay_privacy::policy::{
+    Document, Grant, Policy, Publication, ReleaseRequest, Revocation, Rules, Word,
+};
 use assay_provenance::{
     Ordered, Receipt, Said, Settled, TRUST_SCHEMA, Trust, TrustedLog, without_noise,
 };
@@ -101,6 +103,8 @@ pub enum DatasetTerms {
 pub struct DatasetUse {
     /// What its owner publishes of it.
     pub publication: Publication,
+    /// Its policy, which the order is held to before it is signed; `None` leaves that to the keeper, whose refusal costs the lapse fee.
+    pub policy: Option<Document<Policy>>,
     /// For what it is to be used.
     pub purpose: String,
 }
@@ -215,10 +219,14 @@ impl Requester {
     ///
     /// # Errors
     ///
-    /// [`Error::Program`], [`Error::Funds`], [`Error::Refused`], [`Error::Chain`], [`Error::Store`], [`Error::File`].
+    /// [`Error::Program`], [`Error::Funds`], [`Error::Refused`], [`Error::Chain`], [`Error::Store`], [`Error::File`]; [`Error::Policy`]
+    /// if the keeper of the dataset would give no key.
     pub async fn order(&self, key: Hash, terms: &JobTerms) -> Result<JobRecord> {
         let program = Program::from_elf(&terms.program);
         let program = program.map_err(|error| Error::Job(format!("the program: {error}")))?;
+        if self.record(key)?.is_none() {
+            self.check_policy(&program, terms).await?;
+        }
         self.board.put_program(&program, terms.program.clone()).await?;
         let record = self.signed(key, &program, terms).await?;
         let job = self.contracts.market.jobOf(record.job_id).call().await.map_err(chain)?;
@@ -250,6 +258,52 @@ impl Requester {
         let (file, written) = (self.file(key), record.clone());
         blocking(move || files::write_json(&file, &written)).await??;
         Ok(record)
+    }
+
+    /// Refuses what the keeper of the dataset would refuse, as far as it shows: a key that never comes costs both sides the lapse fee.
+    async fn check_policy(&self, program: &Program, terms: &JobTerms) -> Result<()> {
+        let (DatasetTerms::Of(of), Some(sealing)) = (&terms.dataset, &terms.sealing) else {
+            return Ok(());
+        };
+        let DatasetUse { publication, policy: Some(policy), purpose } = &**of else {
+            return Ok(());
+        };
+        let (requester, dataset) = (account(self.contracts.account()), publication.dataset());
+        let owner = Address::from(publication.owner.0);
+        let published = Document::new(publication.clone());
+        let published = published.map_err(|error| Error::Job(error.to_string()))?;
+        let mut rules = Rules::new(published, policy.clone())?;
+        let ours = |of: Account, name: &Word| of == dataset.owner && *name == dataset.name;
+        for revocation in self.board.documents::<Revocation>(owner, "revocation").await? {
+            if ours(revocation.said().owner, &revocation.said().name) {
+                rules.revoke(&revocation)?;
+            }
+        }
+        let mut grants = self.board.documents::<Grant>(owner, "grant").await?;
+        grants.retain(|grant| ours(grant.said().owner, &grant.said().name));
+        rules.grant_all(grants)?;
+        let reasons = rules.foresee(&ReleaseRequest {
+            // Of the job nothing is known yet, and no clause asks.
+            job: JobId(Default::default()),
+            requester,
+            provider: account(terms.provider.unwrap_or_default()),
+            beneficiary: sealing.beneficiary.map_or(requester, account),
+            auditors: sealing.auditors.iter().map(|auditor| account(*auditor)).collect(),
+            program: program.id(),
+            dataset: publication.root,
+            data_owner: Some(publication.owner),
+            data_fee: publication.fee,
+            input_sealed: true,
+            output_sealed: true,
+            step_limit: terms.step_limit,
+            verifier: self.contracts.deployment.fraud_proofs,
+            window_secs: terms.window_secs.unwrap_or_default(),
+            stake: terms.stake,
+            purpose: purpose.parse().ok(),
+            measurement: None,
+            now: self.contracts.now(),
+        });
+        if reasons.is_empty() { Ok(()) } else { Err(Error::Policy { dataset, reasons }) }
     }
 
     fn turn(&self, key: Hash) -> Arc<tokio::sync::Mutex<()>> {

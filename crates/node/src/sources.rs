@@ -140,7 +140,11 @@ async fn newest(
     if owner == datasets.owner() {
         let missing =
             || Error::Job(format!("there is no dataset {:?} here", dataset.name.as_str()));
-        return datasets.newest(dataset.name.as_str())?.ok_or_else(missing);
+        let name = dataset.name.as_str();
+        let newest = datasets.newest(name)?.ok_or_else(missing)?;
+        // The data is what was sealed last, its policy the one that holds.
+        let policy = datasets.in_force(name)?.map_or(newest.policy, |version| version.policy);
+        return Ok(Version { publication: newest.publication, policy });
     }
     let apart = || Error::Job(format!("{dataset} is another owner's: name a market to read it at"));
     let missing = || Error::Job(format!("nobody publishes {dataset} here"));

@@ -9,13 +9,13 @@ use assay_chain::{ClientConfig, Endpoint};
 use assay_machine::Program;
 use assay_market::{Account, PriceTerms, Terms};
 use assay_node::{
-    Board, Contracts, DatasetTerms, DatasetUse, Error, Home, JobEvent, JobRecord, JobStatus,
-    JobTerms, Keeper, LocalMarket, MarketPlan, MaskFiles, Owner, Recorder, Requester, Sealing,
-    SourceName, mask_key, mask_table,
+    Board, Contracts, DatasetTerms, DatasetUse, DevelopmentKeys, Error, Home, JobEvent, JobRecord,
+    JobStatus, JobTerms, Keeper, LocalMarket, MarketPlan, MaskFiles, Owner, Recorder, Requester,
+    Role, Sealing, SourceName, mask_key, mask_table,
 };
 use assay_privacy::mask::MaskStatement;
 use assay_privacy::policy::{
-    Allowed, Clause, DatasetName, Document, Guarantees, Output, OutputClass, Policy, Reason,
+    Allowed, Clause, DatasetName, Document, Grant, Guarantees, Output, OutputClass, Policy, Reason,
     Revoked, Spent, Word,
 };
 use assay_provenance::{Outcome, Said, Standing, verify};
@@ -353,11 +353,13 @@ impl Data {
 
     async fn terms_over(&self, market: &LocalMarket, name: &str, purpose: &str) -> JobTerms {
         let found = market.board().dataset(self.owner.account(), name).await;
-        let publication = found.expect("read").expect("published").publication.said().clone();
-        let purpose = purpose.to_owned();
+        let version = found.expect("read").expect("published");
+        let publication = version.publication.said().clone();
+        // Unchecked before, so that the keeper is what refuses.
+        let (policy, purpose) = (None, purpose.to_owned());
         let mut terms = JobTerms {
             program: SHA256.to_vec(),
-            dataset: DatasetTerms::Of(Box::new(DatasetUse { publication, purpose })),
+            dataset: DatasetTerms::Of(Box::new(DatasetUse { publication, policy, purpose })),
             ..sealed(market, "whose words")
         };
         terms.sealing.as_mut().expect("sealed").begin_secs = 4;
@@ -437,6 +439,99 @@ async fn a_keeper_refuses_by_clause_and_a_revocation_stops_it_at_once() {
     market.close().await.expect("closed");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_the_keeper_would_refuse_is_not_signed() {
+    let (folder, market) = market(&MarketPlan::default()).await;
+    let mut data = Data::publish(&market, 10).await;
+    let (requester, board) = (market.requester(), market.board());
+    let keys = DevelopmentKeys::open(&Home::at(folder.path())).expect("keys");
+    let provider = keys.key(Role::Provider(0)).address();
+    // Now only one provider, one requester and small jobs.
+    let listed = data.owner.newest(&data.name).expect("kept").policy.said().clone();
+    let listed = Policy { requesters: Allowed::default(), ..listed };
+    let listed =
+        Policy { output: Output { step_limit_max: 1 << 29, ..listed.output.clone() }, ..listed };
+    let listed = listed.providers([Account(provider.into_array())].into_iter().collect(), DOLLAR);
+    let policy = listed.finish().expect("a policy");
+    data.owner.amend(&data.name, policy.clone(), FEE).expect("amended");
+    data.owner.publish(&board, &data.name).await.expect("published");
+    let terms = data.terms(&market, "advertising").await;
+    let DatasetTerms::Of(of) = terms.dataset.clone() else { panic!("a dataset of another") };
+    let known = DatasetUse { policy: Some(policy), ..*of };
+    let over = |purpose: &str| {
+        DatasetTerms::Of(Box::new(DatasetUse { purpose: purpose.to_owned(), ..known.clone() }))
+    };
+    let mut bold =
+        JobTerms { program: WORDCOUNT.to_vec(), dataset: over("advertising"), stake: 1, ..terms };
+    bold.sealing.as_mut().expect("sealed").auditors.clear();
+    let refused = async |key: &[u8], terms: &JobTerms| match requester
+        .order(sha256(key), terms)
+        .await
+    {
+        Err(Error::Policy { reasons, .. }) => {
+            let told =
+                Error::Policy { dataset: known.publication.dataset(), reasons: reasons.clone() };
+            assert!(told.to_string().contains(&reasons[0].to_string()), "{told}");
+            reasons.iter().map(Reason::clause).collect::<Vec<_>>()
+        }
+        other => panic!("signed, and it would lapse: {other:?}"),
+    };
+    let all = [
+        Clause::Programs,
+        Clause::StepLimit,
+        Clause::Providers,
+        Clause::StakeMin,
+        Clause::Requesters,
+        Clause::Purposes,
+        Clause::AuditorsLeast,
+    ];
+    assert_eq!(refused(b"bold", &bold).await, all);
+    let mut fit = JobTerms {
+        dataset: over("research"),
+        provider: Some(provider),
+        step_limit: 1 << 29,
+        ..data.terms(&market, "research").await
+    };
+    assert_eq!(refused(b"stranger", &fit).await, [Clause::Requesters], "without a grant");
+    assert_eq!(requester.records().expect("read"), [], "nothing is signed");
+    let contracts = requester.contracts();
+    let purse = contracts.market.purseOf(contracts.account()).call().await.expect("read");
+    assert!(purse.is_zero(), "nothing is paid");
+    assert_eq!(data.spent(), Spent::default());
+    let grant = Grant {
+        owner: Account(data.owner.account().into_array()),
+        name: data.name.clone(),
+        number: 1,
+        requester: Account(contracts.account().into_array()),
+        purposes: Allowed::Any,
+        uses_max: 5,
+        expires_at: 4_000_000_000,
+    };
+    data.owner.grant(&board, grant.clone()).await.expect("granted");
+    fit.provider = None;
+    assert_eq!(refused(b"anybody", &fit).await, [Clause::Providers], "it is to be named");
+    fit.provider = Some(provider);
+    let (id, status) = ran(&market, b"fit", &fit).await;
+    assert_eq!(status, JobStatus::Paid, "{:?}", data.refused(&market, id).await);
+
+    // A grant too many is refused before it is kept, and the keeper goes on.
+    let (mut many, mut number) = (Ok(()), 1);
+    while many.is_ok() && number < 100 {
+        number += 1;
+        let next = Grant { number, ..grant.clone() };
+        many = data.owner.grant(&board, next).await.map(drop);
+    }
+    assert!(
+        matches!(&many, Err(Error::Rules(why)) if why.to_string().contains("revoke one")),
+        "{many:?}"
+    );
+    assert_eq!(number, 65);
+    let (id, status) = ran(&market, b"still", &fit).await;
+    assert_eq!(status, JobStatus::Paid, "{:?}", data.refused(&market, id).await);
+    data.stop().await;
+    market.close().await.expect("closed");
+}
+
 /// Orders a job, and what becomes of it.
 async fn ran(market: &LocalMarket, key: &[u8], terms: &JobTerms) -> (B256, JobStatus) {
     let requester = market.requester();
@@ -499,6 +594,7 @@ async fn combined_data_is_bound_by_all_that_it_was_made_of() {
     // A source that becomes stricter stops what was made of it, until that is as strict.
     let strict = policy_of(&[SHA256], 1, (3_000_000, 1_500_000));
     data.owner.amend(&word("people"), strict, FEE).expect("amended");
+    data.owner.publish(&board, &word("people")).await.expect("published");
     let (id, status) = ran(&market, b"laxer", &research).await;
     assert_eq!(status, JobStatus::Lapsed);
     let refused = data.refused(&market, id).await;

@@ -110,7 +110,7 @@ impl Parties<'_> {
             program: program.to_vec(),
             input: Some(format!("{CANARY} asks").into_bytes()),
             input_of: None,
-            dataset: DatasetTerms::Of(Box::new(DatasetUse { publication, purpose })),
+            dataset: DatasetTerms::Of(Box::new(DatasetUse { publication, purpose, policy: None })),
             sealing: Some(Sealing { begin_secs: 600, ..Sealing::default() }),
             reputation_min: None,
             step_limit: 1 << 20,

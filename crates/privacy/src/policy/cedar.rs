@@ -272,7 +272,16 @@ fn condition(clause: Clause, published: &Publication, policy: &Policy) -> Option
             granted("context.grant.uses_spent + context.use_cost <= context.grant.uses_max")
         }
         Clause::GrantExpiry => granted("context.now <= context.grant.expires_at"),
-        Clause::Beneficiaries => allowed(&policy.beneficiaries, "context.beneficiary"),
+        // The key of a sealed result follows from the input that the requester brings, so the requester reads it too.
+        Clause::Beneficiaries => {
+            let reads = |fact| allowed(&policy.beneficiaries, fact);
+            match output.class {
+                OutputClass::Sealed => reads("context.beneficiary")
+                    .zip(reads("context.requester"))
+                    .map(|(named, ordering)| format!("{named} && {ordering}")),
+                OutputClass::Public => reads("context.beneficiary"),
+            }
+        }
         Clause::Purposes => allowed(&policy.purposes, "context.purpose"),
         Clause::Verifiers => match &policy.verifiers {
             Allowed::Any => None,

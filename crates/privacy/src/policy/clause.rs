@@ -73,7 +73,7 @@ clauses! {
     GrantUses "grant.uses_max"
     /// The grant still counts.
     GrantExpiry "grant.expires_at"
-    /// The beneficiary is listed.
+    /// The beneficiary is listed, and the requester too where the result is sealed, since it can read that as well.
     Beneficiaries "beneficiaries"
     /// The purpose is listed.
     Purposes "purposes"
@@ -174,7 +174,9 @@ pub enum Reason {
     #[error("grant {grant} counted until {expires_at}: ask the owner for another")]
     #[serde(rename = "grant.expires_at")]
     GrantExpiry { grant: Hash, expires_at: u64 },
-    #[error("{beneficiary} may not read results: name a beneficiary that the policy lists")]
+    #[error(
+        "{beneficiary} may not read results, as a job's requester and its beneficiary can: order as one, and for one, that the policy lists"
+    )]
     #[serde(rename = "beneficiaries")]
     Beneficiaries { beneficiary: Account },
     #[error("the policy does not list this purpose: state one that it lists, if it is true")]
@@ -226,6 +228,22 @@ pub enum Reason {
     )]
     #[serde(rename = "cedar")]
     Cedar { text: u64 },
+}
+
+impl Clause {
+    /// Whether what it asks is known before an order is signed. What the data was made of only its keeper has, and a text in Cedar may
+    /// ask what comes later.
+    pub(super) fn shows_before(self) -> bool {
+        !matches!(
+            self,
+            Clause::SourcesPolicy
+                | Clause::SourcesRevoked
+                | Clause::SourcesRequesters
+                | Clause::SourcesSpent
+                | Clause::SourcesCedar
+                | Clause::Cedar
+        )
+    }
 }
 
 impl Reason {

@@ -81,10 +81,22 @@ fn sentence(clause: Clause, policy: &Policy, most: usize) -> Option<String> {
         }
         Clause::StepLimit => format!("A job runs for at most {} steps.", output.step_limit_max),
         Clause::OutputClass => match output.class {
-            OutputClass::Sealed => "Only the beneficiary can read a result.".to_owned(),
+            OutputClass::Sealed => {
+                "Only a job's requester and its beneficiary can read a result, and who holds the data to run it or to check it.".to_owned()
+            }
             OutputClass::Public => "Anyone may read a result.".to_owned(),
         },
-        Clause::Providers => who(&providers.accounts, "hold the data to run programs", most),
+        Clause::Providers => {
+            let said = who(&providers.accounts, "hold the data to run programs", most);
+            // A fee is paid with the result, and whoever has the key needs no result.
+            let is_open = providers.accounts == Allowed::Any;
+            let too = if is_open {
+                " So a requester can be its own provider, take the key and never begin: it has the data, and pays no fee."
+            } else {
+                ""
+            };
+            format!("{said}{too}")
+        }
         Clause::StakeMin if providers.stake_min == 0 => return None,
         Clause::StakeMin => format!(
             "A provider has at least {} of the token's smallest unit at stake.",
@@ -110,7 +122,12 @@ fn sentence(clause: Clause, policy: &Policy, most: usize) -> Option<String> {
             }
             Allowed::Any => "Anyone may order.".to_owned(),
         },
-        Clause::Beneficiaries => who(&policy.beneficiaries, "be the beneficiary of a job", most),
+        Clause::Beneficiaries => {
+            let said = who(&policy.beneficiaries, "be the beneficiary of a job", most);
+            let is_bound = output.class == OutputClass::Sealed && policy.beneficiaries != Allowed::Any;
+            let too = if is_bound { " None but these may order: who orders can read the result." } else { "" };
+            format!("{said}{too}")
+        }
         Clause::Purposes => match &policy.purposes {
             Allowed::Any => "The data may be used for any purpose.".to_owned(),
             Allowed::Only(listed) if listed.is_empty() => {

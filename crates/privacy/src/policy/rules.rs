@@ -1,5 +1,6 @@
 //! What a keeper decides by: a dataset's policy, its grants and revocations, and the ledger of uses (spec/policy.md#decisions).
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -8,11 +9,11 @@ use assay_types::{Account, BlobRoot, Hash, JobId, ProgramId};
 use super::cedar::{Compiled, Known};
 use super::clause::{Clause, Reason};
 use super::dataset::{DatasetName, Grant, Publication, Revocation, Revoked, Source};
-use super::document::{Document, Measurement, Word};
+use super::document::{Document, DocumentError, Measurement, Word};
 use super::ledger::Ledger;
-use super::terms::{Allowed, Policy, is_as_strict};
+use super::terms::{Allowed, Policy, is_as_strict, stricter};
 
-/// The most grants that an account has of one dataset.
+/// The most grants that an account has of one dataset, beside those that are expired or revoked.
 pub const GRANTS_MAX: usize = 64;
 
 /// What a keeper knows of a job whose lock is final. Whoever asks proves the rest elsewhere; nothing here is the asker's word but the
@@ -91,14 +92,15 @@ impl Charge {
     fn new(
         dataset: DatasetName,
         version: u64,
-        policy: &Document<Policy>,
+        rules: &Rules,
         grant: Option<&Document<Grant>>,
     ) -> Self {
-        let said = policy.said();
+        let said = rules.policy.said();
         Charge {
             dataset,
             version,
-            policy: policy.digest(),
+            // What was published, and what an order names: also where something stricter decides.
+            policy: rules.publication.said().policy,
             grant: grant.map(|grant| (grant.digest(), grant.said().uses_max)),
             uses_max: said.uses_max,
             micro_epsilon_max: said.budget.map_or(u64::MAX, |budget| budget.total_micro_epsilon),
@@ -161,8 +163,13 @@ pub enum RulesError {
     )]
     OtherDataset,
     /// The account has [`GRANTS_MAX`] already.
-    #[error("{0} has {GRANTS_MAX} grants of this dataset: give it one with more uses instead")]
+    #[error(
+        "{0} has {GRANTS_MAX} grants of this dataset: revoke one, or give it one with more uses instead"
+    )]
     GrantsMany(Account),
+    /// No policy is the stricter of two.
+    #[error("the policy and the newer one cannot hold together, order under the newer one: {0}")]
+    Together(DocumentError),
 }
 
 /// All that a keeper decides by, for one version of a dataset. Signatures were checked before.
@@ -220,9 +227,32 @@ impl Rules {
         if published != found {
             return Err(RulesError::OtherPolicy { published, found });
         }
+        Ok(Self::compiled(publication, policy))
+    }
+
+    /// The rules of a publication that a newer one has taken the place of, for orders that name it still: its fee, its version and its
+    /// data, under the stricter of both policies.
+    ///
+    /// # Errors
+    ///
+    /// [`RulesError::OtherPolicy`], [`RulesError::Together`].
+    pub fn superseded(
+        publication: Document<Publication>,
+        policy: &Document<Policy>,
+        newer: &Document<Policy>,
+    ) -> Result<Self, RulesError> {
+        let (published, found) = (publication.said().policy, policy.digest());
+        if published != found {
+            return Err(RulesError::OtherPolicy { published, found });
+        }
+        let both = stricter(policy, newer).map_err(RulesError::Together)?;
+        Ok(Self::compiled(publication, both))
+    }
+
+    fn compiled(publication: Document<Publication>, policy: Document<Policy>) -> Self {
         let compiled = Compiled::new(publication.said(), policy.said());
         let (grants, revoked, sources) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
-        Ok(Rules { publication, policy, compiled, grants, revoked, sources })
+        Rules { publication, policy, compiled, grants, revoked, sources }
     }
 
     /// The publication.
@@ -230,7 +260,7 @@ impl Rules {
         &self.publication
     }
 
-    /// The policy.
+    /// The policy; where it was superseded, the stricter of both.
     pub fn policy(&self) -> &Document<Policy> {
         &self.policy
     }
@@ -249,6 +279,26 @@ impl Rules {
             return Err(RulesError::GrantsMany(requester));
         }
         known.insert(key, grant);
+        Ok(())
+    }
+
+    /// Adds all grants that the owner has signed; its revocations come first. Of an account that has more than [`GRANTS_MAX`], those
+    /// count that are not revoked and expire last: so one that is neither expired nor revoked gives way to none that is.
+    ///
+    /// # Errors
+    ///
+    /// [`RulesError::OtherDataset`].
+    pub fn grant_all(&mut self, mut grants: Vec<Document<Grant>>) -> Result<(), RulesError> {
+        grants.sort_by_key(|grant| {
+            let is_revoked = self.revoked.contains(&Revoked::Grant(grant.digest()));
+            (is_revoked, Reverse(grant.said().expires_at), grant.said().number, grant.digest())
+        });
+        for grant in grants {
+            match self.grant(grant) {
+                Err(RulesError::GrantsMany(_)) => {}
+                granted => granted?,
+            }
+        }
         Ok(())
     }
 
@@ -305,6 +355,28 @@ impl Rules {
         decision
     }
 
+    /// What a keeper would refuse a job by, whatever is spent by then: what an order can be asked before it is signed. Empty if nothing
+    /// shows. Texts in Cedar and what the data was made of are left to the keeper, which knows more; a provider that is not known yet
+    /// is the zero account, which no list need have.
+    pub fn foresee(&self, asked: &ReleaseRequest) -> Vec<Reason> {
+        let under: Vec<_> = match self.grants.get(&asked.requester) {
+            None => vec![None],
+            Some(grants) => grants.values().map(Some).collect(),
+        };
+        let (nothing_spent, mut reasons) = (Ledger::new(), Vec::new());
+        for grant in under {
+            reasons = match self.decide_under(asked, &nothing_spent, grant) {
+                Decision::Permit(_) => Vec::new(),
+                Decision::Refuse(reasons) => reasons,
+            };
+            reasons.retain(|reason| reason.clause().shows_before());
+            if reasons.is_empty() {
+                break;
+            }
+        }
+        reasons
+    }
+
     fn decide_under(
         &self,
         asked: &ReleaseRequest,
@@ -328,7 +400,7 @@ impl Rules {
             job: asked.job,
             recipients: asked.auditors.iter().copied().chain([asked.provider]).collect(),
             micro_epsilon: self.cost(),
-            own: Charge::new(publication.dataset(), publication.version, &self.policy, grant),
+            own: Charge::new(publication.dataset(), publication.version, self, grant),
             sources: weighed.charges,
         }))
     }
@@ -393,7 +465,7 @@ impl Rules {
                 weighed.unmet.entry(clause).or_insert(source);
             }
             let dataset = source.dataset();
-            weighed.charges.push(Charge::new(dataset, source.version, &part.rules.policy, grant));
+            weighed.charges.push(Charge::new(dataset, source.version, &part.rules, grant));
         }
         weighed
     }
@@ -483,7 +555,11 @@ impl Rules {
                 grant: digest,
                 expires_at: grant.map_or(0, |grant| grant.said().expires_at),
             },
-            Clause::Beneficiaries => Reason::Beneficiaries { beneficiary: asked.beneficiary },
+            Clause::Beneficiaries => {
+                let is_named = policy.beneficiaries.allows(&asked.beneficiary);
+                let beneficiary = if is_named { asked.requester } else { asked.beneficiary };
+                Reason::Beneficiaries { beneficiary }
+            }
             Clause::Purposes => Reason::Purposes { purpose: asked.purpose.clone() },
             Clause::Verifiers => Reason::Verifiers { verifier: asked.verifier },
             Clause::Auditors => {

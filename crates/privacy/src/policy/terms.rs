@@ -41,7 +41,7 @@ pub struct Policy {
     pub providers: Providers,
     /// Who may order without a grant.
     pub requesters: Allowed<Account>,
-    /// Who may read results.
+    /// Who may read results: as a job's beneficiary, or as its requester, who can read what is sealed to the beneficiary.
     pub beneficiaries: Allowed<Account>,
     /// For what. A purpose is the requester's word.
     pub purposes: Allowed<Word>,
@@ -124,7 +124,7 @@ pub struct Output {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutputClass {
-    /// The beneficiary alone.
+    /// The beneficiary and the requester; and whoever holds the data to run the program or to check it.
     #[default]
     Sealed,
     /// Anyone.

@@ -53,7 +53,7 @@ fn policy() -> Policy {
         .providers(Allowed::from_iter([account(PROVIDER)]), (1 << 80) + 5)
         .parties(
             Allowed::from_iter([account(REQUESTER)]),
-            Allowed::from_iter([account(BENEFICIARY)]),
+            Allowed::from_iter([REQUESTER, BENEFICIARY, GRANTED].map(account)),
             Allowed::from_iter([word("research"), word("audit")]),
         )
         .assurance(Allowed::from_iter([1]), Allowed::from_iter([account(AUDITOR), account(7)]), 1)
@@ -333,7 +333,7 @@ fn violations(clause: Clause) -> Vec<Case> {
             with(&|case| case.policy.providers.measurements = Allowed::default()),
         ],
         Clause::Requesters => vec![
-            asked(&|asked| asked.requester = account(STRANGER)),
+            asked(&|asked| asked.requester = account(BENEFICIARY)),
             with(&|case| case.policy.requesters = Allowed::default()),
         ],
         Clause::GrantPurposes => {
@@ -341,7 +341,16 @@ fn violations(clause: Clause) -> Vec<Case> {
         }
         Clause::GrantUses => vec![granted(&|case| case.spent = 2)],
         Clause::GrantExpiry => vec![granted(&|case| case.asked.now = NOW + 51)],
-        Clause::Beneficiaries => vec![asked(&|asked| asked.beneficiary = account(STRANGER))],
+        Clause::Beneficiaries => vec![
+            asked(&|asked| asked.beneficiary = account(STRANGER)),
+            // Whoever orders can read the result, whatever it is sealed to: with a grant or without.
+            with(&|case| case.policy.beneficiaries = Allowed::from_iter([account(BENEFICIARY)])),
+            with(&|case| {
+                case.policy.requesters = Allowed::Any;
+                case.policy.beneficiaries = Allowed::from_iter([account(BENEFICIARY)]);
+            }),
+            granted(&|case| case.policy.beneficiaries = Allowed::from_iter([account(BENEFICIARY)])),
+        ],
         Clause::Purposes => vec![
             asked(&|asked| asked.purpose = Some(word("marketing"))),
             asked(&|asked| asked.purpose = None),
@@ -593,6 +602,17 @@ fn bounds_themselves_are_permitted() {
     case.asked.requester = account(STRANGER);
     case.asked.auditors.clear();
     assert!(matches!(case.decide(), Decision::Permit(_)), "any means any: {:?}", case.decide());
+}
+
+#[test]
+fn where_results_are_public_only_the_beneficiary_need_be_listed() {
+    let mut case = Case::new();
+    case.policy.output.class = OutputClass::Public;
+    case.policy.beneficiaries = Allowed::from_iter([account(BENEFICIARY)]);
+    assert!(matches!(case.decide(), Decision::Permit(_)), "{:?}", case.decide());
+    case.policy.output.class = OutputClass::Sealed;
+    let Decision::Refuse(reasons) = case.decide() else { panic!("the requester reads it") };
+    assert_eq!(reasons, [Reason::Beneficiaries { beneficiary: account(REQUESTER) }], "says who");
 }
 
 #[test]
@@ -1468,7 +1488,10 @@ fn a_policy_is_explained_clause_by_clause() {
         "A result has at most 4096 bytes.",
         "Step counts and exit codes, which everybody sees, tell nothing of the data.",
         "A job runs for at most 1073741824 steps.",
-        "Only the beneficiary can read a result.",
+        "Only a job's requester and its beneficiary can read a result, and who holds the data to run it or to check it.",
+        "Only 0x0202020202020202020202020202020202020202, 0x0404040404040404040404040404040404040404, \
+         0x0606060606060606060606060606060606060606 may be the beneficiary of a job. None but these may order: who orders can read \
+         the result.",
         "Only 0x0303030303030303030303030303030303030303 may hold the data to run programs.",
         "A provider has at least 1208925819614629174706181 of the token's smallest unit at stake.",
         "Only 0x0202020202020202020202020202020202020202 and accounts with a grant may order.",
@@ -1487,6 +1510,8 @@ fn a_policy_is_explained_clause_by_clause() {
         );
     }
     assert_eq!(sentences.len(), 19, "a sentence for each clause of the policy: {sentences:#?}");
+    let open = policy().providers(Allowed::Any, 1);
+    assert!(explain(&open).iter().any(|said| said.ends_with("it has the data, and pays no fee.")));
     let nothing = explain(&Policy::deny_all()).join(" ");
     for sentence in [
         "No program may run over the data.",
