@@ -413,6 +413,10 @@ impl Role for Keeper {
         let job = self.contracts.market.jobOf(id).call().await.map_err(chain)?;
         let status = JobStatus::try_from(job.status)?;
         if status.is_final() {
+            // The log may come back later than the job ends.
+            if !self.say_rest(id).await {
+                return Ok(Next::After(LOOK_AGAIN));
+            }
             self.given().retain(|(job, ..)| *job != id);
             return Ok(Next::Done);
         }
