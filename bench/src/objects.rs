@@ -10,18 +10,7 @@ use object_store::path::Path;
 
 const BUCKET: &str = "logs";
 
-const SCRIPT: &str = "
-import sys, boto3
-from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer(ip_address='127.0.0.1', port=0, verbose=False)
-server.start()
-host, port = server.get_host_and_port()
-url = f'http://{host}:{port}'
-s3 = boto3.client('s3', endpoint_url=url, region_name='us-east-1', aws_access_key_id='k', aws_secret_access_key='s')
-s3.create_bucket(Bucket=sys.argv[1])
-print('URL', url, flush=True)
-sys.stdin.read()
-";
+const SCRIPT: &str = include_str!("../../crates/store/tests/moto.py");
 
 /// A server that is killed when dropped.
 pub(crate) struct Server {

@@ -284,14 +284,20 @@ fn chain(change: impl FnOnce(&mut Capability)) -> CapabilityChain {
     CapabilityChain::new(vec![first, signed(second, 6)]).expect("a chain")
 }
 
-#[tokio::test]
-async fn capabilities_are_narrowed_and_never_widened() {
+/// A broker with an order, and a key of its job that is wrapped for account 5.
+async fn with_wrap() -> (Fixture, B256) {
     let fixture = Fixture::new().await;
     let order = order(1, 1);
     let id = order.job_id(&deployment());
     fixture.client().post_order(&order).await.expect("posted");
     let (wrap, wrapped) = wrap(&id);
     fixture.client().put_wrap(&wrap, &wrapped).await.expect("put");
+    (fixture, id)
+}
+
+#[tokio::test]
+async fn capabilities_are_narrowed_and_never_widened() {
+    let (fixture, id) = with_wrap().await;
     let path = format!("/v1/wraps/{id}/{}", key(5).address());
     let ask = |number, chain: CapabilityChain| Ask {
         role: Role::Provider,
@@ -386,12 +392,7 @@ async fn capabilities_are_narrowed_and_never_widened() {
 /// What a client asks under a capability that it uses where it can.
 #[tokio::test]
 async fn what_was_not_delegated_is_done_in_ones_own_name() {
-    let fixture = Fixture::new().await;
-    let order = order(1, 1);
-    let id = order.job_id(&deployment());
-    fixture.client().post_order(&order).await.expect("posted");
-    let (wrap, wrapped) = wrap(&id);
-    fixture.client().put_wrap(&wrap, &wrapped).await.expect("put");
+    let (fixture, id) = with_wrap().await;
     let chain = CapabilityChain::new(vec![signed(capability(5, 6, None), 5)]).expect("a chain");
     let recipient = key(5).address();
     let strict = fixture.client_of(6).with_access(Access::of(&key(6)).by(chain.clone()));

@@ -538,13 +538,8 @@ fn has_releases_of(owner: &Owner, path: &Path) -> Result<(), Failure> {
     let receipt = Receipt::from_bytes(&bytes).map_err(|error| Failure::file("use", path, error))?;
     let heads = owner.datasets().ledger_heads()?;
     for logged in receipt.log.iter().flat_map(|log| &log.statements) {
-        let said = logged.envelope.open().ok();
-        let said = said.and_then(|(payload, _)| Said::from_payload(&payload).ok());
-        let Some(Said::Released(said)) = said.filter(|said| said.speaker() == owner.account())
-        else {
-            continue;
-        };
-        if said.ledger.is_some_and(|head| !heads.contains(&head)) {
+        let Some((Said::Released(said), _)) = logged.envelope.said() else { continue };
+        if said.owner == owner.account() && said.ledger.is_some_and(|head| !heads.contains(&head)) {
             let what = format!("the ledger lacks what {} tells of", path.display());
             return Err(Failure::refused(what)
                 .cause("its end is lost, or it was put back from an older copy")

@@ -442,10 +442,10 @@ fn shown(receipt: &Receipt) -> String {
         steps.push(("", format!("        the result of job {earlier}, by the requester's word")));
     }
     for logged in receipt.log.iter().flat_map(|log| &log.statements) {
-        let opened = logged.envelope.open().ok();
-        let said = opened.and_then(|(payload, _)| Said::from_payload(&payload).ok());
-        let is_of_job = |said: &Said| said.job().is_some() || matches!(said, Said::Masked(_));
-        let Some(said) = said.filter(is_of_job) else { continue };
+        let Some((said, _)) = logged.envelope.said() else { continue };
+        if said.job().is_none() && !matches!(said, Said::Masked(_)) {
+            continue;
+        }
         let speaker = said.speaker();
         let what = match &said {
             Said::Locked(said) => format!("in block {}", said.block.number),

@@ -2,43 +2,25 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers may panic")]
 
+mod nowhere;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use alloy_primitives::aliases::{U40, U96};
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::B256;
 use alloy_signer_local::PrivateKeySigner;
 use assay_api::{
-    Access, BrokerClient, Capability, CapabilityChain, Role, SignedCapability, SignedOrder,
-    SignedRequest, SignedWrap, Wrap,
+    Access, BrokerClient, Capability, CapabilityChain, Role, SignedCapability, SignedRequest,
+    SignedWrap, Wrap,
 };
-use assay_chain::contracts::Market;
 use assay_chain::keystore::{self, Password};
-use assay_chain::{DEPLOYMENT_SCHEMA, Deployment};
+use nowhere::{deployment, order};
 use serde_json::Value;
 
 const PASSWORD: &str = "a password of tests";
-
-fn deployment() -> Deployment {
-    let contract = Address::repeat_byte;
-    Deployment {
-        schema: DEPLOYMENT_SCHEMA.to_owned(),
-        chain_id: 31_337,
-        genesis_hash: B256::repeat_byte(7),
-        from_block: 0,
-        token: contract(1),
-        market: contract(2),
-        stakes: contract(3),
-        verifiers: contract(4),
-        disputes: contract(5),
-        step: contract(6),
-        anchors: contract(7),
-        fraud_proofs: 1,
-    }
-}
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
@@ -140,46 +122,10 @@ fn start(folder: &Path) -> (Child, String, String) {
     (child, url, value("metrics"))
 }
 
-fn order(by: &PrivateKeySigner) -> SignedOrder {
-    let amount = |units: u64| U96::from(units);
-    let order = Market::Order {
-        requester: by.address(),
-        provider: Address::ZERO,
-        beneficiary: by.address(),
-        programId: B256::repeat_byte(0xaa),
-        inputRoot: B256::repeat_byte(0xbb),
-        datasetRoot: B256::repeat_byte(0xcc),
-        termsHash: B256::ZERO,
-        nonce: U256::from(1),
-        stepLimit: 1 << 30,
-        verifierId: 1,
-        lockDeadline: U40::from(now() + 3_000),
-        beginSecs: 0,
-        runSecs: 600,
-        windowSecs: 60,
-        stake: amount(1_000_000),
-        lapseFee: amount(0),
-        chunkFee: amount(0),
-        dataOwner: Address::ZERO,
-        dataFee: amount(0),
-        compensationBps: 5_000,
-        bountyBps: 2_500,
-        price: Market::Price {
-            min: amount(5),
-            max: amount(5),
-            base: amount(5),
-            mebistep: amount(0),
-            rampStartAt: U40::ZERO,
-            rampSecs: 0,
-        },
-    };
-    SignedOrder::sign(order, &deployment(), by).unwrap()
-}
-
 /// Puts a wrap for an account to the broker, and gives the path that only the account may read.
 async fn put_wrap(market: &Running, owner: &PrivateKeySigner) -> String {
     let client = BrokerClient::new(&market.url, deployment(), owner).unwrap();
-    let order = order(owner);
+    let order = order(owner, 1);
     client.post_order(&order).await.unwrap();
     let (job_id, recipient) = (order.job_id(&deployment()), owner.address());
     let key = b"canary-wrapped-key".to_vec().into();

@@ -2,17 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers may panic")]
 
+mod nowhere;
+
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use alloy_primitives::aliases::{U40, U96};
-use alloy_primitives::{Address, B256, U256};
 use alloy_signer_local::PrivateKeySigner;
 use assay_api::{BrokerClient, SignedOrder};
-use assay_chain::contracts::Market;
-use assay_chain::{DEPLOYMENT_SCHEMA, Deployment};
+use nowhere::{deployment, order};
 
 const WRITERS: u8 = 4;
 const DEATHS: usize = 3;
@@ -21,63 +20,6 @@ const DEATHS: usize = 3;
 const BETWEEN: usize = 25;
 
 const PATIENCE: Duration = Duration::from_secs(120);
-
-fn deployment() -> Deployment {
-    let contract = Address::repeat_byte;
-    Deployment {
-        schema: DEPLOYMENT_SCHEMA.to_owned(),
-        chain_id: 31_337,
-        genesis_hash: B256::repeat_byte(7),
-        from_block: 0,
-        token: contract(1),
-        market: contract(2),
-        stakes: contract(3),
-        verifiers: contract(4),
-        disputes: contract(5),
-        step: contract(6),
-        anchors: contract(7),
-        fraud_proofs: 1,
-    }
-}
-
-fn order(nonce: u64) -> SignedOrder {
-    // A key for each, so that no account's rate is reached.
-    let key = PrivateKeySigner::random();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let amount = |units: u64| U96::from(units);
-    let order = Market::Order {
-        requester: key.address(),
-        provider: Address::ZERO,
-        beneficiary: key.address(),
-        programId: B256::repeat_byte(0xaa),
-        inputRoot: B256::repeat_byte(0xbb),
-        datasetRoot: B256::repeat_byte(0xcc),
-        termsHash: B256::ZERO,
-        nonce: U256::from(nonce),
-        stepLimit: 1 << 30,
-        verifierId: 1,
-        lockDeadline: U40::from(now + 3_000),
-        beginSecs: 0,
-        runSecs: 600,
-        windowSecs: 60,
-        stake: amount(1_000_000),
-        lapseFee: amount(0),
-        chunkFee: amount(0),
-        dataOwner: Address::ZERO,
-        dataFee: amount(0),
-        compensationBps: 5_000,
-        bountyBps: 2_500,
-        price: Market::Price {
-            min: amount(5),
-            max: amount(5),
-            base: amount(5),
-            mebistep: amount(0),
-            rampStartAt: U40::ZERO,
-            rampSecs: 0,
-        },
-    };
-    SignedOrder::sign(order, &deployment(), &key).unwrap()
-}
 
 /// A broker that is killed when dropped, as a power cut would.
 struct Broker(Child);
@@ -119,7 +61,9 @@ async fn a_broker_that_is_killed_under_load_loses_nothing_that_it_acknowledged()
         let stopped = stopped.clone();
         writers.spawn(async move {
             for nonce in 0.. {
-                let order = order(u64::from(writer) << 32 | nonce);
+                // A key for each, so that no account's rate is reached.
+                let key = PrivateKeySigner::random();
+                let order = order(&key, u64::from(writer) << 32 | nonce);
                 // As whoever wants it in the book would: again, until it is.
                 while client.post_order(&order).await.is_err() {
                     tokio::time::sleep(Duration::from_millis(20)).await;

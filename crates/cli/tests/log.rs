@@ -3,12 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers may panic")]
 
 mod daemons;
+mod nowhere;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use assay_tlog::{CHECKPOINT, COSIGNED};
-use daemons::{ANYWHERE, Daemon, add, client, copy, cosigned, nowhere, size_of};
+use daemons::{ANYWHERE, Daemon, add, client, copy, cosigned, deployment_in, size_of};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -229,7 +230,7 @@ impl Seen {
         let home = Home::new();
         let folder = PathBuf::from(home.path("seen"));
         std::fs::create_dir(&folder).unwrap();
-        let (deployment, deployment_file) = nowhere(&folder);
+        let (deployment, deployment_file) = deployment_in(&folder);
         Seen { home, folder, deployment, deployment_file }
     }
 

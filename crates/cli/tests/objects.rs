@@ -5,6 +5,7 @@
 #[path = "../../chain/tests/common/mod.rs"]
 mod common;
 mod daemons;
+mod nowhere;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

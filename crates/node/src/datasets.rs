@@ -237,10 +237,9 @@ impl Datasets {
     /// As [`Datasets::ledger`].
     pub fn ledger_heads(&self) -> Result<BTreeSet<Hash>> {
         let path = self.ledger_path();
-        self.ledger()?;
-        let bytes = files::read(&path)?.unwrap_or_default();
-        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        let releases = lines.filter_map(|line| Release::from_line(line).ok());
+        let bytes = whole_lines(&path)?;
+        ledger_of(&path, &bytes)?;
+        let releases = lines_of(&bytes).filter_map(|line| Release::from_line(line).ok());
         Ok(releases.filter_map(|release| Some(release.entries().last()?.digest())).collect())
     }
 
@@ -350,14 +349,27 @@ fn listed(folder: &Path, ending: &str) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// The ledger's releases, a line each, and how many bytes they take. A last line without its end was never acknowledged, so no key
-/// went out for it, and it counts for nothing: neither for a dataset nor for any that this is made of.
+/// The ledger's releases, a line each, and how many bytes they take.
 fn read_ledger(path: &Path) -> Result<(Ledger, u64)> {
-    let bytes = files::read(path)?.unwrap_or_default();
+    let bytes = whole_lines(path)?;
+    Ok((ledger_of(path, &bytes)?, bytes.len() as u64))
+}
+
+fn ledger_of(path: &Path, bytes: &[u8]) -> Result<Ledger> {
+    Ledger::from_lines(lines_of(bytes)).map_err(|error| Error::damaged(path, error))
+}
+
+/// A ledger's file. A last line without its end was never acknowledged, so no key went out for it, and it counts for nothing:
+/// neither for a dataset nor for any that this is made of.
+fn whole_lines(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = files::read(path)?.unwrap_or_default();
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    let lines = bytes[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    let ledger = Ledger::from_lines(lines).map_err(|error| Error::damaged(path, error))?;
-    Ok((ledger, whole as u64))
+    bytes.truncate(whole);
+    Ok(bytes)
+}
+
+fn lines_of(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
 }
 
 /// The rules and the ledger of an owner, at work: one process decides at a time.

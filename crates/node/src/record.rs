@@ -326,28 +326,24 @@ impl Index {
             let by = self.operators.iter().filter(|(_, one)| one.account == anchor.operator);
             places.extend(by.map(|(place, _)| *place));
         }
-        let mut masked: BTreeSet<u64> = BTreeSet::new();
-        for place in &places {
-            if let Some((Said::Ordered(order), _)) =
-                opened(&reader.entry(*place).map_err(unreadable)?)
-            {
-                masked.extend(self.masked.get(&order.dataset_root).into_iter().flatten());
+        let mut all = BTreeSet::new();
+        while let Some(place) = places.pop() {
+            if !all.insert(place) {
+                continue;
+            }
+            let entry = reader.entry(place).map_err(unreadable)?;
+            let Some((said, key)) = opened(&entry) else { continue };
+            all.extend(self.bindings.get(&(key, market)));
+            if let Said::Ordered(order) = said {
+                places.extend(self.masked.get(&order.dataset_root).into_iter().flatten());
             }
         }
-        places.extend(masked);
-        for place in places.clone() {
-            let entry = reader.entry(place).map_err(unreadable)?;
-            places.extend(opened(&entry).and_then(|(_, key)| self.bindings.get(&(key, market))));
-        }
-        places.sort_unstable();
-        places.dedup();
-        Ok(places)
+        Ok(all.into_iter().collect())
     }
 }
 
 fn opened(entry: &[u8]) -> Option<(Said, Hash)> {
-    let (payload, key) = Envelope::from_bytes(entry).ok()?.open().ok()?;
-    Some((Said::from_payload(&payload).ok()?, key))
+    Envelope::from_bytes(entry).ok()?.said()
 }
 
 fn unreadable(error: impl std::fmt::Display) -> Error {

@@ -57,12 +57,7 @@ impl Sweep {
             let order = &signed.order;
             let last = match JobStatus::try_from(job.status)? {
                 JobStatus::None => Some(order.lockDeadline.to::<u64>()),
-                JobStatus::Paid
-                | JobStatus::Refuted
-                | JobStatus::Silent
-                | JobStatus::Missed
-                | JobStatus::Lapsed
-                | JobStatus::Unwound => Some(job.deadline.to::<u64>()),
+                status if status.is_final() => Some(job.deadline.to::<u64>()),
                 _ => None,
             };
             let is_over = last.is_some_and(|last| contracts.now() > last + OVER_AFTER_SECS);

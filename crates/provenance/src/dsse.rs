@@ -7,6 +7,8 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::statement::Said;
+
 /// What a payload is: an in-toto Statement.
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 
@@ -116,6 +118,12 @@ impl Envelope {
             payload_type: PAYLOAD_TYPE.to_owned(),
             signatures: vec![EnvelopeSignature { keyid: key.to_string(), sig: signature }],
         }
+    }
+
+    /// The statement in it and the key that signed it; `None` for what is no sound statement of ours.
+    pub fn said(&self) -> Option<(Said, Hash)> {
+        let (payload, key) = self.open().ok()?;
+        Some((Said::from_payload(&payload).ok()?, key))
     }
 
     /// Checks the signature by the key that it names, and gives the payload and the key. Whose key that is, is for bindings to say.

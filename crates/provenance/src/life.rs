@@ -63,9 +63,7 @@ impl Life {
         let output = claimed.as_ref().and_then(|claimed| slot(claimed.outputRoot));
         let statements = receipt.log.iter().flat_map(|log| &log.statements);
         let (mut verdicts, mut moves) = (Vec::new(), Vec::new());
-        for said in
-            statements.filter_map(|one| Said::from_payload(&one.envelope.open().ok()?.0).ok())
-        {
+        for (said, _) in statements.filter_map(|one| one.envelope.said()) {
             match said {
                 Said::Judged(verdict) => verdicts.push((verdict.auditor, verdict.verdict)),
                 Said::Moved(moved) => moves.push((moved.account, moved.made.name())),

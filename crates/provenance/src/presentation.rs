@@ -118,9 +118,8 @@ impl Facts {
 /// Statements about the job, each under a name of its own.
 fn statements(receipt: &Receipt, claims: &mut Vec<(String, Value)>) {
     for logged in receipt.log.iter().flat_map(|log| &log.statements) {
-        let opened = logged.envelope.open().ok();
-        let said = opened.and_then(|(payload, _)| Said::from_payload(&payload).ok());
-        let Some(said) = said.filter(|said| said.job().is_some()) else { continue };
+        let said = logged.envelope.said().filter(|(said, _)| said.job().is_some());
+        let Some((said, _)) = said else { continue };
         let first = format!("statement-{}", said.name());
         let is_taken = |name: &String| claims.iter().any(|(own, _)| own == name);
         let others = (2..).map(|number: u32| format!("{first}-{number}"));
@@ -413,9 +412,8 @@ impl Judge<'_> {
         let shown: Vec<_> = names.filter(|(name, _)| name.starts_with("statement-")).collect();
         for (name, claim) in shown {
             let envelope: Option<Envelope> = serde_json::from_value(claim.clone()).ok();
-            let opened = envelope.and_then(|envelope| envelope.open().ok());
-            let said = opened
-                .and_then(|(payload, key)| Some((Said::from_payload(&payload).ok()?, key)))
+            let said = envelope
+                .and_then(|envelope| envelope.said())
                 .filter(|(said, _)| said.job().is_some_and(|of| Some(json!(of)) == job));
             match said {
                 None => self.refused(code, format!("{name} is no signed statement of this job")),
@@ -482,10 +480,8 @@ fn account_of(receipt: &Receipt, key: Hash) -> Option<Address> {
     if verify(receipt, None).standing == Standing::Refused {
         return None;
     }
-    let statements = receipt.log.iter().flat_map(|log| &log.statements);
-    let opened = statements.filter_map(|logged| logged.envelope.open().ok());
-    let mut said = opened.filter_map(|(payload, _)| Said::from_payload(&payload).ok());
-    said.find_map(|said| match said {
+    let mut statements = receipt.log.iter().flat_map(|log| &log.statements);
+    statements.find_map(|logged| match logged.envelope.said()?.0 {
         Said::Binding(binding) if binding.key == key => Some(binding.account),
         _ => None,
     })

@@ -48,8 +48,7 @@ pub fn lives_of_log(entries: impl IntoIterator<Item = Vec<u8>>) -> Vec<Life> {
 }
 
 fn opened(entry: &[u8]) -> Option<(Said, Hash)> {
-    let (payload, key) = Envelope::from_bytes(entry).ok()?.open().ok()?;
-    Some((Said::from_payload(&payload).ok()?, key))
+    Envelope::from_bytes(entry).ok()?.said()
 }
 
 impl Told {

@@ -71,20 +71,9 @@ impl Server {
             eprintln!("skipped: S3 over HTTP; `cargo xtask test` installs a server");
             return None;
         };
-        let script = "
-import sys, boto3
-from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer(ip_address='127.0.0.1', port=0, verbose=False)
-server.start()
-host, port = server.get_host_and_port()
-url = f'http://{host}:{port}'
-s3 = boto3.client('s3', endpoint_url=url, region_name='us-east-1', aws_access_key_id='k', aws_secret_access_key='s')
-s3.create_bucket(Bucket='logs')
-print('URL', url, flush=True)
-sys.stdin.read()
-";
+        let script = include_str!("moto.py");
         let mut command = Command::new(python);
-        command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(["-c", script, "logs"]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.stderr(Stdio::null()).spawn().expect("python starts");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let url = loop {

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use alloy_primitives::{Address, B256};
 use alloy_signer_local::PrivateKeySigner;
 use assay_api::BrokerClient;
-use assay_chain::{DEPLOYMENT_SCHEMA, Deployment};
+use assay_chain::Deployment;
+
+use super::nowhere::deployment;
 
 /// Longer than anything here should take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -110,22 +111,8 @@ pub async fn until<T, F: Future<Output = Option<T>>>(
 }
 
 /// A deployment that no chain has: for brokers that ask none.
-pub fn nowhere(folder: &Path) -> (Deployment, PathBuf) {
-    let contract = Address::repeat_byte;
-    let deployment = Deployment {
-        schema: DEPLOYMENT_SCHEMA.to_owned(),
-        chain_id: 31_337,
-        genesis_hash: B256::repeat_byte(7),
-        from_block: 0,
-        token: contract(1),
-        market: contract(2),
-        stakes: contract(3),
-        verifiers: contract(4),
-        disputes: contract(5),
-        step: contract(6),
-        anchors: contract(7),
-        fraud_proofs: 1,
-    };
+pub fn deployment_in(folder: &Path) -> (Deployment, PathBuf) {
+    let deployment = deployment();
     let file = folder.join("deployment.json");
     std::fs::write(&file, serde_json::to_vec(&deployment).unwrap()).unwrap();
     (deployment, file)
@@ -190,20 +177,9 @@ impl ObjectStore {
             eprintln!("SKIPPED {test}: S3 over HTTP; `cargo xtask test` installs a server");
             return None;
         };
-        let script = "
-import sys, boto3
-from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer(ip_address='127.0.0.1', port=0, verbose=False)
-server.start()
-host, port = server.get_host_and_port()
-url = f'http://{host}:{port}'
-s3 = boto3.client('s3', endpoint_url=url, region_name='us-east-1', aws_access_key_id='k', aws_secret_access_key='s')
-s3.create_bucket(Bucket='logs')
-print('URL', url, flush=True)
-sys.stdin.read()
-";
+        let script = include_str!("../../../store/tests/moto.py");
         let mut command = Command::new(python);
-        command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(["-c", script, "logs"]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.stderr(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut urls = lines
