@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use assay_privacy::policy::{
+use assay_policy::{
     Allowed, Decision, Document, Grant, Guarantees, Ledger, Output, OutputClass, Policy,
     Publication, ReleaseRequest, Rules, Word,
 };

@@ -5,8 +5,8 @@ use std::io::Write;
 use std::time::Instant;
 
 use alloy_primitives::{B256, U256};
-use assay_provenance::{Graph, Life, Receipt, Standing, Trust, open_lineage, prov, verify};
-use assay_store::{Book, BookLimits, Kind, LogFiles, Sequencer};
+use assay_receipt::{Graph, Life, Receipt, Standing, Trust, open_lineage, prov, verify};
+use assay_storage::{Book, BookLimits, Kind, LogFiles, Sequencer};
 use assay_tlog::{Checkpoint, KeyKind, Log, NoteKey, Reader, Storage};
 use assay_types::sha256;
 use tokio::task::JoinSet;
@@ -217,7 +217,7 @@ fn entry(number: u64) -> Vec<u8> {
 /// How many a second, and how long each took, median in milliseconds.
 async fn rate<F>(add: impl Fn(u64) -> F + Clone + Send + 'static) -> Result<(f64, f64), String>
 where
-    F: Future<Output = Result<(), assay_store::Error>> + Send,
+    F: Future<Output = Result<(), assay_storage::Error>> + Send,
 {
     let started = Instant::now();
     let mut adders = JoinSet::new();
@@ -230,7 +230,7 @@ where
                 add(number).await?;
                 waits.push(started.elapsed().as_secs_f64() * 1_000.0);
             }
-            Ok::<_, assay_store::Error>(waits)
+            Ok::<_, assay_storage::Error>(waits)
         });
     }
     let mut waits = Vec::new();

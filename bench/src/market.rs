@@ -6,7 +6,7 @@ mod watch {
     pub struct Watch;
 
     impl Watch {
-        pub fn of(_: &assay_api::Broker) -> Self {
+        pub fn of(_: &assay_broker::Broker) -> Self {
             Watch
         }
 
@@ -16,7 +16,7 @@ mod watch {
     }
 }
 
-#[path = "../../crates/api/tests/common/mod.rs"]
+#[path = "../../crates/broker/tests/common/mod.rs"]
 mod common;
 
 use std::io::{BufRead, BufReader};

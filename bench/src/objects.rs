@@ -10,7 +10,7 @@ use object_store::path::Path;
 
 const BUCKET: &str = "logs";
 
-const SCRIPT: &str = include_str!("../../crates/store/tests/moto.py");
+const SCRIPT: &str = include_str!("../../crates/storage/tests/moto.py");
 
 /// A server that is killed when dropped.
 pub(crate) struct Server {
@@ -46,7 +46,7 @@ impl Server {
     }
 
     /// A log's place of its own in the bucket.
-    pub(crate) fn log(&self, number: u8) -> Result<assay_store::LogObjects, String> {
+    pub(crate) fn log(&self, number: u8) -> Result<assay_storage::LogObjects, String> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let store = AmazonS3Builder::new()
             .with_endpoint(&self.url)
@@ -57,7 +57,7 @@ impl Server {
             .with_secret_access_key("s");
         let store = Arc::new(store.build().map_err(|error| error.to_string())?);
         let prefix = Path::from(format!("round-{number}"));
-        let opened = assay_store::LogObjects::take_over(store, prefix, [number; 16]);
+        let opened = assay_storage::LogObjects::take_over(store, prefix, [number; 16]);
         opened.map_err(|error| error.to_string())
     }
 }

@@ -6,8 +6,8 @@ use std::time::Instant;
 use assay_fuzz::parsers::Seeded;
 use assay_fuzz::programs::{Source, loaded_as, prebuilt};
 use assay_machine::{Engine, Interpreter, Program, StepLimit, blob_bytes, slot, slot_blob};
-use assay_privacy::envelope::{CHUNK_TAG_SIZE, Header, Shape, open, seal};
-use assay_privacy::{
+use assay_seal::envelope::{CHUNK_TAG_SIZE, Header, Shape, open, seal};
+use assay_seal::{
     ContentKey, Opener, SealKeys, Sealer, Wrap, WrapContext, open_output_by, output_key,
 };
 use assay_types::{Hash, Salt};

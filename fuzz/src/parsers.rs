@@ -4,16 +4,16 @@
 use std::convert::Infallible;
 use std::panic::catch_unwind;
 
-use assay_api::{CapabilityChain, SignedRequest};
+use assay_disclosure::cells::{Disclosure, OutputOpening, ShownCell, Table, TableKey};
+use assay_disclosure::sd_jwt::{self, Claims, Issued, Presented};
+use assay_disclosure::statistics::{Budget, MicroEpsilon};
 use assay_market::{SealedSlot, Terms};
-use assay_privacy::cells::{Disclosure, OutputOpening, ShownCell, Table, TableKey};
-use assay_privacy::envelope::{self, Header};
-use assay_privacy::mask::{MaskError, MaskStatement, Plan, Row, Rows};
-use assay_privacy::policy::{Document, Entry, Form, Grant, Policy, Publication, Revocation};
-use assay_privacy::rand_core::{TryCryptoRng, TryRng};
-use assay_privacy::sd_jwt::{self, Claims, Issued, Presented};
-use assay_privacy::statistics::{Budget, MicroEpsilon};
-use assay_privacy::{ContentKey, SealKeys, SealPublic, Wrap, WrapContext, output_key, seal_output};
+use assay_mask::{MaskError, MaskStatement, Plan, Row, Rows};
+use assay_policy::{Document, Entry, Form, Grant, Policy, Publication, Revocation};
+use assay_protocol::{CapabilityChain, SignedRequest};
+use assay_seal::envelope::{self, Header};
+use assay_seal::rand_core::{TryCryptoRng, TryRng};
+use assay_seal::{ContentKey, SealKeys, SealPublic, Wrap, WrapContext, output_key, seal_output};
 use assay_types::{Account, Hash, Salt};
 use fastrand::Rng;
 use rayon::prelude::*;

@@ -1,20 +1,20 @@
 //! Cells of what a program really sealed: the prebuilt csvstats commits to its table as `assay-privacy` does, and one row of it is shown
 //! against the settled output. Disclosures of every version that was ever written keep checking (`vectors/disclosures/VERSION`).
 
-#[path = "../../crates/provenance/tests/common/mod.rs"]
+#[path = "../../crates/receipt/tests/common/mod.rs"]
 mod world;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use assay_disclosure::cells::{Disclosure, OutputOpening, Table, TableKey};
 use assay_fuzz::programs::{loaded_as, prebuilt};
 use assay_machine::{
     Engine, Interpreter, Status, StepLimit, blob_bytes, slot, slot_blob, slot_pages,
 };
 use assay_merkle::write_image;
-use assay_privacy::cells::{Disclosure, OutputOpening, Table, TableKey};
-use assay_privacy::{output_key, seal_output};
-use assay_provenance::{Life, Receipt};
+use assay_receipt::{Life, Receipt};
+use assay_seal::{output_key, seal_output};
 use assay_types::{BlobRoot, Hash, Salt};
 use world::{Ending, World};
 

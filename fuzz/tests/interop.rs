@@ -1,6 +1,6 @@
 //! Other people's tools check our artefacts. `cargo xtask test` installs them and says where (`ASSAY_PYTHON`); in CI they must be there.
 
-#[path = "../../crates/provenance/tests/common/mod.rs"]
+#[path = "../../crates/receipt/tests/common/mod.rs"]
 mod world;
 
 use std::collections::BTreeMap;
@@ -9,10 +9,10 @@ use std::process::Command;
 
 use alloy_primitives::{Address, B256, hex};
 use assay_fuzz::parsers::Seeded;
-use assay_privacy::mask::MaskStatement;
-use assay_privacy::{ContentKey, SealKeys, Wrap, WrapContext, envelope, output_key, seal_output};
-use assay_provenance::{Life, MarketId, Masked, Said, prov, ro_crate};
-use assay_store::LogFiles;
+use assay_mask::MaskStatement;
+use assay_receipt::{Life, MarketId, Masked, Said, prov, ro_crate};
+use assay_seal::{ContentKey, SealKeys, Wrap, WrapContext, envelope, output_key, seal_output};
+use assay_storage::LogFiles;
 use assay_tlog::{
     AddCheckpoint, COSIGNED, KeyKind, LogProof, NoteKey, Policy, Reader, Storage, Witness,
 };
@@ -254,7 +254,7 @@ fn another_library_reads_presentations_and_makes_some() {
     let mut random = |buffer: &mut [u8]| generator.fill(buffer);
     let show = ["price", "presenter", "statement-verdict"].map(str::to_owned).into();
     let audience = Some(("auditor.example", "n-1"));
-    let made = assay_provenance::present(
+    let made = assay_receipt::present(
         &receipt,
         &show,
         &key,
@@ -278,8 +278,8 @@ fn another_library_reads_presentations_and_makes_some() {
     let theirs: serde_json::Value = serde_json::from_str(&printed).expect("JSON");
 
     let text = said["text"].as_str().expect("text").as_bytes();
-    let expected = assay_provenance::Expected { audience, ..Default::default() };
-    let read = assay_provenance::Presentation::from_bytes(text, expected).expect("ours");
+    let expected = assay_receipt::Expected { audience, ..Default::default() };
+    let read = assay_receipt::Presentation::from_bytes(text, expected).expect("ours");
     assert_eq!(
         theirs["claims"],
         serde_json::Value::from(read.claims),
@@ -288,7 +288,7 @@ fn another_library_reads_presentations_and_makes_some() {
 
     let text = theirs["text"].as_str().expect("text").as_bytes();
     let key = theirs["key"].as_str().expect("text").parse().expect("a key");
-    let read = assay_privacy::sd_jwt::Presented::from_bytes(text, "example+sd-jwt", Some(key));
+    let read = assay_disclosure::sd_jwt::Presented::from_bytes(text, "example+sd-jwt", Some(key));
     let read = read.expect("another library's presentation must be taken");
     assert_eq!(read.claims["price"], serde_json::json!({ "max": "1000", "paid": "900" }));
     assert_eq!(read.claims["lands"], serde_json::json!(["DE", "FR"]), "and not what is hidden");

@@ -1,15 +1,15 @@
 //! Private jobs: the prebuilt programs seal their outputs byte for byte as `assay-privacy` does, and leave nothing in the clear
 //! in the output slot, however they end.
 
+use assay_disclosure::cells::{Table, TableKey};
 use assay_fuzz::programs::{EXAMPLES, Example, loaded_as, prebuilt};
 use assay_guest::seal::{CHUNK_BYTES, Seal, TAG_BYTES, envelope_bytes};
 use assay_machine::{
     Cpu, Engine, Interpreter, Program, Run, Status, StepLimit, blob_bytes, slot, slot_blob,
     slot_pages,
 };
-use assay_privacy::cells::{Table, TableKey};
-use assay_privacy::envelope::{EnvelopeError, Header};
-use assay_privacy::{open_output, open_output_by, output_key, seal_output};
+use assay_seal::envelope::{EnvelopeError, Header};
+use assay_seal::{open_output, open_output_by, output_key, seal_output};
 use assay_types::{Hash, Salt};
 
 /// Where an output waits (spec/guest.md#output).

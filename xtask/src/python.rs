@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::root;
 use crate::run::{find, run};
 
-/// What they check is in the tests that run them: `fuzz/tests/*.py`; moto is a server of S3's protocol, for `crates/store`.
+/// What they check is in the tests that run them: `fuzz/tests/*.py`; moto is a server of S3's protocol, for `crates/storage`.
 const PACKAGES: [&str; 11] = [
     "tlog-scales==0.0.3",
     "securesystemslib==1.6.0",

@@ -11,22 +11,28 @@ use crate::run::find;
 const FOLDERS: [&str; 4] = ["bench", "fuzz", "guest", "xtask"];
 
 /// The pure packages, and what of ours each may depend on.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("assay-types", &[]),
     ("assay-merkle", &["assay-types"]),
     ("assay-machine", &["assay-merkle", "assay-types"]),
     ("assay-dispute", &["assay-machine", "assay-merkle", "assay-types"]),
     ("assay-market", &["assay-types"]),
-    ("assay-privacy", &["assay-merkle", "assay-types"]),
     ("assay-tlog", &["assay-types"]),
+    ("assay-contracts", &["assay-market", "assay-types"]),
+    ("assay-protocol", &["assay-contracts", "assay-machine", "assay-merkle", "assay-types"]),
+    ("assay-seal", &["assay-types"]),
+    ("assay-policy", &["assay-types"]),
+    ("assay-mask", &["assay-types"]),
+    ("assay-disclosure", &["assay-merkle", "assay-seal", "assay-types"]),
     (
-        "assay-provenance",
+        "assay-receipt",
         &[
-            "assay-api",
-            "assay-chain",
+            "assay-contracts",
+            "assay-disclosure",
             "assay-market",
+            "assay-mask",
             "assay-merkle",
-            "assay-privacy",
+            "assay-protocol",
             "assay-tlog",
             "assay-types",
         ],

@@ -1,13 +1,9 @@
-//! Where block timestamps come from.
+//! The clocks there are.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A source of Unix time in seconds.
-pub trait Clock: Send + Sync + 'static {
-    /// Seconds since 1970-01-01 UTC.
-    fn unix_secs(&self) -> u64;
-}
+use assay_types::Clock;
 
 /// The machine's clock.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,11 +41,5 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn unix_secs(&self) -> u64 {
         self.unix_secs.load(Ordering::SeqCst)
-    }
-}
-
-impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
-    fn unix_secs(&self) -> u64 {
-        (**self).unix_secs()
     }
 }

@@ -1,7 +1,6 @@
 //! The only EVM code of Assay.
 mod client;
 mod clock;
-pub mod contracts;
 mod deployment;
 mod embedded;
 mod error;
@@ -11,14 +10,14 @@ mod rpc;
 mod watch;
 
 pub use client::{Client, ClientConfig, Endpoint, connect};
-pub use clock::{Clock, ManualClock, SystemClock};
-pub use deployment::{DEPLOYMENT_SCHEMA, Deployment, DeploymentPlan, DisputeTerms};
+pub use clock::{ManualClock, SystemClock};
+pub use deployment::{DeploymentPlan, check_deployment, deploy};
 pub use embedded::{
     CHAIN_ID_END, CHAIN_ID_MIN, Config, EmbeddedChain, GenesisAccount, Head, Identity,
     TRANSACTION_BYTES_MAX, WAITING_MAX,
 };
 pub use error::{Error, Rejection, Result};
-pub use evidence::{EventProof, EvidenceError, ProvedEvent, prove_receipt};
+pub use evidence::prove_event;
 pub use rpc::{
     BATCH_MAX, InProcess, PROOF_SLOTS_MAX, READS_AT_ONCE_MAX, Rpc, Server, ServerConfig, serve,
 };

@@ -12,11 +12,9 @@ use alloy_provider::{DynProvider, Provider};
 use alloy_rpc_types_eth::TransactionReceipt;
 use alloy_signer::SignerSync;
 use alloy_sol_types::SolEvent;
-use assay_chain::contracts::{Disputes, Market, Stakes, TestDollar, job_id};
-use assay_chain::{
-    Client, ClientConfig, Clock, Deployment, DeploymentPlan, DisputeTerms, EmbeddedChain, Endpoint,
-    connect,
-};
+use assay_chain::{Client, ClientConfig, DeploymentPlan, EmbeddedChain, Endpoint, connect};
+use assay_contracts::{Deployment, DisputeTerms};
+use assay_contracts::{Disputes, Market, Stakes, TestDollar, job_id};
 use assay_dispute::{
     Challenge, Claim, Known, Pointing, Segment, Tracer, answer, challenge, reveal,
 };
@@ -24,6 +22,7 @@ use assay_fuzz::differential::{random_job, random_machine};
 use assay_fuzz::liar::{LIES, Liar};
 use assay_machine::{Engine, Interpreter, Machine, Program, Run, Status};
 use assay_merkle::empty_slot;
+use assay_types::Clock;
 use assay_types::Hash;
 use fastrand::Rng;
 
@@ -111,8 +110,8 @@ impl Arena {
     /// Deploys a market; fills the requester's purse, the claimant's stake and the challenger's pocket.
     async fn new(clients: [Client; 3], time: Time) -> Self {
         let plan = DeploymentPlan { token: None, governance: None, terms: TERMS };
-        let deployment = Deployment::create(&clients[0], &plan).await.expect("deployed");
-        deployment.check(&clients[0]).await.expect("belongs together");
+        let deployment = assay_chain::deploy(&clients[0], &plan).await.expect("deployed");
+        assay_chain::check_deployment(&deployment, &clients[0]).await.expect("belongs together");
         let accounts = clients.each_ref().map(|client| client.signer().expect("signs"));
         let [requester, provider, challenger] = clients.each_ref().map(|c| c.provider().clone());
         let amounts = [(PRICE + DATA_FEE) * 1000, STAKE * 1000, TERMS.bond * 1000];

@@ -7,7 +7,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use alloy_primitives::B256;
-use assay_chain::contracts::Step;
+use assay_contracts::Step;
 use assay_fuzz::differential::random_machine;
 use assay_fuzz::edges::edges;
 use assay_fuzz::vectors::{Vector, files};

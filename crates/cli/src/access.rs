@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use alloy_primitives::{Address, B256};
 use alloy_signer_local::PrivateKeySigner;
-use assay_api::{
-    Access, BrokerClient, Capability, CapabilityChain, CapabilityError, Role, SignedCapability,
-    SignedRevocation, Use,
-};
-use assay_chain::Deployment;
+use assay_broker_client::{Access, BrokerClient};
+use assay_contracts::Deployment;
 use assay_machine::Program;
 use assay_node::{DevelopmentKeys, Home, RemoteMarket, clock_secs};
+use assay_protocol::{
+    Capability, CapabilityChain, CapabilityError, Role, SignedCapability, SignedRevocation, Use,
+};
 use assay_types::sha256;
 use serde::Serialize;
 
@@ -239,7 +239,7 @@ fn narrow(arguments: &Narrow, as_json: bool) -> Result<String, Failure> {
         methods: arguments.methods.clone().unwrap_or_else(|| last.methods.clone()),
         path_prefix: arguments.path.clone().unwrap_or_else(|| last.path_prefix.clone()),
         not_after: arguments.end.at().unwrap_or(last.not_after),
-        parent: chain.hash(&deployment).map_err(assay_api::Error::from)?,
+        parent: chain.hash(&deployment).map_err(assay_broker_client::Error::from)?,
     };
     capability.narrows(last, chain.capabilities().len()).map_err(does_not_hold)?;
     let mut links = chain.capabilities().to_vec();
@@ -280,7 +280,8 @@ fn revoke(arguments: &Revoke, as_json: bool) -> Result<String, Failure> {
         };
         let capability = issued.ok_or_else(none)?.capability.clone();
         let revocation = SignedRevocation::sign(capability, &there.deployment, &signer)?;
-        let hash = revocation.verify(&there.deployment).map_err(assay_api::Error::from)?;
+        let hash =
+            revocation.verify(&there.deployment).map_err(assay_broker_client::Error::from)?;
         let (_, new) = there.broker(&signer).await?.revoke_capability(&revocation).await?;
         if as_json {
             let schema = "assay.revocation/1";
@@ -478,7 +479,7 @@ fn shown(
     let links = chain.capabilities().iter().map(|link| {
         let Capability { issuer, holder, role, methods, path_prefix, not_after, .. } =
             link.capability.clone();
-        let hash = link.capability.hash(deployment).map_err(assay_api::Error::from)?;
+        let hash = link.capability.hash(deployment).map_err(assay_broker_client::Error::from)?;
         Ok(Link { issuer, holder, role, methods, path_prefix, not_after, hash })
     });
     let capabilities = links.collect::<Result<Vec<_>, Failure>>()?;

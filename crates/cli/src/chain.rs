@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256};
-use assay_chain::{
-    Client, ClientConfig, Deployment, DeploymentPlan, DisputeTerms, Endpoint, connect,
-};
+use assay_chain::{Client, ClientConfig, DeploymentPlan, Endpoint, connect};
+use assay_contracts::{Deployment, DisputeTerms};
 use assay_node::{Home, LocalChain, Running};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget};
@@ -152,7 +151,7 @@ async fn status(
     let client = connect(Endpoint::Url(url), None, config).await.map_err(|error| {
         Failure::from(error).next("is it running? `assay chain up` starts the local one")
     })?;
-    deployment.check(&client).await.map_err(|error| {
+    assay_chain::check_deployment(&deployment, &client).await.map_err(|error| {
         Failure::refused(error)
             .next("use the deployment of this chain, or the chain of this deployment")
     })?;
@@ -176,7 +175,7 @@ async fn deploy(arguments: &Deploy, as_json: bool) -> Result<String, Failure> {
     let progress = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     progress.set_message("deploying");
     progress.enable_steady_tick(Duration::from_millis(200));
-    let deployed = Deployment::create(&client, &plan).await;
+    let deployed = assay_chain::deploy(&client, &plan).await;
     progress.finish_and_clear();
     let deployment = deployed.map_err(|error| {
         Failure::from(error)

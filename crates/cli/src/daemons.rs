@@ -4,14 +4,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use assay_api::{KEEP_SECS, Limits, Server};
-use assay_chain::Deployment;
+use assay_broker::{KEEP_SECS, Server};
+use assay_contracts::Deployment;
 use assay_machine::Interpreter;
 use assay_market::CostModel;
 use assay_node::{
     Anchorer, AskedWitness, AuditorPlan, Home, HostFact, Liar, ProviderPlan, PublicLog,
     SWEEP_EVERY, Store, keep_cosigned, with_log,
 };
+use assay_protocol::Limits;
 use tokio::sync::watch;
 
 use crate::failure::Failure;
@@ -141,7 +142,7 @@ pub(crate) fn broker(arguments: &Broker) -> Result<String, Failure> {
         };
         let anchoring = anchoring(arguments, &home, &deployment, &log).await?;
         let broker = with_log(store.as_broker(&deployment, limits), &log);
-        let server = assay_api::serve(arguments.listen, broker.router())
+        let server = assay_broker::serve(arguments.listen, broker.router())
             .await
             .map_err(|error| Failure::from(error).next("give another --listen"))?;
         crate::print(&format!("broker     {}\nlog        {}\n", server.url(), log.vkey()))?;
@@ -173,10 +174,10 @@ pub(crate) fn broker(arguments: &Broker) -> Result<String, Failure> {
 /// What serves the broker's metrics, if it was asked for.
 async fn metrics(
     arguments: &Broker,
-    broker: &assay_api::Broker,
+    broker: &assay_broker::Broker,
 ) -> Result<Option<Server>, Failure> {
     let Some(address) = arguments.metrics else { return Ok(None) };
-    let server = assay_api::serve(address, broker.metrics_router())
+    let server = assay_broker::serve(address, broker.metrics_router())
         .await
         .map_err(|error| Failure::from(error).next("give another --metrics"))?;
     crate::print(&format!("metrics    {}/metrics\n", server.url()))?;
@@ -212,7 +213,7 @@ fn asked(text: &str) -> Result<AskedWitness, Failure> {
     };
     let (key, url) = text.split_once('@').ok_or_else(|| failed(&"there is no @ in it"))?;
     let key = key.parse::<assay_tlog::Vkey>().map_err(|error| failed(&error))?;
-    let client = assay_api::WitnessClient::new(url).map_err(|error| failed(&error))?;
+    let client = assay_broker_client::WitnessClient::new(url).map_err(|error| failed(&error))?;
     Ok(AskedWitness { client, key })
 }
 

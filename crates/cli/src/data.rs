@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use alloy_primitives::Address;
 use assay_node::{MaskDone, MaskFiles, mask_key, mask_table, new_mask_key};
-use assay_provenance::RoleKey;
+use assay_receipt::RoleKey;
 use serde::Serialize;
 
 use crate::failure::Failure;

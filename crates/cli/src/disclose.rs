@@ -5,16 +5,16 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use alloy_primitives::{Address, B256};
+use assay_disclosure::cells::{Disclosure, OutputOpening, Place, ShownCell, Table, TableKey};
+use assay_disclosure::statistics::{Entry, MicroEpsilon, Scale, Terms};
 use assay_node::{
     DevelopmentKeys, Role, budget_left, create_budget, kept_output_key, output_slot, presented_by,
     release_statistics, slot_of_image,
 };
-use assay_privacy::cells::{Disclosure, OutputOpening, Place, ShownCell, Table, TableKey};
-use assay_privacy::statistics::{Entry, MicroEpsilon, Scale, Terms};
-use assay_privacy::{ContentKey, open_output_by};
-use assay_provenance::{
+use assay_receipt::{
     Expected, Life, Outcome, Presentation, PresentationCheck, Receipt, Standing, claim_names,
 };
+use assay_seal::{ContentKey, open_output_by};
 use assay_types::{BlobRoot, Hash};
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -401,7 +401,7 @@ fn places(arguments: &Disclose, cells: &Table) -> Result<BTreeSet<Place>, Failur
 
 /// What a receipt that holds says was settled.
 fn settled(receipt: &Receipt) -> Result<(Life, BlobRoot), Failure> {
-    if assay_provenance::verify(receipt, None).standing == Standing::Refused {
+    if assay_receipt::verify(receipt, None).standing == Standing::Refused {
         return Err(Failure::refused("the receipt does not hold")
             .cause("it contradicts itself")
             .next("see `assay verify` for what is wrong with it"));
@@ -445,7 +445,7 @@ pub(crate) fn disclosed(arguments: &Disclosed, as_json: bool) -> Result<String, 
     let (_, root) = settled(&receipt)?;
     shown.is_of(Hash(receipt.job.0), root).map_err(|error| refused(&error))?;
     let trust = trusted(&arguments.home, arguments.trust.as_deref())?;
-    let report = assay_provenance::verify(&receipt, trust.as_ref());
+    let report = assay_receipt::verify(&receipt, trust.as_ref());
     if report.standing == Standing::Refused {
         let wrong = report.checks.into_iter().find(|check| check.outcome == Outcome::Refused);
         return Err(refused(&wrong.map_or_else(String::new, |check| check.what)));
@@ -593,8 +593,8 @@ fn epsilon(micro: u64) -> Result<MicroEpsilon, Failure> {
 
 /// A budget that is spent is a check that does not hold; all else could not be done.
 fn unpaid(error: assay_node::Error, ledger: &Path) -> Failure {
+    use assay_disclosure::statistics::BudgetError;
     use assay_node::Error;
-    use assay_privacy::statistics::BudgetError;
     match error {
         Error::Budget { source: spent @ BudgetError::Spent { .. }, .. } => {
             Failure::refused("nothing is released: the privacy budget does not pay for it")

@@ -9,9 +9,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use alloy_primitives::{Address, U256};
 use alloy_signer_local::PrivateKeySigner;
-use assay_api::{Access, BrokerClient};
+use assay_broker_client::{Access, BrokerClient};
 use assay_builder::Compiler;
-use assay_chain::{ClientConfig, Config, Deployment, EmbeddedChain, Endpoint};
+use assay_chain::{ClientConfig, Config, EmbeddedChain, Endpoint};
+use assay_contracts::Deployment;
 use assay_node::{Contracts, DevelopmentKeys, Home, RemoteMarket, Role, Running, free_size};
 use serde::Serialize;
 
@@ -283,12 +284,16 @@ impl Doctor {
         if facts.is_none() {
             return;
         }
-        let config = assay_api::ClientConfig { retries: 0, ..assay_api::ClientConfig::default() };
+        let config = assay_broker_client::ClientConfig {
+            retries: 0,
+            ..assay_broker_client::ClientConfig::default()
+        };
         let client = BrokerClient::with_config(
             &market.broker,
             market.deployment.clone(),
             Access::public(),
             config,
+            assay_chain::SystemClock,
         );
         let answer = match &client {
             Ok(client) => match client.market().await {

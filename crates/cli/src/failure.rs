@@ -80,14 +80,29 @@ impl From<assay_chain::Error> for Failure {
     }
 }
 
-impl From<assay_api::Error> for Failure {
+impl From<assay_broker_client::Error> for Failure {
     /// A refusal has its name, its reason and its next step.
-    fn from(error: assay_api::Error) -> Self {
-        let assay_api::Error::Refused(problem) = &error else { return Failure::new(error) };
-        let name = problem.kind().map_or("unknown", assay_api::ProblemKind::name);
+    fn from(error: assay_broker_client::Error) -> Self {
+        let assay_broker_client::Error::Refused(problem) = &error else {
+            return Failure::new(error);
+        };
+        let name = problem.kind().map_or("unknown", assay_protocol::ProblemKind::name);
         Failure::new(format!("the broker refused ({name}): {}", problem.title))
             .cause(&problem.detail)
             .next(&problem.next)
+    }
+}
+
+impl From<assay_protocol::SignError> for Failure {
+    fn from(error: assay_protocol::SignError) -> Self {
+        Failure::new(error)
+    }
+}
+
+impl From<assay_broker::Error> for Failure {
+    fn from(error: assay_broker::Error) -> Self {
+        let assay_broker::Error::Io { source, .. } = &error else { return Failure::new(error) };
+        Failure::new(&error).cause(source)
     }
 }
 

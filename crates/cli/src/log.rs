@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use assay_node::Home;
-use assay_provenance::{Receipt, Trust, TrustedLog, anchored};
+use assay_receipt::{Receipt, Trust, TrustedLog, anchored};
 use assay_tlog::{Checkpoint, Known, Policy, Storage, fsck};
 use serde::Serialize;
 

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use alloy_primitives::{Address, B256};
 use alloy_signer_local::PrivateKeySigner;
-use assay_chain::{ClientConfig, Deployment, Endpoint};
+use assay_chain::{ClientConfig, Endpoint};
+use assay_contracts::Deployment;
 use assay_node::{
     Contracts, DevelopmentKeys, Home, LocalChain, LocalMarket, MarketPlan, RemoteMarket, Requester,
     Role,

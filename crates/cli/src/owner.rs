@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use alloy_primitives::Address;
 use alloy_signer_local::PrivateKeySigner;
+use assay_mask::{Commit, MaskStatement, Masked, Openings};
 use assay_node::{
     Board, DevelopmentKeys, Home, MadeOf, Owner, RemoteMarket, Role, SourceName, Version,
 };
-use assay_privacy::mask::{Commit, MaskStatement, Masked, Openings};
-use assay_privacy::policy::{
+use assay_policy::{
     Allowed, Change, Document, Grant, Policy, Revoked, Word, explain, explain_changes,
 };
-use assay_provenance::{Envelope, Receipt, Said};
+use assay_receipt::{Envelope, Receipt, Said};
 use assay_types::{Account, Hash, sha256};
 use serde::Serialize;
 

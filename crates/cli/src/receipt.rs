@@ -7,7 +7,7 @@ use alloy_signer_local::PrivateKeySigner;
 use assay_node::{
     Board, DevelopmentKeys, Home, JobFiles, JobRecord, Replayed, Role, Store, replay_files,
 };
-use assay_provenance::{
+use assay_receipt::{
     Audit, Check, Graph, Life, Move, Moved, Outcome, Receipt, ReleasedSlot, Report, Said, Standing,
     Trust, anchored, lives_of_log, open_lineage, prov, ro_crate,
 };
@@ -161,7 +161,7 @@ struct Compared {
 pub(crate) fn verify(arguments: &Verify, as_json: bool) -> Result<String, Failure> {
     let receipt = read(&arguments.file)?;
     let trust = trust(arguments)?;
-    let report = assay_provenance::verify(&receipt, trust.as_ref());
+    let report = assay_receipt::verify(&receipt, trust.as_ref());
     let text = if as_json {
         json(&Verified { schema: "assay.verify/1", job: receipt.job, report: &report })
     } else {
@@ -291,13 +291,13 @@ fn claimed(receipt: &Receipt) -> Result<Replayed, Failure> {
         Failure::refused("the receipt has no claim to compare with")
             .next("a job that nobody claimed has no result; `assay verify` says how it ended")
     };
-    let report = assay_provenance::verify(receipt, None);
+    let report = assay_receipt::verify(receipt, None);
     if report.standing == Standing::Refused {
         return Err(Failure::refused("the receipt does not hold")
             .next("see `assay verify` for what is wrong with it"));
     }
     let claim = receipt.claim.as_ref().ok_or_else(nothing)?;
-    let claim = assay_provenance::claim_of(claim).ok_or_else(nothing)?;
+    let claim = assay_receipt::claim_of(claim).ok_or_else(nothing)?;
     Ok(Replayed {
         final_state: assay_types::Hash(claim.finalState.0),
         trace_root: assay_types::Hash(claim.traceRoot.0),
@@ -418,7 +418,7 @@ pub(crate) fn read_all(files: &[PathBuf]) -> Result<Vec<(Receipt, Life)>, Failur
     }
     let sound = |path: &PathBuf| {
         let receipt = read(path)?;
-        let refused = assay_provenance::verify(&receipt, None).standing == Standing::Refused;
+        let refused = assay_receipt::verify(&receipt, None).standing == Standing::Refused;
         let life = Life::of(&receipt).filter(|_| !refused).ok_or_else(|| {
             Failure::refused(format!("{} does not hold", path.display()))
                 .next("see `assay verify` for what is wrong with it, and leave it out")
@@ -492,7 +492,7 @@ fn shown(receipt: &Receipt) -> String {
             format!("by {}, the log's first {size} entries, in block {block}", anchor.operator);
         steps.push(("anchored", what));
     }
-    let checked = assay_provenance::verify(receipt, None).standing;
+    let checked = assay_receipt::verify(receipt, None).standing;
     let told = match checked {
         Standing::Refused => "it does not hold; see `assay verify`",
         _ => "`assay verify` tells who vouches for it",

@@ -77,8 +77,8 @@ fn serve(arguments: &Run) -> Result<String, Failure> {
     let witness = assay_node::open_witness(&home, name, logs, arguments.state_url.as_deref())?;
     crate::block_on(async {
         let key = witness.vkey().to_string();
-        let router = assay_api::witness_router(witness);
-        let server = assay_api::serve(arguments.listen, router).await.map_err(|error| {
+        let router = assay_broker::witness_router(witness, assay_chain::SystemClock);
+        let server = assay_broker::serve(arguments.listen, router).await.map_err(|error| {
             Failure::from(assay_node::Error::from(error)).next("give another --listen")
         })?;
         crate::print(&format!("witness    {}\nkey        {key}\n", server.url()))?;

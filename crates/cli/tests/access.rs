@@ -12,11 +12,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use alloy_primitives::B256;
 use alloy_signer_local::PrivateKeySigner;
-use assay_api::{
-    Access, BrokerClient, Capability, CapabilityChain, Role, SignedCapability, SignedRequest,
-    SignedWrap, Wrap,
-};
+use assay_broker_client::BrokerClient;
 use assay_chain::keystore::{self, Password};
+use assay_protocol::{
+    Capability, CapabilityChain, Role, SignedCapability, SignedRequest, SignedWrap, Wrap,
+};
 use nowhere::{deployment, order};
 use serde_json::Value;
 
@@ -124,7 +124,8 @@ fn start(folder: &Path) -> (Child, String, String) {
 
 /// Puts a wrap for an account to the broker, and gives the path that only the account may read.
 async fn put_wrap(market: &Running, owner: &PrivateKeySigner) -> String {
-    let client = BrokerClient::new(&market.url, deployment(), owner).unwrap();
+    let client =
+        BrokerClient::new(&market.url, deployment(), owner, assay_chain::SystemClock).unwrap();
     let order = order(owner, 1);
     client.post_order(&order).await.unwrap();
     let (job_id, recipient) = (order.job_id(&deployment()), owner.address());
@@ -292,7 +293,8 @@ async fn metrics_and_the_log_tell_nothing_of_requests() {
     let market = Running::start();
     let key = market.account();
     let wraps = put_wrap(&market, &key).await;
-    let client = BrokerClient::new(&market.url, deployment(), &key).unwrap();
+    let client =
+        BrokerClient::new(&market.url, deployment(), &key, assay_chain::SystemClock).unwrap();
     let epoch = client.market().await.unwrap().epoch;
     let canary = "canary-5d1e";
     let envelope = format!("{canary}-envelope").into_bytes();
@@ -323,9 +325,10 @@ async fn metrics_and_the_log_tell_nothing_of_requests() {
         nonce[..16].copy_from_slice(&epoch[..]);
         let digest = B256::new(assay_types::sha256(body.as_bytes()).0);
         let role = if body.is_empty() { Role::Anyone } else { Role::DataOwner };
-        let (terms, access) = ((role, nonce, now() + 60), Access::of(&key));
+        let terms = (role, nonce, now() + 60);
         let signed =
-            SignedRequest::sign((method, target), digest, terms, &deployment(), &access).unwrap();
+            SignedRequest::sign((method, target), digest, terms, &deployment(), (&key, None))
+                .unwrap();
         let mut head = format!("{method} {target} HTTP/1.1\r\nuser-agent: {canary}\r\n");
         head += &format!("cookie: {canary}\r\ncontent-type: application/json\r\n");
         for (name, value) in signed.headers() {

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use alloy_signer_local::PrivateKeySigner;
-use assay_api::{BrokerClient, SignedOrder};
+use assay_broker_client::BrokerClient;
+use assay_protocol::SignedOrder;
 use nowhere::{deployment, order};
 
 const WRITERS: u8 = 4;
@@ -51,7 +52,13 @@ async fn a_broker_that_is_killed_under_load_loses_nothing_that_it_acknowledged()
     let folder = tempfile::tempdir().unwrap();
     let (mut broker, url) = Broker::start(folder.path(), "127.0.0.1:0");
     let listen = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
-    let client = BrokerClient::new(&url, deployment(), &PrivateKeySigner::random()).unwrap();
+    let client = BrokerClient::new(
+        &url,
+        deployment(),
+        &PrivateKeySigner::random(),
+        assay_chain::SystemClock,
+    )
+    .unwrap();
     let acknowledged = Arc::new(Mutex::new(Vec::<SignedOrder>::new()));
     let count = || acknowledged.lock().unwrap().len();
     let (stop, stopped) = tokio::sync::watch::channel(false);

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use assay_node::Home;
-use assay_provenance::Envelope;
+use assay_receipt::Envelope;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -194,7 +194,7 @@ fn nothing_of_what_is_hidden_is_told_anywhere() {
 
 #[test]
 fn the_statement_is_the_owners_and_opens_with_its_salts() {
-    use assay_privacy::mask::{Commit, MaskStatement, Masked, Openings};
+    use assay_mask::{Commit, MaskStatement, Masked, Openings};
     let folder = Folder::new();
     let owner = folder.account();
     folder.write("plan.toml", plan(&owner, "[columns]\na = { action = \"keep\" }\n"));

@@ -221,7 +221,7 @@ async fn a_log_that_was_anchored_can_not_be_rolled_back_or_forked_unnoticed() {
 struct Seen {
     home: Home,
     folder: PathBuf,
-    deployment: assay_chain::Deployment,
+    deployment: assay_contracts::Deployment,
     deployment_file: PathBuf,
 }
 
@@ -245,7 +245,7 @@ impl Seen {
         Daemon::broker(&self.folder(name), &self.deployment_file, &options, &[])
     }
 
-    fn client(&self, broker: &Daemon) -> assay_api::BrokerClient {
+    fn client(&self, broker: &Daemon) -> assay_broker_client::BrokerClient {
         client(&broker.url, &self.deployment)
     }
 

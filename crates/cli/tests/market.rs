@@ -271,9 +271,15 @@ fn a_brokers_log_is_cosigned_by_a_witness_that_comes_and_goes() {
     let keys: [assay_tlog::Vkey; 2] = [log_key.parse().unwrap(), key.parse().unwrap()];
     let policy = assay_tlog::Policy::new(keys[0].clone(), vec![keys[1].clone()], 1).unwrap();
     let text = std::fs::read(&file).unwrap();
-    let deployment: assay_chain::Deployment = serde_json::from_slice(&text).unwrap();
+    let deployment: assay_contracts::Deployment = serde_json::from_slice(&text).unwrap();
     let stranger = alloy_signer_local::PrivateKeySigner::random();
-    let client = assay_api::BrokerClient::new(&broker_url, deployment, &stranger).unwrap();
+    let client = assay_broker_client::BrokerClient::new(
+        &broker_url,
+        deployment,
+        &stranger,
+        assay_chain::SystemClock,
+    )
+    .unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let add = |number: u32| {
         let entry = format!(

@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 use alloy_network::TransactionBuilder;
 use alloy_primitives::{Address, U256};
 use alloy_rpc_types_eth::TransactionRequest;
-use assay_chain::{ClientConfig, Deployment, Endpoint, connect};
+use assay_chain::{ClientConfig, Endpoint, connect};
+use assay_contracts::Deployment;
 use assay_node::{Contracts, JobStatus};
 use common::{Anvil, anvil, anvil_key};
 use serde_json::Value;
@@ -349,7 +350,7 @@ async fn a_silent_provider_is_slashed_and_another_delivers_late() {
 /// What a run's statement in a receipt says of the machine, and the whole of the receipt in words.
 fn disclosed(events: &[Value]) -> (Value, String) {
     let receipt = events[events.len() - 1]["receipt"].as_str().unwrap();
-    let parsed = assay_provenance::Receipt::from_bytes(&std::fs::read(receipt).unwrap()).unwrap();
+    let parsed = assay_receipt::Receipt::from_bytes(&std::fs::read(receipt).unwrap()).unwrap();
     let mut payloads = parsed.log.iter().flat_map(|log| &log.statements).map(|logged| {
         let (payload, _) = logged.envelope.open().unwrap();
         serde_json::from_slice::<Value>(&payload).unwrap()

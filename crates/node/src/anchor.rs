@@ -7,9 +7,10 @@ use alloy_provider::{DynProvider, Provider};
 use alloy_rpc_types_eth::{Filter, Log};
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolEvent;
-use assay_chain::contracts::Anchors;
-use assay_chain::{Client, ClientConfig, Deployment, Endpoint, EventProof, connect};
-use assay_provenance::BlockRef;
+use assay_chain::{Client, ClientConfig, Endpoint, connect};
+use assay_contracts::Anchors;
+use assay_contracts::{Deployment, EventProof};
+use assay_receipt::BlockRef;
 use assay_tlog::Known;
 use assay_types::{Hash, sha256};
 use tokio::sync::watch;
@@ -150,7 +151,7 @@ pub(crate) async fn newest(
     let Some((event, log)) = fitting.max_by_key(|(event, _)| event.size) else { return Ok(None) };
     let (operator, size, root) = (event.operator, event.size, Hash(event.root.0));
     let block = block(&log);
-    let event = EventProof::find(client, &log).await?;
+    let event = assay_chain::prove_event(client, &log).await?;
     Ok(Some(AnchoredTree { operator, size, root, block, event }))
 }
 
@@ -167,7 +168,7 @@ pub async fn anchored_trees(
 ) -> Result<Vec<Known>> {
     let config = ClientConfig { chain_id: Some(deployment.chain_id), ..ClientConfig::default() };
     let client = connect(Endpoint::Url(rpc.to_owned()), None, config).await?;
-    deployment.check(&client).await?;
+    assay_chain::check_deployment(&deployment, &client).await?;
     let all = events(&client, deployment, origin, operators).await?;
     let known = all.into_iter().map(|(event, log)| {
         let block = log.block_number.unwrap_or_default();

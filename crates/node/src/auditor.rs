@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use alloy_primitives::{B256, hex, keccak256};
 use alloy_rpc_types_eth::TransactionRequest;
-use assay_api::SignedOrder;
-use assay_chain::contracts::{Disputes, Market};
+use assay_contracts::{Disputes, Market};
 use assay_dispute::{Challenge, Known, Pointing, Segment, Tracer, challenge};
 use assay_machine::{Engine, Machine};
 use assay_market::{Account, JobStatus};
-use assay_provenance::{Judgement, Said, Verdict};
+use assay_protocol::SignedOrder;
+use assay_receipt::{Judgement, Said, Verdict};
 use assay_types::Hash;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, watch};

@@ -5,19 +5,21 @@ use std::time::Duration;
 
 use alloy_primitives::{Address, B256};
 use alloy_signer_local::PrivateKeySigner;
-use assay_api::{
-    Broker, BrokerClient, KeptWrap, KeyRefusal, Limits, OwnerDocument, SealKeys, SignedDataset,
-    SignedKeyRefusal, SignedOffer, SignedOrder, SignedOwnerDocument, SignedRefusal, SignedSealKeys,
-    SignedWrap, Wrap, dataset_part, recipient_part,
-};
-use assay_chain::Deployment;
-use assay_chain::contracts::Market;
+use assay_broker::Broker;
+use assay_broker_client::BrokerClient;
+use assay_contracts::Deployment;
+use assay_contracts::Market;
 use assay_machine::Program;
 use assay_market::{Account, JobId, Offer, Refusal};
 use assay_merkle::empty_slot;
-use assay_privacy::policy::{Document, Form, Policy, Publication};
-use assay_privacy::{SealPublic, WrapContext};
-use assay_store::{BlobKind, Blobs, Book, BookLimits, Kind};
+use assay_policy::{Document, Form, Policy, Publication};
+use assay_protocol::{
+    KeptWrap, KeyRefusal, Limits, OwnerDocument, SealKeys, SignedDataset, SignedKeyRefusal,
+    SignedOffer, SignedOrder, SignedOwnerDocument, SignedRefusal, SignedSealKeys, SignedWrap, Wrap,
+    dataset_part, recipient_part,
+};
+use assay_seal::{SealPublic, WrapContext};
+use assay_storage::{BlobKind, Blobs, Book, BookLimits, Kind};
 use assay_types::{BlobRoot, Hash, ProgramId, sha256};
 use serde::Serialize;
 use tokio::sync::watch;
@@ -76,7 +78,13 @@ impl Store {
 
     /// The store as the broker of a market, to be served.
     pub fn as_broker(&self, deployment: &Deployment, limits: Limits) -> Broker {
-        Broker::new(self.book.clone(), self.blobs.clone(), deployment.clone(), limits)
+        Broker::new(
+            self.book.clone(),
+            self.blobs.clone(),
+            deployment.clone(),
+            limits,
+            assay_chain::SystemClock,
+        )
     }
 }
 
@@ -184,7 +192,7 @@ impl Board {
 
     /// An order's id on this market.
     pub(crate) fn job_id(&self, order: &Market::Order) -> B256 {
-        assay_chain::contracts::job_id(&self.deployment, order)
+        assay_contracts::job_id(&self.deployment, order)
     }
 
     /// An order by its job id, from wherever it is.
@@ -593,7 +601,7 @@ impl Board {
 
     /// Says, signed, why a provider declines an order. Its first reason stays.
     pub(crate) async fn refuse(&self, signer: &PrivateKeySigner, refusal: &Refusal) -> Result<()> {
-        let said = assay_api::Refusal {
+        let said = assay_protocol::Refusal {
             job_id: refusal.job.0.into(),
             provider: refusal.provider.0.into(),
             reason: object(&refusal.reason)?,
@@ -640,7 +648,7 @@ impl Board {
 
     /// Says, signed, what a provider works for.
     pub(crate) async fn offer(&self, signer: &PrivateKeySigner, offer: &Offer) -> Result<()> {
-        let said = assay_api::Offer { offer: object(offer)?, until: offer.until };
+        let said = assay_protocol::Offer { offer: object(offer)?, until: offer.until };
         let signed = SignedOffer::sign(said, &self.deployment, signer)?;
         let provider = signer.address();
         let key = provider.into_word().0;
@@ -682,13 +690,13 @@ impl Board {
 /// The most refusals of one job's keys that are looked at.
 const KEY_REFUSALS_MAX: usize = 256;
 
-fn text_object(text: &[u8]) -> Result<assay_api::JsonObject> {
+fn text_object(text: &[u8]) -> Result<assay_protocol::JsonObject> {
     let unfit = |error: &dyn std::fmt::Display| Error::Job(format!("not a document: {error}"));
     let text = std::str::from_utf8(text).map_err(|error| unfit(&error))?;
-    text.parse().map_err(|error: assay_api::JsonObjectError| unfit(&error))
+    text.parse().map_err(|error: assay_protocol::JsonObjectError| unfit(&error))
 }
 
-fn object(value: &impl Serialize) -> Result<assay_api::JsonObject> {
+fn object(value: &impl Serialize) -> Result<assay_protocol::JsonObject> {
     let text = serde_json::to_string(value).map_err(|error| Error::Job(error.to_string()))?;
     text.parse().map_err(|error| Error::Job(format!("{error}")))
 }

@@ -10,10 +10,9 @@ use alloy_provider::{DynProvider, Provider};
 use alloy_rpc_types_eth::{TransactionReceipt, TransactionRequest};
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolInterface;
-use assay_chain::contracts::{Anchors, Disputes, Market, Stakes, TestDollar, Verifiers, job_id};
-use assay_chain::{
-    CHAIN_ID_END, CHAIN_ID_MIN, Client, ClientConfig, Deployment, Endpoint, connect,
-};
+use assay_chain::{CHAIN_ID_END, CHAIN_ID_MIN, Client, ClientConfig, Endpoint, connect};
+use assay_contracts::Deployment;
+use assay_contracts::{Anchors, Disputes, Market, Stakes, TestDollar, Verifiers, job_id};
 
 use crate::{Error, Result};
 
@@ -71,7 +70,7 @@ impl Contracts {
     ) -> Result<Self> {
         let config = ClientConfig { chain_id: Some(deployment.chain_id), ..config };
         let client = connect(endpoint, Some(signer.clone()), config).await?;
-        deployment.check(&client).await?;
+        assay_chain::check_deployment(&deployment, &client).await?;
         let contracts = Self::new(client, signer, deployment.clone());
         contracts.head().await?;
         Ok(contracts)

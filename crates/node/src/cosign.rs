@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::Address;
-use assay_api::{Cosigned, HostedLog, WitnessClient};
-use assay_chain::Deployment;
-use assay_store::{LogFiles, LogObjects};
+use assay_broker::HostedLog;
+use assay_broker_client::{Cosigned, WitnessClient};
+use assay_contracts::Deployment;
+use assay_storage::{LogFiles, LogObjects};
 use assay_tlog::{
     AddCheckpoint, CHECKPOINT, COSIGNED, NoteKey, Policy, Reader, Storage, Vkey, Witness,
 };
@@ -127,9 +128,9 @@ async fn ask(
 }
 
 /// The client's words are a broker's.
-fn of_witness(error: assay_api::Error) -> Error {
+fn of_witness(error: assay_broker_client::Error) -> Error {
     match error {
-        assay_api::Error::Unreachable { what } => {
+        assay_broker_client::Error::Unreachable { what } => {
             Error::Job(format!("the witness can't be reached ({what}); it will be asked again"))
         }
         other => other.into(),

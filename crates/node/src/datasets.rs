@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use alloy_primitives::Address;
-use assay_privacy::policy::{
+use assay_policy::{
     DatasetName, Decision, Document, Form, GRANTS_MAX, Grant, Ledger, Permit, Policy, Publication,
     Release, ReleaseRequest, Revocation, Revoked, Rules, RulesError, Source, Spent,
 };
@@ -627,7 +627,7 @@ fn keys_in(folder: &Path) -> impl Iterator<Item = (Hash, Hash)> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use assay_privacy::policy::{Allowed, Clause, Guarantees, Output, OutputClass, Reason};
+    use assay_policy::{Allowed, Clause, Guarantees, Output, OutputClass, Reason};
     use assay_types::{BlobRoot, JobId, ProgramId};
 
     use super::*;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use alloy_signer_local::PrivateKeySigner;
-use assay_privacy::statistics::{Budget, Entry, MicroEpsilon, Statistics, Terms};
-use assay_provenance::{PresentationError, Receipt, present};
+use assay_disclosure::statistics::{Budget, Entry, MicroEpsilon, Statistics, Terms};
+use assay_receipt::{PresentationError, Receipt, present};
 use assay_types::{BlobRoot, sha256};
 
 use crate::inputs::slot_bytes;
@@ -142,7 +142,7 @@ fn now_secs() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use assay_privacy::statistics::BudgetError;
+    use assay_disclosure::statistics::BudgetError;
 
     fn terms(micro: u64) -> Terms {
         let epsilon = MicroEpsilon::new(micro).expect("an epsilon");

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use alloy_primitives::Address;
 use assay_market::{Account, UnknownStatus};
-use assay_privacy::policy::{DatasetName, Reason};
+use assay_policy::{DatasetName, Reason};
 use assay_types::{BlobRoot, ProgramId};
 
 /// The crate's result.
@@ -38,13 +38,19 @@ pub enum Error {
     },
     /// A plan or a table that is not masked.
     #[error("the table cannot be masked: {0}")]
-    Mask(#[from] assay_privacy::mask::MaskError),
+    Mask(#[from] assay_mask::MaskError),
     /// The board's store.
     #[error(transparent)]
-    Store(#[from] assay_store::Error),
+    Store(#[from] assay_storage::Error),
     /// The broker, or its client.
     #[error(transparent)]
-    Broker(#[from] assay_api::Error),
+    Broker(#[from] assay_broker_client::Error),
+    /// The board could not be served.
+    #[error(transparent)]
+    Serve(#[from] assay_broker::Error),
+    /// Something could not be signed for the board.
+    #[error(transparent)]
+    Sign(#[from] assay_protocol::SignError),
     /// A program that is not there, or not what its name says.
     #[error("program {id} cannot be run: {cause}")]
     Program {
@@ -122,18 +128,18 @@ pub enum Error {
     },
     /// A document that has no place in the rules of a dataset.
     #[error(transparent)]
-    Rules(#[from] assay_privacy::policy::RulesError),
+    Rules(#[from] assay_policy::RulesError),
     /// A privacy budget is spent, or its ledger is no good.
     #[error("the ledger {path}: {source}")]
     Budget {
         /// The ledger.
         path: PathBuf,
         /// Why.
-        source: assay_privacy::statistics::BudgetError,
+        source: assay_disclosure::statistics::BudgetError,
     },
     /// Statistics that can't be made.
     #[error(transparent)]
-    Statistics(#[from] assay_privacy::statistics::StatisticsError),
+    Statistics(#[from] assay_disclosure::statistics::StatisticsError),
     /// The operating system has no randomness to give.
     #[error("the operating system gave no randomness: {0}")]
     Randomness(getrandom::Error),

@@ -1,7 +1,7 @@
 //! What both sides of a dispute need.
 
 use alloy_primitives::B256;
-use assay_chain::contracts::Disputes;
+use assay_contracts::Disputes;
 use assay_dispute::Segment;
 use assay_types::Hash;
 

@@ -6,7 +6,7 @@ use alloy_primitives::{Address, B256};
 use alloy_provider::Provider;
 use alloy_rpc_types_eth::Filter;
 use alloy_sol_types::SolEventInterface;
-use assay_chain::contracts::{Disputes, Market};
+use assay_contracts::{Disputes, Market};
 use assay_market::JobStatus;
 use serde::Serialize;
 

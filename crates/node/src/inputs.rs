@@ -2,15 +2,15 @@
 
 use alloy_primitives::B256;
 use alloy_signer_local::PrivateKeySigner;
-use assay_api::SignedOrder;
-use assay_chain::contracts::Market;
+use assay_contracts::Market;
 use assay_dispute::{Claim, Tracer};
 use assay_machine::{
     Engine, Interpreter, Machine, Program, Run, State, StepLimit, slot, slot_pages,
 };
 use assay_market::SealedSlot;
 use assay_merkle::{BlobHeader, PAGE_SIZE, Page, blob_root, empty_slot, write_image};
-use assay_privacy::ContentKey;
+use assay_protocol::SignedOrder;
+use assay_seal::ContentKey;
 use assay_types::{BlobRoot, Hash, ProgramId, Salt};
 use zeroize::Zeroizing;
 
@@ -315,7 +315,7 @@ fn written<'a>(pages: impl Iterator<Item = (u32, &'a Page)> + Clone) -> Vec<u8> 
 #[cfg(test)]
 mod tests {
     use alloy_primitives::{Address, Bytes, U256};
-    use assay_chain::Deployment;
+    use assay_contracts::Deployment;
     use assay_machine::Interpreter;
 
     use super::*;
@@ -325,7 +325,7 @@ mod tests {
 
     fn deployment() -> Deployment {
         Deployment {
-            schema: assay_chain::DEPLOYMENT_SCHEMA.to_owned(),
+            schema: assay_contracts::DEPLOYMENT_SCHEMA.to_owned(),
             chain_id: 31_337,
             genesis_hash: B256::ZERO,
             from_block: 0,

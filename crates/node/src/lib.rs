@@ -39,10 +39,10 @@ mod sweep;
 mod vault;
 
 pub use anchor::{Anchorer, anchored_trees};
-pub use assay_api::SignedOrder;
 pub use assay_market::JobStatus;
-pub use assay_privacy::mask::MasterKey;
-pub use assay_store::free_size;
+pub use assay_mask::MasterKey;
+pub use assay_protocol::SignedOrder;
+pub use assay_storage::free_size;
 pub use auditor::{Auditor, AuditorPlan};
 pub use board::{Board, Store};
 pub use contracts::{CHUNK_FEE_MIN, Contracts, Funds, clock_secs};

@@ -4,9 +4,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use assay_chain::{
-    Client, ClientConfig, Clock, Config, Deployment, DeploymentPlan, DisputeTerms, EmbeddedChain,
-    Endpoint, Server, ServerConfig, SystemClock, connect, serve,
+    Client, ClientConfig, Config, DeploymentPlan, EmbeddedChain, Endpoint, Server, ServerConfig,
+    SystemClock, connect, serve,
 };
+use assay_contracts::{Deployment, DisputeTerms};
+use assay_types::Clock;
 use serde::{Deserialize, Serialize};
 
 use crate::{DevelopmentKeys, Home, Result, Role, files};
@@ -70,13 +72,13 @@ impl LocalChain {
         // A crash between deploying and writing this down leaves contracts that nobody uses, and a new deployment.
         let deployment = match files::read_json::<Deployment>(&home.deployment())? {
             Some(deployment) => {
-                deployment.check(&client).await?;
+                assay_chain::check_deployment(&deployment, &client).await?;
                 deployment
             }
             None => {
                 let terms = DisputeTerms::LOCAL;
                 let plan = DeploymentPlan { token: None, governance: None, terms };
-                let deployment = Deployment::create(&client, &plan).await?;
+                let deployment = assay_chain::deploy(&client, &plan).await?;
                 files::write_json(&home.deployment(), &deployment)?;
                 deployment
             }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::{Address, U256};
-use assay_api::{Broker, Limits, Server};
-use assay_chain::{ClientConfig, Clock, Endpoint, SystemClock};
+use assay_broker::{Broker, Server};
+use assay_chain::{ClientConfig, Endpoint, SystemClock};
 use assay_machine::Interpreter;
 use assay_market::CostModel;
+use assay_protocol::Limits;
+use assay_types::Clock;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -188,7 +190,7 @@ impl LocalMarket {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, broker_port));
         let broker = self.store.as_broker(self.local.deployment(), Limits::default());
         let router = with_log(broker, &self.log).router();
-        let server = assay_api::serve(address, router).await?;
+        let server = assay_broker::serve(address, router).await?;
         let running = self.local.serve(chain_port, Some(server.url())).await?;
         self.server = Some(server);
         Ok(running)

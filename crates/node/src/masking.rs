@@ -5,11 +5,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use alloy_primitives::{Address, hex};
-use assay_privacy::mask::{
+use assay_mask::{
     Commit, CommitSalt, Effect, MaskError, MaskStatement, Masked, Masker, MasterKey, Openings,
     PLAN_BYTES_MAX, Plan, Row, Rows,
 };
-use assay_provenance::{Envelope, RoleKey};
+use assay_receipt::{Envelope, RoleKey};
 use assay_types::Hash;
 
 use crate::files::{self, Draft};

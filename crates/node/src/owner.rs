@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use alloy_primitives::{Address, B256};
 use alloy_signer_local::PrivateKeySigner;
-use assay_privacy::mask::MaskStatement;
-use assay_privacy::policy::{
+use assay_mask::MaskStatement;
+use assay_policy::{
     DatasetName, Document, Grant, Policy, Publication, Revocation, Revoked, Source, Spent, Word,
 };
-use assay_provenance::{Masked, Said};
+use assay_receipt::{Masked, Said};
 use assay_types::Account;
 
 use crate::board::Board;

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use alloy_primitives::aliases::{U40, U96};
 use alloy_primitives::{B256, Bytes};
-use assay_api::SignedOrder;
-use assay_chain::contracts::{Disputes, Market};
+use assay_contracts::{Disputes, Market};
 use assay_dispute::{Claim, SNAPSHOTS_MIN, Tracer, answer, reveal};
 use assay_machine::{Engine, Machine, Program, slot};
 use assay_market::{
     Account, CostModel, JobId, JobStatus, Needed, Offer, PriceTerms, Reason, Refusal,
 };
 use assay_merkle::PAGE_SIZE;
-use assay_provenance::{Said, run_statement};
+use assay_protocol::SignedOrder;
+use assay_receipt::{Said, run_statement};
 use assay_types::{BlobRoot, Hash};
 use tokio::sync::{Semaphore, watch};
 

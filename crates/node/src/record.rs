@@ -6,13 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use alloy_primitives::{Address, B256, Bytes};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
-use assay_api::{BrokerClient, HostedLog};
-use assay_chain::{Client, Deployment};
-use assay_provenance::{
+use assay_broker::HostedLog;
+use assay_broker_client::BrokerClient;
+use assay_chain::Client;
+use assay_contracts::Deployment;
+use assay_receipt::{
     Binding, Envelope, LoggedStatement, MarketId, Operator, ReceiptAnchor, ReceiptLog, RoleKey,
     Said, binding_text, operator_text,
 };
-use assay_store::{LogFiles, LogObjects, Sequencer};
+use assay_storage::{LogFiles, LogObjects, Sequencer};
 use assay_tlog::{
     CHECKPOINT, COSIGNED, Checkpoint, KeyKind, NoteKey, Policy, Reader, Storage, StorageError,
     Vkey, check_consistency,

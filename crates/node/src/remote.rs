@@ -1,10 +1,12 @@
 //! Taking part in a market that others run: a chain's JSON-RPC, a broker's URL, and where the contracts are.
 
 use alloy_signer_local::PrivateKeySigner;
-use assay_api::{Access, BrokerClient, CapabilityChain};
-use assay_chain::{ClientConfig, Deployment, Endpoint};
+use assay_broker_client::{Access, BrokerClient};
+use assay_chain::{ClientConfig, Endpoint};
+use assay_contracts::Deployment;
 use assay_machine::{Engine, Interpreter, Machine};
-use assay_privacy::policy::Word;
+use assay_policy::Word;
+use assay_protocol::CapabilityChain;
 
 use crate::auditor::{Auditor, AuditorPlan};
 use crate::board::{Board, Store};
@@ -46,9 +48,17 @@ impl RemoteMarket {
             return Ok(None);
         };
         // What a crash left behind names a process that is gone.
-        let config = assay_api::ClientConfig { retries: 0, ..assay_api::ClientConfig::default() };
-        let client =
-            BrokerClient::with_config(&broker, deployment.clone(), Access::public(), config)?;
+        let config = assay_broker_client::ClientConfig {
+            retries: 0,
+            ..assay_broker_client::ClientConfig::default()
+        };
+        let client = BrokerClient::with_config(
+            &broker,
+            deployment.clone(),
+            Access::public(),
+            config,
+            assay_chain::SystemClock,
+        )?;
         let answers = client.market().await.is_ok();
         // An embedded chain takes no block back.
         let (confirmations, capabilities) = (0, None);
@@ -191,7 +201,12 @@ impl RemoteMarket {
             Some(capabilities) => access.by_or_own(capabilities.clone()),
             None => access,
         };
-        let broker = BrokerClient::new(&self.broker, self.deployment.clone(), access)?;
+        let broker = BrokerClient::new(
+            &self.broker,
+            self.deployment.clone(),
+            access,
+            assay_chain::SystemClock,
+        )?;
         broker.market().await?;
         Ok(broker)
     }

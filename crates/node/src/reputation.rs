@@ -6,7 +6,7 @@ use alloy_primitives::{Address, B256, U256};
 use alloy_provider::Provider;
 use alloy_rpc_types_eth::{Filter, Log};
 use alloy_sol_types::{SolEvent, SolEventInterface};
-use assay_chain::contracts::Market;
+use assay_contracts::Market;
 use assay_market::{JobStatus, Outcome, OutcomeKind, Reputation, reputation};
 use serde::Serialize;
 

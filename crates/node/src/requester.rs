@@ -8,22 +8,19 @@ use std::time::Duration;
 use alloy_primitives::aliases::U40;
 use alloy_primitives::{Address, B256, U256, hex};
 use alloy_sol_types::SolEvent;
-use assay_api::SignedOrder;
-use assay_chain::EventProof;
-use assay_chain::contracts::Market;
+use assay_contracts::Market;
 use assay_machine::Program;
 use assay_market::{
     Account, Explanation, Facts, JobId, JobStatus, PriceTerms, Quote, Repricing, SealedSlot, Terms,
     explain, quote,
 };
 use assay_merkle::empty_slot;
-use assay_privacy::open_output_by;
-use assay_privacy::policy::{
-    Document, Grant, Policy, Publication, ReleaseRequest, Revocation, Rules, Word,
-};
-use assay_provenance::{
+use assay_policy::{Document, Grant, Policy, Publication, ReleaseRequest, Revocation, Rules, Word};
+use assay_protocol::SignedOrder;
+use assay_receipt::{
     Ordered, Receipt, Said, Settled, TRUST_SCHEMA, Trust, TrustedLog, without_noise,
 };
+use assay_seal::open_output_by;
 use assay_types::{BlobRoot, Hash};
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
@@ -329,9 +326,9 @@ impl Requester {
         let not_ended = || Error::Job("the job has not ended yet, so it has no receipt".into());
         let (event, ending) = story.ending.clone().ok_or_else(not_ended)?;
         let client = self.contracts.client();
-        let settlement = EventProof::find(client, &ending).await?;
+        let settlement = assay_chain::prove_event(client, &ending).await?;
         let claim = match &story.claim {
-            Some(claim) => Some(EventProof::find(client, claim).await?),
+            Some(claim) => Some(assay_chain::prove_event(client, claim).await?),
             None => None,
         };
         let log = match &self.recorder {
@@ -812,8 +809,8 @@ impl Requester {
         };
         let job_id = self.contracts.job_id(&order);
         let agreed = (!reads.agreed.is_open()).then(|| reads.agreed.to_text().parse()).transpose();
-        let agreed =
-            agreed.map_err(|error: assay_api::JsonObjectError| Error::Job(error.to_string()))?;
+        let agreed = agreed
+            .map_err(|error: assay_protocol::JsonObjectError| Error::Job(error.to_string()))?;
         let (deployment, signer) = (&self.contracts.deployment, self.contracts.signer());
         let signed = SignedOrder::sign_with(order, agreed, deployment, signer)?;
         Ok(JobRecord {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use alloy_primitives::{Address, B256};
 use alloy_signer_local::PrivateKeySigner;
-use assay_api::SignedOrder;
 use assay_machine::slot;
 use assay_market::{SealedSlot, Terms};
 use assay_merkle::blob_root;
-use assay_privacy::envelope::{open, seal};
-use assay_privacy::{ContentKey, SealKeys, SealPublic, Wrap, WrapContext as Context};
+use assay_protocol::SignedOrder;
+use assay_seal::envelope::{open, seal};
+use assay_seal::{ContentKey, SealKeys, SealPublic, Wrap, WrapContext as Context};
 use assay_types::{BlobRoot, Hash, Salt, sha256};
 use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
@@ -93,7 +93,7 @@ impl Opener {
         let recipient = self.account.into_array();
         let owner = owner.into_array();
         let context = Context { job: Hash(job.0), slot, envelope, policy, owner, recipient };
-        let unusable = |error: assay_privacy::WrapError| Error::KeyUnusable {
+        let unusable = |error: assay_seal::WrapError| Error::KeyUnusable {
             owner: owner.into(),
             cause: error.to_string(),
         };

@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use alloy_primitives::Address;
-use assay_privacy::policy::{
+use assay_policy::{
     DatasetName, Document, Grant, Policy, Revocation, Source, Spent, Word, is_as_strict, stricter,
 };
 use assay_types::Account;
@@ -169,7 +169,7 @@ pub(crate) fn strictest(
     draft: Option<Document<Policy>>,
     sources: &[(Source, Document<Policy>)],
 ) -> Result<Document<Policy>> {
-    let unfit = |error: assay_privacy::policy::DocumentError| Error::Job(error.to_string());
+    let unfit = |error: assay_policy::DocumentError| Error::Job(error.to_string());
     let mut policies = draft.iter().chain(sources.iter().map(|(_, policy)| policy));
     let nothing = || Policy::deny_all().finish().map_err(unfit);
     let first = policies.next().map_or_else(nothing, |first| Ok(first.clone()))?;

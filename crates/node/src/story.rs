@@ -6,8 +6,8 @@ use alloy_primitives::{Address, B256, U256};
 use alloy_provider::Provider;
 use alloy_rpc_types_eth::{Filter, Log};
 use alloy_sol_types::{SolEvent, SolEventInterface};
-use assay_chain::contracts::{Disputes, Market};
-use assay_provenance::{BlockRef, Claimed, Judgement, Locked, Move, Moved, Ordered, Said, Verdict};
+use assay_contracts::{Disputes, Market};
+use assay_receipt::{BlockRef, Claimed, Judgement, Locked, Move, Moved, Ordered, Said, Verdict};
 
 use crate::Result;
 use crate::contracts::{Contracts, chain};

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use alloy_primitives::B256;
-use assay_api::SignedOrder;
 use assay_market::JobStatus;
-use assay_store::BlobKind;
+use assay_protocol::SignedOrder;
+use assay_storage::BlobKind;
 
 use crate::Result;
 use crate::board::Board;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use alloy_primitives::hex;
-use assay_privacy::{ContentKey, output_key};
+use assay_seal::{ContentKey, output_key};
 use assay_types::{BlobRoot, Hash, Salt};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use assay_api::{HostedLog, Server, WitnessClient};
+use assay_broker::{HostedLog, Server};
+use assay_broker_client::WitnessClient;
 use assay_node::{AskedWitness, keep_cosigned};
-use assay_store::{LogFiles, Sequencer};
+use assay_storage::{LogFiles, Sequencer};
 use assay_tlog::{COSIGNED, KeyKind, NOTE_SIGNATURES_MAX, NoteKey, Policy, Storage, Vkey, Witness};
 use tokio::sync::watch;
 
@@ -30,7 +31,7 @@ async fn garrulous(number: u8, log: Vkey, folder: &Path) -> (AskedWitness, Serve
     };
     let router = axum::Router::new().route("/add-checkpoint", axum::routing::post(answer));
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    let server = assay_api::serve(address, router).await.expect("served");
+    let server = assay_broker::serve(address, router).await.expect("served");
     let client = WitnessClient::new(&server.url()).expect("a client");
     (AskedWitness { client, key: vkey }, server)
 }

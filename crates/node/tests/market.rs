@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use alloy_primitives::aliases::{U40, U96};
 use alloy_primitives::{Address, B256, U256};
 use alloy_signer_local::PrivateKeySigner;
-use assay_chain::{ClientConfig, Clock, Endpoint, SystemClock};
+use assay_chain::{ClientConfig, Endpoint, SystemClock};
 use assay_machine::{Interpreter, Program};
 use assay_market::{CostModel, OutcomeKind, PriceTerms, Reason, Refusal, Repricing, reputation};
 use assay_node::{
@@ -15,6 +15,7 @@ use assay_node::{
     JobStatus, JobTerms, Liar, LocalMarket, MarketPlan, Provider, ProviderPlan, Store,
     provider_record, provider_records,
 };
+use assay_types::Clock;
 use assay_types::sha256;
 
 const WORDCOUNT: &[u8] = include_bytes!("../../../programs/prebuilt/wordcount.elf");
@@ -629,7 +630,12 @@ async fn a_providers_own_store_keeps_only_what_unfinished_jobs_name() {
     let key = PrivateKeySigner::random();
     let contracts = stranger_of(&market, key.clone()).await;
     contracts.stake(100 * DOLLAR).await.expect("staked");
-    let broker = assay_api::BrokerClient::new(&broker, market.chain().deployment().clone(), &key);
+    let broker = assay_broker_client::BrokerClient::new(
+        &broker,
+        market.chain().deployment().clone(),
+        &key,
+        assay_chain::SystemClock,
+    );
     let path = folder.path().join("own");
     let own =
         Board::of_broker(broker.expect("a client"), Some(Store::open(&path).expect("a store")));

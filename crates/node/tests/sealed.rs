@@ -8,17 +8,17 @@ use alloy_signer_local::PrivateKeySigner;
 use assay_chain::{ClientConfig, Endpoint};
 use assay_machine::Program;
 use assay_market::{Account, PriceTerms, Terms};
+use assay_mask::MaskStatement;
 use assay_node::{
     Board, Contracts, DatasetTerms, DatasetUse, DevelopmentKeys, Error, Home, JobEvent, JobRecord,
     JobStatus, JobTerms, Keeper, LocalMarket, MarketPlan, MaskFiles, Owner, Recorder, Requester,
     Role, Sealing, SourceName, mask_key, mask_table,
 };
-use assay_privacy::mask::MaskStatement;
-use assay_privacy::policy::{
+use assay_policy::{
     Allowed, Clause, DatasetName, Document, Grant, Guarantees, Output, OutputClass, Policy, Reason,
     Revoked, Spent, Word,
 };
-use assay_provenance::{Outcome, Said, Standing, verify};
+use assay_receipt::{Outcome, Said, Standing, verify};
 use assay_types::sha256;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;

@@ -2,10 +2,12 @@
 //!
 //! Pure: no I/O, no clock, no randomness.
 
+mod clock;
 mod hash;
 mod ids;
 mod tag;
 
+pub use clock::Clock;
 pub use hash::{
     BlobRoot, Hash, HashParseError, MemoryRoot, ProgramId, Salt, StateHash, TraceRoot, sha256,
     sha256_leaf, sha256_pair,

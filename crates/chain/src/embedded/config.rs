@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 
-use crate::{Clock, SystemClock};
+use assay_types::Clock;
+
+use crate::SystemClock;
 
 /// The bytes of one transaction, at most; geth's bound.
 pub const TRANSACTION_BYTES_MAX: usize = 128 * 1024;

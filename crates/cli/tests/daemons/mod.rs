@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use alloy_signer_local::PrivateKeySigner;
-use assay_api::BrokerClient;
-use assay_chain::Deployment;
+use assay_broker_client::BrokerClient;
+use assay_contracts::Deployment;
 
 use super::nowhere::deployment;
 
@@ -120,7 +120,13 @@ pub fn deployment_in(folder: &Path) -> (Deployment, PathBuf) {
 
 /// Of the log that a broker keeps.
 pub fn client(url: &str, deployment: &Deployment) -> BrokerClient {
-    BrokerClient::new(url, deployment.clone(), &PrivateKeySigner::random()).unwrap()
+    BrokerClient::new(
+        url,
+        deployment.clone(),
+        &PrivateKeySigner::random(),
+        assay_chain::SystemClock,
+    )
+    .unwrap()
 }
 
 /// An entry as brokers take them: in the form of a signed statement.
@@ -177,7 +183,7 @@ impl ObjectStore {
             eprintln!("SKIPPED {test}: S3 over HTTP; `cargo xtask test` installs a server");
             return None;
         };
-        let script = include_str!("../../../store/tests/moto.py");
+        let script = include_str!("../../../storage/tests/moto.py");
         let mut command = Command::new(python);
         command.args(["-c", script, "logs"]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.stderr(Stdio::null()).spawn().unwrap();

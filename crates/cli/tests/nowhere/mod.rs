@@ -6,9 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use alloy_primitives::aliases::{U40, U96};
 use alloy_primitives::{Address, B256, U256};
 use alloy_signer_local::PrivateKeySigner;
-use assay_api::SignedOrder;
-use assay_chain::contracts::Market;
-use assay_chain::{DEPLOYMENT_SCHEMA, Deployment};
+use assay_contracts::Market;
+use assay_contracts::{DEPLOYMENT_SCHEMA, Deployment};
+use assay_protocol::SignedOrder;
 
 /// Where its contracts would be.
 pub fn deployment() -> Deployment {

@@ -7,16 +7,16 @@ use std::net::TcpStream;
 use alloy_primitives::aliases::U40;
 use alloy_primitives::{B256, FixedBytes};
 use alloy_signer_local::PrivateKeySigner;
-use assay_api::{Access, Role, SignedRequest};
 use assay_machine::Program;
 use assay_market::PriceTerms;
 use assay_node::{
     DatasetTerms, DatasetUse, Home, JobRecord, JobTerms, RemoteMarket, Requester, Sealing,
     clock_secs,
 };
-use assay_privacy::policy::{
+use assay_policy::{
     Allowed, Clause, Document, Guarantees, Output, OutputClass, Policy, Reason, Word,
 };
+use assay_protocol::{Role, SignedRequest};
 use assay_types::sha256;
 
 use super::looking::Sought;
@@ -303,7 +303,7 @@ async fn refused_requests(
             digest,
             (role, nonce, expires),
             deployment,
-            &Access::of(key),
+            (key, None),
         );
         Raw {
             method,

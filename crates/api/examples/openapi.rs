@@ -1,5 +1,0 @@
-//! Prints the OpenAPI document: `cargo run -p assay-api --example openapi > spec/openapi.json`.
-
-fn main() {
-    print!("{}", assay_api::openapi());
-}

@@ -1,0 +1,70 @@
+//! What can go wrong on the client's side; what a broker answers is a [`Problem`].
+
+use assay_protocol::{Problem, SignError, SignatureError};
+
+/// The crate's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Every failure of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting that can't work.
+    #[error("bad setting: {0}")]
+    Config(String),
+    /// The broker refused.
+    #[error("the broker refused: {0}")]
+    Refused(Box<Problem>),
+    /// The broker can't be reached, or went away. The URL may hold a secret and is not named.
+    #[error("the broker can't be reached ({what}); check the URL, or use another broker")]
+    Unreachable {
+        /// What happened.
+        what: String,
+    },
+    /// The broker answered something that is not what was asked for: it is broken, or lies.
+    #[error("the broker gave a wrong answer ({what}); use another broker")]
+    BadAnswer {
+        /// What was wrong.
+        what: String,
+    },
+    /// The key could not sign.
+    #[error("the key can't sign: {0}")]
+    Signer(#[from] alloy_signer::Error),
+    /// A file could not be read or written.
+    #[error("{what}")]
+    Io {
+        /// What was being done.
+        what: String,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A signature does not hold.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+}
+
+impl From<SignError> for Error {
+    fn from(error: SignError) -> Self {
+        match error {
+            SignError::Signer(error) => Error::Signer(error),
+            SignError::Signature(error) => Error::Signature(error),
+            other => Error::Config(other.to_string()),
+        }
+    }
+}
+
+impl Error {
+    /// True where the same call may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused(problem) => problem.is_retryable(),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn bad_answer(what: impl Into<String>) -> Self {
+        Self::BadAnswer { what: what.into() }
+    }
+}

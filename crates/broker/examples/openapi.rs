@@ -1,0 +1,5 @@
+//! Prints the OpenAPI document: `cargo run -p assay-api --example openapi > spec/openapi.json`.
+
+fn main() {
+    print!("{}", assay_broker::openapi());
+}

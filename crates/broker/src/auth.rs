@@ -1,0 +1,142 @@
+//! Whether who asks may: a signature over each request, checked before anything is read or done for it (spec/access.md).
+
+use crate::{Failure, body, error::Fail};
+use alloy_primitives::{Address, B256};
+use assay_protocol::{
+    EMPTY_DIGEST, ProblemKind, REQUEST_SECS_MAX, Role, SignatureError, SignedCapability,
+    SignedRequest, Use, Who, header, rule_of,
+};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::state::App;
+
+/// Who asks, once the signature holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Caller {
+    /// In whose name: the signer's own, or that of who gave it its capabilities.
+    pub(crate) account: Address,
+    /// The digest that the body must have.
+    pub(crate) digest: B256,
+}
+
+impl Caller {
+    /// Refuses all that are not in one account's name.
+    pub(crate) fn must_be(&self, account: Address) -> Result<(), Failure> {
+        if self.account == account { Ok(()) } else { Err(not_entitled()) }
+    }
+}
+
+/// The same words whatever is there, so that nobody learns what is.
+pub(crate) fn not_entitled() -> Failure {
+    ProblemKind::NotEntitled.fail("it is for another account, whether it is there or not")
+}
+
+/// A handler that asks for its caller is closed to requests that have none, whatever the table says.
+impl FromRequestParts<App> for Caller {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Failure> {
+        parts.extensions.get().copied().ok_or_else(|| {
+            ProblemKind::RequestUnsigned.fail("this route is for those who sign their requests")
+        })
+    }
+}
+
+/// Lets through what the table lets through.
+pub(crate) async fn authorise(State(app): State<App>, request: Request, next: Next) -> Response {
+    let rule = rule_of(request.method().as_str(), request.uri().path());
+    // What has no row has no handler that would take it without a caller.
+    let Some(Who::Signer(roles)) = rule.map(|rule| rule.who) else {
+        return next.run(request).await;
+    };
+    let (mut parts, body) = request.into_parts();
+    match admit(&app, roles, &parts).await {
+        Ok(caller) => {
+            parts.extensions.insert(caller);
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(problem) => {
+            body::drain(body).await;
+            let is_stale = problem.kind() == Some(ProblemKind::NonceStale);
+            let mut response = problem.into_response();
+            if let (true, Ok(epoch)) = (is_stale, app.nonces.epoch().to_string().parse()) {
+                response.headers_mut().insert(header::EPOCH, epoch);
+            }
+            response
+        }
+    }
+}
+
+async fn admit(app: &App, roles: &[Role], request: &Parts) -> Result<Caller, Failure> {
+    let is_write = matches!(request.method.as_str(), "POST" | "PUT");
+    let path = request.uri.path();
+    // Text that is no ASCII is as good as none, and a chain that is none is refused as one.
+    let signed = SignedRequest::from_headers(|name| {
+        request.headers.get(name).map(|value| value.to_str().unwrap_or_default())
+    })?;
+    let now = app.now();
+    if signed.expires < now || signed.expires > now + REQUEST_SECS_MAX {
+        let detail = format_args!("it ends at {}, and it is {now}", signed.expires);
+        return Err(ProblemKind::RequestExpired.fail(detail));
+    }
+    if !app.nonces.is_fresh(&signed.nonce) {
+        let detail = "its nonce begins with another epoch than this broker's";
+        return Err(ProblemKind::NonceStale.fail(detail));
+    }
+    if !roles.is_empty() && !roles.contains(&signed.role) {
+        let roles: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
+        return Err(ProblemKind::RoleMismatch.fail(format_args!("it is for: {}", roles.join(", "))));
+    }
+    if !is_write && signed.digest != EMPTY_DIGEST {
+        return Err(
+            ProblemKind::DigestMismatch.fail("a request without a body signs the empty one")
+        );
+    }
+    let target = request.uri.path_and_query().map_or(path, |target| target.as_str()).to_owned();
+    let (method, path) = (request.method.to_string(), path.to_owned());
+    let place = app.checks.acquire().await;
+    let checked = app.blocking(move |app| {
+        check(app, &signed, &method, &target, &path, now).map(|account| (account, signed))
+    });
+    let (account, signed) = checked.await??;
+    drop(place);
+    app.nonces.spend(signed.account, signed.nonce, signed.expires, now)?;
+    if is_write {
+        app.take_write(signed.account)?;
+    }
+    Ok(Caller { account, digest: signed.digest })
+}
+
+/// In whose name a request is, if its signatures hold.
+fn check(
+    app: &crate::state::Shared,
+    signed: &SignedRequest,
+    method: &str,
+    target: &str,
+    path: &str,
+    now: u64,
+) -> Result<Address, Failure> {
+    signed.verify(method, target, &app.deployment).map_err(refused)?;
+    let Some(chain) = &signed.capabilities else { return Ok(signed.account) };
+    let used = Use { signer: signed.account, role: signed.role, method, path, now };
+    let issuer = chain.check(used, &app.deployment)?;
+    for (place, SignedCapability { capability, .. }) in chain.capabilities().iter().enumerate() {
+        let hash = capability.hash(&app.deployment).map_err(refused)?;
+        if app.is_revoked(capability, hash)? {
+            let detail = format_args!("capability {place} was taken back by its issuer");
+            return Err(ProblemKind::CapabilityRevoked.fail(detail));
+        }
+    }
+    Ok(issuer)
+}
+
+pub(crate) fn refused(error: SignatureError) -> Failure {
+    match error {
+        SignatureError::Length(_) => ProblemKind::AccountUnsupported.fail(error),
+        SignatureError::Terms => ProblemKind::TermsMismatch.fail(error),
+        other => ProblemKind::SignatureInvalid.fail(other),
+    }
+}

@@ -1,0 +1,22 @@
+//! The broker over HTTP: an order book, blobs and a log, served with their OpenAPI document (spec/broker.md).
+//!
+//! A broker can delay. It can't steal, forge or read: what it serves is signed by others or named by its own hash.
+
+mod auth;
+mod body;
+mod error;
+mod metrics;
+mod middleware;
+mod nonces;
+mod rate;
+mod retention;
+mod routes;
+mod server;
+mod state;
+mod witness;
+
+pub use error::{Error, Failure, Result};
+pub use retention::{Cleaned, KEEP_SECS};
+pub use server::{Server, ServerConfig, serve};
+pub use state::{Broker, HostedLog, openapi};
+pub use witness::witness_router;

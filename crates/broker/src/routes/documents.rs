@@ -1,0 +1,89 @@
+//! What data owners say besides: grants, revocations.
+
+use crate::{Failure, body, error::Fail};
+use assay_protocol::{
+    DOCUMENT_BODY_BYTES_MAX, DOCUMENTS_LIMIT_MAX, EntryPut, NAME_BYTES_MAX, OwnerDocumentEntry,
+    OwnerDocumentsPage, ProblemKind, SignedOwnerDocument, is_name,
+};
+use assay_storage::{Entry, Kind};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+
+use super::datasets::check_size;
+use super::orders::page;
+use super::parameters::{Account, Range};
+use super::{Answer, json, put_by, stored, written};
+use crate::auth::Caller;
+use crate::state::App;
+
+/// Puts an owner's document into the book: it stays. The same again is harmless.
+#[utoipa::path(
+    post,
+    path = "/v1/owners/{owner}/documents",
+    operation_id = "post_owner_document",
+    tag = "datasets",
+    params(("owner" = String, Path, description = "An address")),
+    request_body = SignedOwnerDocument,
+    responses(
+        (status = 201, body = EntryPut, description = "It is in the book, durably"),
+        (status = 200, body = EntryPut, description = "It was in the book"),
+    )
+)]
+pub(super) async fn post(
+    State(app): State<App>,
+    caller: Caller,
+    Account(owner): Account,
+    request: Request,
+) -> Answer {
+    caller.must_be(owner)?;
+    let signed: SignedOwnerDocument =
+        body::json_within(&app.limits, request, DOCUMENT_BODY_BYTES_MAX).await?;
+    check_size(&signed.document)?;
+    if !is_name(&signed.kind) {
+        let detail = format_args!(
+            "a document's kind is 1 to {NAME_BYTES_MAX} lower-case letters, digits and -"
+        );
+        return Err(ProblemKind::BodyMalformed.fail(detail));
+    }
+    let checked = app.verify(move |deployment| Ok((signed.verify(owner, deployment)?, signed)));
+    let (hash, signed) = checked.await?;
+    let (key, author) = (owner.into_word().0, owner.into_array());
+    let put = app.book.put_part(Kind::OwnerDocument, key, author, hash.0, written(&signed)).await?;
+    Ok(put_by(owner, put))
+}
+
+/// An owner's documents by sequence.
+#[utoipa::path(
+    get,
+    path = "/v1/owners/{owner}/documents",
+    operation_id = "owner_documents",
+    tag = "datasets",
+    params(
+        ("owner" = String, Path, description = "An address"),
+        ("after" = Option<u64>, Query, description = "The last sequence seen; 0 if unset"),
+        ("limit" = Option<u64>, Query, description = "1 to 500, of which 50 are given; 50 if unset", minimum = 1, maximum = 500),
+    ),
+    responses((status = 200, body = OwnerDocumentsPage))
+)]
+pub(super) async fn list(
+    State(app): State<App>,
+    _: Caller,
+    Account(owner): Account,
+    range: Range,
+) -> Answer {
+    let range = Range { limit: range.limit.min(DOCUMENTS_LIMIT_MAX), ..range };
+    let key = owner.into_word().0;
+    let found = app.blocking(move |app| {
+        page(range, |after, limit| {
+            app.book.entries_about(Kind::OwnerDocument, key, (after, limit), |_, _| true)
+        })
+    });
+    let (entries, next) = found.await??;
+    let documents = entries.into_iter().map(entry).collect::<Result<_, _>>()?;
+    Ok(json(StatusCode::OK, &OwnerDocumentsPage { documents, next }))
+}
+
+fn entry(entry: Entry) -> Result<OwnerDocumentEntry, Failure> {
+    let SignedOwnerDocument { kind, document, signature } = stored(&entry.body)?;
+    Ok(OwnerDocumentEntry { sequence: entry.sequence, kind, document, signature })
+}

@@ -1,0 +1,120 @@
+//! What providers offer.
+
+use crate::{Failure, body, error::Fail};
+use alloy_primitives::Address;
+use assay_protocol::{
+    OFFER_SECS_MAX, OfferEntry, OfferPut, OffersPage, ProblemKind, SignedOffer, TERMS_BYTES_MAX,
+};
+use assay_storage::{Entry, Kind};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+
+use super::orders::page;
+use super::parameters::{Account, Range};
+use super::{Answer, created, json, stored, written};
+use crate::auth::Caller;
+use crate::state::App;
+
+/// Puts a provider's offer into the book, in place of an older one. Of two offers the one that ends later is newer, so that
+/// nobody can put an old one back.
+#[utoipa::path(
+    put,
+    path = "/v1/offers/{provider}",
+    operation_id = "put_offer",
+    tag = "offers",
+    params(("provider" = String, Path, description = "An address")),
+    request_body = SignedOffer,
+    responses(
+        (status = 201, body = OfferPut, description = "It is in the book, durably"),
+        (status = 200, body = OfferPut, description = "It was in the book"),
+    )
+)]
+pub(super) async fn put(
+    State(app): State<App>,
+    caller: Caller,
+    Account(provider): Account,
+    request: Request,
+) -> Answer {
+    caller.must_be(provider)?;
+    let signed: SignedOffer = body::json(&app.limits, request).await?;
+    if signed.offer.as_str().len() > TERMS_BYTES_MAX {
+        let detail = format_args!("an offer's terms have {TERMS_BYTES_MAX} bytes at most");
+        return Err(ProblemKind::BodyMalformed.fail(detail));
+    }
+    let now = app.now();
+    if signed.until < now || signed.until > now + OFFER_SECS_MAX {
+        let detail = format_args!("an offer ends within {OFFER_SECS_MAX} seconds from now, {now}");
+        return Err(ProblemKind::TimeImplausible.fail(detail));
+    }
+    let checked = app.verify(move |deployment| {
+        signed.verify(provider, deployment)?;
+        Ok(signed)
+    });
+    let signed = checked.await?;
+    let body = written(&signed);
+
+    let _held = app.replacing.lock().await;
+    check_newer(&app, provider, &signed).await?;
+    let key = provider.into_word();
+    let put = |body| app.book.put(Kind::Offer, key.0, provider.into_array(), body);
+    let put = match put(body.clone()).await {
+        Err(assay_storage::Error::Full { .. }) if remove_expired(&app).await? => put(body).await?,
+        other => other?,
+    };
+    let answer = OfferPut { provider, sequence: put.sequence };
+    Ok(json(created(put.is_new), &answer))
+}
+
+/// Offers that have not expired, by sequence.
+#[utoipa::path(
+    get,
+    path = "/v1/offers",
+    operation_id = "offers",
+    tag = "offers",
+    params(
+        ("after" = Option<u64>, Query, description = "The last sequence seen; 0 if unset"),
+        ("limit" = Option<u64>, Query, description = "1 to 500; 100 if unset", minimum = 1, maximum = 500),
+    ),
+    responses((status = 200, body = OffersPage))
+)]
+pub(super) async fn list(State(app): State<App>, _: Caller, range: Range) -> Answer {
+    let now = app.now();
+    let page = app.blocking(move |app| {
+        let (entries, next) = page(range, |after, limit| app.book.offers_after(after, limit))?;
+        let offers = entries.into_iter().map(entry).collect::<Result<Vec<_>, Failure>>()?;
+        let offers = offers.into_iter().filter(|offer| offer.until >= now).collect();
+        Ok::<_, Failure>(OffersPage { offers, next })
+    });
+    Ok(json(StatusCode::OK, &page.await??))
+}
+
+async fn check_newer(app: &App, provider: Address, signed: &SignedOffer) -> Result<(), Failure> {
+    let known = app.blocking(move |app| app.book.offer(provider.into_array())).await??;
+    let Some(known) = known.map(entry).transpose()? else { return Ok(()) };
+    let same = (&known.offer, known.until) == (&signed.offer, signed.until);
+    if same || signed.until > known.until {
+        return Ok(());
+    }
+    let detail = format_args!("the book's offer of this account ends at {}", known.until);
+    Err(ProblemKind::OfferSuperseded.fail(detail))
+}
+
+/// True if there was any.
+async fn remove_expired(app: &App) -> Result<bool, Failure> {
+    let now = app.now();
+    let all = app.blocking(|app| app.book.offers()).await??;
+    let mut any = false;
+    for offer in all.into_iter().map(entry) {
+        let offer = offer?;
+        if offer.until < now {
+            any |= app.book.remove_offer(offer.provider.into_array()).await?;
+        }
+    }
+    Ok(any)
+}
+
+fn entry(entry: Entry) -> Result<OfferEntry, Failure> {
+    let SignedOffer { offer, until, signature } = stored(&entry.body)?;
+    let provider = Address::new(entry.author);
+    Ok(OfferEntry { sequence: entry.sequence, provider, offer, until, signature })
+}

@@ -1,0 +1,102 @@
+//! The order book.
+
+use crate::{Failure, body, error::Fail};
+use assay_protocol::{
+    ORDER_TERMS_BYTES_MAX, OrderEntry, OrdersPage, Posted, ProblemKind, SignedOrder,
+};
+use assay_storage::{Entry, Kind};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+
+use super::parameters::{Name, Range};
+use super::{Answer, json, posted, stored, written};
+use crate::auth::Caller;
+use crate::state::App;
+
+/// Puts an order into the book, with its terms. The same order again is harmless. Its own signature stands for the request's.
+#[utoipa::path(
+    post,
+    path = "/v1/orders",
+    operation_id = "post_order",
+    tag = "orders",
+    request_body = SignedOrder,
+    responses(
+        (status = 201, body = Posted, description = "It is in the book, durably"),
+        (status = 200, body = Posted, description = "It was in the book"),
+    )
+)]
+pub(super) async fn post(State(app): State<App>, request: Request) -> Answer {
+    let signed: SignedOrder = body::json(&app.limits, request).await?;
+    let (deadline, now) = (signed.order.lockDeadline.to::<u64>(), app.now());
+    if deadline < now {
+        let detail = format_args!("the lock deadline is {deadline}, and it is {now}");
+        return Err(ProblemKind::OrderExpired.fail(detail));
+    }
+    if signed.terms.as_ref().is_some_and(|terms| terms.as_str().len() > ORDER_TERMS_BYTES_MAX) {
+        let detail = format_args!("an order's terms have {ORDER_TERMS_BYTES_MAX} bytes at most");
+        return Err(ProblemKind::BodyMalformed.fail(detail));
+    }
+    let requester = signed.order.requester;
+    let checked = app.verify(move |deployment| Ok((signed.verify(deployment)?, signed)));
+    let (id, signed) = checked.await?;
+    app.take_write(requester)?;
+    let body = written(&signed);
+    let put = app.book.put(Kind::Order, id.0, requester.into_array(), body).await?;
+    Ok(posted(id, put))
+}
+
+/// Orders by sequence. Whoever reads pages to the end, and later goes on after the last sequence, misses none.
+#[utoipa::path(
+    get,
+    path = "/v1/orders",
+    operation_id = "orders",
+    tag = "orders",
+    params(
+        ("after" = Option<u64>, Query, description = "The last sequence seen; 0 if unset"),
+        ("limit" = Option<u64>, Query, description = "1 to 500; 100 if unset", minimum = 1, maximum = 500),
+    ),
+    responses((status = 200, body = OrdersPage))
+)]
+pub(super) async fn list(State(app): State<App>, _: Caller, range: Range) -> Answer {
+    let page = app.blocking(move |app| {
+        let (entries, next) = page(range, |after, limit| app.book.orders(after, limit))?;
+        let orders = entries.into_iter().map(entry).collect::<Result<_, Failure>>()?;
+        Ok::<_, Failure>(OrdersPage { orders, next })
+    });
+    Ok(json(StatusCode::OK, &page.await??))
+}
+
+/// An order by its job id.
+#[utoipa::path(
+    get,
+    path = "/v1/orders/{job_id}",
+    operation_id = "order",
+    tag = "orders",
+    params(("job_id" = String, Path, description = "64 hex digits, with 0x or without")),
+    responses((status = 200, body = OrderEntry))
+)]
+pub(super) async fn one(State(app): State<App>, _: Caller, Name(id): Name) -> Answer {
+    let found = app.blocking(move |app| app.book.order(id.0)).await??;
+    let found =
+        found.ok_or_else(|| ProblemKind::OrderUnknown.fail(format_args!("no order {id}")))?;
+    Ok(json(StatusCode::OK, &entry(found)?))
+}
+
+pub(super) fn entry(entry: Entry) -> Result<OrderEntry, Failure> {
+    let SignedOrder { order, terms, signature } = stored(&entry.body)?;
+    let (sequence, job_id) = (entry.sequence, entry.key.into());
+    Ok(OrderEntry { sequence, job_id, order, terms, signature })
+}
+
+/// A page of entries, and where the next one begins if there is more.
+pub(super) fn page(
+    range: Range,
+    read: impl FnOnce(u64, usize) -> assay_storage::Result<Vec<Entry>>,
+) -> Result<(Vec<Entry>, Option<u64>), Failure> {
+    let limit = range.limit as usize;
+    let mut entries = read(range.after, limit + 1)?;
+    let is_more = entries.len() > limit;
+    entries.truncate(limit);
+    let next = entries.last().filter(|_| is_more).map(|last| last.sequence);
+    Ok((entries, next))
+}

@@ -1,0 +1,76 @@
+//! Capabilities that their issuers take back.
+
+use crate::{Failure, body, error::Fail};
+use assay_protocol::{
+    Capability, CapabilityError, EntryPut, ProblemKind, REVOCATIONS_SWEEP_SECS, SignedRevocation,
+    revocation_part,
+};
+use std::sync::atomic::Ordering;
+
+use alloy_primitives::B256;
+use assay_storage::Kind;
+use axum::extract::{Request, State};
+
+use super::{Answer, put_by, written};
+use crate::auth::Caller;
+use crate::state::{App, Shared};
+
+/// Takes a capability back: from the answer on, no request may use it, nor what was narrowed from it.
+#[utoipa::path(
+    post,
+    path = "/v1/capability-revocations",
+    operation_id = "post_capability_revocation",
+    tag = "access",
+    request_body = SignedRevocation,
+    responses(
+        (status = 201, body = EntryPut, description = "It is taken back, durably"),
+        (status = 200, body = EntryPut, description = "It was taken back before"),
+    )
+)]
+pub(super) async fn post(State(app): State<App>, caller: Caller, request: Request) -> Answer {
+    let signed: SignedRevocation = body::json(&app.limits, request).await?;
+    let issuer = signed.capability.issuer;
+    caller.must_be(issuer)?;
+    if !signed.capability.is_whole() {
+        return Err(CapabilityError::Form.into());
+    }
+    if signed.capability.not_after < app.now() {
+        let detail = "it has ended, so there is nothing to take back";
+        return Err(ProblemKind::CapabilityExpired.fail(detail));
+    }
+    let checked = app.verify(move |deployment| Ok((signed.verify(deployment)?, signed)));
+    let (hash, signed) = checked.await?;
+    forget_ended(&app).await?;
+    let (key, author) = (issuer.into_word().0, issuer.into_array());
+    let part = revocation_part(signed.capability.not_after, hash);
+    let body = written(&signed);
+    let put = app.book.put_part(Kind::CapabilityRevocation, key, author, part, body).await?;
+    Ok(put_by(issuer, put))
+}
+
+/// Removes those whose capabilities have ended: nobody could use them anyway.
+async fn forget_ended(app: &App) -> Result<(), Failure> {
+    let now = app.now();
+    let next = app.next_sweep.load(Ordering::Relaxed);
+    let later = now.saturating_add(REVOCATIONS_SWEEP_SECS);
+    let is_ours = now >= next
+        && app
+            .next_sweep
+            .compare_exchange(next, later, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok();
+    if is_ours {
+        let below = revocation_part(now, B256::ZERO);
+        app.book.remove_parts_below(Kind::CapabilityRevocation, below).await?;
+    }
+    Ok(())
+}
+
+impl Shared {
+    /// Whether a capability was taken back by who gave it.
+    pub(crate) fn is_revoked(&self, capability: &Capability, hash: B256) -> Result<bool, Failure> {
+        let issuer = capability.issuer;
+        let part = revocation_part(capability.not_after, hash);
+        let (key, author) = (issuer.into_word().0, issuer.into_array());
+        Ok(self.book.entry(Kind::CapabilityRevocation, key, author, part)?.is_some())
+    }
+}
