@@ -1,7 +1,7 @@
 //! Figures of the embedded chain: small token transfers a second, beside anvil.
 //!
-//! All transfers are signed beforehand and sent by 64 senders at once, each waiting for its receipt before the next. The
-//! embedded chain has synced a block before it answers; anvil keeps nothing.
+//! All transfers are signed beforehand and sent by 64 senders at once, each waiting for its receipt
+//! before the next. The embedded chain has synced a block before it answers; anvil keeps nothing.
 
 #[path = "../../crates/chain/tests/common/mod.rs"]
 mod common;

@@ -1,5 +1,5 @@
-//! Figures of a keeper: decisions a second under a policy that is compiled once, beside compiling it for each, and beside the same
-//! conditions in plain Rust.
+//! Figures of a keeper: decisions a second under a policy that is compiled once, beside compiling
+//! it for each, and beside the same conditions in plain Rust.
 
 use std::collections::BTreeSet;
 
@@ -168,7 +168,8 @@ fn words() -> Result<Allowed<Word>, String> {
     Ok(Allowed::from_iter([word("research")?, word("audit")?]))
 }
 
-/// Listed requesters, granted ones and strangers; one in eight asks for a program that is not listed.
+/// Listed requesters, granted ones and strangers; one in eight asks for a program that is not
+/// listed.
 fn request(number: u64) -> ReleaseRequest {
     let role = ["requester", "granted", "stranger"][(number % 3) as usize];
     ReleaseRequest {
@@ -193,7 +194,8 @@ fn request(number: u64) -> ReleaseRequest {
     }
 }
 
-/// The conditions that these requests meet or miss, as one would write them by hand: no clause has a name, no text is the owner's.
+/// The conditions that these requests meet or miss, as one would write them by hand: no clause has
+/// a name, no text is the owner's.
 fn plain(policy: &Policy, granted: &BTreeSet<Account>, asked: &ReleaseRequest) -> bool {
     let output = &policy.output;
     policy.programs.get(&asked.program).is_some_and(|program| {

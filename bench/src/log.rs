@@ -1,5 +1,6 @@
-//! Figures of the log and of receipts: durable appends a second, beside the book on redb and a plain file that is synced for each
-//! batch; how long a receipt takes to verify, and how large it is.
+//! Figures of the log and of receipts: durable appends a second, beside the book on redb and a
+//! plain file that is synced for each batch; how long a receipt takes to verify, and how large it
+//! is.
 
 use std::io::Write;
 use std::time::Instant;
@@ -93,7 +94,8 @@ pub(crate) fn figures() -> Result<Vec<Figure>, String> {
             rates.push(runtime.block_on(logged(&log))?.0);
         }
         let peers = vec![("in a folder".to_owned(), in_a_folder)];
-        // Says what the protocol costs, not what S3 does: the server is a test's, in Python, on the same cores.
+        // Says what the protocol costs, not what S3 does: the server is a test's, in Python, on the
+        // same cores.
         figures.push(figure("new entries logged in an object store, moto", rates, None, peers));
     }
     figures.extend(receipts()?);
@@ -115,7 +117,8 @@ async fn logged(log: &Sequencer) -> Result<(f64, f64), String> {
     rate(add).await
 }
 
-/// A golden receipt of an embedded chain: a job of eight million steps, with all that roles say of it, and an anchor.
+/// A golden receipt of an embedded chain: a job of eight million steps, with all that roles say of
+/// it, and an anchor.
 fn receipts() -> Result<[Figure; 4], String> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors/receipts/1/embedded-paid");
     let read = |name| std::fs::read(format!("{folder}/{name}")).map_err(|error| error.to_string());
@@ -173,7 +176,8 @@ fn receipts() -> Result<[Figure; 4], String> {
     ])
 }
 
-/// The bytes of a receipt whose log has a million entries of others, and an anchor just before the job: paths are longer.
+/// The bytes of a receipt whose log has a million entries of others, and an anchor just before the
+/// job: paths are longer.
 fn in_a_long_log(mut receipt: Receipt) -> Result<usize, String> {
     let told = |error: &dyn std::fmt::Display| error.to_string();
     let folder = tempfile::tempdir().map_err(|error| told(&error))?;

@@ -108,8 +108,8 @@ fn committing() -> Result<Figure, String> {
         let mut plain = Interpreter::new(job.machine.clone());
         let run_seconds = time(|| plain.run_until(u64::MAX));
         steps = plain.cpu().step;
-        // The same run, timing only what the trace adds: the first root, a state at each leaf, the last state. A difference
-        // of two whole runs would drown in the machine's noise.
+        // The same run, timing only what the trace adds: the first root, a state at each leaf, the
+        // last state. A difference of two whole runs would drown in the machine's noise.
         let mut engine = None;
         let mut added = time(|| engine = Some(Run::new(Interpreter::new(job.machine.clone()))));
         let mut run = engine.ok_or("no engine")?;

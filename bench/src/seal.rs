@@ -1,5 +1,5 @@
-//! Figures of sealing: gigabytes a second on one core beside bare AES-256-GCM, memory for a long stream, wraps, and what a small
-//! private job pays.
+//! Figures of sealing: gigabytes a second on one core beside bare AES-256-GCM, memory for a long
+//! stream, wraps, and what a small private job pays.
 
 use std::time::Instant;
 
@@ -42,7 +42,8 @@ fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-/// Sealing and opening, chunk by chunk in place, taking turns with the bare cipher over the same buffers.
+/// Sealing and opening, chunk by chunk in place, taking turns with the bare cipher over the same
+/// buffers.
 fn throughput() -> Result<Vec<Figure>, String> {
     let (mut sealing, mut opening, mut bare_sealing, mut bare_opening) =
         (vec![], vec![], vec![], vec![]);
@@ -201,8 +202,8 @@ fn wraps() -> Result<Vec<Figure>, String> {
     Ok(vec![figure("keys wrapped", 0), figure("wraps opened", 1)])
 }
 
-/// What sealing adds to a small job, over all parties: the input sealed and opened by each recipient, its key wrapped to each and
-/// unwrapped, the output sealed in the program and opened.
+/// What sealing adds to a small job, over all parties: the input sealed and opened by each
+/// recipient, its key wrapped to each and unwrapped, the output sealed in the program and opened.
 fn small_job() -> Result<Figure, String> {
     let program = prebuilt("csvstats")?;
     let input = b"value=temp_max\ngroup=weather\n";

@@ -33,7 +33,8 @@ pub struct ElfSegment {
     pub flags: u32,
 }
 
-/// An executable ELF32 for RISC-V: 52 bytes of header, 32 for each segment, then the bytes of each at a multiple of 4096.
+/// An executable ELF32 for RISC-V: 52 bytes of header, 32 for each segment, then the bytes of each
+/// at a multiple of 4096.
 pub fn elf(entry: u32, segments: &[ElfSegment]) -> Vec<u8> {
     let mut file = Vec::new();
     file.extend(b"\x7fELF\x01\x01\x01");

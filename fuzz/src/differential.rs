@@ -52,7 +52,8 @@ pub fn random_machine(rng: &mut Rng) -> (Program, StepLimit) {
     (program, limit.unwrap_or(StepLimit::MAX))
 }
 
-/// A random job, how many steps it takes, and the generator as it stands then; always the same for a seed.
+/// A random job, how many steps it takes, and the generator as it stands then; always the same for
+/// a seed.
 pub fn random_job(seed: u64) -> (Machine, u64, Rng) {
     let mut rng = Rng::with_seed(seed);
     let (program, limit) = random_machine(&mut rng);
@@ -62,8 +63,9 @@ pub fn random_job(seed: u64) -> (Machine, u64, Rng) {
     (machine, engine.cpu().step, rng)
 }
 
-/// Runs one random program on both and compares at several steps: registers, memory root, outcome, step count; and a few
-/// steps' witnesses with what the engine then does. `Err` tells the difference.
+/// Runs one random program on both and compares at several steps: registers, memory root, outcome,
+/// step count; and a few steps' witnesses with what the engine then does. `Err` tells the
+/// difference.
 pub fn compare(seed: u64) -> Result<Tally, String> {
     let mut rng = Rng::with_seed(seed);
     let (program, limit) = random_machine(&mut rng);

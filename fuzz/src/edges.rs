@@ -1,4 +1,5 @@
-//! Single steps at the edges where machines were wrong before, by name: each is a test and a recorded vector.
+//! Single steps at the edges where machines were wrong before, by name: each is a test and a
+//! recorded vector.
 
 use assay_machine::{
     Engine, Instruction, Interpreter, Machine, Op, Program, Run, State, StepLimit, TrapCause,
@@ -98,7 +99,8 @@ impl Edge {
         Run::new(Interpreter::new(machine))
     }
 
-    /// The step's witness, once the engine and the witness agree on what is expected. `Err` tells what differs.
+    /// The step's witness, once the engine and the witness agree on what is expected. `Err` tells
+    /// what differs.
     pub fn check(&self) -> Result<Witness, String> {
         let mut run = self.run();
         let witness = run.witness();

@@ -37,8 +37,8 @@ pub struct Liar {
 }
 
 impl Liar {
-    /// A liar on a machine. A lie that the state can't hold (a register of a final state) turns into one about memory, which
-    /// every state has.
+    /// A liar on a machine. A lie that the state can't hold (a register of a final state) turns
+    /// into one about memory, which every state has.
     pub fn new(machine: Machine, at: u64, lie: Lie) -> Self {
         Liar { engine: Interpreter::new(machine), at, lie, told: false }
     }

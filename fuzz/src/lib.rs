@@ -1,5 +1,6 @@
-//! What tests and long fuzz runs share: an assembler's worth of helpers, an ELF writer, random programs, independent
-//! references (rrs-lib, qemu-riscv32), named edges, and the recorded vectors. Not part of the product.
+//! What tests and long fuzz runs share: an assembler's worth of helpers, an ELF writer, random
+//! programs, independent references (rrs-lib, qemu-riscv32), named edges, and the recorded vectors.
+//! Not part of the product.
 
 pub mod asm;
 pub mod differential;

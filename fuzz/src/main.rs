@@ -1,7 +1,8 @@
-//! `assay-fuzz machine [INSTRUCTIONS] [SEED]`: the interpreter and its witnesses against rrs-lib (and qemu-riscv32, where
-//! installed) until so many instructions were compared. `assay-fuzz privacy [COUNT] [SEED] [NAME]`: so many mutants through each parser of
-//! what strangers send, or through those of that name. `assay-fuzz programs`: the prebuilt programs give what is recorded of them.
-//! `assay-fuzz vectors FOLDER`: writes what is recorded.
+//! `assay-fuzz machine [INSTRUCTIONS] [SEED]`: the interpreter and its witnesses against rrs-lib
+//! (and qemu-riscv32, where installed) until so many instructions were compared. `assay-fuzz
+//! privacy [COUNT] [SEED] [NAME]`: so many mutants through each parser of what strangers send, or
+//! through those of that name. `assay-fuzz programs`: the prebuilt programs give what is recorded
+//! of them. `assay-fuzz vectors FOLDER`: writes what is recorded.
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -1,5 +1,5 @@
-//! Mutants of good documents through the parsers of what strangers send: none may crash, and what is accepted is written as the
-//! same bytes.
+//! Mutants of good documents through the parsers of what strangers send: none may crash, and what
+//! is accepted is written as the same bytes.
 
 use std::convert::Infallible;
 use std::panic::catch_unwind;
@@ -56,7 +56,8 @@ pub struct Parser {
     pub name: &'static str,
     /// Good documents, which are mutated.
     pub seeds: fn() -> Vec<Vec<u8>>,
-    /// Reads, and says whether it accepted. Panics if what it accepted is not written as the same bytes.
+    /// Reads, and says whether it accepted. Panics if what it accepted is not written as the same
+    /// bytes.
     pub check: fn(&[u8]) -> bool,
 }
 
@@ -172,7 +173,8 @@ fn read_terms(bytes: &[u8]) -> bool {
     true
 }
 
-/// Short ones: a mutant of a whole plan is mostly read in vain, and costs ten times as much. The example is among them once.
+/// Short ones: a mutant of a whole plan is mostly read in vain, and costs ten times as much. The
+/// example is among them once.
 fn plans() -> Vec<Vec<u8>> {
     let head = "schema = \"assay.mask-plan/1\"\nowner = \"0x4df9c73604c2ead7d936ffb90db0ccd268b06833\"\npurpose = \"p\"\n";
     let columns = [
@@ -203,7 +205,8 @@ fn mask_tables() -> Vec<Vec<u8>> {
     vec![b"a,b\n1,\"2,\"\"3\"\n4,5".to_vec(), b"\xef\xbb\xbfx\r\n\"\"\r\n".to_vec()]
 }
 
-/// Whatever is read as a table is one: rows as wide as the first, and the same wherever the bytes are cut.
+/// Whatever is read as a table is one: rows as wide as the first, and the same wherever the bytes
+/// are cut.
 fn read_rows(bytes: &[u8]) -> bool {
     let read = |pieces: &[&[u8]]| -> Result<Vec<Vec<String>>, MaskError> {
         let mut found = Vec::new();
@@ -259,7 +262,8 @@ fn read_mask_statement(bytes: &[u8]) -> bool {
     true
 }
 
-/// A chain of one and one of two. Whether signatures hold is seen in their use, which these never come to.
+/// A chain of one and one of two. Whether signatures hold is seen in their use, which these never
+/// come to.
 fn capabilities() -> Vec<Vec<u8>> {
     let link = |[issuer, holder]: [&str; 2],
                 role: &str,
@@ -473,7 +477,8 @@ fn read_table(bytes: &[u8]) -> bool {
     true
 }
 
-/// Feeds a parser with so many mutants, and says how many it accepted. `Err` has the bytes that crashed it.
+/// Feeds a parser with so many mutants, and says how many it accepted. `Err` has the bytes that
+/// crashed it.
 pub fn fuzz(parser: &Parser, count: u64, seed: u64) -> Result<u64, String> {
     let seeds = (parser.seeds)();
     if let Some(bad) = seeds.iter().position(|seed| !(parser.check)(seed)) {

@@ -1,4 +1,5 @@
-//! The prebuilt programs on the example data: what each run must give, whatever the build and the number of threads.
+//! The prebuilt programs on the example data: what each run must give, whatever the build and the
+//! number of threads.
 
 use std::path::{Path, PathBuf};
 

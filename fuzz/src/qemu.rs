@@ -1,6 +1,6 @@
-//! The machine against qemu-riscv32, as whole processes. qemu is looser (it maps pages, allows unaligned accesses), so
-//! programs here stay tame, and end by writing their registers and data to standard output: a system call that the machine
-//! traps at, with the same bytes in memory.
+//! The machine against qemu-riscv32, as whole processes. qemu is looser (it maps pages, allows
+//! unaligned accesses), so programs here stay tame, and end by writing their registers and data to
+//! standard output: a system call that the machine traps at, with the same bytes in memory.
 
 use std::fs::OpenOptions;
 use std::io::{Error, Write};
@@ -25,7 +25,8 @@ pub fn find() -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// Runs one random program on both. Gives the instructions that the machine took; `Err` tells the difference.
+/// Runs one random program on both. Gives the instructions that the machine took; `Err` tells the
+/// difference.
 pub fn compare(qemu: &Path, folder: &Path, seed: u64) -> Result<u64, String> {
     let mut rng = Rng::with_seed(seed);
     let tame = Wildness { illegal: 0, stray: 0, free_registers: false };

@@ -12,7 +12,8 @@ pub struct Wildness {
     pub illegal: u32,
     /// Memory accesses at any address and alignment, in a thousand.
     pub stray: u32,
-    /// Registers may hold anything; otherwise x8 and x9 always point into data, and x1 counts loops.
+    /// Registers may hold anything; otherwise x8 and x9 always point into data, and x1 counts
+    /// loops.
     pub free_registers: bool,
 }
 
@@ -68,7 +69,8 @@ pub fn value(rng: &mut Rng) -> u32 {
     }
 }
 
-/// The text of a random program: registers are set, then about `size` instructions that may loop, then `end`.
+/// The text of a random program: registers are set, then about `size` instructions that may loop,
+/// then `end`.
 pub fn text(rng: &mut Rng, size: u32, wild: Wildness, end: &[u32]) -> Vec<u32> {
     let mut text = Vec::new();
     for register in 1..32 {
@@ -83,7 +85,8 @@ pub fn text(rng: &mut Rng, size: u32, wild: Wildness, end: &[u32]) -> Vec<u32> {
         let here = text.len() as u32;
         let mark = marks.last().filter(|&&mark| rng.u32(..30) == 0 && here - mark < 1000);
         if let Some(mark) = mark {
-            // Every way back leads to a countdown of x1, so that loops end wherever they are entered.
+            // Every way back leads to a countdown of x1, so that loops end wherever they are
+            // entered.
             text.push(op(Op::Blt, 0, 0, 1, -4 * (here - mark) as i32));
         } else if rng.u32(..30) == 0 {
             marks.push(here);
@@ -136,7 +139,8 @@ fn fill(rng: &mut Rng, row: &Opcode, left: u32, wild: Wildness) -> Option<u32> {
     })
 }
 
-/// A word that is close to an instruction: a bit of a real one flipped, or a known one that the machine leaves out.
+/// A word that is close to an instruction: a bit of a real one flipped, or a known one that the
+/// machine leaves out.
 fn illegal(rng: &mut Rng) -> u32 {
     const LEFT_OUT: [u32; 8] = [
         0,

@@ -1,7 +1,8 @@
-//! The machine again, from parts that are not ours: rrs-lib decodes and executes, a plain map is the memory.
+//! The machine again, from parts that are not ours: rrs-lib decodes and executes, a plain map is
+//! the memory.
 //!
-//! rrs-lib is looser than the machine in three places, and this wrapper is strict there: it takes SLLI and JALR with any
-//! function bits, and jumps to addresses that are not multiples of 4.
+//! rrs-lib is looser than the machine in three places, and this wrapper is strict there: it takes
+//! SLLI and JALR with any function bits, and jumps to addresses that are not multiples of 4.
 
 use std::collections::BTreeMap;
 

@@ -29,7 +29,8 @@ impl Vector {
     }
 }
 
-/// The files under `vectors/steps/`, with their content. `Err` tells which step is not as it must be.
+/// The files under `vectors/steps/`, with their content. `Err` tells which step is not as it must
+/// be.
 pub fn files() -> Result<Vec<(&'static str, Vec<Vector>)>, String> {
     Ok(vec![
         ("edges.json", edge_steps()?),

@@ -1,5 +1,6 @@
-//! Cells of what a program really sealed: the prebuilt csvstats commits to its table as `assay-privacy` does, and one row of it is shown
-//! against the settled output. Disclosures of every version that was ever written keep checking (`vectors/disclosures/VERSION`).
+//! Cells of what a program really sealed: the prebuilt csvstats commits to its table as
+//! `assay-privacy` does, and one row of it is shown against the settled output. Disclosures of
+//! every version that was ever written keep checking (`vectors/disclosures/VERSION`).
 
 #[path = "../../crates/receipt/tests/common/mod.rs"]
 mod world;
@@ -95,7 +96,8 @@ fn golden_disclosures_check_for_ever() {
     assert_eq!(shown.is_of(Hash(receipt.job.0), settled), Ok(()));
 }
 
-/// Writes that of the current version if it is not there: receipt, trust, slot image, output key, disclosure.
+/// Writes that of the current version if it is not there: receipt, trust, slot image, output key,
+/// disclosure.
 #[test]
 #[ignore = "run once for a new version"]
 fn write_golden_disclosure() {

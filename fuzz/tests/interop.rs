@@ -1,4 +1,5 @@
-//! Other people's tools check our artefacts. `cargo xtask test` installs them and says where (`ASSAY_PYTHON`); in CI they must be there.
+//! Other people's tools check our artefacts. `cargo xtask test` installs them and says where
+//! (`ASSAY_PYTHON`); in CI they must be there.
 
 #[path = "../../crates/receipt/tests/common/mod.rs"]
 mod world;
@@ -162,13 +163,15 @@ fn others_read_the_exports() {
         std::fs::write(path(&name).join("receipt.json"), receipt.to_bytes()).expect("written");
         let arguments = [path("prov.json"), path(&name)].map(|path| path.display().to_string());
         let Some(records) = python("exports.py", &[&arguments[0], &arguments[1]]) else { return };
-        // Program, input, dataset and output; two accounts; three jobs with three uses, an account and a commission each; and of
-        // the one that was paid, what came out of it and from what, its trace and its final state.
+        // Program, input, dataset and output; two accounts; three jobs with three uses, an account
+        // and a commission each; and of the one that was paid, what came out of it and from what,
+        // its trace and its final state.
         assert_eq!(records.trim(), (4 + 2 + 3 + 9 + 3 + 3 + 1 + 2 + 4).to_string());
     }
 }
 
-/// HPKE by pyhpke and cryptography, the chunks by cryptography: they open what we seal, and we open what they do.
+/// HPKE by pyhpke and cryptography, the chunks by cryptography: they open what we seal, and we open
+/// what they do.
 #[test]
 fn others_open_what_we_seal_and_seal_what_we_open() {
     let (keys, key) = (SealKeys::derive(&[0x41; 32]), ContentKey::from_bytes([0x42; 32]));
@@ -244,7 +247,8 @@ fn others_open_what_we_seal_and_seal_what_we_open() {
     assert_eq!(["wraps", "envelopes", "outputs"].map(|list| made[list].len()), [2, 12, 6]);
 }
 
-/// Presentations both ways: another library takes ours, and what another library presents is taken here.
+/// Presentations both ways: another library takes ours, and what another library presents is taken
+/// here.
 #[test]
 fn another_library_reads_presentations_and_makes_some() {
     let mut world = World::new(3);

@@ -1,5 +1,6 @@
-//! The prebuilt programs on all example data give the recorded roots: in debug and release builds (xtask runs both), on one
-//! thread and on two. What the outputs should be was computed by other means (programs/*/expected).
+//! The prebuilt programs on all example data give the recorded roots: in debug and release builds
+//! (xtask runs both), on one thread and on two. What the outputs should be was computed by other
+//! means (programs/*/expected).
 
 use assay_fuzz::programs::{EXAMPLES, check, prebuilt, recorded};
 

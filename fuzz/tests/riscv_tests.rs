@@ -1,5 +1,5 @@
-//! The riscv-tests suites rv32ui and rv32um (vectors/riscv-tests/README.md), through a harness of their own: these ELFs pass
-//! by an ECALL with t0 = 0 and a0 = 0, which the machine traps at.
+//! The riscv-tests suites rv32ui and rv32um (vectors/riscv-tests/README.md), through a harness of
+//! their own: these ELFs pass by an ECALL with t0 = 0 and a0 = 0, which the machine traps at.
 
 use assay_machine::{Engine, Interpreter, Machine, Program, StepLimit, TrapCause};
 

@@ -1,5 +1,5 @@
-//! Private jobs: the prebuilt programs seal their outputs byte for byte as `assay-privacy` does, and leave nothing in the clear
-//! in the output slot, however they end.
+//! Private jobs: the prebuilt programs seal their outputs byte for byte as `assay-privacy` does,
+//! and leave nothing in the clear in the output slot, however they end.
 
 use assay_disclosure::cells::{Table, TableKey};
 use assay_fuzz::programs::{EXAMPLES, Example, loaded_as, prebuilt};
@@ -135,8 +135,8 @@ fn a_run_that_is_cut_shows_nothing() {
     assert!(spare <= 4096, "the envelope of a few bytes is on one page");
 }
 
-/// A claim shows the spare slot's root. It must not be one that follows from a guess of the output, whether the run answers, refuses or is
-/// cut short.
+/// A claim shows the spare slot's root. It must not be one that follows from a guess of the output,
+/// whether the run answers, refuses or is cut short.
 #[test]
 fn what_waits_to_be_sealed_can_not_be_guessed() {
     let program = prebuilt("wordcount").expect("prebuilt");

@@ -44,7 +44,8 @@ fn the_first_state_follows_from_roots_alone() {
     assert_eq!(run.state(), State::initial(&program, input, empty_slot(), limit));
 }
 
-/// A bottom trace holds the state after each step, and each leaf follows from the one before by a witness.
+/// A bottom trace holds the state after each step, and each leaf follows from the one before by a
+/// witness.
 #[test]
 fn bottom_leaves_are_steps() {
     let mut fine = run(1 << 20);
@@ -66,7 +67,8 @@ fn bottom_leaves_are_steps() {
     assert_eq!(leaves.last(), Some(&direct.state().hash().0), "the last leaf ends the segment");
 }
 
-/// A middle leaf is the last leaf of the bottom trace that refines it, and a run that ends pads with its end.
+/// A middle leaf is the last leaf of the bottom trace that refines it, and a run that ends pads
+/// with its end.
 #[test]
 fn levels_meet_and_final_states_pad() {
     let limit = 3 * (1 << 15) + 77;

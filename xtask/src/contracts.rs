@@ -1,4 +1,5 @@
-//! The contracts: installing their tools from npm, building, testing, and checking what is committed of them.
+//! The contracts: installing their tools from npm, building, testing, and checking what is
+//! committed of them.
 
 use std::process::Command;
 
@@ -8,7 +9,8 @@ use crate::run::{find, run, run_watched};
 /// Fewer tests than this means that a path or a filter skipped some.
 const TESTS_MIN: u64 = 240;
 
-/// Installs forge, anvil, cast and solc under `contracts/node_modules`. False if there is no npm, which is said.
+/// Installs forge, anvil, cast and solc under `contracts/node_modules`. False if there is no npm,
+/// which is said.
 pub(crate) fn install() -> Result<bool, String> {
     if find("npm").is_none() {
         println!(
@@ -16,14 +18,15 @@ pub(crate) fn install() -> Result<bool, String> {
         );
         return Ok(false);
     }
-    // Not `npm ci`: it wants every platform's binaries in the lock file, and not every registry has them. This installs what
-    // is locked, and leaves the lock file alone.
+    // Not `npm ci`: it wants every platform's binaries in the lock file, and not every registry has
+    // them. This installs what is locked, and leaves the lock file alone.
     let install = ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel", "error"];
     run(command("npm").args(install))?;
     Ok(true)
 }
 
-/// Builds, compares the committed ABI with the sources, runs forge's tests with gas compared, and gives how many passed.
+/// Builds, compares the committed ABI with the sources, runs forge's tests with gas compared, and
+/// gives how many passed.
 pub(crate) fn test() -> Result<u64, String> {
     run(command("npm").args(["run", "--silent", "export:check"]))?;
     let mut passed = 0;
@@ -39,8 +42,8 @@ pub(crate) fn test() -> Result<u64, String> {
 /// The rules in test/halmos; fewer proved means that a filter skipped some.
 const RULES: usize = 8;
 
-/// Proves the rules of money with halmos and looks through the sources with slither. Both come from PyPI, into an environment
-/// of their own under `target/`.
+/// Proves the rules of money with halmos and looks through the sources with slither. Both come from
+/// PyPI, into an environment of their own under `target/`.
 pub(crate) fn prove() -> Result<(), String> {
     if !install()? {
         return Err("forge is missing".into());
@@ -69,8 +72,8 @@ pub(crate) fn prove() -> Result<(), String> {
     if proved != RULES {
         return Err(format!("halmos proved {proved} rules of {RULES}"));
     }
-    // What halmos had built is no whole compiler's output, and slither reads all that lies there; of a build that links its
-    // tests at run time it would miss sources that forge only makes up.
+    // What halmos had built is no whole compiler's output, and slither reads all that lies there;
+    // of a build that links its tests at run time it would miss sources that forge only makes up.
     let built = folder.join("out/build-info");
     std::fs::remove_dir_all(&built).map_err(|error| format!("{}: {error}", built.display()))?;
     run(Command::new(folder.join("node_modules/.bin/forge"))

@@ -1,4 +1,5 @@
-//! What some tests want beyond cargo. In CI it is installed; elsewhere a person decides, so it is only named.
+//! What some tests want beyond cargo. In CI it is installed; elsewhere a person decides, so it is
+//! only named.
 
 use std::process::Command;
 
@@ -6,7 +7,8 @@ use assay_builder::DEBIAN_PACKAGES;
 
 use crate::run::{find, run};
 
-/// An optional extra: a command that shows that it is there, the Debian packages that bring it, what goes without it.
+/// An optional extra: a command that shows that it is there, the Debian packages that bring it,
+/// what goes without it.
 const EXTRAS: [(&str, &[&str], &str); 2] = [
     ("qemu-riscv32", &["qemu-user"], "comparing random programs with qemu"),
     ("ld.lld", &DEBIAN_PACKAGES, "rebuilding programs/prebuilt bit for bit"),

@@ -66,7 +66,8 @@ fn command(arguments: &[&str]) -> Result<(), String> {
     }
 }
 
-/// The crash tests, for longer than `cargo xtask test` has time. Of the whole workspace, so that its build for `cargo xtask test` serves.
+/// The crash tests, for longer than `cargo xtask test` has time. Of the whole workspace, so that
+/// its build for `cargo xtask test` serves.
 fn kills(count: &str) -> Result<(), String> {
     let mut command = Command::new(env!("CARGO"));
     command.args(["test", "--workspace", "--test", "log", "--test", "crash", "is_lost"]);

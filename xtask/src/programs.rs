@@ -1,6 +1,8 @@
-//! `cargo xtask programs`: builds the programs for the machine, or checks that the committed ones are what they should be.
+//! `cargo xtask programs`: builds the programs for the machine, or checks that the committed ones
+//! are what they should be.
 //!
-//! Another toolchain may give other bytes, so `programs/prebuilt/manifest.json` records the one that was used.
+//! Another toolchain may give other bytes, so `programs/prebuilt/manifest.json` records the one
+//! that was used.
 
 use std::path::{Path, PathBuf};
 
@@ -57,7 +59,8 @@ pub(crate) fn write() -> Result<(), String> {
     std::fs::write(&path, text).map_err(at(&path))
 }
 
-/// Compares what is committed with the manifest, and with a rebuild where the toolchain that built it is here.
+/// Compares what is committed with the manifest, and with a rebuild where the toolchain that built
+/// it is here.
 pub(crate) fn check() -> Result<(), String> {
     let path = prebuilt("manifest.json");
     let manifest: Manifest =
@@ -82,7 +85,8 @@ pub(crate) fn check() -> Result<(), String> {
     Err(format!("{}\n`cargo xtask programs` builds them anew", wrong.join("\n")))
 }
 
-/// What needs no toolchain: every program is there, with the digest and the id that the manifest says.
+/// What needs no toolchain: every program is there, with the digest and the id that the manifest
+/// says.
 fn check_files(manifest: &Manifest) -> Result<Vec<String>, String> {
     let mut wrong = Vec::new();
     let listed: Vec<&str> = manifest.programs.iter().map(|program| &program.name[..]).collect();

@@ -6,7 +6,8 @@ use std::process::Command;
 use crate::root;
 use crate::run::{find, run};
 
-/// What they check is in the tests that run them: `fuzz/tests/*.py`; moto is a server of S3's protocol, for `crates/storage`.
+/// What they check is in the tests that run them: `fuzz/tests/*.py`; moto is a server of S3's
+/// protocol, for `crates/storage`.
 const PACKAGES: [&str; 11] = [
     "tlog-scales==0.0.3",
     "securesystemslib==1.6.0",
@@ -21,7 +22,8 @@ const PACKAGES: [&str; 11] = [
     "moto[server,s3]==5.2.5",
 ];
 
-/// The interpreter of an environment under `target/` that has them. `None` where there is no Python, which CI must have.
+/// The interpreter of an environment under `target/` that has them. `None` where there is no
+/// Python, which CI must have.
 pub(crate) fn install() -> Result<Option<PathBuf>, String> {
     let is_ci = std::env::var_os("CI").is_some();
     if find("python3").is_none() {

@@ -1,5 +1,5 @@
-//! Rules that no compiler checks: the map in ARCHITECTURE.md, the direction of dependencies, what pure crates may touch,
-//! and what must not be committed.
+//! Rules that no compiler checks: the map in ARCHITECTURE.md, the direction of dependencies, what
+//! pure crates may touch, and what must not be committed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -39,7 +39,8 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ),
 ];
 
-/// Words that a pure crate's sources must not hold: I/O, clocks, randomness, floats, unordered iteration.
+/// Words that a pure crate's sources must not hold: I/O, clocks, randomness, floats, unordered
+/// iteration.
 const IMPURE: [&str; 12] = [
     "std::fs",
     "std::net",
@@ -55,7 +56,8 @@ const IMPURE: [&str; 12] = [
     "f64",
 ];
 
-/// Names that lead to a machine or a package registry, in two halves so that this file does not hold them.
+/// Names that lead to a machine or a package registry, in two halves so that this file does not
+/// hold them.
 const LEAKS: [(&str, &str); 8] = [
     ("/work", "/main"),
     ("/home", "/"),

@@ -8,7 +8,8 @@ use alloy_signer_local::PrivateKeySigner;
 
 use assay_protocol::{CapabilityChain, Role};
 
-/// What a client signs its requests with: an account's key, or nothing; perhaps in one role only, or in another's name.
+/// What a client signs its requests with: an account's key, or nothing; perhaps in one role only,
+/// or in another's name.
 #[derive(Clone)]
 pub struct Access {
     signer: Option<Arc<PrivateKeySigner>>,
@@ -41,8 +42,8 @@ impl Access {
         Access { capabilities: Some(capabilities), ..self }
     }
 
-    /// The same, in the name of who gave it capabilities where they are for what is asked, and otherwise in its own: for who does
-    /// more than what was delegated.
+    /// The same, in the name of who gave it capabilities where they are for what is asked, and
+    /// otherwise in its own: for who does more than what was delegated.
     #[must_use]
     pub fn by_or_own(self, capabilities: CapabilityChain) -> Self {
         Access { or_own: true, ..self.by(capabilities) }

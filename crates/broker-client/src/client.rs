@@ -1,4 +1,5 @@
-//! A typed client that believes nothing: what it gives was signed by who it names, or has the name it was asked for.
+//! A typed client that believes nothing: what it gives was signed by who it names, or has the name
+//! it was asked for.
 
 use std::ops::Range;
 use std::path::Path;
@@ -45,7 +46,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(45);
 /// How long a signed request holds, in seconds: a clock may be as much behind the broker's.
 const REQUEST_SECS: u64 = 120;
 
-/// How often a call learns the broker's epoch anew: a broker that starts again and again is not to be followed for ever.
+/// How often a call learns the broker's epoch anew: a broker that starts again and again is not to
+/// be followed for ever.
 const EPOCHS_MAX: u32 = 3;
 
 /// What is read of a file at once.
@@ -60,7 +62,8 @@ const UPLOAD_BYTES_PER_SEC: u64 = 256 << 10;
 /// How to talk to a broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientConfig {
-    /// How often a request that failed for a passing reason is sent again. All of them may be: repeating is harmless.
+    /// How often a request that failed for a passing reason is sent again. All of them may be:
+    /// repeating is harmless.
     pub retries: u32,
     /// The pause before a request is sent again; it doubles each time.
     pub retry_pause: Duration,
@@ -84,7 +87,8 @@ impl Default for ClientConfig {
     }
 }
 
-/// A client of one broker, for one market, with an identity that signs its requests. Clones share connections.
+/// A client of one broker, for one market, with an identity that signs its requests. Clones share
+/// connections.
 #[derive(Clone)]
 pub struct BrokerClient {
     http: reqwest::Client,
@@ -115,8 +119,9 @@ impl std::fmt::Debug for BrokerClient {
 }
 
 impl BrokerClient {
-    /// A client of the broker at a URL, `http://` or `https://`, for the market of a deployment. Requests are signed with the key that
-    /// `access` has; with [`Access::public`] only what is public can be asked.
+    /// A client of the broker at a URL, `http://` or `https://`, for the market of a deployment.
+    /// Requests are signed with the key that `access` has; with [`Access::public`] only what is
+    /// public can be asked.
     ///
     /// # Errors
     ///
@@ -188,7 +193,8 @@ impl BrokerClient {
     ///
     /// # Errors
     ///
-    /// [`Error::BadAnswer`] if it serves another market; as every call, [`Error::Unreachable`] and [`Error::Refused`].
+    /// [`Error::BadAnswer`] if it serves another market; as every call, [`Error::Unreachable`] and
+    /// [`Error::Refused`].
     pub async fn market(&self) -> Result<MarketFacts> {
         let facts: MarketFacts = self.read("/v1/market").await?;
         if facts.schema != BROKER_SCHEMA {
@@ -393,7 +399,8 @@ impl BrokerClient {
         self.put_blob(format!("/v1/envelopes/{name}"), envelope).await
     }
 
-    /// Puts a file's envelope under its SHA-256, unless it is there; true if it is new there. It is not read into memory.
+    /// Puts a file's envelope under its SHA-256, unless it is there; true if it is new there. It is
+    /// not read into memory.
     ///
     /// # Errors
     ///
@@ -408,7 +415,8 @@ impl BrokerClient {
         let size = opened.metadata().map_err(failed)?.len();
         let call = self.upload(path, name, size);
         let response = self.send(&call, |request| {
-            // Each attempt reads from the beginning; a file that is gone by now breaks the body off, and the broker refuses.
+            // Each attempt reads from the beginning; a file that is gone by now breaks the body
+            // off, and the broker refuses.
             let content = std::fs::File::open(file).map(tokio::fs::File::from_std);
             let pieces = try_unfold(content, async |content| {
                 let mut content = content?;
@@ -435,11 +443,13 @@ impl BrokerClient {
         self.blob(format!("/v1/envelopes/{name}"), move |found| check_envelope(name, found)).await
     }
 
-    /// An envelope piece by piece, and its size; `None` if nobody has put it. Only once this returns is it known to be the right one.
+    /// An envelope piece by piece, and its size; `None` if nobody has put it. Only once this
+    /// returns is it known to be the right one.
     ///
     /// # Errors
     ///
-    /// [`Error::BadAnswer`] for another envelope, [`Error::Io`] as the sink fails, and as every call.
+    /// [`Error::BadAnswer`] for another envelope, [`Error::Io`] as the sink fails, and as every
+    /// call.
     pub async fn envelope_to(
         &self,
         name: B256,
@@ -465,7 +475,8 @@ impl BrokerClient {
         }
     }
 
-    /// Some bytes of an envelope; `None` if nobody has put it. They can't be checked against its name: whoever opens them finds out.
+    /// Some bytes of an envelope; `None` if nobody has put it. They can't be checked against its
+    /// name: whoever opens them finds out.
     ///
     /// # Errors
     ///
@@ -510,7 +521,8 @@ impl BrokerClient {
         self.put_by(Method::POST, "/v1/capability-revocations", issuer, revocation).await
     }
 
-    /// What the broker answers to a read of a path, as it comes: nothing of it is checked. The other calls check.
+    /// What the broker answers to a read of a path, as it comes: nothing of it is checked. The
+    /// other calls check.
     ///
     /// # Errors
     ///
@@ -566,7 +578,8 @@ impl BrokerClient {
     ///
     /// # Errors
     ///
-    /// [`Error::BadAnswer`] for what its owner did not sign; [`Error::Refused`] to others; as every call.
+    /// [`Error::BadAnswer`] for what its owner did not sign; [`Error::Refused`] to others; as every
+    /// call.
     pub async fn wraps(&self, job_id: B256, recipient: Address) -> Result<Vec<WrapEntry>> {
         let path = format!("/v1/wraps/{job_id}/{recipient}");
         let found = self.pages(&path, LIMIT_MAX, |page: WrapsPage| {
@@ -583,7 +596,8 @@ impl BrokerClient {
         .await
     }
 
-    /// The key of one slot that an owner has wrapped for a recipient, if it has. What else is there is not looked at: it may be anybody's.
+    /// The key of one slot that an owner has wrapped for a recipient, if it has. What else is there
+    /// is not looked at: it may be anybody's.
     ///
     /// # Errors
     ///
@@ -736,8 +750,8 @@ impl BrokerClient {
         json(self.send(&call, |request| request.body(entry.clone())).await?).await
     }
 
-    /// An object of the market's log: `key`, `checkpoint`, `cosigned` or a tile. `None` if there is no log, or no such object.
-    /// Whoever reads it checks it.
+    /// An object of the market's log: `key`, `checkpoint`, `cosigned` or a tile. `None` if there is
+    /// no log, or no such object. Whoever reads it checks it.
     ///
     /// # Errors
     ///
@@ -807,7 +821,8 @@ impl BrokerClient {
         loop {
             let page = self.read(&format!("{path}?after={after}&limit={limit}")).await?;
             let (entries, sequences, next) = open(page);
-            // Counted before what is not asked for is left out, and a page without entries as one: a list that goes on for ever is none.
+            // Counted before what is not asked for is left out, and a page without entries as one:
+            // a list that goes on for ever is none.
             seen += sequences.len().max(1);
             check_ascending(after, sequences.into_iter())?;
             all.extend(entries);
@@ -934,7 +949,8 @@ impl BrokerClient {
         *self.epoch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends until there is an answer that is not about to pass. Each attempt is signed anew: a nonce is good for one.
+    /// Sends until there is an answer that is not about to pass. Each attempt is signed anew: a
+    /// nonce is good for one.
     async fn send(
         &self,
         call: &Call,
@@ -970,7 +986,8 @@ impl BrokerClient {
         Err(Error::bad_answer("it tells another epoch each time"))
     }
 
-    /// Doubling, with a little randomness, so that those whom one failure struck do not come back together.
+    /// Doubling, with a little randomness, so that those whom one failure struck do not come back
+    /// together.
     fn pause(&self, attempt: u32, error: &Error) -> Duration {
         let asked = match error {
             Error::Refused(problem) => problem.retry_after.unwrap_or_default(),
@@ -984,7 +1001,8 @@ impl BrokerClient {
     }
 }
 
-/// Orders as they come. It goes on after breaks where it was, so each order comes once and none is missed.
+/// Orders as they come. It goes on after breaks where it was, so each order comes once and none is
+/// missed.
 #[derive(Debug)]
 pub struct Follow {
     client: BrokerClient,
@@ -1003,8 +1021,8 @@ impl Follow {
     ///
     /// # Errors
     ///
-    /// [`Error::BadAnswer`], [`Error::Refused`] for what does not pass; [`Error::Unreachable`] when the retries are used up.
-    /// It may be called again after each.
+    /// [`Error::BadAnswer`], [`Error::Refused`] for what does not pass; [`Error::Unreachable`] when
+    /// the retries are used up. It may be called again after each.
     pub async fn next(&mut self) -> Result<OrderEntry> {
         loop {
             match self.step().await {

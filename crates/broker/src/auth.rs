@@ -1,4 +1,5 @@
-//! Whether who asks may: a signature over each request, checked before anything is read or done for it (spec/access.md).
+//! Whether who asks may: a signature over each request, checked before anything is read or done for
+//! it (spec/access.md).
 
 use crate::{Failure, body, error::Fail};
 use alloy_primitives::{Address, B256};
@@ -34,7 +35,8 @@ pub(crate) fn not_entitled() -> Failure {
     ProblemKind::NotEntitled.fail("it is for another account, whether it is there or not")
 }
 
-/// A handler that asks for its caller is closed to requests that have none, whatever the table says.
+/// A handler that asks for its caller is closed to requests that have none, whatever the table
+/// says.
 impl FromRequestParts<App> for Caller {
     type Rejection = Failure;
 

@@ -1,6 +1,8 @@
-//! The broker over HTTP: an order book, blobs and a log, served with their OpenAPI document (spec/broker.md).
+//! The broker over HTTP: an order book, blobs and a log, served with their OpenAPI document
+//! (spec/broker.md).
 //!
-//! A broker can delay. It can't steal, forge or read: what it serves is signed by others or named by its own hash.
+//! A broker can delay. It can't steal, forge or read: what it serves is signed by others or named
+//! by its own hash.
 
 mod auth;
 mod body;

@@ -1,5 +1,5 @@
-//! What a broker counts, as Prometheus reads it (its text format, version 0.0.4). Labels are routes' shapes, statuses, and names
-//! that are in the source: nothing that came with a request.
+//! What a broker counts, as Prometheus reads it (its text format, version 0.0.4). Labels are
+//! routes' shapes, statuses, and names that are in the source: nothing that came with a request.
 
 use crate::Failure;
 use assay_protocol::ProblemKind;

@@ -12,8 +12,8 @@ use axum::response::Response;
 
 use crate::state::App;
 
-/// Where a request comes from, as far as limits go: an IPv4 address, or an IPv6 network of 64 bits, of which one customer has
-/// every address.
+/// Where a request comes from, as far as limits go: an IPv4 address, or an IPv6 network of 64 bits,
+/// of which one customer has every address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Peer(IpAddr);
 
@@ -29,7 +29,8 @@ impl Peer {
     }
 }
 
-/// One line a request: the route's shape, so no names; no query, no header and no body, which may hold what is nobody's business.
+/// One line a request: the route's shape, so no names; no query, no header and no body, which may
+/// hold what is nobody's business.
 pub(crate) async fn log(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = method_of(request.method().as_str());

@@ -16,7 +16,8 @@ pub(crate) struct Nonces {
     used: Mutex<Used>,
 }
 
-/// Keyed hashes of account and nonce: nobody can aim at another's, and one in 2^64 meets another's by chance and is sent again.
+/// Keyed hashes of account and nonce: nobody can aim at another's, and one in 2^64 meets another's
+/// by chance and is sent again.
 #[derive(Default)]
 struct Used {
     known: HashSet<u64>,

@@ -5,12 +5,12 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Places of a table: half a megabyte. Two keys that share one share its rate, as one pair in 65,536 does; who shares with
-/// whom is random in each process, so that nobody can aim.
+/// Places of a table: half a megabyte. Two keys that share one share its rate, as one pair in
+/// 65,536 does; who shares with whom is random in each process, so that nobody can aim.
 const PLACES: usize = 1 << 16;
 
-/// One rate for each key, by the generic cell rate algorithm (ITU-T I.371): of each key it knows only when what it has used
-/// up will be earned again.
+/// One rate for each key, by the generic cell rate algorithm (ITU-T I.371): of each key it knows
+/// only when what it has used up will be earned again.
 pub(crate) struct Rates {
     places: Box<[AtomicU64]>,
     keys: RandomState,

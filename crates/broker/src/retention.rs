@@ -10,7 +10,8 @@ use assay_storage::{BlobKind, Blobs, Book, Kind};
 use assay_types::Hash;
 use tokio::sync::watch;
 
-/// How long after its last possible end an order is kept, and a blob that nothing names, in seconds, if nobody says.
+/// How long after its last possible end an order is kept, and a blob that nothing names, in
+/// seconds, if nobody says.
 pub const KEEP_SECS: u64 = 30 * 86_400;
 
 /// How often a broker cleans, at the most.
@@ -49,8 +50,9 @@ impl Broker {
         }
     }
 
-    /// Removes the orders that ended that long ago at the latest, with what is about them, then the blobs that nothing in the book names
-    /// and nobody has put or asked for since. The log is never touched.
+    /// Removes the orders that ended that long ago at the latest, with what is about them, then the
+    /// blobs that nothing in the book names and nobody has put or asked for since. The log is never
+    /// touched.
     ///
     /// # Errors
     ///
@@ -80,7 +82,8 @@ impl Broker {
     }
 }
 
-/// When a job of this order has ended, whenever it was locked; disputes aside, for which the time that it is kept has to do.
+/// When a job of this order has ended, whenever it was locked; disputes aside, for which the time
+/// that it is kept has to do.
 fn ends_at(order: &Market::Order) -> u64 {
     let secs = [order.beginSecs, order.runSecs, order.windowSecs].map(u64::from);
     order.lockDeadline.to::<u64>() + secs.iter().sum::<u64>()
@@ -113,7 +116,8 @@ fn remove_blobs(book: &Book, blobs: &Blobs, time: u64) -> assay_storage::Result<
     Ok(removed)
 }
 
-/// Whatever looks like a blob's name, whichever document it stands in: 64 hexadecimal digits. One too many is only kept for longer.
+/// Whatever looks like a blob's name, whichever document it stands in: 64 hexadecimal digits. One
+/// too many is only kept for longer.
 fn names_in(body: &[u8]) -> impl Iterator<Item = [u8; 32]> {
     let words = body.split(|byte| !byte.is_ascii_hexdigit()).filter(|word| word.len() == 64);
     words.filter_map(|word| Some(std::str::from_utf8(word).ok()?.parse::<Hash>().ok()?.0))

@@ -113,7 +113,8 @@ impl Broker {
         self.app.refused.of(kind)
     }
 
-    /// What the broker counts, in Prometheus's text format (spec/broker.md#metrics): without accounts, names, keys or content.
+    /// What the broker counts, in Prometheus's text format (spec/broker.md#metrics): without
+    /// accounts, names, keys or content.
     ///
     /// # Errors
     ///

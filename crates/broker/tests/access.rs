@@ -1,4 +1,5 @@
-//! Who may do what (spec/access.md): each refusal by its own name, and nothing told to those it is not for.
+//! Who may do what (spec/access.md): each refusal by its own name, and nothing told to those it is
+//! not for.
 
 mod common;
 mod watch;
@@ -107,7 +108,8 @@ async fn a_request_is_good_once() {
     let ask = || Ask { nonce: Some(nonce), ..Ask::get("/v1/orders") };
     assert_eq!(fixture.send(ask()).await.status(), 200);
     assert_eq!(kind(fixture.send(ask()).await).await, ProblemKind::RequestReplayed);
-    // Another request under the same nonce is a replay too: the nonce is the account's, not the path's.
+    // Another request under the same nonce is a replay too: the nonce is the account's, not the
+    // path's.
     let other = Ask { path: "/v1/offers".to_owned(), ..ask() };
     assert_eq!(kind(fixture.send(other).await).await, ProblemKind::RequestReplayed);
     assert_eq!(fixture.send(ask().by(2)).await.status(), 200, "another account has its own");
@@ -278,7 +280,8 @@ fn signed(capability: Capability, number: u64) -> SignedCapability {
     SignedCapability::sign(capability, &deployment(), &key(number)).expect("signed")
 }
 
-/// Key 5 lets key 6 read its wraps, and key 6 lets key 7 read those of one job; what `change` makes of the second is signed.
+/// Key 5 lets key 6 read its wraps, and key 6 lets key 7 read those of one job; what `change` makes
+/// of the second is signed.
 fn chain(change: impl FnOnce(&mut Capability)) -> CapabilityChain {
     let first = signed(capability(5, 6, None), 5);
     let mut second = capability(6, 7, Some(&first));

@@ -108,7 +108,8 @@ async fn rates_are_kept_by_address_and_by_account() {
     assert_eq!(kind(answer).await, ProblemKind::RateExceeded);
 }
 
-/// The broker dies and returns while orders come in: what was acknowledged is there, once, and a follower sees each once.
+/// The broker dies and returns while orders come in: what was acknowledged is there, once, and a
+/// follower sees each once.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_when_the_broker_dies_under_load() {
     const POSTERS: u64 = 4;

@@ -185,14 +185,16 @@ async fn no_acknowledged_entry_is_lost_when_the_broker_is_killed() {
         total += added.len() as u64;
         acknowledged.extend(added);
         check(folder.path(), &acknowledged);
-        // What was held against the log once is held by its root; the newest are what a crash can cost.
+        // What was held against the log once is held by its root; the newest are what a crash can
+        // cost.
         acknowledged.drain(..acknowledged.len().saturating_sub(2_000));
     }
     assert!(total > rounds, "no load: this test would show nothing");
     println!("{rounds} kills, {total} entries acknowledged, none lost, in {:?}", began.elapsed());
 }
 
-/// Posts to a broker of its own process until it is killed, and gives what was acknowledged: number and place.
+/// Posts to a broker of its own process until it is killed, and gives what was acknowledged: number
+/// and place.
 async fn load_and_kill(folder: &Path, round: u64) -> Vec<(u64, u64)> {
     let mut child = Command::new(std::env::current_exe().expect("this test"))
         .args(["--exact", "child_that_serves", "--nocapture", "--ignored"])

@@ -65,7 +65,8 @@ async fn what_is_long_over_goes_and_nothing_else() {
     let again = client.post_order(&over).await;
     assert_eq!(refused(again), ProblemKind::OrderExpired, "it does not come back");
 
-    // Not when it can't be locked any more, but when its job must have ended, and then some: 1 hour, 660 seconds, 10 seconds.
+    // Not when it can't be locked any more, but when its job must have ended, and then some: 1
+    // hour, 660 seconds, 10 seconds.
     fixture.clock.advance(3_600 + 660 + KEEP_SECS);
     let none = Cleaned { orders: 0, blobs: 0 };
     assert_eq!(fixture.broker.clean(KEEP_SECS).await.expect("cleaned"), none, "a job may just end");

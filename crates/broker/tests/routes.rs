@@ -178,7 +178,8 @@ async fn offers_replace_each_other_and_end() {
 
 #[tokio::test]
 async fn a_client_believes_nothing() {
-    // A broker that serves an order of another market, where the same has another id and nobody's signature.
+    // A broker that serves an order of another market, where the same has another id and nobody's
+    // signature.
     let fixture = Fixture::new().await;
     let mut elsewhere = deployment();
     elsewhere.chain_id += 1;

@@ -1,4 +1,5 @@
-//! What sealed jobs need of a broker: terms, seal keys, envelopes, wraps, keepers' refusals, datasets and owners' documents.
+//! What sealed jobs need of a broker: terms, seal keys, envelopes, wraps, keepers' refusals,
+//! datasets and owners' documents.
 
 mod common;
 mod watch;
@@ -161,7 +162,8 @@ async fn envelopes_go_to_the_disk_as_they_come() {
     assert_eq!(left.count(), 2, "what was refused leaves nothing");
 }
 
-/// An order of key 1 whose dataset's key is key 3's to give, for key 5 to check; its output is for key 4.
+/// An order of key 1 whose dataset's key is key 3's to give, for key 5 to check; its output is for
+/// key 4.
 fn sealed_order(nonce: u64) -> SignedOrder {
     let account = |number| Account(key(number).address().into_array());
     let dataset = SealedSlot {
@@ -214,7 +216,8 @@ async fn strangers_put_nothing_between_an_owner_and_its_recipients() {
     assert!(put(3, auditor, 3).await.expect("the owner's").1);
     assert_eq!(fixture.book.len(Kind::Wrap).expect("read"), 2, "nothing else came into the book");
 
-    // Of one slot by one owner, so many at most; what is there already stays harmless, and the other slots have their own.
+    // Of one slot by one owner, so many at most; what is there already stays harmless, and the
+    // other slots have their own.
     for number in 1..WRAP_RECIPIENTS_MAX as u64 {
         put(3, key(100 + number).address(), 3).await.expect("one of them is the provider");
     }
@@ -231,7 +234,8 @@ async fn a_recipient_looks_at_nothing_but_what_it_waits_for() {
     let id = signed.job_id(&deployment());
     fixture.client().post_order(&signed).await.expect("posted");
     let (auditor, owner) = (key(5).address(), key(3).address());
-    // In a book of old, or of a broker that takes anything: others' wraps, some of them not even signed.
+    // In a book of old, or of a broker that takes anything: others' wraps, some of them not even
+    // signed.
     for number in 0..1_200 {
         let slot = 3;
         let (_, mut signed) = wrapped(id, 20, auditor, slot, b"junk");

@@ -1,8 +1,8 @@
-//! Finding a compiler for the machine, and building programs with it: what `assay program build` and the project's own
-//! prebuilt programs share.
+//! Finding a compiler for the machine, and building programs with it: what `assay program build`
+//! and the project's own prebuilt programs share.
 //!
-//! The same sources and the same toolchain give the same bytes, wherever the checkout, the cargo home and the target folder
-//! lie: see [`Compiler::build`].
+//! The same sources and the same toolchain give the same bytes, wherever the checkout, the cargo
+//! home and the target folder lie: see [`Compiler::build`].
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -104,7 +104,8 @@ pub struct Built {
 }
 
 impl Compiler {
-    /// Every compiler found: Debian's first, since the project's prebuilt programs come from it, then the one on the PATH.
+    /// Every compiler found: Debian's first, since the project's prebuilt programs come from it,
+    /// then the one on the PATH.
     pub fn find_all() -> Vec<Self> {
         let candidates = ["/usr/bin/rustc", "rustc"].map(PathBuf::from);
         let methods = [Method::BuildStd, Method::Target];
@@ -152,8 +153,8 @@ impl Compiler {
 
     /// Builds a package's binaries. The compiler's messages go to standard error.
     ///
-    /// No folder of this computer gets into the ELFs: paths in panic messages are mapped to names of packages. So equal
-    /// sources and toolchains give equal bytes.
+    /// No folder of this computer gets into the ELFs: paths in panic messages are mapped to names
+    /// of packages. So equal sources and toolchains give equal bytes.
     pub fn build(&self, build: &Build<'_>) -> Result<Vec<Built>, BuildError> {
         let mut command = Command::new(cargo());
         for variable in FOREIGN_VARIABLES {
@@ -193,7 +194,8 @@ impl Compiler {
         if built.is_empty() { Err(BuildError::NoBinary) } else { Ok(built) }
     }
 
-    /// Flags that keep this computer's folders out of the messages of panics, wherever cargo keeps packages.
+    /// Flags that keep this computer's folders out of the messages of panics, wherever cargo keeps
+    /// packages.
     fn path_flags(&self, build: &Build<'_>) -> Result<String, BuildError> {
         let mut command = Command::new(cargo());
         command.current_dir(build.folder).args(["metadata", "--format-version", "1"]);
@@ -216,7 +218,8 @@ impl Compiler {
             .iter()
             .map(|(folder, name)| format!("--remap-path-prefix={}={name}", folder.display()))
             .collect();
-        // A JSON array of strings is a TOML one too. Cargo joins it with the flags in .cargo/config.toml.
+        // A JSON array of strings is a TOML one too. Cargo joins it with the flags in
+        // .cargo/config.toml.
         let flags = serde_json::to_string(&flags);
         let flags = flags.map_err(|error| BuildError::Metadata(error.to_string()))?;
         Ok(format!("target.{TARGET}.rustflags={flags}"))

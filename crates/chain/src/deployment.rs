@@ -14,7 +14,8 @@ use crate::{Client, Error, Result};
 pub struct DeploymentPlan {
     /// The ERC-20 that pays for everything. None: a test dollar, which anyone can mint.
     pub token: Option<Address>,
-    /// Who is offered ownership of the market and its registry, and must accept it. None: the deployer keeps it.
+    /// Who is offered ownership of the market and its registry, and must accept it. None: the
+    /// deployer keeps it.
     pub governance: Option<Address>,
     /// The fraud-proof window's terms.
     pub terms: DisputeTerms,
@@ -22,11 +23,13 @@ pub struct DeploymentPlan {
 
 /// Puts a market on the client's chain, signed and paid for by its signer.
 ///
-/// Eight or more transactions. One that fails leaves the earlier contracts unused and holding nothing; run it again.
+/// Eight or more transactions. One that fails leaves the earlier contracts unused and holding
+/// nothing; run it again.
 ///
 /// # Errors
 ///
-/// [`Error::Config`] without a signer or where the token has no code, [`Error::Transport`], [`Error::Reverted`].
+/// [`Error::Config`] without a signer or where the token has no code, [`Error::Transport`],
+/// [`Error::Reverted`].
 pub async fn deploy(client: &Client, plan: &DeploymentPlan) -> Result<Deployment> {
     let provider = client.provider().clone();
     let Some(deployer) = client.signer() else {
@@ -78,7 +81,8 @@ pub async fn deploy(client: &Client, plan: &DeploymentPlan) -> Result<Deployment
 ///
 /// # Errors
 ///
-/// [`Error::WrongChain`], [`Error::Config`] naming the contract that does not fit, [`Error::Transport`].
+/// [`Error::WrongChain`], [`Error::Config`] naming the contract that does not fit,
+/// [`Error::Transport`].
 pub async fn check_deployment(deployment: &Deployment, client: &Client) -> Result<()> {
     if deployment.schema != DEPLOYMENT_SCHEMA {
         return Err(Error::Config(format!("{} is no {DEPLOYMENT_SCHEMA}", deployment.schema)));

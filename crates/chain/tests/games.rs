@@ -1,6 +1,7 @@
 //! The dispute game on a real chain: honest parties win, whatever the other side does.
 //!
-//! `ASSAY_GAMES` changes how many of each kind are played. The games on anvil need it installed (contracts/).
+//! `ASSAY_GAMES` changes how many of each kind are played. The games on anvil need it installed
+//! (contracts/).
 
 mod common;
 
@@ -63,7 +64,8 @@ fn b256(hash: Hash) -> B256 {
     B256::from(hash.0)
 }
 
-/// Where the games are played, and how time passes there. Accounts: the requester, the claimant, the challenger.
+/// Where the games are played, and how time passes there. Accounts: the requester, the claimant,
+/// the challenger.
 struct Arena {
     requester: Market::MarketInstance<DynProvider>,
     provider: Market::MarketInstance<DynProvider>,
@@ -83,8 +85,8 @@ struct Claimed {
     root: Hash,
 }
 
-/// The second may end between any two readings, so a move is often mined later than it was prepared: it must not rest on
-/// the clock's standing still, in its gas as in its meaning.
+/// The second may end between any two readings, so a move is often mined later than it was
+/// prepared: it must not rest on the clock's standing still, in its gas as in its meaning.
 struct RestlessClock(Mutex<(u64, Rng)>);
 
 impl RestlessClock {
@@ -107,7 +109,8 @@ enum Time {
 }
 
 impl Arena {
-    /// Deploys a market; fills the requester's purse, the claimant's stake and the challenger's pocket.
+    /// Deploys a market; fills the requester's purse, the claimant's stake and the challenger's
+    /// pocket.
     async fn new(clients: [Client; 3], time: Time) -> Self {
         let plan = DeploymentPlan { token: None, governance: None, terms: TERMS };
         let deployment = assay_chain::deploy(&clients[0], &plan).await.expect("deployed");
@@ -210,8 +213,8 @@ impl Arena {
 
     /// What the claimant says of a run, for the contract.
     async fn say(&self, program: &Program, claim: &Claim) -> Market::Claim {
-        // Not the head: some nodes try a call out in the head's own place, where its hash is not known yet. And not a block
-        // before the lock.
+        // Not the head: some nodes try a call out in the head's own place, where its hash is not
+        // known yet. And not a block before the lock.
         self.pass(1).await;
         let provider = self.client.provider();
         let block = provider.get_block_number().await.expect("a head") - 1;
@@ -253,7 +256,8 @@ impl Arena {
         self.requester.purseOf(account).call().await.expect("read")
     }
 
-    /// What the market holds is its purses, the escrow and the data fees of its open jobs, and the cover pool, to the unit.
+    /// What the market holds is its purses, the escrow and the data fees of its open jobs, and the
+    /// cover pool, to the unit.
     async fn expect_exact(&self) {
         let locks = self.requester.JobLocked_filter().from_block(0u64).query().await;
         let mut sum = self.requester.coverPool().call().await.expect("read");
@@ -271,7 +275,8 @@ impl Arena {
         assert_eq!(held, sum, "the market holds other than what it owes");
     }
 
-    /// The claim is refuted: the requester has its price, its fee and its share, the challenger the bounty.
+    /// The claim is refuted: the requester has its price, its fee and its share, the challenger the
+    /// bounty.
     async fn expect_slashed(&self, claim: &Claimed, what: &str) {
         let earned = self.purse(DATA_OWNER).await;
         let receipt = self.settle(claim).await;
@@ -399,7 +404,8 @@ impl Player for Random {
     }
 }
 
-/// Plays one game to its end. `None` if the challenger has nothing to challenge; else the game's last stage.
+/// Plays one game to its end. `None` if the challenger has nothing to challenge; else the game's
+/// last stage.
 async fn play<C: Engine + Clone>(
     arena: &Arena,
     claim: &Claimed,
@@ -491,8 +497,8 @@ fn program(seed: u64) -> Program {
     random_machine(&mut Rng::with_seed(seed)).0
 }
 
-/// False claims about every kind of thing, leaves published and withheld by turns: each is refuted and paid for. The seventh
-/// kind is a false end to a true trace, which the market refuses at once.
+/// False claims about every kind of thing, leaves published and withheld by turns: each is refuted
+/// and paid for. The seventh kind is a false end to a true trace, which the market refuses at once.
 async fn lies_are_refuted(arena: &Arena, count: u64) {
     let (mut played, mut seed) = (0, 0);
     while played < count {

@@ -1,4 +1,5 @@
-//! The contract's step and the machine's, on the same witnesses: equal, for every instruction and every trap.
+//! The contract's step and the machine's, on the same witnesses: equal, for every instruction and
+//! every trap.
 //!
 //! `ASSAY_STEPS` changes how many.
 
@@ -86,7 +87,8 @@ fn tally(step: &VerifiedStep, seen: &mut BTreeMap<Op, u64>, traps: &mut BTreeMap
     }
 }
 
-/// What the machine refuses, the contract refuses, by an error of its own; or it steps to another state than is claimed.
+/// What the machine refuses, the contract refuses, by an error of its own; or it steps to another
+/// state than is claimed.
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_witnesses_prove_nothing() {
     let (_folder, contract) = contract().await;

@@ -1,4 +1,5 @@
-//! `assay access`: what one account lets another do at a broker in its name, narrowed, used, and taken back (spec/access.md).
+//! `assay access`: what one account lets another do at a broker in its name, narrowed, used, and
+//! taken back (spec/access.md).
 
 use std::path::{Path, PathBuf};
 
@@ -97,7 +98,8 @@ pub(crate) struct Show {
 pub(crate) struct Revoke {
     #[command(flatten)]
     at: TakePart,
-    /// The capability, or one that was narrowed from it: of several that the account has issued in it, the last is taken back.
+    /// The capability, or one that was narrowed from it: of several that the account has issued in
+    /// it, the last is taken back.
     file: PathBuf,
 }
 
@@ -105,7 +107,8 @@ pub(crate) struct Revoke {
 pub(crate) struct Get {
     #[command(flatten)]
     at: TakePart,
-    /// What to read, such as /v1/orders?limit=10. Blobs are checked against their names, the rest comes as the broker tells it.
+    /// What to read, such as /v1/orders?limit=10. Blobs are checked against their names, the rest
+    /// comes as the broker tells it.
     path: String,
     /// Where to write it [default: standard output]
     #[arg(long, value_name = "FILE")]
@@ -136,7 +139,8 @@ enum BlobKind {
 struct Signed {
     #[command(flatten)]
     home: HomeArgument,
-    /// Where the market's contracts are, as `assay chain deploy` wrote it [default: those of the home's market]
+    /// Where the market's contracts are, as `assay chain deploy` wrote it [default: those of the
+    /// home's market]
     #[arg(long, value_name = "FILE", env = "ASSAY_DEPLOYMENT")]
     deployment: Option<PathBuf>,
 }
@@ -455,7 +459,8 @@ fn write(
     shown(chain, Some(file), deployment, as_json)
 }
 
-/// Whether a broker would take it from its holder, as far as can be told here: whether it was taken back, the broker knows.
+/// Whether a broker would take it from its holder, as far as can be told here: whether it was taken
+/// back, the broker knows.
 fn standing(chain: &CapabilityChain, deployment: &Deployment) -> Result<(), CapabilityError> {
     let last = chain.last();
     let method = last.methods.split(',').next().unwrap_or_default();

@@ -29,7 +29,8 @@ const BULK_SIZE: usize = 32 << 20;
 /// How often what is short is measured; the median counts.
 const ROUNDS: usize = 9;
 
-/// The part of the measured speed that a provider counts on, in percent: a machine does other things besides.
+/// The part of the measured speed that a provider counts on, in percent: a machine does other
+/// things besides.
 const COUNTED_ON_PERCENT: u64 = 80;
 
 /// How often a job waits for the disk: its inputs, its output, its statements.

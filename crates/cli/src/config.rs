@@ -1,7 +1,8 @@
-//! Settings: a flag goes before an environment variable, that before the file, that before the default.
+//! Settings: a flag goes before an environment variable, that before the file, that before the
+//! default.
 //!
-//! The file's values become the defaults of the command line's own arguments, so each setting is defined, parsed and explained in
-//! one place.
+//! The file's values become the defaults of the command line's own arguments, so each setting is
+//! defined, parsed and explained in one place.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -113,7 +114,8 @@ fn place(line: &[OsString]) -> Option<(PathBuf, bool)> {
     Some((folder(home.map(PathBuf::from))?.join("config.toml"), false))
 }
 
-/// A file's text with a setting in it, and all else as it is. An error if it would not be read back so.
+/// A file's text with a setting in it, and all else as it is. An error if it would not be read back
+/// so.
 pub(crate) fn with_setting(
     text: &str,
     table: &str,

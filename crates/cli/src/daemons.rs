@@ -27,17 +27,21 @@ pub(crate) struct Broker {
     /// Where the market's contracts are, as `assay chain deploy` wrote it.
     #[arg(long, value_name = "FILE", env = "ASSAY_DEPLOYMENT")]
     deployment: PathBuf,
-    /// Where to listen; port 0 takes any that is free. There is no TLS: for other machines put a proxy before it.
+    /// Where to listen; port 0 takes any that is free. There is no TLS: for other machines put a
+    /// proxy before it.
     #[arg(long, value_name = "ADDRESS", env = "ASSAY_LISTEN", default_value = "127.0.0.1:8546")]
     listen: SocketAddr,
-    /// Where its log lies, if not under the home: s3://BUCKET/PREFIX, with AWS_* in the environment. The home keeps the log's key. Who
-    /// opens a log takes it over from whoever wrote it before.
+    /// Where its log lies, if not under the home: s3://BUCKET/PREFIX, with AWS_* in the
+    /// environment. The home keeps the log's key. Who opens a log takes it over from whoever wrote
+    /// it before.
     #[arg(long, value_name = "URL", env = "ASSAY_LOG_URL")]
     log_url: Option<String>,
-    /// Anchor the log on the chain that often, if it has grown, by the account of the key that is named.
+    /// Anchor the log on the chain that often, if it has grown, by the account of the key that is
+    /// named.
     #[arg(long, value_name = "SECONDS", requires = "rpc", value_parser = clap::value_parser!(u64).range(1..))]
     anchor_secs: Option<u64>,
-    /// The chain's JSON-RPC endpoint, to anchor. May hold a secret: better in ASSAY_RPC than as an argument.
+    /// The chain's JSON-RPC endpoint, to anchor. May hold a secret: better in ASSAY_RPC than as an
+    /// argument.
     #[arg(long, value_name = "URL", env = "ASSAY_RPC", hide_env_values = true)]
     rpc: Option<String>,
     #[command(flatten)]
@@ -48,10 +52,12 @@ pub(crate) struct Broker {
     /// The largest slot image that it takes, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     slot_bytes_max: u64,
-    /// Where to serve metrics for Prometheus, as /metrics: an address of this machine's own, apart from what strangers reach.
+    /// Where to serve metrics for Prometheus, as /metrics: an address of this machine's own, apart
+    /// from what strangers reach.
     #[arg(long, value_name = "ADDRESS", env = "ASSAY_METRICS", value_parser = loopback)]
     metrics: Option<SocketAddr>,
-    /// How long it keeps an order after its job must have ended, and a blob that nothing names, in seconds. The log is kept for ever.
+    /// How long it keeps an order after its job must have ended, and a blob that nothing names, in
+    /// seconds. The log is kept for ever.
     #[arg(long, value_name = "SECONDS", default_value_t = KEEP_SECS, value_parser = clap::value_parser!(u64).range(1..))]
     keep_secs: u64,
 }
@@ -63,7 +69,8 @@ pub(crate) struct Provider {
     command: Option<ProviderCommand>,
     #[command(flatten)]
     at: TakePart,
-    /// What it has at stake at the least, in the token's smallest unit; what lacks is moved from the account.
+    /// What it has at stake at the least, in the token's smallest unit; what lacks is moved from
+    /// the account.
     #[arg(long, value_name = "AMOUNT", env = "ASSAY_STAKE", default_value_t = 100_000_000)]
     stake: u128,
     /// What a job costs it, however short, in the token's smallest unit.
@@ -75,11 +82,12 @@ pub(crate) struct Provider {
     /// What it adds to both, in basis points.
     #[arg(long, value_name = "BPS", default_value_t = 1_000)]
     margin_bps: u16,
-    /// How fast it counts on being, in steps a second: it locks nothing that it could not finish in time.
+    /// How fast it counts on being, in steps a second: it locks nothing that it could not finish in
+    /// time.
     #[arg(long, value_name = "N", default_value_t = 50_000_000)]
     steps_per_sec: u64,
-    /// The least that a demand for a chunk of output must pay, in the token's smallest unit; unset, nothing on an embedded chain and
-    /// 15000 elsewhere.
+    /// The least that a demand for a chunk of output must pay, in the token's smallest unit; unset,
+    /// nothing on an embedded chain and 15000 elsewhere.
     #[arg(long, value_name = "AMOUNT")]
     chunk_fee_min: Option<u128>,
     /// The most at stake at once, with what was lost in the last day, in the token's smallest unit.
@@ -91,7 +99,8 @@ pub(crate) struct Provider {
     /// How many jobs it runs at once.
     #[arg(long, value_name = "N", default_value_t = 1)]
     runs_at_once: usize,
-    /// What it leaves of a run's time for its transactions and the confirmations, in seconds: some blocks.
+    /// What it leaves of a run's time for its transactions and the confirmations, in seconds: some
+    /// blocks.
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     margin_secs: u64,
     /// What stays free on its disk beside the largest files that a job may need, in bytes.
@@ -100,7 +109,8 @@ pub(crate) struct Provider {
     /// Pass over orders that name no provider.
     #[arg(long)]
     only_named: bool,
-    /// What it says of its machine in the statements of its runs, with commas between: any of engine, arch, os, cores; or none.
+    /// What it says of its machine in the statements of its runs, with commas between: any of
+    /// engine, arch, os, cores; or none.
     #[arg(long, value_name = "FACTS", default_value = "engine")]
     disclose: String,
     /// Claim false outputs, to see what becomes of it: the stake will be lost.
@@ -184,7 +194,8 @@ async fn metrics(
     Ok(Some(server))
 }
 
-/// An address that only this machine reaches: who wants it elsewhere puts something before it that asks who is there.
+/// An address that only this machine reaches: who wants it elsewhere puts something before it that
+/// asks who is there.
 fn loopback(text: &str) -> Result<SocketAddr, String> {
     let address = text.parse::<SocketAddr>().map_err(|error| error.to_string())?;
     match address.ip().is_loopback() {

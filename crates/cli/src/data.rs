@@ -15,7 +15,8 @@ use crate::text::{grouped, json, table};
 pub(crate) enum Command {
     /// Make a table less telling, by a plan that names what becomes of each column (spec/mask.md).
     Mask(Mask),
-    /// Seal data as a new version of a dataset; nothing is published, and the key stays under the home.
+    /// Seal data as a new version of a dataset; nothing is published, and the key stays under the
+    /// home.
     Seal(crate::owner::Seal),
     /// Publish a dataset's newest version: the ciphertext and the policy.
     Publish(crate::owner::Named),
@@ -55,8 +56,8 @@ pub(crate) struct Mask {
     /// Where to write the masked table.
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
-    /// Where to write a statement of what was done, signed if an account is given. The salts of its commitments, which are yours
-    /// alone, go to FILE.openings.
+    /// Where to write a statement of what was done, signed if an account is given. The salts of its
+    /// commitments, which are yours alone, go to FILE.openings.
     #[arg(long, value_name = "FILE")]
     statement: Option<PathBuf>,
     /// The masking key: 64 hex digits [default: keys/mask-key under the home, made the first time]
@@ -151,7 +152,8 @@ fn signer(arguments: &Mask) -> Result<Option<(Address, RoleKey)>, Failure> {
     Ok(Some((signer.address(), RoleKey::derive(&signer.to_bytes().0))))
 }
 
-/// The masking key and where it lies. A named file must be there: a slip of the pen must not make new pseudonyms.
+/// The masking key and where it lies. A named file must be there: a slip of the pen must not make
+/// new pseudonyms.
 fn key(arguments: &Mask) -> Result<(PathBuf, assay_node::MasterKey), Failure> {
     if let Some(path) = &arguments.new_key {
         return Ok((path.clone(), new_mask_key(path)?));

@@ -1,4 +1,5 @@
-//! `assay receipt present`, `presented`, `disclose`, `disclosed`, `statistics` and `budget`: showing a part, and what may be told of many.
+//! `assay receipt present`, `presented`, `disclose`, `disclosed`, `statistics` and `budget`:
+//! showing a part, and what may be told of many.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -28,7 +29,8 @@ use crate::text::{grouped, harmless, json, table};
 /// Bytes of a slot before those of its blob.
 const BLOB_HEADER: usize = 32;
 
-/// The endings of a job, in the words of the contract's events: all, so that none tells by being there.
+/// The endings of a job, in the words of the contract's events: all, so that none tells by being
+/// there.
 const ENDINGS: [&str; 4] = ["JobLapsed", "JobPaid", "JobSlashed", "JobUnwound"];
 
 #[derive(clap::Args)]
@@ -40,8 +42,9 @@ pub(crate) struct Present {
     key: KeyArgument,
     /// The receipt.
     receipt: PathBuf,
-    /// What is shown besides job, digests, ending and verdict: `presenter`, `market`, `requester`, `provider`, `beneficiary`, `price`,
-    /// `stake`, `steps`, `times`, `terms`, `statement-order` and so on; `all` for all
+    /// What is shown besides job, digests, ending and verdict: `presenter`, `market`, `requester`,
+    /// `provider`, `beneficiary`, `price`, `stake`, `steps`, `times`, `terms`, `statement-order`
+    /// and so on; `all` for all
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
     show: Vec<String>,
     /// For whom it is, as they asked for it.
@@ -64,7 +67,8 @@ pub(crate) struct Presented {
     /// The receipt that it is of, to compare.
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
-    /// Whom you trust, for what: `assay.trust/1` [default: trust.json under the home, if it is there]
+    /// Whom you trust, for what: `assay.trust/1` [default: trust.json under the home, if it is
+    /// there]
     #[arg(long, value_name = "FILE")]
     trust: Option<PathBuf>,
     /// Who you are, as you asked for it.
@@ -81,7 +85,8 @@ pub(crate) struct Disclose {
     at: TakePart,
     /// The receipt.
     receipt: PathBuf,
-    /// Where the output's key is: 64 hexadecimal digits, the file's first line [default: of the input that was sealed under the home]
+    /// Where the output's key is: 64 hexadecimal digits, the file's first line [default: of the
+    /// input that was sealed under the home]
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
     /// The output slot's image [default: fetched from the home's market, or the one named]
@@ -113,7 +118,8 @@ pub(crate) struct Disclosed {
     /// The job's receipt.
     #[arg(long, value_name = "FILE")]
     receipt: PathBuf,
-    /// Whom you trust, for what: `assay.trust/1` [default: trust.json under the home, if it is there]
+    /// Whom you trust, for what: `assay.trust/1` [default: trust.json under the home, if it is
+    /// there]
     #[arg(long, value_name = "FILE")]
     trust: Option<PathBuf>,
 }

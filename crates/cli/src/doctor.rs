@@ -1,4 +1,5 @@
-//! `assay doctor`: what could keep the commands here from working, each with its cause and what to do.
+//! `assay doctor`: what could keep the commands here from working, each with its cause and what to
+//! do.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -26,7 +27,8 @@ use crate::text::{grouped, json};
 /// Less free space than this fails: the chain itself may stop, in bytes.
 const FREE_SIZE_MIN: u64 = 64 << 20;
 
-/// With less than this, providers decline ordinary jobs: the largest output and what they leave free, in bytes.
+/// With less than this, providers decline ordinary jobs: the largest output and what they leave
+/// free, in bytes.
 const FREE_SIZE_WELL: u64 = 640 << 20;
 
 /// How far a chain's time may be from the clock's before it is worth a word, in seconds.

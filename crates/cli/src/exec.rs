@@ -44,7 +44,8 @@ pub(crate) struct Arguments {
     /// The dataset as a slot image.
     #[arg(long, value_name = "FILE", conflicts_with = "dataset")]
     dataset_image: Option<PathBuf>,
-    /// Where to write the output's bytes; `-` for standard output (the report then goes to standard error).
+    /// Where to write the output's bytes; `-` for standard output (the report then goes to standard
+    /// error).
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Where to write the output slot as an image, whether or not it is a blob.

@@ -11,7 +11,8 @@ use crate::failure::Failure;
 
 #[derive(clap::Args)]
 pub(crate) struct HomeArgument {
-    /// The folder of the chain, the keys and all other state [default: assay in the platform's data folder]
+    /// The folder of the chain, the keys and all other state [default: assay in the platform's data
+    /// folder]
     #[arg(long, value_name = "FOLDER", env = "ASSAY_HOME")]
     home: Option<PathBuf>,
 }
@@ -37,7 +38,8 @@ pub(crate) struct PasswordArgument {
 }
 
 impl PasswordArgument {
-    /// The password: from the file or from the terminal, never from an argument, which others could see.
+    /// The password: from the file or from the terminal, never from an argument, which others could
+    /// see.
     pub(crate) fn ask(&self, prompt: &'static str) -> Password {
         match &self.password_file {
             Some(path) => Password::File(path.clone()),

@@ -1,4 +1,5 @@
-//! `assay job` and `assay quote`: what was ordered from here, how it stands and why, and what an order would cost.
+//! `assay job` and `assay quote`: what was ordered from here, how it stands and why, and what an
+//! order would cost.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +27,8 @@ pub(crate) enum Command {
     Cancel(One),
     /// Read the result of a job of which the account is the beneficiary.
     Output(Output),
-    /// Publish the keys to which results are sealed for the account: once, before others name it as their beneficiary.
+    /// Publish the keys to which results are sealed for the account: once, before others name it as
+    /// their beneficiary.
     Receive(TakePart),
 }
 

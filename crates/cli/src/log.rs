@@ -14,7 +14,8 @@ use crate::text::{grouped, json, table};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// Check a whole log: signatures, every entry, every tile, and that it goes on from what it is known to have been.
+    /// Check a whole log: signatures, every entry, every tile, and that it goes on from what it is
+    /// known to have been.
     Fsck(Fsck),
 }
 
@@ -22,22 +23,26 @@ pub(crate) enum Command {
 pub(crate) struct Fsck {
     #[command(flatten)]
     home: HomeArgument,
-    /// The log's folder or a mirror's, or its place in an object store (s3://BUCKET/PREFIX) [default: log under the home]
+    /// The log's folder or a mirror's, or its place in an object store (s3://BUCKET/PREFIX)
+    /// [default: log under the home]
     place: Option<String>,
-    /// Whose log it is, and whose cosignatures count: `assay.trust/1` [default: trust.json under the home]
+    /// Whose log it is, and whose cosignatures count: `assay.trust/1` [default: trust.json under
+    /// the home]
     #[arg(long, value_name = "FILE")]
     trust: Option<PathBuf>,
-    /// Trees that the log is known to have had, from anchors, witnesses or receipts: a JSON array of `source`, `size`, `root`.
+    /// Trees that the log is known to have had, from anchors, witnesses or receipts: a JSON array
+    /// of `source`, `size`, `root`.
     #[arg(long, value_name = "FILE")]
     known: Option<PathBuf>,
-    /// A checkpoint that the log has signed, as a mirror or a witness's state has kept it; once for each. The log must go on from it.
+    /// A checkpoint that the log has signed, as a mirror or a witness's state has kept it; once for
+    /// each. The log must go on from it.
     #[arg(long = "checkpoint", value_name = "FILE")]
     checkpoints: Vec<PathBuf>,
     /// A receipt whose checkpoint and anchor the log must go on from; once for each.
     #[arg(long = "receipt", value_name = "FILE")]
     receipts: Vec<PathBuf>,
-    /// The JSON-RPC endpoint of the chain that the log is anchored on: it must go on from every anchor. May hold a secret: better in
-    /// ASSAY_RPC than as an argument.
+    /// The JSON-RPC endpoint of the chain that the log is anchored on: it must go on from every
+    /// anchor. May hold a secret: better in ASSAY_RPC than as an argument.
     #[arg(
         long,
         value_name = "URL",

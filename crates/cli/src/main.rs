@@ -100,7 +100,8 @@ enum Command {
     /// Chains and the market's contracts on them.
     #[command(subcommand)]
     Chain(chain::Command),
-    /// Letting another account read or upload at a broker in one's name, within bounds, and taking that back.
+    /// Letting another account read or upload at a broker in one's name, within bounds, and taking
+    /// that back.
     #[command(subcommand)]
     Access(access::Command),
     /// Keys at rest.
@@ -156,8 +157,9 @@ fn main() -> ExitCode {
         .map_or_else(|failure| failure.report(json), |()| ExitCode::SUCCESS)
 }
 
-/// What goes on, on standard error: warnings, or from the level that ASSAY_LOG names. Only what the project's own crates say: others
-/// would write whole requests and answers, accounts, and the endpoint's URL with the secret that it may hold.
+/// What goes on, on standard error: warnings, or from the level that ASSAY_LOG names. Only what the
+/// project's own crates say: others would write whole requests and answers, accounts, and the
+/// endpoint's URL with the secret that it may hold.
 fn start_log() {
     let level = std::env::var("ASSAY_LOG").ok().and_then(|level| level.parse().ok());
     let own = Targets::new().with_target("assay", level.unwrap_or(tracing::Level::WARN));

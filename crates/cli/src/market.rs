@@ -24,8 +24,8 @@ pub(crate) struct TakePart {
     pub(crate) market: MarketArgument,
     #[command(flatten)]
     pub(crate) key: KeyArgument,
-    /// What another account lets this one do at the broker in its name (`assay access issue`). What it is not for is done in this
-    /// one's own name.
+    /// What another account lets this one do at the broker in its name (`assay access issue`). What
+    /// it is not for is done in this one's own name.
     #[arg(long, value_name = "FILE", env = "ASSAY_CAPABILITY")]
     pub(crate) capability: Option<PathBuf>,
 }
@@ -62,11 +62,13 @@ pub(crate) struct MarketArgument {
     /// The chain's JSON-RPC endpoint. May hold a secret: better in ASSAY_RPC than as an argument.
     #[arg(long, value_name = "URL", env = "ASSAY_RPC", hide_env_values = true)]
     rpc: Option<String>,
-    /// Where the market's contracts are, as `assay chain deploy` wrote it. Not asked of the broker, which could name others.
+    /// Where the market's contracts are, as `assay chain deploy` wrote it. Not asked of the broker,
+    /// which could name others.
     #[arg(long, value_name = "FILE", env = "ASSAY_DEPLOYMENT")]
     deployment: Option<PathBuf>,
-    /// How many blocks must stand upon a lock's before a run begins or a key goes out: a lock that a reorganisation takes back must
-    /// have been given nothing [default: 1, and 0 on the market of this machine, whose chain takes no block back]
+    /// How many blocks must stand upon a lock's before a run begins or a key goes out: a lock that
+    /// a reorganisation takes back must have been given nothing [default: 1, and 0 on the market of
+    /// this machine, whose chain takes no block back]
     #[arg(long, value_name = "N", env = "ASSAY_CONFIRMATIONS")]
     confirmations: Option<u64>,
 }
@@ -103,8 +105,8 @@ impl MarketArgument {
     }
 }
 
-/// Works with the contracts of the market that was named, of the one that runs under the home, or of the home's own, to read
-/// them: that takes nobody's key.
+/// Works with the contracts of the market that was named, of the one that runs under the home, or
+/// of the home's own, to read them: that takes nobody's key.
 pub(crate) fn on_contracts(
     home: &HomeArgument,
     market: &MarketArgument,
@@ -161,7 +163,8 @@ pub(crate) enum Session {
 }
 
 impl Session {
-    /// On the market that was named; else on the one that runs under the home; else on the home's own, started here.
+    /// On the market that was named; else on the one that runs under the home; else on the home's
+    /// own, started here.
     pub(crate) async fn open(at: &TakePart, with_liar: bool) -> Result<Self, Failure> {
         let TakePart { home, key, .. } = at;
         let home = &home.open()?;

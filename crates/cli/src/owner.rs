@@ -1,4 +1,5 @@
-//! `assay data seal | publish | policy | grant | revoke | uses | list` and `assay keeper`: what a data owner does.
+//! `assay data seal | publish | policy | grant | revoke | uses | list` and `assay keeper`: what a
+//! data owner does.
 
 use std::path::{Path, PathBuf};
 
@@ -28,18 +29,20 @@ pub(crate) struct Seal {
     /// What to call it.
     #[arg(long)]
     name: Word,
-    /// The policy, JSON (spec/policy.md) [default: nobody may use it; with --from, what all of those permit]
+    /// The policy, JSON (spec/policy.md) [default: nobody may use it; with --from, what all of
+    /// those permit]
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// What the data was made of, once for each: NAME, one of your datasets, or OWNER/NAME, another's as it is published. Their rules
-    /// go on to hold: the policy becomes the strictest of all, and each job counts against each.
+    /// What the data was made of, once for each: NAME, one of your datasets, or OWNER/NAME,
+    /// another's as it is published. Their rules go on to hold: the policy becomes the strictest of
+    /// all, and each job counts against each.
     #[arg(long, value_name = "DATASET")]
     from: Vec<SourceName>,
     /// What a job pays for its use, in the token's smallest unit.
     #[arg(long, value_name = "AMOUNT", default_value_t = 0)]
     fee: u128,
-    /// What `assay data mask` stated of this very file, with FILE.openings beside it: `publish` says it in the log, and receipts of jobs
-    /// over the dataset have it.
+    /// What `assay data mask` stated of this very file, with FILE.openings beside it: `publish`
+    /// says it in the log, and receipts of jobs over the dataset have it.
     #[arg(long, value_name = "FILE")]
     mask_statement: Option<PathBuf>,
 }
@@ -56,8 +59,9 @@ pub(crate) struct Named {
 pub(crate) struct PolicyOf {
     #[command(flatten)]
     named: Named,
-    /// Put this policy in its place, as a new version, once `publish` publishes it. Orders that name the one before are then good for an
-    /// hour more, under the stricter of both; `revoke --version` ends them at once.
+    /// Put this policy in its place, as a new version, once `publish` publishes it. Orders that
+    /// name the one before are then good for an hour more, under the stricter of both; `revoke
+    /// --version` ends them at once.
     #[arg(long, value_name = "FILE")]
     set: Option<PathBuf>,
     /// What a job pays from the new version on, in the token's smallest unit [default: as before]
@@ -532,7 +536,8 @@ pub(crate) fn uses(arguments: &Uses, as_json: bool) -> Result<String, Failure> {
     })
 }
 
-/// A ledger that was put back from an older copy would let what was spent be spent again: receipts tell how far it had come.
+/// A ledger that was put back from an older copy would let what was spent be spent again: receipts
+/// tell how far it had come.
 fn has_releases_of(owner: &Owner, path: &Path) -> Result<(), Failure> {
     let bytes = std::fs::read(path).map_err(|error| Failure::file("read", path, error))?;
     let receipt = Receipt::from_bytes(&bytes).map_err(|error| Failure::file("use", path, error))?;

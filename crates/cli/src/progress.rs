@@ -56,7 +56,8 @@ impl Meter {
         self.bar.suspend(|| eprintln!("{line}"));
     }
 
-    /// Shows how far the job is, until it is dropped. `steps` are those of a run in this process: elsewhere only time tells.
+    /// Shows how far the job is, until it is dropped. `steps` are those of a run in this process:
+    /// elsewhere only time tells.
     pub(crate) async fn show(&self, steps: impl Fn(B256) -> Option<u64>) {
         loop {
             let steps = self.job.get().and_then(&steps);

@@ -28,7 +28,8 @@ pub(crate) struct Verify {
     home: HomeArgument,
     /// The receipt.
     file: PathBuf,
-    /// Whom you trust, for what: `assay.trust/1` [default: trust.json under the home, if it is there]
+    /// Whom you trust, for what: `assay.trust/1` [default: trust.json under the home, if it is
+    /// there]
     #[arg(long, value_name = "FILE")]
     trust: Option<PathBuf>,
     /// Only check that the receipt does not contradict itself.
@@ -42,7 +43,8 @@ pub(crate) struct Replay {
     at: TakePart,
     /// The receipt.
     file: PathBuf,
-    /// The program's ELF; without it, all that the job reads is fetched from the home's market, or the one named.
+    /// The program's ELF; without it, all that the job reads is fetched from the home's market, or
+    /// the one named.
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
     /// The input, if the job has one.
@@ -104,7 +106,8 @@ pub(crate) struct Source {
     /// Receipts, or folders of them.
     #[arg(required_unless_present = "log")]
     files: Vec<PathBuf>,
-    /// A whole log instead, by what is said in it: its folder, or its place in an object store (s3://BUCKET/PREFIX).
+    /// A whole log instead, by what is said in it: its folder, or its place in an object store
+    /// (s3://BUCKET/PREFIX).
     #[arg(long, value_name = "PLACE", conflicts_with = "files")]
     log: Option<String>,
     /// Whose log it is: `assay.trust/1` [default: trust.json under the home]
@@ -323,7 +326,8 @@ pub(crate) async fn board(at: &TakePart, key: &PrivateKeySigner) -> Result<Board
     Ok(Board::of_store(Store::open(&home.board())?, &deployment))
 }
 
-/// As whom a replay reads: sealed inputs open to who has sealed them, and to whom their keys were released.
+/// As whom a replay reads: sealed inputs open to who has sealed them, and to whom their keys were
+/// released.
 pub(crate) fn reader(at: &TakePart) -> Result<PrivateKeySigner, Failure> {
     let home = at.home.open()?;
     if at.key.is_given() {

@@ -1,4 +1,5 @@
-//! `assay reputation` and `assay provider show`: how well providers have kept their word, by the chain's events.
+//! `assay reputation` and `assay provider show`: how well providers have kept their word, by the
+//! chain's events.
 
 use std::collections::BTreeMap;
 

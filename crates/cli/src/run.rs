@@ -33,7 +33,8 @@ pub(crate) struct Arguments {
     /// The input, any file; it is sealed, and so is the output.
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
-    /// The result of an earlier job, by its whole id, as the input; the order says so, and whoever has the receipt sees it.
+    /// The result of an earlier job, by its whole id, as the input; the order says so, and whoever
+    /// has the receipt sees it.
     #[arg(long, value_name = "JOB", conflicts_with = "input")]
     input_of: Option<B256>,
     /// The dataset, any file, sealed as the input is.
@@ -51,7 +52,8 @@ pub(crate) struct Arguments {
     /// Who may read the result, if not the account that orders.
     #[arg(long, value_name = "ADDRESS")]
     beneficiary: Option<Address>,
-    /// Who gets the keys besides the provider, to check the claim; once for each [default: the local market's]
+    /// Who gets the keys besides the provider, to check the claim; once for each [default: the
+    /// local market's]
     #[arg(long, value_name = "ADDRESS")]
     auditor: Vec<Address>,
     /// How long the provider is left to open sealed inputs, in seconds.
@@ -69,7 +71,8 @@ pub(crate) struct Arguments {
     /// The most steps that the job may take, 1 to 2^45.
     #[arg(long, value_name = "N", default_value_t = 1 << 30)]
     steps_max: u64,
-    /// A fixed price in the token's smallest unit, a millionth of a test dollar [default: metered, as quoted]
+    /// A fixed price in the token's smallest unit, a millionth of a test dollar [default: metered,
+    /// as quoted]
     #[arg(long, value_name = "AMOUNT")]
     price: Option<u128>,
     /// How far the price may rise while nobody takes the order [default: it stays]
@@ -381,7 +384,8 @@ async fn unpaid(market: &Session, record: &JobRecord, status: JobStatus) -> Fail
     }
 }
 
-/// A file that goes into a slot. One that is too large, or has no end, is told before it fills the memory.
+/// A file that goes into a slot. One that is too large, or has no end, is told before it fills the
+/// memory.
 fn slot_file(path: &Path) -> Result<Vec<u8>, Failure> {
     let failed = |error| Failure::file("read", path, error).next("give a file");
     let file = std::fs::File::open(path).map_err(failed)?;

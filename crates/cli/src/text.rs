@@ -31,7 +31,8 @@ pub(crate) fn bytes(count: u64) -> String {
     format!("{} byte{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
-/// Text from a program, which may hold anything, for a terminal: control characters but newline are shown, not obeyed.
+/// Text from a program, which may hold anything, for a terminal: control characters but newline are
+/// shown, not obeyed.
 pub(crate) fn harmless(bytes: &[u8]) -> String {
     let show = |c: char| {
         if c.is_control() && c != '\n' { c.escape_default().to_string() } else { c.to_string() }

@@ -35,10 +35,12 @@ pub(crate) struct Run {
     /// The key of a log that it witnesses; once for each.
     #[arg(long = "log", value_name = "KEY", required = true)]
     logs: Vec<Vkey>,
-    /// Where it keeps what it has cosigned, if not under the home: s3://BUCKET/PREFIX, with AWS_* in the environment.
+    /// Where it keeps what it has cosigned, if not under the home: s3://BUCKET/PREFIX, with AWS_*
+    /// in the environment.
     #[arg(long, value_name = "URL", env = "ASSAY_WITNESS_URL")]
     state_url: Option<String>,
-    /// Where to listen; port 0 takes any that is free. There is no TLS: for other machines put a proxy before it.
+    /// Where to listen; port 0 takes any that is free. There is no TLS: for other machines put a
+    /// proxy before it.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8548")]
     listen: SocketAddr,
 }

@@ -1,4 +1,5 @@
-//! `assay access` against a broker that is a process of its own, and what that process says of requests.
+//! `assay access` against a broker that is a process of its own, and what that process says of
+//! requests.
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers may panic")]
 
@@ -85,7 +86,8 @@ impl Running {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// What the command says that it can't do, with its cause and next step; the exit code is checked.
+    /// What the command says that it can't do, with its cause and next step; the exit code is
+    /// checked.
     fn refused(&self, by: &PrivateKeySigner, code: i32, arguments: &[&str]) -> String {
         let output = self.access(by, &[arguments, &["--json"]].concat());
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
@@ -287,7 +289,8 @@ fn asked(url: &str, head: &str, body: &str) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Strings planted in all that a request has; then neither metrics nor the log at its most talkative hold them.
+/// Strings planted in all that a request has; then neither metrics nor the log at its most
+/// talkative hold them.
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_and_the_log_tell_nothing_of_requests() {
     let market = Running::start();

@@ -67,7 +67,8 @@ fn text(bytes: &[u8]) -> String {
 /// li a7, 93; ecall
 const EXIT: [u32; 2] = [0x05d0_0893, 0x73];
 
-/// Copies the first two words after the input's header to the output as a blob of 8 bytes, and exits with 7.
+/// Copies the first two words after the input's header to the output as a blob of 8 bytes, and
+/// exits with 7.
 fn copier() -> Vec<u8> {
     let mut code = load_immediate(5, 0x4000_0020).to_vec();
     code.extend(load_immediate(6, 0x8000_0020));

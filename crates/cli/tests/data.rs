@@ -425,7 +425,8 @@ fn combined_data_is_sealed_under_the_strictest_rule_and_says_what_became_stricte
     assert_eq!(again["datasets"][0]["uses_max"], 1);
     assert_eq!(again["datasets"][0]["sources"][0]["is_laxer"], false);
 
-    // A draft is told as one. A fee that a requester's own provider can evade is told too, and none that it can't.
+    // A draft is told as one. A fee that a requester's own provider can evade is told too, and none
+    // that it can't.
     assert!(sealed["published_at"].is_null() && sealed.get("warnings").is_none(), "{sealed}");
     assert!(uses.contains("A draft: it decides nothing"), "{uses}");
     let set = ["data", "policy", "people", "--set", "people.json", "--fee", "5"];

@@ -166,7 +166,8 @@ async fn a_log_that_was_anchored_can_not_be_rolled_back_or_forked_unnoticed() {
     let fsck = |place: &str| {
         home.assay(&["log", "fsck", place, "--rpc", &rpc, "--deployment", &deployment, "--json"])
     };
-    // The market anchors what was said since, within its interval, and a later receipt has the anchor.
+    // The market anchors what was said since, within its interval, and a later receipt has the
+    // anchor.
     let size_of = |place: &str| home.json(&["log", "fsck", place])["size"].as_u64().unwrap();
     let receipt = home.path("receipt.json");
     let began = std::time::Instant::now();
@@ -191,7 +192,8 @@ async fn a_log_that_was_anchored_can_not_be_rolled_back_or_forked_unnoticed() {
     let open = home.path("open.json");
     home.done(&["run", &program("sha256"), "--public", "--receipt", &open]);
     assert!(size(&open) < 20_000, "a receipt of {} bytes, its anchor included", size(&open));
-    // What was there before is a good log by itself, and a rolled-back one by what is on the chain, or in a receipt.
+    // What was there before is a good log by itself, and a rolled-back one by what is on the chain,
+    // or in a receipt.
     assert!(size_of(&early) < size_of(&home.path("home/log")));
     let rolled = fsck(&early);
     assert_eq!(rolled.status.code(), Some(3));
@@ -324,7 +326,8 @@ async fn a_witness_cosigns_no_fork_and_fsck_tells_forked_truncated_and_rolled_ba
     fsck_tells(&seen, &seen.trust(&log_key, &key, 0), &seen.trust(&log_key, &key, 1));
 }
 
-/// What fsck says of the same logs, by the witness's word; and of the true one when something is lost.
+/// What fsck says of the same logs, by the witness's word; and of the true one when something is
+/// lost.
 fn fsck_tells(seen: &Seen, alone: &str, witnessed: &str) {
     let kept = seen.kept();
     let fsck = |log: &str, options: &[&str]| {
@@ -414,7 +417,8 @@ fn what_came_out_of_one_job_and_went_into_another_is_one_graph() {
     let (input, words) = (home.path("input"), home.path("words"));
     std::fs::write(&input, "one two two\n").unwrap();
     home.done(&["up", "--detach", "--rpc-port", "0", "--port", "0"]);
-    // Public ones: what is sealed leaves a job as ciphertext, and goes into another under another root.
+    // Public ones: what is sealed leaves a job as ciphertext, and goes into another under another
+    // root.
     home.done(&["run", &program("wordcount"), "--public", "--input", &input, "--output", &words]);
     home.done(&["run", &program("sha256"), "--public", "--input", &words]);
     let receipts = home.path("home/receipts");

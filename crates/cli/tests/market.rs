@@ -51,7 +51,8 @@ impl Home {
         said
     }
 
-    /// Runs a command that says what it found on one stream and that it does not hold on the other, and gives both.
+    /// Runs a command that says what it found on one stream and that it does not hold on the other,
+    /// and gives both.
     fn error_after_lines(&self, arguments: &[&str]) -> String {
         let output = self.assay(arguments);
         let said = text(&output.stdout) + &text(&output.stderr);
@@ -440,7 +441,8 @@ fn a_beneficiary_reads_what_another_ordered_and_paid() {
     }
 }
 
-/// Code comes to the data, as README has it: an owner and its keeper beside a market of one machine.
+/// Code comes to the data, as README has it: an owner and its keeper beside a market of one
+/// machine.
 #[test]
 fn a_job_over_published_data_pays_its_owner_and_its_ledger_can_not_be_shortened_unseen() {
     let home = Home::new();

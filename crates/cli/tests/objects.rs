@@ -1,4 +1,5 @@
-//! A log and a witness's state in an object store, anchored on a real chain (anvil), by processes that are killed while entries come in.
+//! A log and a witness's state in an object store, anchored on a real chain (anvil), by processes
+//! that are killed while entries come in.
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers may panic")]
 
@@ -40,7 +41,8 @@ struct World {
 }
 
 impl World {
-    /// A chain with a market, a bucket, and an account that can pay for anchors; nothing where one of them can't be had.
+    /// A chain with a market, a bucket, and an account that can pay for anchors; nothing where one
+    /// of them can't be had.
     async fn new(test: &str) -> Option<Self> {
         let store = ObjectStore::start(test)?;
         let anvil = anvil(test, &["--block-time", "1"])?;
@@ -193,7 +195,8 @@ async fn a_log_in_a_bucket_is_cosigned_and_anchored_and_loses_nothing_when_its_b
     assert_eq!((&checked["size"], &checked["cosigned"]), (&size.into(), &size.into()));
     let places = acknowledged.lock().unwrap().clone();
     assert!(places.len() >= (DEATHS + 1) * BETWEEN && size >= places.len() as u64);
-    // What was acknowledged has the place that it was told: the log is asked for each once more, and grows by none.
+    // What was acknowledged has the place that it was told: the log is asked for each once more,
+    // and grows by none.
     for (number, place) in places {
         let again = client.log_add(entry(number)).await.unwrap();
         assert_eq!(again.index, place, "it was acknowledged, and is lost");

@@ -1,4 +1,5 @@
-//! A market of strangers: a real chain (anvil), a broker, providers and an auditor, each a process of its own.
+//! A market of strangers: a real chain (anvil), a broker, providers and an auditor, each a process
+//! of its own.
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers may panic")]
 
@@ -98,7 +99,8 @@ impl Accounts {
         made["accounts"][0]["account"].as_str().unwrap().parse().unwrap()
     }
 
-    /// A process that says all it does in a log (NAME.log), in a working folder and a temporary folder of its own.
+    /// A process that says all it does in a log (NAME.log), in a working folder and a temporary
+    /// folder of its own.
     fn logged(&self, name: &str, mut command: Command) -> Process {
         let log = std::fs::File::create(self.path(&format!("{name}.log"))).unwrap();
         let folders = ["working", "temporary"].map(|kind| self.path(&format!("{kind}.{name}")));

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 /// What a [`Deployment`] file begins with.
 pub const DEPLOYMENT_SCHEMA: &str = "assay.deployment/1";
 
-/// How a market's fraud-proof window is paced and priced (spec/dispute.md#clocks, #bonds). Amounts in the token's smallest
-/// unit, times in seconds.
+/// How a market's fraud-proof window is paced and priced (spec/dispute.md#clocks, #bonds). Amounts
+/// in the token's smallest unit, times in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DisputeTerms {
@@ -36,7 +36,8 @@ pub struct DisputeTerms {
 }
 
 impl DisputeTerms {
-    /// For a chain on this machine, where nobody censors and everyone is awake: the shortest window is two seconds.
+    /// For a chain on this machine, where nobody censors and everyone is awake: the shortest window
+    /// is two seconds.
     pub const LOCAL: Self = Self {
         bond: 100_000_000,
         cost_base: 5_000_000,

@@ -1,4 +1,5 @@
-//! That a contract said something: an event, proved up to the header of its block (spec/receipt.md#events).
+//! That a contract said something: an event, proved up to the header of its block
+//! (spec/receipt.md#events).
 
 use alloy_consensus::{Header, ReceiptEnvelope};
 use alloy_eips::eip2718::Decodable2718;
@@ -8,8 +9,8 @@ use alloy_trie::proof::{ProofRetainer, verify_proof};
 use alloy_trie::{HashBuilder, Nibbles};
 use serde::{Deserialize, Serialize};
 
-/// An event, and the path from its receipt to a block header's receipts root. Needs no chain to be checked;
-/// who vouches for the header is another question.
+/// An event, and the path from its receipt to a block header's receipts root. Needs no chain to be
+/// checked; who vouches for the header is another question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EventProof {
@@ -18,7 +19,8 @@ pub struct EventProof {
     pub header: Bytes,
     /// The transaction's place in the block.
     pub transaction_index: u64,
-    /// The trie's nodes from the root to the leaf, which holds the transaction's receipt (EIP-2718); RLP, in base64.
+    /// The trie's nodes from the root to the leaf, which holds the transaction's receipt
+    /// (EIP-2718); RLP, in base64.
     #[serde(with = "base64_all")]
     pub nodes: Vec<Bytes>,
     /// The event's place among the receipt's.

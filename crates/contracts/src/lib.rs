@@ -1,5 +1,5 @@
-//! The contracts as Rust sees them: bindings from the committed ABI, where a market's contracts are, events proved up to a block's
-//! header, and the only place that decodes a job's events.
+//! The contracts as Rust sees them: bindings from the committed ABI, where a market's contracts
+//! are, events proved up to a block's header, and the only place that decodes a job's events.
 //!
 //! Pure, but for the feature `rpc`, which adds typed calls over a provider to the bindings.
 

@@ -1,5 +1,5 @@
-//! Cells: a table as a tree of individually salted cells, so that some can be shown without a hint of the others
-//! (spec/disclosure.md#cells).
+//! Cells: a table as a tree of individually salted cells, so that some can be shown without a hint
+//! of the others (spec/disclosure.md#cells).
 
 mod disclosure;
 
@@ -23,7 +23,8 @@ pub const ROWS_MAX: u32 = 1 << (TREE_HEIGHT - ROW_HEIGHT);
 /// Size of a cell's salt in bytes.
 pub const CELL_SALT_SIZE: usize = 16;
 
-/// Height of the subtree of a row. Every table's tree is as high as every other's, so that no proof tells a table's size.
+/// Height of the subtree of a row. Every table's tree is as high as every other's, so that no proof
+/// tells a table's size.
 const ROW_HEIGHT: u32 = 10;
 
 /// Height of the tree of a table.
@@ -38,11 +39,13 @@ const DERIVATION: &[u8] = b"assay table key, version 1";
 /// What salts are derived under; paddings are under their height, 0 to 31.
 const SALT: u8 = 0xff;
 
-/// The key that a table's salts and paddings follow from, 32 bytes: who has it can guess cells and check the guess.
+/// The key that a table's salts and paddings follow from, 32 bytes: who has it can guess cells and
+/// check the guess.
 pub struct TableKey(Hmac<Sha256>);
 
 impl TableKey {
-    /// The key of the table in a sealed output, from the output's key, so that whoever can read the output can show cells of it.
+    /// The key of the table in a sealed output, from the output's key, so that whoever can read the
+    /// output can show cells of it.
     pub fn derive(output_key: &[u8; 32]) -> Self {
         let key = keyed(output_key).chain_update(DERIVATION).finalize().into_bytes();
         TableKey(keyed(&Zeroizing::new(key.into())))
@@ -141,7 +144,8 @@ pub enum CellError {
 pub struct Table(Vec<Vec<Vec<u8>>>);
 
 impl Table {
-    /// Reads CSV (RFC 4180) as the SDK does: empty lines are no rows; a line with an empty quoted field is one.
+    /// Reads CSV (RFC 4180) as the SDK does: empty lines are no rows; a line with an empty quoted
+    /// field is one.
     ///
     /// # Errors
     ///
@@ -257,7 +261,8 @@ impl Table {
         leaf(place, &key.salt(place), value)
     }
 
-    /// Whether a subtree has a cell: then it has one in its first place, or, if it is of several rows, in its first row.
+    /// Whether a subtree has a cell: then it has one in its first place, or, if it is of several
+    /// rows, in its first row.
     fn has_cell_under(&self, height: u32, index: u32) -> bool {
         let first = u64::from(index) << height;
         let (row, column) = ((first >> ROW_HEIGHT) as usize, first as usize % COLUMNS_MAX as usize);
@@ -440,7 +445,8 @@ mod tests {
 
     #[test]
     fn the_root_is_what_it_was() {
-        // Computed by an independent program (Python's hashlib and hmac, by spec/disclosure.md alone): see the specification.
+        // Computed by an independent program (Python's hashlib and hmac, by spec/disclosure.md
+        // alone): see the specification.
         assert_eq!(
             table().root(&key()).to_string(),
             EXPECTED_ROOT,

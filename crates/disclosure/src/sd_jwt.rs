@@ -1,6 +1,7 @@
 //! SD-JWT (RFC 9901): signed claims of which some are digests, to be disclosed or not.
 //!
-//! SHA-256, Ed25519 (`EdDSA`, RFC 8037), the compact form. What claims mean, and whose key it is, is for others to say.
+//! SHA-256, Ed25519 (`EdDSA`, RFC 8037), the compact form. What claims mean, and whose key it is,
+//! is for others to say.
 
 use std::collections::BTreeSet;
 
@@ -119,12 +120,14 @@ pub struct Issued {
 pub type Sign<'a> = &'a dyn Fn(&[u8]) -> [u8; 64];
 
 impl Issued {
-    /// Signs claims: `visible` as they are, those of the disclosures as digests, among them `decoys`, digests of nothing, so that the
-    /// number of claims is not told. `typ` is the token's type, `key` the one that `sign` signs by.
+    /// Signs claims: `visible` as they are, those of the disclosures as digests, among them
+    /// `decoys`, digests of nothing, so that the number of claims is not told. `typ` is the token's
+    /// type, `key` the one that `sign` signs by.
     ///
     /// # Errors
     ///
-    /// [`SdJwtError::Name`] if a visible claim has a reserved name, or one that a disclosure has too.
+    /// [`SdJwtError::Name`] if a visible claim has a reserved name, or one that a disclosure has
+    /// too.
     pub fn sign(
         typ: &str,
         key: Hash,
@@ -158,7 +161,8 @@ impl Issued {
     }
 }
 
-/// Binds a presentation (`TOKEN~DISCLOSURE~...~`) to whom it is for and to what they asked: appends a key binding JWT.
+/// Binds a presentation (`TOKEN~DISCLOSURE~...~`) to whom it is for and to what they asked: appends
+/// a key binding JWT.
 pub fn bind(
     presentation: &str,
     audience: &str,
@@ -184,7 +188,8 @@ pub struct Presented {
     pub key: Hash,
     /// All claims that are shown, the disclosed ones in their places.
     pub claims: Claims,
-    /// The names of the disclosed claims, in the order of their disclosures; for an element of an array, nothing.
+    /// The names of the disclosed claims, in the order of their disclosures; for an element of an
+    /// array, nothing.
     pub disclosed: Vec<Option<String>>,
     /// For whom it is, and when, if a key binding says so.
     pub binding: Option<KeyBinding>,
@@ -202,7 +207,8 @@ pub struct KeyBinding {
 }
 
 impl Presented {
-    /// Reads an SD-JWT of a type and checks all of it (RFC 9901, 7.1 and 7.3): by `key`, or by the key that the token's `kid` names.
+    /// Reads an SD-JWT of a type and checks all of it (RFC 9901, 7.1 and 7.3): by `key`, or by the
+    /// key that the token's `kid` names.
     ///
     /// # Errors
     ///
@@ -236,8 +242,8 @@ impl Presented {
     }
 }
 
-/// What an SD-JWT would say if it were signed: all that [`Presented::from_bytes`] checks but signatures and the key binding. For fuzzing,
-/// which could hardly get behind a signature.
+/// What an SD-JWT would say if it were signed: all that [`Presented::from_bytes`] checks but
+/// signatures and the key binding. For fuzzing, which could hardly get behind a signature.
 ///
 /// # Errors
 ///
@@ -305,7 +311,8 @@ impl<'a> Token<'a> {
 
     fn has_type(&self, expected: &'static str) -> Result<(), SdJwtError> {
         let text = |name| self.header.get(name).and_then(Value::as_str).unwrap_or_default();
-        // Another algorithm, above all "none", must not choose how the token is checked (RFC 8725, 3.1).
+        // Another algorithm, above all "none", must not choose how the token is checked (RFC 8725,
+        // 3.1).
         if text("alg") != "EdDSA" {
             return Err(SdJwtError::Algorithm(text("alg").to_owned()));
         }
@@ -326,7 +333,8 @@ impl<'a> Token<'a> {
     }
 }
 
-/// An object whose names come once each; serde would keep the last of two, where another reader keeps the first.
+/// An object whose names come once each; serde would keep the last of two, where another reader
+/// keeps the first.
 fn object_of(bytes: &[u8]) -> Option<Claims> {
     match parse(bytes)? {
         Value::Object(object) => Some(object),

@@ -1,7 +1,9 @@
-//! Statistics with differential privacy: counts and sums over jobs in which no one party's part can be told (spec/disclosure.md#statistics).
+//! Statistics with differential privacy: counts and sums over jobs in which no one party's part can
+//! be told (spec/disclosure.md#statistics).
 //!
-//! Noise is discrete Laplace, drawn exactly with integers (Canonne, Kamath and Steinke, "The Discrete Gaussian for Differential Privacy",
-//! 2020, algorithms 1 and 2), so no rounding gives anything away. Random bytes are handed in.
+//! Noise is discrete Laplace, drawn exactly with integers (Canonne, Kamath and Steinke, "The
+//! Discrete Gaussian for Differential Privacy", 2020, algorithms 1 and 2), so no rounding gives
+//! anything away. Random bytes are handed in.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +21,8 @@ pub struct MicroEpsilon(u64);
 /// One epsilon.
 const EPSILON_MICRO: u64 = 1_000_000;
 
-/// The most that a release, or a whole budget, can have: an epsilon of 1000, far beyond what protects anybody.
+/// The most that a release, or a whole budget, can have: an epsilon of 1000, far beyond what
+/// protects anybody.
 const MICRO_MAX: u64 = 1_000 * EPSILON_MICRO;
 
 /// How many statistics share a release's epsilon: jobs by ending, parties, spend.
@@ -108,7 +111,8 @@ pub struct Statistics<C: Ord> {
     pub spend_scale: Scale,
 }
 
-/// The scale of discrete Laplace noise: `numerator / denominator`. P(x) is proportional to `exp(-|x| * denominator / numerator)`.
+/// The scale of discrete Laplace noise: `numerator / denominator`. P(x) is proportional to
+/// `exp(-|x| * denominator / numerator)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Scale {
     /// Sensitivity times 10^6.
@@ -118,7 +122,8 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// What a release needs whose values together change by at most `sensitivity` (1 to 2^96) when one party comes or goes.
+    /// What a release needs whose values together change by at most `sensitivity` (1 to 2^96) when
+    /// one party comes or goes.
     ///
     /// # Errors
     ///
@@ -140,8 +145,9 @@ struct Counts<C: Ord> {
 }
 
 impl Terms {
-    /// Makes a release of jobs. `classes` has every ending that a job can have, whatever the jobs are. Two sets of jobs that differ in all of
-    /// one party's jobs give the same release with probabilities that differ by a factor of `exp(epsilon)` at the most.
+    /// Makes a release of jobs. `classes` has every ending that a job can have, whatever the jobs
+    /// are. Two sets of jobs that differ in all of one party's jobs give the same release with
+    /// probabilities that differ by a factor of `exp(epsilon)` at the most.
     ///
     /// Call it only once the epsilon is spent, durably ([`Budget`]).
     ///
@@ -190,7 +196,8 @@ impl Terms {
         self.scales().map(drop)
     }
 
-    /// The noise of each statistic. One party changes the counts of jobs by `jobs_per_party_max` together, whatever their endings.
+    /// The noise of each statistic. One party changes the counts of jobs by `jobs_per_party_max`
+    /// together, whatever their endings.
     fn scales(&self) -> Result<[Scale; 3], StatisticsError> {
         let share = MicroEpsilon(self.epsilon.0 / SHARES);
         if share.0 == 0 {
@@ -248,7 +255,8 @@ pub fn noise(scale: Scale, random: Random<'_>) -> i128 {
 /// True with probability `exp(-numerator / denominator)`, for a fraction from 0 to 1 (algorithm 1).
 fn is_exp(numerator: u128, denominator: u128, random: Random<'_>) -> bool {
     let mut k: u128 = 1;
-    // True with probability numerator / (denominator * k): two draws, so that no product outgrows its type.
+    // True with probability numerator / (denominator * k): two draws, so that no product outgrows
+    // its type.
     while below(denominator, random) < numerator && below(k, random) == 0 {
         k += 1;
     }
@@ -296,7 +304,8 @@ mod tests {
         move |buffer| generator.fill(buffer)
     }
 
-    /// Pearson's statistic of draws of noise against exact probabilities, over -`reach`..=`reach` and two tails.
+    /// Pearson's statistic of draws of noise against exact probabilities, over -`reach`..=`reach`
+    /// and two tails.
     fn chi_square(scale: Scale, reach: i128, draws: u32, seed: u64) -> f64 {
         let mut random = seeded(seed);
         let mut seen = vec![0u32; 2 * reach as usize + 3];
@@ -320,7 +329,8 @@ mod tests {
 
     #[test]
     fn noise_has_exactly_the_distribution_it_should() {
-        // 99.99 % quantiles of chi-square: 23 cells (22 degrees of freedom) 56.8, 7 cells (6) 27.9. The seeds are fixed.
+        // 99.99 % quantiles of chi-square: 23 cells (22 degrees of freedom) 56.8, 7 cells (6) 27.9.
+        // The seeds are fixed.
         let scale = |sensitivity, micro| {
             Scale::new(sensitivity, MicroEpsilon::new(micro).expect("an epsilon")).expect("a scale")
         };
@@ -387,7 +397,8 @@ mod tests {
 
     #[test]
     fn small_counts_are_not_shown_and_every_ending_is_there() {
-        // An epsilon of 300 a statistic: noise that is zero but once in e^100 for counts, and of scale 1 for the spend.
+        // An epsilon of 300 a statistic: noise that is zero but once in e^100 for counts, and of
+        // scale 1 for the spend.
         let terms = Terms { count_min: 5, ..terms(900_000_000) };
         let mut entries: Vec<_> = (0..20).map(|i| entry(i, i, Ending::Paid, 1_000)).collect();
         entries.push(entry(50, 50, Ending::Slashed, 0));

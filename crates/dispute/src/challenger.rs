@@ -49,7 +49,8 @@ pub enum Challenge {
     },
 }
 
-/// What is known of a claim's trees: leaves that the claimant published, and what was revealed on chain.
+/// What is known of a claim's trees: leaves that the claimant published, and what was revealed on
+/// chain.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
     published: BTreeMap<Hash, Arc<TraceTree>>,
@@ -62,12 +63,14 @@ impl Known {
         Self::default()
     }
 
-    /// Takes in published leaves, under the root that they really have: a false publication serves nobody.
+    /// Takes in published leaves, under the root that they really have: a false publication serves
+    /// nobody.
     pub fn publish(&mut self, tree: Arc<TraceTree>) {
         self.published.insert(tree.root(), tree);
     }
 
-    /// Takes in the 32 nodes five levels below a node, as a `Revealed` event tells them: the contract has checked them.
+    /// Takes in the 32 nodes five levels below a node, as a `Revealed` event tells them: the
+    /// contract has checked them.
     pub fn reveal(&mut self, node: Hash, children: [Hash; FAN_OUT]) {
         self.revealed.insert(node, children);
     }
@@ -113,7 +116,8 @@ fn first_difference(own: &TraceTree, claimed: &TraceTree) -> u32 {
     })
 }
 
-/// Goes down to the first leaf that differs by what was revealed; `Err` is the demand for what was not.
+/// Goes down to the first leaf that differs by what was revealed; `Err` is the demand for what was
+/// not.
 fn search<'a>(own: &'a TraceTree, root: Hash, known: &Known) -> Result<(u32, View<'a>), Challenge> {
     let mut view = View { own, fans: Vec::new() };
     let (mut depth, mut index, mut node) = (0, 0, root);
@@ -135,7 +139,8 @@ fn search<'a>(own: &'a TraceTree, root: Hash, known: &Known) -> Result<(u32, Vie
     Ok((index, view))
 }
 
-/// The claimed tree as far as a path down it was revealed. What lies to the left of the path agrees with our own.
+/// The claimed tree as far as a path down it was revealed. What lies to the left of the path agrees
+/// with our own.
 struct View<'a> {
     own: &'a TraceTree,
     fans: Vec<Fan>,

@@ -1,4 +1,5 @@
-//! What a provider says of a finished run, and what makes it believable at once (spec/contracts.md#claims).
+//! What a provider says of a finished run, and what makes it believable at once
+//! (spec/contracts.md#claims).
 
 use assay_machine::{Engine, STATE_SIZE, State, TRACE_LEAVES, slot};
 use assay_merkle::{Proof, TraceProof};

@@ -28,7 +28,8 @@ pub fn answer<E: Engine + Clone>(tracer: &mut Tracer<E>, segment: Segment) -> An
     Answer { root: tree.root(), last_leaf_proof: tree.prove(TRACE_LEAVES - 1) }
 }
 
-/// The children of a node that was demanded, in order; `None` if the tree has no such node at depth 0, 5 or 10.
+/// The children of a node that was demanded, in order; `None` if the tree has no such node at depth
+/// 0, 5 or 10.
 pub fn reveal(tree: &TraceTree, node: Hash) -> Option<[Hash; FAN_OUT]> {
     (0..TRACE_HEIGHT).step_by(FAN_HEIGHT as usize).find_map(|depth| {
         let height = TRACE_HEIGHT - depth;

@@ -13,7 +13,8 @@ impl Segment {
     /// The whole run.
     pub const WHOLE: Segment = Segment { level: Level::Top, position: 0 };
 
-    /// The tree at a level (0 top, 1 middle, 2 bottom) and a position: 0; i; i 2^15 + j. `None` if there is none.
+    /// The tree at a level (0 top, 1 middle, 2 bottom) and a position: 0; i; i 2^15 + j. `None` if
+    /// there is none.
     pub fn new(level: u8, position: u32) -> Option<Self> {
         let (level, count) = match level {
             0 => (Level::Top, 1),

@@ -20,7 +20,8 @@ pub const SNAPSHOTS_MAX: usize = 16;
 /// How many snapshots are kept of a run however large it is.
 pub const SNAPSHOTS_MIN: usize = 4;
 
-/// What the snapshots of one run may take in memory, in bytes, unless [`SNAPSHOTS_MIN`] of them take more.
+/// What the snapshots of one run may take in memory, in bytes, unless [`SNAPSHOTS_MIN`] of them
+/// take more.
 pub const SNAPSHOTS_SIZE_MAX: u64 = 1 << 30;
 
 /// A job that can be re-run from its start, or from the nearest snapshot of a run before.
@@ -53,7 +54,8 @@ impl<E: Engine + Clone> Tracer<E> {
         step_of(&self.here)
     }
 
-    /// The tree of a segment, by re-running it: at the worst, all steps since the snapshot before it and 2^15 states.
+    /// The tree of a segment, by re-running it: at the worst, all steps since the snapshot before
+    /// it and 2^15 states.
     pub fn tree(&mut self, segment: Segment) -> Arc<TraceTree> {
         self.tree_telling(segment, |_| ())
     }
@@ -128,8 +130,9 @@ impl<E: Engine + Clone> Tracer<E> {
         self.step() < step && !self.here.engine().cpu().status.is_final()
     }
 
-    /// Keeps a copy of where the run is, if the last one is a stride behind. When there are too many, every second one goes and the
-    /// stride doubles: what is kept stays spread over the whole run.
+    /// Keeps a copy of where the run is, if the last one is a stride behind. When there are too
+    /// many, every second one goes and the stride doubles: what is kept stays spread over the whole
+    /// run.
     fn take_snapshot(&mut self) {
         let last = self.snapshots.last().map_or(0, step_of);
         if self.step() < last.saturating_add(self.stride) {

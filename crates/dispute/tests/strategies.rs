@@ -1,4 +1,5 @@
-//! Honest parties win, with leaves published and with leaves withheld: the moves alone, each checked as the contract does.
+//! Honest parties win, with leaves published and with leaves withheld: the moves alone, each
+//! checked as the contract does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,8 +51,8 @@ fn opened(pointing: &Pointing) -> Hash {
     climb(sha256_pair(&left, &right), pointing.index >> (apart + 1), &siblings[2 * apart..])
 }
 
-/// Plays a game to its end against a claimant's trees. Gives the claimed leaf and what the step really leads to, or `None`
-/// if the challenger finds nothing to challenge.
+/// Plays a game to its end against a claimant's trees. Gives the claimed leaf and what the step
+/// really leads to, or `None` if the challenger finds nothing to challenge.
 fn play<C: Engine + Clone>(
     challenger: &mut Tracer<Interpreter>,
     claimant: &mut Tracer<C>,
@@ -107,8 +108,8 @@ fn honest(machine: &Machine) -> Tracer<Interpreter> {
     Tracer::new(Run::new(Interpreter::new(machine.clone())))
 }
 
-/// A lie of every kind, at a random step of a random run, published or withheld, is found; unless it changes nothing that
-/// the claim commits to, which makes the claim true.
+/// A lie of every kind, at a random step of a random run, published or withheld, is found; unless
+/// it changes nothing that the claim commits to, which makes the claim true.
 #[test]
 fn an_honest_challenger_finds_every_lie() {
     let mut found = BTreeMap::new();
@@ -177,7 +178,8 @@ impl Engine for Counted {
     }
 }
 
-/// Many games at once ask for segments all over a long run. Re-run from its start for each, it would cost an honest claimant its clock.
+/// Many games at once ask for segments all over a long run. Re-run from its start for each, it
+/// would cost an honest claimant its clock.
 #[test]
 fn an_answer_goes_on_from_near_its_segment() {
     const STEPS: u64 = 20 << 24;
@@ -192,7 +194,8 @@ fn an_answer_goes_on_from_near_its_segment() {
     assert_eq!(claim.end.cpu.step, STEPS, "it loops to its limit");
     let copies = (tracer.size() - size) / (size / 2);
     assert!((8..=SNAPSHOTS_MAX as u64).contains(&copies), "{copies} snapshots are kept");
-    // A step before a stride's end is the worst place; the last one first, so that nothing is done on the way.
+    // A step before a stride's end is the worst place; the last one first, so that nothing is done
+    // on the way.
     for game in (1..=GAMES).rev() {
         let position = u32::try_from(game * (STEPS / GAMES) / (1 << 15)).unwrap() - 1;
         let segment = Segment::new(2, position).unwrap();

@@ -6,19 +6,23 @@ use assay_merkle::{
 
 use crate::state::Cpu;
 
-/// An engine runs a machine to an exact step and tells what changed. All engines agree on every bit of what they show here.
+/// An engine runs a machine to an exact step and tells what changed. All engines agree on every bit
+/// of what they show here.
 pub trait Engine {
-    /// Runs until `step` steps were taken in all, or a final state. Does nothing if that is so already.
+    /// Runs until `step` steps were taken in all, or a final state. Does nothing if that is so
+    /// already.
     fn run_until(&mut self, step: u64);
 
     /// Registers and counters now.
     fn cpu(&self) -> &Cpu;
 
-    /// A page's bytes now by its number (address / 4096), or `None` if it holds only zeros and never held anything else.
+    /// A page's bytes now by its number (address / 4096), or `None` if it holds only zeros and
+    /// never held anything else.
     fn page(&self, page: u32) -> Option<&Page>;
 
-    /// The pages changed since the last call, ascending, each with its changed leaves of 256 bytes, a bit each. The first
-    /// call tells of every page that the machine was loaded with. Telling too much costs time, too little is a bug.
+    /// The pages changed since the last call, ascending, each with its changed leaves of 256 bytes,
+    /// a bit each. The first call tells of every page that the machine was loaded with. Telling too
+    /// much costs time, too little is a bug.
     fn take_changes(&mut self) -> Vec<(u32, u16)>;
 }
 

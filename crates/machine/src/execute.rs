@@ -81,8 +81,8 @@ pub(crate) fn check_store<const SIZE: u32>(address: u32, text: TextRange) -> Res
     if text.contains(address) { Err(TrapCause::StoreIntoText) } else { Ok(()) }
 }
 
-/// Registers while instructions are executed: as long as an index in a byte can reach, so that none needs a check. Only the
-/// first 32 are used, and the first is always zero.
+/// Registers while instructions are executed: as long as an index in a byte can reach, so that none
+/// needs a check. Only the first 32 are used, and the first is always zero.
 pub(crate) type Registers = [u32; 256];
 
 /// The registers of a state, ready to execute.

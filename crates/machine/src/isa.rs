@@ -1,4 +1,5 @@
-//! Instructions: one table feeds the decoder, the disassembler and the tests (spec/machine.md#instructions).
+//! Instructions: one table feeds the decoder, the disassembler and the tests
+//! (spec/machine.md#instructions).
 
 use std::fmt;
 
@@ -156,8 +157,8 @@ impl Instruction {
 }
 
 impl Instruction {
-    /// The word of an instruction: the inverse of [`Instruction::decode`] for fields that its format has. Bits of the
-    /// immediate that the format has no room for are lost.
+    /// The word of an instruction: the inverse of [`Instruction::decode`] for fields that its
+    /// format has. Bits of the immediate that the format has no room for are lost.
     pub fn encode(self) -> u32 {
         let Some(row) = OPCODES.get(self.op as usize) else { return self.imm };
         let [rd, rs1, rs2] = [self.rd, self.rs1, self.rs2].map(|r| u32::from(r) & 31);

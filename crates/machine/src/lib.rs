@@ -1,7 +1,8 @@
 //! The machine, version 1 (spec/machine.md): a job is a pure function of Merkle roots.
 //!
-//! [`Program`] reads an ELF, [`Machine`] puts a job's inputs into memory, an [`Engine`] such as the [`Interpreter`] runs it,
-//! and a [`Run`] commits to what the engine did: states, step witnesses, traces. [`verify_step`] needs none of them.
+//! [`Program`] reads an ELF, [`Machine`] puts a job's inputs into memory, an [`Engine`] such as the
+//! [`Interpreter`] runs it, and a [`Run`] commits to what the engine did: states, step witnesses,
+//! traces. [`verify_step`] needs none of them.
 //!
 //! Pure: no I/O, no clock, no randomness.
 

@@ -35,8 +35,8 @@ struct Table {
 
 type Places = Box<[u32; PAGES]>;
 
-/// Tables that are all zeros. Most memories touch a few of a table's 4 MiB, so that making one costs far more than undoing what was
-/// done to it: a market's jobs are many and short.
+/// Tables that are all zeros. Most memories touch a few of a table's 4 MiB, so that making one
+/// costs far more than undoing what was done to it: a market's jobs are many and short.
 static SPARE_TABLES: Mutex<Vec<Places>> = Mutex::new(Vec::new());
 
 #[derive(Debug, Clone)]

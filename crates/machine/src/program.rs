@@ -144,7 +144,8 @@ impl Program {
         self.text
     }
 
-    /// The segments: address, size in memory, bytes from the file, flags (1 executable, 2 writable, 4 readable).
+    /// The segments: address, size in memory, bytes from the file, flags (1 executable, 2 writable,
+    /// 4 readable).
     pub fn segments(&self) -> impl Iterator<Item = (u32, u32, &[u8], u32)> {
         self.segments.iter().map(|s| (s.address, s.size, &s.bytes[..], s.flags))
     }

@@ -7,10 +7,12 @@ use crate::engine::Engine;
 use crate::state::State;
 use crate::witness::{Opening, Witness};
 
-/// What a page takes in an engine and in the tree, in bytes: itself, and the hashes over its 16 leaves.
+/// What a page takes in an engine and in the tree, in bytes: itself, and the hashes over its 16
+/// leaves.
 const PAGE_HELD_SIZE: u64 = 4096 + 64 + 32 * 32;
 
-/// Runs an engine and says at any step what its state is. A state costs what changed since the last one.
+/// Runs an engine and says at any step what its state is. A state costs what changed since the last
+/// one.
 #[derive(Debug, Clone)]
 pub struct Run<E> {
     engine: E,
@@ -35,7 +37,8 @@ impl<E: Engine> Run<E> {
         &self.engine
     }
 
-    /// What a copy of the run takes in memory, in bytes: its pages as of the last state, which copies do not share.
+    /// What a copy of the run takes in memory, in bytes: its pages as of the last state, which
+    /// copies do not share.
     pub fn copy_size(&self) -> u64 {
         self.tree.page_count() * PAGE_HELD_SIZE
     }
@@ -52,7 +55,8 @@ impl<E: Engine> Run<E> {
         self.tree.slot_root(slot)
     }
 
-    /// The siblings of a slot's root, 0 to 7, from its own upwards: with the root they open the memory root.
+    /// The siblings of a slot's root, 0 to 7, from its own upwards: with the root they open the
+    /// memory root.
     pub fn slot_proof(&mut self, slot: u32) -> Proof<3> {
         self.commit();
         let Proof(siblings) = self.tree.prove(slot << SLOT_HEIGHT);

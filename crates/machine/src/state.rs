@@ -38,7 +38,8 @@ pub enum Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StepLimit(u64);
 
-/// The addresses that can be executed and never written: multiples of 4096 in slot 0, at most 2^26 bytes.
+/// The addresses that can be executed and never written: multiples of 4096 in slot 0, at most 2^26
+/// bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TextRange {
     low: u32,
@@ -159,7 +160,8 @@ impl Cpu {
         Cpu { status: Status::Running, pc: entry, x: [0; 32], step: 0, step_limit, text }
     }
 
-    /// Counts a step whose instruction gave `outcome`, and ends the run if it must (spec/machine.md#a-step).
+    /// Counts a step whose instruction gave `outcome`, and ends the run if it must
+    /// (spec/machine.md#a-step).
     pub(crate) fn count(&mut self, outcome: Result<u32, Stop>) {
         self.step += 1;
         match outcome {

@@ -36,7 +36,8 @@ impl Level {
     }
 }
 
-/// Builds a trace while its run goes on, in memory that does not grow with the run: leaves are given out as they come.
+/// Builds a trace while its run goes on, in memory that does not grow with the run: leaves are
+/// given out as they come.
 #[derive(Debug, Clone)]
 pub struct TraceBuilder {
     level: Level,
@@ -45,13 +46,14 @@ pub struct TraceBuilder {
 }
 
 impl TraceBuilder {
-    /// A trace of the segment that starts at a step: 0 at the top, a multiple of the segment's size below.
+    /// A trace of the segment that starts at a step: 0 at the top, a multiple of the segment's size
+    /// below.
     pub fn new(level: Level, start: u64) -> Self {
         TraceBuilder { level, start, root: RootBuilder::new() }
     }
 
-    /// Advances the run as [`Run::advance`] does, taking the leaves on the way. `leaf` gets each in order; the run stands
-    /// at its state.
+    /// Advances the run as [`Run::advance`] does, taking the leaves on the way. `leaf` gets each in
+    /// order; the run stands at its state.
     pub fn advance<E: Engine>(
         &mut self,
         run: &mut Run<E>,
@@ -89,7 +91,8 @@ impl TraceBuilder {
     }
 }
 
-/// The root of the trace of the segment that a run stands at the start of. Afterwards it stands at the segment's end.
+/// The root of the trace of the segment that a run stands at the start of. Afterwards it stands at
+/// the segment's end.
 pub fn trace_segment<E: Engine>(
     run: &mut Run<E>,
     level: Level,

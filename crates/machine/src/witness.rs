@@ -26,7 +26,8 @@ pub struct Opening {
     pub proof: MemoryProof,
 }
 
-/// What it takes to redo one step. Its parts are claims until [`verify_step`] has checked its bytes.
+/// What it takes to redo one step. Its parts are claims until [`verify_step`] has checked its
+/// bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Witness {
     before: StateHash,
@@ -118,7 +119,8 @@ impl Witness {
         bytes
     }
 
-    /// Does the step that bytes 72 onwards of a witness describe, as a contract does: it knows the hashes from elsewhere.
+    /// Does the step that bytes 72 onwards of a witness describe, as a contract does: it knows the
+    /// hashes from elsewhere.
     pub fn step(bytes: &[u8]) -> Result<VerifiedStep, WitnessError> {
         let (state, openings) = parse_step(bytes)?;
         take_step(&state, &openings)
@@ -148,8 +150,8 @@ fn parse_step(bytes: &[u8]) -> Result<(State, Vec<Opening>), WitnessError> {
     Ok((State::from_bytes(state)?, openings.collect::<Result<_, _>>()?))
 }
 
-/// Checks a witness (269, 1,293 or 2,317 bytes) and needs nothing else. What it proves is relative: that the state before is
-/// that of some run at some step is for the caller to know, by a trace.
+/// Checks a witness (269, 1,293 or 2,317 bytes) and needs nothing else. What it proves is relative:
+/// that the state before is that of some run at some step is for the caller to know, by a trace.
 pub fn verify_step(witness: &[u8]) -> Result<VerifiedStep, WitnessError> {
     let Witness { before, after, state, openings } = Witness::from_bytes(witness)?;
     if StateHash(sha256(&witness[HEADER_SIZE..HEADER_SIZE + STATE_SIZE])) != before {

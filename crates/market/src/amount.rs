@@ -19,8 +19,8 @@ pub(crate) fn mul_div_ceil(a: u128, b: u64, divisor: u64) -> u128 {
     (a / divisor).saturating_mul(b).saturating_add((a % divisor * b).div_ceil(divisor))
 }
 
-/// For `#[serde(with = "text")]`: an amount as a string of decimal digits. Numbers in JSON lose digits above 2^53 in many
-/// readers, and serde cannot take 128 bits through a tagged enum.
+/// For `#[serde(with = "text")]`: an amount as a string of decimal digits. Numbers in JSON lose
+/// digits above 2^53 in many readers, and serde cannot take 128 bits through a tagged enum.
 pub(crate) mod text {
     use std::borrow::Cow;
 

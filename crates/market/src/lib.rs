@@ -1,12 +1,13 @@
-//! The market, as far as it is not the contract's: what an order will cost and earn, why it was declined, what to do about
-//! it, and who has kept its word.
+//! The market, as far as it is not the contract's: what an order will cost and earn, why it was
+//! declined, what to do about it, and who has kept its word.
 //!
-//! **Forecasts and explanations.** Who is paid what is decided by the contracts (spec/contracts.md); nothing here is asked
-//! when money moves. The rules are in spec/pricing.md and spec/reputation.md.
+//! **Forecasts and explanations.** Who is paid what is decided by the contracts
+//! (spec/contracts.md); nothing here is asked when money moves. The rules are in spec/pricing.md
+//! and spec/reputation.md.
 //!
-//! Amounts are in the token's smallest unit, at most [`AMOUNT_MAX`]; larger ones never overflow, they only forecast nothing
-//! useful. Times are Unix seconds, and a deadline is the last second in time. In JSON, amounts are strings of decimal
-//! digits, accounts and job ids are `0x` hex.
+//! Amounts are in the token's smallest unit, at most [`AMOUNT_MAX`]; larger ones never overflow,
+//! they only forecast nothing useful. Times are Unix seconds, and a deadline is the last second in
+//! time. In JSON, amounts are strings of decimal digits, accounts and job ids are `0x` hex.
 //!
 //! Pure: no I/O, no clock, no randomness. Figures come in, figures and sentences go out.
 

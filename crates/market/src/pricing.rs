@@ -38,8 +38,8 @@ impl PriceTerms {
 
     /// The escrow of a lock at this time: a forecast of the contract's `Ramp`.
     ///
-    /// The contract decides; a differential test in `crates/node` compares the two. The contract refuses an order whose
-    /// `min` is above its `max`, so what this says of one means nothing.
+    /// The contract decides; a differential test in `crates/node` compares the two. The contract
+    /// refuses an order whose `min` is above its `max`, so what this says of one means nothing.
     pub fn price_at(&self, time: u64) -> u128 {
         let Some(elapsed_secs) = time.checked_sub(self.ramp_start_at) else { return self.min };
         if elapsed_secs >= u64::from(self.ramp_secs) {
@@ -49,14 +49,14 @@ impl PriceTerms {
         self.min.saturating_add(rise).min(self.max)
     }
 
-    /// What of an escrow a run of so many steps earns: a forecast of the contract's `Meter`, compared with it in the same
-    /// test as [`price_at`](Self::price_at).
+    /// What of an escrow a run of so many steps earns: a forecast of the contract's `Meter`,
+    /// compared with it in the same test as [`price_at`](Self::price_at).
     pub fn due(&self, escrow: u128, steps: u64) -> u128 {
         escrow.min(self.base.saturating_add(mul_div(self.mebistep, steps, MEBISTEP)))
     }
 
-    /// The first second from `not_before` on in which the escrow is `needed` or more: the inverse of
-    /// [`price_at`](Self::price_at). `None` if it never is.
+    /// The first second from `not_before` on in which the escrow is `needed` or more: the inverse
+    /// of [`price_at`](Self::price_at). `None` if it never is.
     pub fn lock_at(&self, needed: u128, not_before: u64) -> Option<u64> {
         if self.min > self.max {
             return None;
@@ -68,7 +68,8 @@ impl PriceTerms {
         if self.price_at(enough) < needed {
             return None;
         }
-        // The price never falls: too little at `below`, enough at `enough`. Searching leaves one copy of the ramp.
+        // The price never falls: too little at `below`, enough at `enough`. Searching leaves one
+        // copy of the ramp.
         let mut below = not_before;
         while enough - below > 1 {
             let middle = below + (enough - below) / 2;
@@ -100,15 +101,17 @@ pub struct CostModel {
 impl CostModel {
     /// The least pay for which a run of so many steps is worth it: cost and margin.
     pub fn pay_for(&self, steps: u64) -> u128 {
-        // Steps round down, as what they earn does: else an order that pays exactly this rate would be wanting.
+        // Steps round down, as what they earn does: else an order that pays exactly this rate would
+        // be wanting.
         self.base().saturating_add(mul_div(self.rate(), steps, MEBISTEP * BPS))
     }
 
-    /// What an order must pay so that the provider loses at no number of steps up to the limit, which is all that it knows
-    /// beforehand.
+    /// What an order must pay so that the provider loses at no number of steps up to the limit,
+    /// which is all that it knows beforehand.
     ///
-    /// Pay is min(escrow, base + rate · steps), which is concave, and cost is a line: the worst case is at one end. The last
-    /// step sets the escrow. Base and rate are wanting at the first step, or at the last, whatever the escrow.
+    /// Pay is min(escrow, base + rate · steps), which is concave, and cost is a line: the worst
+    /// case is at one end. The last step sets the escrow. Base and rate are wanting at the first
+    /// step, or at the last, whatever the escrow.
     pub fn needed(&self, terms: &PriceTerms, step_limit: u64) -> Needed {
         let steps_max = step_limit.max(1);
         if !terms.is_fixed() {
@@ -130,12 +133,14 @@ impl CostModel {
         mul_div_ceil(self.job, BPS + u64::from(self.margin_bps), BPS)
     }
 
-    /// The rate that it asks for in a metered order: the cost of 2^20 steps and its margin, rounded up.
+    /// The rate that it asks for in a metered order: the cost of 2^20 steps and its margin, rounded
+    /// up.
     pub fn mebistep(&self) -> u128 {
         self.rate().div_ceil(BPS.into())
     }
 
-    /// The cost of 2^20 steps with its margin, in ten-thousandths of the smallest unit, so that small costs keep it.
+    /// The cost of 2^20 steps with its margin, in ten-thousandths of the smallest unit, so that
+    /// small costs keep it.
     fn rate(&self) -> u128 {
         self.mebistep.saturating_mul(u128::from(BPS) + u128::from(self.margin_bps))
     }

@@ -1,4 +1,5 @@
-//! What an order would cost, and when somebody would take it, from what providers say of their prices.
+//! What an order would cost, and when somebody would take it, from what providers say of their
+//! prices.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::amount::text;
 use crate::{Account, CostModel, Needed, PriceTerms};
 
-/// What a provider says publicly of its prices. A forecast is worth what its offers are: nobody is bound by one.
+/// What a provider says publicly of its prices. A forecast is worth what its offers are: nobody is
+/// bound by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Offer {
@@ -30,7 +32,8 @@ pub struct Quote {
     pub providers: u32,
     /// The terms of the cheapest; `None` if there is no provider.
     pub low: Option<Quoted>,
-    /// The terms of the one in the middle (of the lower two, if they are even in number): half of them ask no more.
+    /// The terms of the one in the middle (of the lower two, if they are even in number): half of
+    /// them ask no more.
     pub median: Option<Quoted>,
 }
 
@@ -57,8 +60,8 @@ impl Quoted {
         PriceTerms::fixed(self.price)
     }
 
-    /// A metered price, the same at any time. Fixed where the steps are too few to matter: an order's base is below its
-    /// maximum, or it is a fixed price.
+    /// A metered price, the same at any time. Fixed where the steps are too few to matter: an
+    /// order's base is below its maximum, or it is a fixed price.
     pub fn metered(&self) -> PriceTerms {
         if self.base >= self.price {
             return self.fixed();
@@ -67,8 +70,8 @@ impl Quoted {
     }
 }
 
-/// What an order of this limit and stake costs now. A provider with several offers counts once, with its cheapest; the order
-/// of the offers does not matter.
+/// What an order of this limit and stake costs now. A provider with several offers counts once,
+/// with its cheapest; the order of the offers does not matter.
 pub fn quote(step_limit: u64, stake: u128, offers: &[Offer], now: u64) -> Quote {
     let mut cheapest: BTreeMap<Account, Quoted> = BTreeMap::new();
     for offer in offers.iter().filter(|offer| offer.covers(stake, now)) {
@@ -98,8 +101,9 @@ pub struct Forecast {
     pub price: u128,
 }
 
-/// Who locks an order of these terms first, if providers do as they offer: each in the first second in which the ramp gives
-/// what it needs. Of two in one second, the lower account. `None` if nobody does before the lock deadline.
+/// Who locks an order of these terms first, if providers do as they offer: each in the first second
+/// in which the ramp gives what it needs. Of two in one second, the lower account. `None` if nobody
+/// does before the lock deadline.
 ///
 /// The caller leaves out the offers of providers that the order does not admit.
 pub fn forecast(

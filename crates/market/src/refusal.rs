@@ -10,7 +10,8 @@ use crate::{Account, JobId};
 
 /// A provider's word that it does not take an order, and why. What signs it lies elsewhere.
 ///
-/// It is a statement by its provider and no more: nothing makes a reason true. It helps a requester, who decides.
+/// It is a statement by its provider and no more: nothing makes a reason true. It helps a
+/// requester, who decides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Refusal {
@@ -24,10 +25,12 @@ pub struct Refusal {
     pub at: u64,
 }
 
-/// A ground for declining, with the figures that matter. Displayed as a sentence that says what to do, to the requester.
+/// A ground for declining, with the figures that matter. Displayed as a sentence that says what to
+/// do, to the requester.
 ///
-/// Amounts are in the token's smallest unit. A provider names the first ground that it finds, and looks at the job's files
-/// last: `price_low` is what a price can mend, though something else may be found then.
+/// Amounts are in the token's smallest unit. A provider names the first ground that it finds, and
+/// looks at the job's files last: `price_low` is what a price can mend, though something else may
+/// be found then.
 ///
 /// Grounds without figures have braces, so that unknown fields are refused there too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -312,7 +315,8 @@ impl Reason {
         }
     }
 
-    /// The escrow at which the price would not have stood in this provider's way, if that is what did.
+    /// The escrow at which the price would not have stood in this provider's way, if that is what
+    /// did.
     pub fn price_needed(&self) -> Option<u128> {
         match self {
             Reason::PriceLow { needed, .. } => Some(*needed),
@@ -324,8 +328,9 @@ impl Reason {
 /// The longest cause, in bytes.
 pub const CAUSE_SIZE_MAX: usize = 256;
 
-/// What a program said was wrong: one line of at most [`CAUSE_SIZE_MAX`] bytes. It comes from strangers and is shown on
-/// terminals and pages, so whatever would move or reorder text becomes a space, and the rest is cut off.
+/// What a program said was wrong: one line of at most [`CAUSE_SIZE_MAX`] bytes. It comes from
+/// strangers and is shown on terminals and pages, so whatever would move or reorder text becomes a
+/// space, and the rest is cut off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String")]
 pub struct Cause(String);

@@ -7,8 +7,8 @@ use crate::{AMOUNT_MAX, PriceTerms};
 
 /// How far a requester lets its price rise by itself.
 ///
-/// The caller signs the new terms **under the same nonce**, so at most one of the orders becomes a job. The older ones stay
-/// good: whoever takes one takes less.
+/// The caller signs the new terms **under the same nonce**, so at most one of the orders becomes a
+/// job. The older ones stay good: whoever takes one takes less.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Repricing {
@@ -24,18 +24,19 @@ pub struct Repricing {
 }
 
 impl Repricing {
-    /// The next terms of an order that still waits, if a raise is due: not before these have stood for `every_secs`, not
-    /// more than `times_max` times, not above `price_max`.
+    /// The next terms of an order that still waits, if a raise is due: not before these have stood
+    /// for `every_secs`, not more than `times_max` times, not above `price_max`.
     ///
-    /// The maximum rises by `raise_bps`, rounded up, or straight to the hint (the price that refusals say would fill the
-    /// order) if that is higher and within `price_max`. A hint above it is passed over: one provider's refusal never
-    /// moves the price out of the requester's bounds. A fixed price's base rises with it. Minimum, rate and ramp
-    /// stay, so the new price is at no time below the old.
+    /// The maximum rises by `raise_bps`, rounded up, or straight to the hint (the price that
+    /// refusals say would fill the order) if that is higher and within `price_max`. A hint above it
+    /// is passed over: one provider's refusal never moves the price out of the requester's bounds.
+    /// A fixed price's base rises with it. Minimum, rate and ramp stay, so the new price is at no
+    /// time below the old.
     ///
     /// # Arguments
     ///
-    /// `posted_at` is when `terms` were posted, not their forerunners: a requester that was away raises once, not all that
-    /// it missed. `raised_times` is how many raises led to them.
+    /// `posted_at` is when `terms` were posted, not their forerunners: a requester that was away
+    /// raises once, not all that it missed. `raised_times` is how many raises led to them.
     pub fn next(
         &self,
         terms: &PriceTerms,

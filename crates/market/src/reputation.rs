@@ -9,16 +9,19 @@ use crate::amount::{mul_div, text};
 /// The best score: 10 000 basis points. Nobody reaches it.
 pub const SCORE_MAX: u16 = 10_000;
 
-/// The value that every provider starts with: 500 tokens of 10^6 units. It keeps one job from saying everything.
+/// The value that every provider starts with: 500 tokens of 10^6 units. It keeps one job from
+/// saying everything.
 pub const PRIOR: u128 = 500_000_000;
 
 /// The part of the prior that counts as kept: a newcomer scores 4000.
 pub const PRIOR_KEPT: u128 = 200_000_000;
 
-/// What a day's completed jobs count for at most: 100 tokens. So a record takes time, whoever orders the jobs.
+/// What a day's completed jobs count for at most: 100 tokens. So a record takes time, whoever
+/// orders the jobs.
 pub const DAY_MAX: u128 = 100_000_000;
 
-/// What one fault's value counts for at most, before its factor: 10^12 tokens, only so that sums stay small.
+/// What one fault's value counts for at most, before its factor: 10^12 tokens, only so that sums
+/// stay small.
 const FAULT_VALUE_MAX: u128 = 1_000_000_000_000_000_000;
 
 /// After so many days an outcome counts half.
@@ -86,11 +89,11 @@ pub struct Reputation {
     pub broken: u128,
 }
 
-/// The record of the provider of these outcomes: the same for everyone who has read the same chain, in whatever order.
-/// Outcomes after `now` are not counted, so a past score can be computed again.
+/// The record of the provider of these outcomes: the same for everyone who has read the same chain,
+/// in whatever order. Outcomes after `now` are not counted, so a past score can be computed again.
 ///
-/// A score is a hint and not a security: whoever can lose it can begin anew, and whoever has stake can order from
-/// itself (spec/reputation.md#limits).
+/// A score is a hint and not a security: whoever can lose it can begin anew, and whoever has stake
+/// can order from itself (spec/reputation.md#limits).
 pub fn reputation(outcomes: &[Outcome], now: u64) -> Reputation {
     let today = now / DAY_SECS;
     let mut kept_by_age: BTreeMap<u64, u128> = BTreeMap::new();

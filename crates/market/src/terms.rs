@@ -14,8 +14,8 @@ pub const AUDITORS_MAX: usize = 16;
 /// The most bytes of a purpose.
 pub const PURPOSE_SIZE_MAX: usize = 64;
 
-/// What was agreed off chain. The order's `termsHash` is the SHA-256 of its text, so a provider, an auditor and a data owner that
-/// act on an order act on these.
+/// What was agreed off chain. The order's `termsHash` is the SHA-256 of its text, so a provider, an
+/// auditor and a data owner that act on an order act on these.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Terms {
@@ -27,7 +27,8 @@ pub struct Terms {
     /// How the dataset is sealed; null if it is public, or there is none.
     #[serde(deserialize_with = "present")]
     pub dataset: Option<SealedSlot>,
-    /// The job whose result the input is, by the requester's word: under seal the two have no root in common. Null for no job's.
+    /// The job whose result the input is, by the requester's word: under seal the two have no root
+    /// in common. Null for no job's.
     #[serde(deserialize_with = "present")]
     pub input_of: Option<Hash>,
     /// Who gets the keys besides the provider, to check the claim, ascending.
@@ -47,10 +48,12 @@ pub struct SealedSlot {
     pub bytes: u64,
     /// Who holds the key and decides about it.
     pub owner: Account,
-    /// The digest of the owner's policy that is agreed to; null for an input, about which the requester decides by ordering.
+    /// The digest of the owner's policy that is agreed to; null for an input, about which the
+    /// requester decides by ordering.
     #[serde(deserialize_with = "present")]
     pub policy: Option<Hash>,
-    /// What it is to be used for, at most [`PURPOSE_SIZE_MAX`] bytes; null where there is no policy.
+    /// What it is to be used for, at most [`PURPOSE_SIZE_MAX`] bytes; null where there is no
+    /// policy.
     #[serde(deserialize_with = "present")]
     pub purpose: Option<String>,
 }
@@ -132,7 +135,8 @@ impl Terms {
         if terms.auditors.len() > AUDITORS_MAX || !ascend {
             return Err(TermsError::Auditors);
         }
-        // What the requester brings is its own to decide about, and a dataset has a slot of its own.
+        // What the requester brings is its own to decide about, and a dataset has a slot of its
+        // own.
         if terms.input.as_ref().is_some_and(|input| input.policy.is_some()) {
             return Err(TermsError::InputPolicy);
         }

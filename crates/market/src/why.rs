@@ -41,8 +41,8 @@ pub struct Facts {
 pub struct Explanation {
     /// What was found, the decisive first; never empty.
     pub findings: Vec<Finding>,
-    /// The escrow that would have met a refusal for the price: the least that a provider named. `None` if no refusal was for
-    /// the price, or the order was filled.
+    /// The escrow that would have met a refusal for the price: the least that a provider named.
+    /// `None` if no refusal was for the price, or the order was filled.
     #[serde(serialize_with = "option_text")]
     pub price_needed: Option<u128>,
     /// What the requester does next.
@@ -60,7 +60,8 @@ pub struct Finding {
     pub text: String,
 }
 
-/// Explains. The refusals are those of this order, in any order; of a provider that declined more than once the last counts.
+/// Explains. The refusals are those of this order, in any order; of a provider that declined more
+/// than once the last counts.
 pub fn explain(facts: &Facts, refusals: &[Refusal], now: u64) -> Explanation {
     match facts.status {
         JobStatus::None => explain_unfilled(facts, &last_words(refusals), now),
@@ -78,7 +79,8 @@ pub fn explain(facts: &Facts, refusals: &[Refusal], now: u64) -> Explanation {
 /// Each provider's last refusal, by account.
 fn last_words(refusals: &[Refusal]) -> BTreeMap<Account, &Refusal> {
     let mut last: BTreeMap<Account, &Refusal> = BTreeMap::new();
-    // Two words of one second: the code, then the sentence, decide, so that the order of the refusals does not.
+    // Two words of one second: the code, then the sentence, decide, so that the order of the
+    // refusals does not.
     let rank = |refusal: &Refusal| (refusal.at, refusal.reason.code(), refusal.reason.to_string());
     for refusal in refusals {
         let kept = last.entry(refusal.provider).or_insert(refusal);
@@ -130,8 +132,8 @@ impl Facts {
         price.saturating_add(self.data_fee)
     }
 
-    /// The least price that a provider named. Prices that the order reaches anyway are not believed: such a provider
-    /// would have locked.
+    /// The least price that a provider named. Prices that the order reaches anyway are not
+    /// believed: such a provider would have locked.
     fn price_needed(&self, reasons: &[&Reason]) -> Option<u128> {
         let named = reasons.iter().filter_map(|reason| reason.price_needed());
         named.filter(|&price| price > self.price_most()).min()
@@ -204,8 +206,8 @@ impl Facts {
         }
     }
 
-    /// The change to the order that the most modest provider asks for: price, then meter, then stake. Figures that the
-    /// order meets already are old or untrue.
+    /// The change to the order that the most modest provider asks for: price, then meter, then
+    /// stake. Figures that the order meets already are old or untrue.
     fn mended(&self, reasons: &[&Reason], price_needed: Option<u128>) -> Option<String> {
         if let Some(least) = price_needed {
             let limit = self.step_limit;

@@ -1,5 +1,5 @@
-//! What can be wrong with a plan or a table. No variant holds a cell's content: rows and columns are told by number, or by the
-//! plan's own names.
+//! What can be wrong with a plan or a table. No variant holds a cell's content: rows and columns
+//! are told by number, or by the plan's own names.
 
 /// Why a table is not masked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

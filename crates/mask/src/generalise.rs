@@ -25,7 +25,8 @@ pub(super) enum DateUnit {
 }
 
 impl DateUnit {
-    /// Writes a date of the proleptic Gregorian calendar, `YYYY-MM-DD` or `YYYY/MM/DD` with or without a time, less precisely.
+    /// Writes a date of the proleptic Gregorian calendar, `YYYY-MM-DD` or `YYYY/MM/DD` with or
+    /// without a time, less precisely.
     pub(super) fn write(self, value: &str, out: &mut String) -> Option<()> {
         use fmt::Write;
         let (year, month) = year_and_month(value)?;
@@ -74,7 +75,8 @@ fn year_and_month(value: &str) -> Option<(u32, u32)> {
 #[serde(try_from = "Written")]
 pub(super) struct Decimal(i128);
 
-/// A number in a plan: an integer, or decimal digits in quotes. A float is refused: 0.1 would not be what it says.
+/// A number in a plan: an integer, or decimal digits in quotes. A float is refused: 0.1 would not
+/// be what it says.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Written {

@@ -19,7 +19,8 @@ const LOG_BITS: u32 = 40;
 /// What a logarithm may be off by and still count as reached: 2^-30 bit.
 const SLACK: u128 = 1 << (LOG_BITS - 30);
 
-/// Names what cells a row has: SHA-256 of each cell after its length (8 bytes, big-endian), so that no two rows meet by accident.
+/// Names what cells a row has: SHA-256 of each cell after its length (8 bytes, big-endian), so that
+/// no two rows meet by accident.
 pub(super) fn group_of<'a>(cells: impl Iterator<Item = &'a str>) -> Hash {
     let mut hash = Sha256::new();
     for cell in cells {
@@ -74,7 +75,8 @@ pub struct Measure {
     pub groups: u64,
     /// The size of the smallest group; `None` if there are no rows.
     pub k: Option<u64>,
-    /// For each sensitive column in the plan's order: distinct l, and entropy l in hundredths, of the least diverse group.
+    /// For each sensitive column in the plan's order: distinct l, and entropy l in hundredths, of
+    /// the least diverse group.
     pub diversity: Vec<(u64, u64)>,
 }
 
@@ -126,8 +128,8 @@ impl Counted {
     }
 }
 
-/// Two to the entropy of a group's values, in hundredths, rounded down: as many values as would be this hard to guess if all were
-/// equally frequent.
+/// Two to the entropy of a group's values, in hundredths, rounded down: as many values as would be
+/// this hard to guess if all were equally frequent.
 fn entropy_l_hundredths(counts: &[u64]) -> u64 {
     let total: u64 = counts.iter().sum();
     // H = log2(n) - sum(c log2(c)) / n
@@ -142,7 +144,8 @@ fn entropy_l_hundredths(counts: &[u64]) -> u64 {
     low
 }
 
-/// The binary logarithm of at least 1, with [`LOG_BITS`] bits after the point, rounded down: squares bit by bit.
+/// The binary logarithm of at least 1, with [`LOG_BITS`] bits after the point, rounded down:
+/// squares bit by bit.
 fn log2(number: u64) -> u128 {
     let whole = number.max(1).ilog2();
     let mut log = u128::from(whole);

@@ -29,7 +29,8 @@ impl MasterKey {
         MasterKey(bytes)
     }
 
-    /// The key of one use: HMAC-SHA256 over the parts, each with its length (8 bytes, big-endian) before it.
+    /// The key of one use: HMAC-SHA256 over the parts, each with its length (8 bytes, big-endian)
+    /// before it.
     fn derive(&self, parts: [&str; 4]) -> Zeroizing<[u8; 32]> {
         let mut mac = hmac(&*self.0);
         mac.update(DERIVATION);
@@ -91,7 +92,8 @@ pub(super) enum Alphabet {
 }
 
 impl Alphabet {
-    /// Its name, which is also FF1's tweak: two alphabets of one size must not give one permutation.
+    /// Its name, which is also FF1's tweak: two alphabets of one size must not give one
+    /// permutation.
     fn name(self) -> &'static str {
         match self {
             Alphabet::Digits => "digits",
@@ -199,7 +201,8 @@ mod tests {
         Use { owner, purpose, group }
     }
 
-    /// NIST's samples for FF1 ("FF1samples.pdf" of its examples with intermediate values), all nine.
+    /// NIST's samples for FF1 ("FF1samples.pdf" of its examples with intermediate values), all
+    /// nine.
     #[test]
     fn ff1_gives_nists_samples() {
         const KEY: &str = "2b7e151628aed2a6abf7158809cf4f3cef4359d8d580aa4f7f036d6f04fc6a94";

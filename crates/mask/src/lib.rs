@@ -1,7 +1,9 @@
-//! Masking: a table made less telling before it is sealed, by a plan that names each column (spec/mask.md).
+//! Masking: a table made less telling before it is sealed, by a plan that names each column
+//! (spec/mask.md).
 //!
-//! A table is read twice: [`Masker::count`] sees each row to know which groups are small, then [`Masker::mask`] writes those that may
-//! stay, and counts anew what it has written, so that the [`Effect`] is measured on the result and not inferred.
+//! A table is read twice: [`Masker::count`] sees each row to know which groups are small, then
+//! [`Masker::mask`] writes those that may stay, and counts anew what it has written, so that the
+//! [`Effect`] is measured on the result and not inferred.
 
 mod error;
 mod generalise;

@@ -47,7 +47,8 @@ pub struct Masker {
     suppress: Option<Suppress>,
     sizes: Sizes,
     blank: assay_types::Hash,
-    /// Rows that are blank, or would be if all small groups were blanked; reckoned at the first row that is masked.
+    /// Rows that are blank, or would be if all small groups were blanked; reckoned at the first row
+    /// that is masked.
     blanks: Option<u64>,
     counted: Counted,
     /// The row at hand, cell by cell.
@@ -81,7 +82,8 @@ impl Masker {
     ///
     /// # Errors
     ///
-    /// [`MaskError::Unnamed`], [`MaskError::Twice`] and [`MaskError::Absent`] if the two do not belong together.
+    /// [`MaskError::Unnamed`], [`MaskError::Twice`] and [`MaskError::Absent`] if the two do not
+    /// belong together.
     pub fn new(plan: Plan, master: &MasterKey, header: &Row) -> Result<Self, MaskError> {
         let Plan { owner, purpose, quasi_identifiers, sensitive, suppress, mut columns } = plan;
         let mut taken = Vec::new();
@@ -212,8 +214,8 @@ impl Masker {
         group_of(self.quasi_identifiers.iter().map(|&at| self.cells[at].as_str()))
     }
 
-    /// What becomes of a row of a small group. All blanked rows are one group, with those that were blank anyway: if even that is
-    /// small, they go.
+    /// What becomes of a row of a small group. All blanked rows are one group, with those that were
+    /// blank anyway: if even that is small, they go.
     fn fate(&mut self, group: &assay_types::Hash) -> Option<How> {
         let suppress = self.suppress?;
         if self.sizes.of(group) >= suppress.k {

@@ -319,7 +319,8 @@ fn line_at(bytes: &[u8], at: usize) -> u64 {
     1 + bytes[..at.min(bytes.len())].iter().filter(|&&byte| byte == b'\n').count() as u64
 }
 
-/// What of a parser's message may be shown: what it says of keys. Of values it may repeat some, such as a name to redact.
+/// What of a parser's message may be shown: what it says of keys. Of values it may repeat some,
+/// such as a name to redact.
 fn tellable(message: &str) -> String {
     let first = message.lines().next().unwrap_or_default();
     let of_keys = ["unknown field", "missing field", "duplicate key", "unknown variant"];

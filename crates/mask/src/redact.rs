@@ -1,4 +1,5 @@
-//! Free text without what points at somebody. The regex engine is linear in the text and has no backtracking.
+//! Free text without what points at somebody. The regex engine is linear in the text and has no
+//! backtracking.
 
 use std::sync::OnceLock;
 
@@ -14,7 +15,8 @@ pub const NAME_BYTES_MAX: usize = 128;
 /// The most memory of a column's compiled names, in bytes.
 const REGEX_BYTES_MAX: usize = 64 << 20;
 
-/// What may be looked for in any text. In doubt it matches: a number too many is lost, not one too few.
+/// What may be looked for in any text. In doubt it matches: a number too many is lost, not one too
+/// few.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Pattern {
@@ -80,7 +82,8 @@ impl Redactor {
             return Err(format!("a name to redact has 1 to {NAME_BYTES_MAX} bytes"));
         }
         if !names.is_empty() {
-            // Longest first: of two that begin alike, the longer goes. Any white space stands for any other.
+            // Longest first: of two that begin alike, the longer goes. Any white space stands for
+            // any other.
             let mut names: Vec<&str> = names.iter().map(|name| name.trim()).collect();
             names.sort_by_key(|name| (std::cmp::Reverse(name.len()), *name));
             let words = names.iter().map(|name| {
@@ -94,7 +97,8 @@ impl Redactor {
         Ok(Redactor { looked_for })
     }
 
-    /// Writes the text without all that matches; matches that overlap go together, under the first's label.
+    /// Writes the text without all that matches; matches that overlap go together, under the
+    /// first's label.
     pub(super) fn write(&self, text: &str, out: &mut String) {
         let mut found: Vec<(usize, usize, &str)> = Vec::new();
         for (regex, label) in &self.looked_for {

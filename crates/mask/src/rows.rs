@@ -1,7 +1,7 @@
 //! Tables as bytes: CSV by RFC 4180, UTF-8, rows one at a time.
 //!
-//! csv-core reads whatever it is given; masking must not guess where a cell ends, so bytes that RFC 4180 does not know are refused
-//! first.
+//! csv-core reads whatever it is given; masking must not guess where a cell ends, so bytes that RFC
+//! 4180 does not know are refused first.
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder, WriteResult, Writer};
 
@@ -114,7 +114,8 @@ impl Rows {
         each: &mut impl FnMut(Row) -> Result<(), E>,
     ) -> Result<(), E> {
         self.form.check(chunk)?;
-        // csv-core drops a mark of its own from the first bytes that it sees, if they come at once: it sees one.
+        // csv-core drops a mark of its own from the first bytes that it sees, if they come at once:
+        // it sees one.
         let (first, rest) = chunk.split_at(chunk.len().min(usize::from(!self.begun)));
         self.begun |= !chunk.is_empty();
         for mut piece in [first, rest] {

@@ -1,5 +1,6 @@
-//! What masking has done, as a statement (spec/mask.md#statement): which table came of which under which plan, by salted commitments,
-//! and how anonymous it is. No column is named: names can tell what the data was.
+//! What masking has done, as a statement (spec/mask.md#statement): which table came of which under
+//! which plan, by salted commitments, and how anonymous it is. No column is named: names can tell
+//! what the data was.
 
 use std::fmt;
 
@@ -64,7 +65,8 @@ impl<'de> Deserialize<'de> for CommitSalt {
     }
 }
 
-/// A commitment as its bytes come: SHA-256 of the tag (8 bytes), what it is (1), the salt (32) and the bytes.
+/// A commitment as its bytes come: SHA-256 of the tag (8 bytes), what it is (1), the salt (32) and
+/// the bytes.
 pub struct Commit(Sha256);
 
 impl Commit {

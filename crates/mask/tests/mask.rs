@@ -264,7 +264,8 @@ fn a_statement_binds_tables_that_it_does_not_show() {
     assert_eq!(format!("{openings:?}").matches("private").count(), 3, "salts are not shown");
 }
 
-/// A second of damaged plans and tables: errors, never a panic; and what is masked is a table of as many columns.
+/// A second of damaged plans and tables: errors, never a panic; and what is masked is a table of as
+/// many columns.
 #[test]
 fn damage_gives_errors() {
     let good_plan = plan(

@@ -85,8 +85,8 @@ pub fn blob_root(salt: Salt, bytes: &[u8]) -> Result<BlobRoot, BlobError> {
     hasher.finish()
 }
 
-/// The root of a blob whose bytes stream by, on all threads of rayon's current pool where a piece is large enough
-/// (some MiB). Holds at most one leaf.
+/// The root of a blob whose bytes stream by, on all threads of rayon's current pool where a piece
+/// is large enough (some MiB). Holds at most one leaf.
 #[derive(Debug, Clone)]
 pub struct BlobHasher {
     header: BlobHeader,

@@ -26,8 +26,9 @@ pub enum ImageError {
     ZeroLeaf(u64),
 }
 
-/// Writes the image of a slot, given the pages that may hold something, by number within the slot (0 to 2^17 - 1),
-/// ascending. `write` gets it piece by piece; nothing is held but the list of runs.
+/// Writes the image of a slot, given the pages that may hold something, by number within the slot
+/// (0 to 2^17 - 1), ascending. `write` gets it piece by piece; nothing is held but the list of
+/// runs.
 pub fn write_image<'a, E>(
     pages: impl Iterator<Item = (u32, &'a Page)> + Clone,
     mut write: impl FnMut(&[u8]) -> Result<(), E>,
@@ -54,7 +55,8 @@ pub fn write_image<'a, E>(
     Ok(())
 }
 
-/// Reads an image, giving each leaf that is not zero with its index in the slot. What was given before an error is void.
+/// Reads an image, giving each leaf that is not zero with its index in the slot. What was given
+/// before an error is void.
 pub fn read_image(image: &[u8], mut visit: impl FnMut(u32, &Leaf)) -> Result<(), ImageError> {
     let mut rest = image.strip_prefix(&TAG).ok_or(ImageError::Tag)?;
     let mut free = 0;

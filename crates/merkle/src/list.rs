@@ -49,7 +49,8 @@ impl RootBuilder {
         self.subtrees.push((height, root));
     }
 
-    /// The root of the tree of the given height, where `padding(k)` stands for a missing subtree of height k.
+    /// The root of the tree of the given height, where `padding(k)` stands for a missing subtree of
+    /// height k.
     ///
     /// # Panics
     /// If more than 2^height leaves were pushed.
@@ -63,10 +64,12 @@ impl RootBuilder {
     }
 }
 
-/// The tree over a list of at most 2^N hashes, padded on the right with one hash: a trace's tree. Padding costs nothing.
+/// The tree over a list of at most 2^N hashes, padded on the right with one hash: a trace's tree.
+/// Padding costs nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PaddedTree<const N: usize> {
-    /// For each height from 0 to N: the nodes over something of the list, then the node over padding only.
+    /// For each height from 0 to N: the nodes over something of the list, then the node over
+    /// padding only.
     levels: Vec<(Vec<Hash>, Hash)>,
 }
 

@@ -19,8 +19,8 @@ const BATCH_PAGES: usize = 4096;
 /// A child that is all zeros has no block.
 const ABSENT: u32 = u32::MAX;
 
-/// The hashes of the memory's tree (2^24 leaves) over the pages that were ever given to it. It holds no bytes of memory:
-/// about a quarter of the size of the pages.
+/// The hashes of the memory's tree (2^24 leaves) over the pages that were ever given to it. It
+/// holds no bytes of memory: about a quarter of the size of the pages.
 #[derive(Debug, Clone)]
 pub struct MemoryTree {
     /// Leaves and what is above them, a block a page.
@@ -61,8 +61,8 @@ impl MemoryTree {
         BlobRoot(self.branches[0].block.0[8 + slot as usize])
     }
 
-    /// Takes in changed pages: the page's number (its address / 4096), its changed leaves (a bit each) and its bytes now.
-    /// A page that the tree has not seen yet counts as changed from zeros.
+    /// Takes in changed pages: the page's number (its address / 4096), its changed leaves (a bit
+    /// each) and its bytes now. A page that the tree has not seen yet counts as changed from zeros.
     pub fn update(&mut self, changes: &[(u32, u16, &Page)]) {
         for batch in changes.chunks(BATCH_PAGES) {
             let slots: Vec<u32> = batch.iter().map(|change| self.touch(change.0)).collect();

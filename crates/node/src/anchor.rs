@@ -29,7 +29,8 @@ pub(crate) struct AnchoredTree {
     pub(crate) event: EventProof,
 }
 
-/// Anchors a log's checkpoints by an account. What was anchored is on the chain, so nothing is remembered that a crash could lose.
+/// Anchors a log's checkpoints by an account. What was anchored is on the chain, so nothing is
+/// remembered that a crash could lose.
 pub struct Anchorer {
     contracts: Contracts,
     anchors: Anchors::AnchorsInstance<DynProvider>,
@@ -38,12 +39,13 @@ pub struct Anchorer {
 }
 
 impl Anchorer {
-    /// Says in the log, by its key and the account's, that the account anchors it, and registers the statement with the contract. What
-    /// was done before stays as it is.
+    /// Says in the log, by its key and the account's, that the account anchors it, and registers
+    /// the statement with the contract. What was done before stays as it is.
     ///
     /// # Errors
     ///
-    /// [`Error::Chain`], [`Error::Store`]; [`Error::Job`] if the account is registered for another statement.
+    /// [`Error::Chain`], [`Error::Store`]; [`Error::Job`] if the account is registered for another
+    /// statement.
     pub async fn new(contracts: Contracts, log: PublicLog) -> Result<Self> {
         let deployment = &contracts.deployment;
         let statement = log.say_operator(contracts.signer(), deployment).await?;
@@ -92,7 +94,8 @@ impl Anchorer {
     ///
     /// # Errors
     ///
-    /// [`Error::Chain`]; [`Error::Job`] for a log that does not go on from what was anchored: nothing is anchored over it.
+    /// [`Error::Chain`]; [`Error::Job`] for a log that does not go on from what was anchored:
+    /// nothing is anchored over it.
     pub async fn anchor(&self) -> Result<Option<u64>> {
         let tree = self.log.newest()?;
         let latest = self.anchors.latestOf(self.origin, self.account());
@@ -114,7 +117,8 @@ impl Anchorer {
         Ok(sent.map(|_| tree.size))
     }
 
-    /// Anchors at an interval, and once at the start, until told to stop. A chain that is away is asked again.
+    /// Anchors at an interval, and once at the start, until told to stop. A chain that is away is
+    /// asked again.
     pub async fn run(self, every: Duration, mut stop: watch::Receiver<bool>) {
         loop {
             tokio::select! {

@@ -30,14 +30,15 @@ use crate::{Error, Result, files};
 /// How an auditor works.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditorPlan {
-    /// The share of claims that it re-runs, in basis points: 10,000 for all. Which ones follows from a secret, so that no
-    /// provider can know.
+    /// The share of claims that it re-runs, in basis points: 10,000 for all. Which ones follows
+    /// from a secret, so that no provider can know.
     pub share_bps: u16,
     /// How many claims it re-runs at once.
     pub runs_at_once: usize,
 }
 
-/// What must be remembered of a commitment, written before it is made: without the salt it could never be opened.
+/// What must be remembered of a commitment, written before it is made: without the salt it could
+/// never be opened.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Commitment {
     salt: B256,

@@ -1,4 +1,5 @@
-//! What a provider has bound itself to run, and whether more fits: nothing is locked that could miss its deadline.
+//! What a provider has bound itself to run, and whether more fits: nothing is locked that could
+//! miss its deadline.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -38,7 +39,8 @@ struct Bound {
 /// How long a job that is bound may still take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RunClock {
-    /// Its lock or its begin is on its way, so that the clock has not begun; void after `until` unless it is seen by then.
+    /// Its lock or its begin is on its way, so that the clock has not begun; void after `until`
+    /// unless it is seen by then.
     Sent { run_secs: u64, until: u64 },
     /// It is sealed and locked, and the provider says itself when its clock begins.
     Held,
@@ -75,14 +77,16 @@ impl Backlog {
         self.needed_secs(0, steps)
     }
 
-    /// Whether a job would end in time, as would all that is bound; else the seconds that it would need.
+    /// Whether a job would end in time, as would all that is bound; else the seconds that it would
+    /// need.
     pub(crate) fn fits(&self, id: B256, work: Work, now: u64) -> Result<(), u64> {
         let mut held = self.held();
         held.forget_past(now);
         self.fits_among(&held, id, work, now)
     }
 
-    /// Binds a job whose lock or begin is about to be sent, and counts until `until` unless it is seen by then; if it fits.
+    /// Binds a job whose lock or begin is about to be sent, and counts until `until` unless it is
+    /// seen by then; if it fits.
     pub(crate) fn bind(&self, id: B256, work: Work, until: u64, now: u64) -> Result<(), u64> {
         let mut held = self.held();
         held.forget_past(now);
@@ -93,7 +97,8 @@ impl Backlog {
         Ok(())
     }
 
-    /// The chain shows a job as this provider's: by when it is to be claimed, or `None` while its clock has not begun.
+    /// The chain shows a job as this provider's: by when it is to be claimed, or `None` while its
+    /// clock has not begun.
     pub(crate) fn seen(&self, id: B256, work: Work, deadline: Option<u64>) {
         let mut held = self.held();
         if held.jobs.get(&id).is_some_and(|job| job.clock == RunClock::Running) {
@@ -135,7 +140,8 @@ impl Backlog {
         held.has_room |= held.waiting.len() < before;
     }
 
-    /// The orders to look at again, if there may be room: those that have waited longest. They stay until they are bound or pass.
+    /// The orders to look at again, if there may be room: those that have waited longest. They stay
+    /// until they are bound or pass.
     pub(crate) fn woken(&self) -> Vec<B256> {
         let mut held = self.held();
         if !std::mem::take(&mut held.has_room) {
@@ -144,7 +150,8 @@ impl Backlog {
         held.waiting.iter().take(WOKEN).map(|(id, _)| *id).collect()
     }
 
-    /// What the locks on their way put at stake, which the chain may not show yet; without one job's.
+    /// What the locks on their way put at stake, which the chain may not show yet; without one
+    /// job's.
     pub(crate) fn stake_sent(&self, besides: B256, now: u64) -> u128 {
         let mut held = self.held();
         held.forget_past(now);
@@ -178,7 +185,8 @@ impl Backlog {
 
     /// How long a job may take when everything else that is bound runs before it.
     fn needed_secs(&self, others: u64, steps: u64) -> u64 {
-        // Work is taken up as soon as a place is free, so the last one begins when all places are busy no longer.
+        // Work is taken up as soon as a place is free, so the last one begins when all places are
+        // busy no longer.
         let waits = u128::from(others).div_ceil(u128::from(self.runs_at_once));
         let all = (waits + u128::from(steps)).div_ceil(u128::from(self.steps_per_sec));
         u64::try_from(all).unwrap_or(u64::MAX).saturating_add(self.margin_secs)

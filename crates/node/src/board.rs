@@ -52,9 +52,10 @@ pub struct Store {
     blobs: Blobs,
 }
 
-/// Where a role finds orders, refusals, offers and blobs: in a store of its own, at a broker, or both. With both, what the role
-/// has seen once it has, and a broker that dies takes nothing from it. What is read is checked against its name by whoever reads
-/// it, so nobody needs to trust who wrote it.
+/// Where a role finds orders, refusals, offers and blobs: in a store of its own, at a broker, or
+/// both. With both, what the role has seen once it has, and a broker that dies takes nothing from
+/// it. What is read is checked against its name by whoever reads it, so nobody needs to trust who
+/// wrote it.
 #[derive(Clone)]
 pub struct Board {
     store: Option<Store>,
@@ -103,7 +104,8 @@ impl Board {
         self.store.as_ref().map(|store| &store.book)
     }
 
-    /// Takes over the broker's orders as they come, until told to stop. Without a broker there is nothing to do.
+    /// Takes over the broker's orders as they come, until told to stop. Without a broker there is
+    /// nothing to do.
     pub(crate) async fn follow(&self, mut stop: watch::Receiver<bool>) {
         let Some(broker) = &self.broker else { return };
         let mut orders = broker.follow(0);
@@ -227,7 +229,8 @@ impl Board {
         Ok(())
     }
 
-    /// The keys to which an account wants things sealed, if it has published some that this version can read.
+    /// The keys to which an account wants things sealed, if it has published some that this version
+    /// can read.
     pub(crate) async fn seal_keys(&self, account: Address) -> Result<Option<SealPublic>> {
         let signed: Option<SignedSealKeys> = match (&self.broker, self.book()) {
             (Some(broker), _) => broker.seal_keys(account).await?.map(|entry| entry.signed()),
@@ -280,8 +283,8 @@ impl Board {
         Ok(found.filter(|envelope| sha256(envelope) == digest))
     }
 
-    /// Publishes a wrapped key for who may open it. An owner's first for a job, recipient and slot stays; gives the digest of the one that
-    /// does, as far as it is known here.
+    /// Publishes a wrapped key for who may open it. An owner's first for a job, recipient and slot
+    /// stays; gives the digest of the one that does, as far as it is known here.
     pub(crate) async fn put_wrap(
         &self,
         signer: &PrivateKeySigner,
@@ -307,8 +310,8 @@ impl Board {
         Ok(sha256(&wrap.wrap))
     }
 
-    /// The key of a job's slot that its owner has wrapped for an account, signed by the owner. Only that one is read, checked and kept:
-    /// what others have put beside it costs nobody anything.
+    /// The key of a job's slot that its owner has wrapped for an account, signed by the owner. Only
+    /// that one is read, checked and kept: what others have put beside it costs nobody anything.
     pub(crate) async fn wrap(
         &self,
         job: B256,
@@ -517,7 +520,8 @@ impl Board {
         Ok(())
     }
 
-    /// Keeps what was fetched. Without room it is there all the same, and is fetched again the next time.
+    /// Keeps what was fetched. Without room it is there all the same, and is fetched again the next
+    /// time.
     async fn try_keep_blob(&self, kind: BlobKind, name: [u8; 32], content: &[u8]) {
         if let Err(error) = self.keep_blob(kind, name, content.to_vec()).await {
             tracing::warn!(%error, "what a broker has could not be kept");
@@ -571,14 +575,16 @@ impl Board {
         blocking(move || blobs.free_size()).await.map(Some)
     }
 
-    /// The blobs that are kept beside a broker's, for the account's own use; `None` where others read them too.
+    /// The blobs that are kept beside a broker's, for the account's own use; `None` where others
+    /// read them too.
     pub(crate) fn own_blobs(&self) -> Option<&Blobs> {
         self.broker.as_ref()?;
         self.store.as_ref().map(|store| &store.blobs)
     }
 
-    /// The most that a job's files can still add to what is kept, in bytes. The size of what is elsewhere is only known once it is
-    /// here, and of an output only that no step writes more than one leaf.
+    /// The most that a job's files can still add to what is kept, in bytes. The size of what is
+    /// elsewhere is only known once it is here, and of an output only that no step writes more than
+    /// one leaf.
     pub(crate) async fn size_needed(&self, order: &Market::Order) -> Result<u64> {
         let mut needed = order.stepLimit.saturating_mul(STEP_SIZE_MAX).min(SLOT_SIZE_MAX);
         for root in [order.inputRoot, order.datasetRoot] {
@@ -615,8 +621,8 @@ impl Board {
         Ok(())
     }
 
-    /// Why providers decline an order. What is not signed by its provider, or gives a reason that this version does not know, is
-    /// left out.
+    /// Why providers decline an order. What is not signed by its provider, or gives a reason that
+    /// this version does not know, is left out.
     ///
     /// # Errors
     ///
@@ -659,8 +665,8 @@ impl Board {
         Ok(())
     }
 
-    /// What providers say that they work for. What is not signed by its provider, or not in terms that this version knows, is
-    /// left out.
+    /// What providers say that they work for. What is not signed by its provider, or not in terms
+    /// that this version knows, is left out.
     ///
     /// # Errors
     ///

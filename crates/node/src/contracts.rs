@@ -1,4 +1,5 @@
-//! A role's hands on the contracts: calls that are signed, sent and waited for, and refusals by name.
+//! A role's hands on the contracts: calls that are signed, sent and waited for, and refusals by
+//! name.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,8 +17,9 @@ use assay_contracts::{Anchors, Disputes, Market, Stakes, TestDollar, Verifiers, 
 
 use crate::{Error, Result};
 
-/// What a demand for a chunk of output pays unless somebody says otherwise, in the token's smallest unit: two thirds of what a provider
-/// counts for a whole job by default, whose lock, claim and settlement take half as much gas again as an answer of 221,000.
+/// What a demand for a chunk of output pays unless somebody says otherwise, in the token's smallest
+/// unit: two thirds of what a provider counts for a whole job by default, whose lock, claim and
+/// settlement take half as much gas again as an answer of 221,000.
 pub const CHUNK_FEE_MIN: u128 = 15_000;
 
 /// The market's contracts as one account sees them.
@@ -110,7 +112,8 @@ impl Contracts {
         job_id(&self.deployment, order)
     }
 
-    /// The shortest window that the fraud-proof verifier lets an order of so many steps have, in seconds.
+    /// The shortest window that the fraud-proof verifier lets an order of so many steps have, in
+    /// seconds.
     ///
     /// # Errors
     ///
@@ -119,7 +122,8 @@ impl Contracts {
         self.disputes.windowMin(step_limit).call().await.map_err(chain)
     }
 
-    /// What a demand for a chunk of output should pay at the least: nothing on an embedded chain, where gas is free.
+    /// What a demand for a chunk of output should pay at the least: nothing on an embedded chain,
+    /// where gas is free.
     pub fn chunk_fee_least(&self) -> u128 {
         let is_embedded = (CHAIN_ID_MIN..CHAIN_ID_END).contains(&self.deployment.chain_id);
         if is_embedded { 0 } else { CHUNK_FEE_MIN }
@@ -179,7 +183,8 @@ impl Contracts {
         })
     }
 
-    /// The chain's time, in Unix seconds: the clock's, or where its last block was ahead of the clock, ahead by as much.
+    /// The chain's time, in Unix seconds: the clock's, or where its last block was ahead of the
+    /// clock, ahead by as much.
     pub fn now(&self) -> u64 {
         clock_secs() + self.ahead_secs.load(Ordering::Relaxed)
     }
@@ -206,8 +211,9 @@ impl Contracts {
         }
     }
 
-    /// A block that a claim may name: its number and hash, not before the lock's (spec/contracts.md#claims). `None` if the
-    /// chain has not come that far, or fewer than `confirmations` blocks stand upon the lock's.
+    /// A block that a claim may name: its number and hash, not before the lock's
+    /// (spec/contracts.md#claims). `None` if the chain has not come that far, or fewer than
+    /// `confirmations` blocks stand upon the lock's.
     pub(crate) async fn block_since(
         &self,
         lock_block: u64,
@@ -217,7 +223,8 @@ impl Contracts {
         if number < lock_block + confirmations {
             return Ok(None);
         }
-        // An embedded chain makes no block without a transaction, and tries calls out in the next block's place.
+        // An embedded chain makes no block without a transaction, and tries calls out in the next
+        // block's place.
         if self.client.heads().is_some() {
             return Ok(Some((number, hash)));
         }
@@ -229,8 +236,8 @@ impl Contracts {
         Ok(parent.map(|block| (block.header.number, block.header.hash)))
     }
 
-    /// Makes sure that the account has so much stake, free and reserved together, in the token's smallest unit: what lacks is
-    /// moved from its tokens.
+    /// Makes sure that the account has so much stake, free and reserved together, in the token's
+    /// smallest unit: what lacks is moved from its tokens.
     ///
     /// # Errors
     ///

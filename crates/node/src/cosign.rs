@@ -29,7 +29,8 @@ pub struct AskedWitness {
     pub key: Vkey,
 }
 
-/// Has a log's new checkpoints cosigned, until told to stop. A witness that is away is asked again, and holds nobody up.
+/// Has a log's new checkpoints cosigned, until told to stop. A witness that is away is asked again,
+/// and holds nobody up.
 pub async fn keep_cosigned(
     log: HostedLog,
     witnesses: Vec<AskedWitness>,
@@ -66,7 +67,8 @@ async fn cosign(
     last: &mut [u64],
     note: &[u8],
 ) -> Result<bool> {
-    // Each witness's own line and no other: of what strangers may send along, the notes of all would have too much.
+    // Each witness's own line and no other: of what strangers may send along, the notes of all
+    // would have too much.
     let mut cosigned = note.to_vec();
     for (witness, last) in witnesses.iter().zip(last) {
         match ask(log, witness, last, note).await {
@@ -141,12 +143,13 @@ fn unsound(error: impl std::fmt::Display) -> Error {
     Error::Job(error.to_string())
 }
 
-/// A witness with a key of its own under a home, that keeps its state there too, or in an object store (`s3://BUCKET/PREFIX`).
+/// A witness with a key of its own under a home, that keeps its state there too, or in an object
+/// store (`s3://BUCKET/PREFIX`).
 ///
 /// # Errors
 ///
-/// [`Error::Store`], for instance if another process has it open; [`Error::File`], [`Error::Damaged`], [`Error::Randomness`];
-/// [`Error::Job`] for a name or keys that are none.
+/// [`Error::Store`], for instance if another process has it open; [`Error::File`],
+/// [`Error::Damaged`], [`Error::Randomness`]; [`Error::Job`] for a name or keys that are none.
 pub fn open_witness(
     home: &Home,
     name: &str,
@@ -162,7 +165,8 @@ pub fn open_witness(
     Witness::new(storage, key, logs).map_err(unsound)
 }
 
-/// A log to read, whoever writes to it: in a folder, or in an object store if it is named by an URL.
+/// A log to read, whoever writes to it: in a folder, or in an object store if it is named by an
+/// URL.
 ///
 /// # Errors
 ///

@@ -1,5 +1,6 @@
-//! What an owner keeps of the datasets that it publishes, and of those of others that they are made of: versions with their policies,
-//! grants, revocations, and the ledger of uses (spec/policy.md, spec/cli.md#home).
+//! What an owner keeps of the datasets that it publishes, and of those of others that they are made
+//! of: versions with their policies, grants, revocations, and the ledger of uses (spec/policy.md,
+//! spec/cli.md#home).
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,8 +21,9 @@ use crate::board::Board;
 use crate::contracts::clock_secs;
 use crate::{Error, Home, Result, files, sources};
 
-/// For how long an order that names a version is still good once another was published in its place, in seconds: so that orders in
-/// flight are not refused. They are then under the stricter of both policies.
+/// For how long an order that names a version is still good once another was published in its
+/// place, in seconds: so that orders in flight are not refused. They are then under the stricter of
+/// both policies.
 pub const GRACE_SECS: u64 = 3_600;
 
 /// An owner's datasets, in a folder.
@@ -78,8 +80,8 @@ impl Datasets {
         self.by(source.owner.0.into()).in_force(source.name.as_str())
     }
 
-    /// The version whose policy holds for what a dataset is made into: the newest that was published, or of one that never was, the
-    /// newest.
+    /// The version whose policy holds for what a dataset is made into: the newest that was
+    /// published, or of one that never was, the newest.
     pub(crate) fn in_force(&self, name: &str) -> Result<Option<Version>> {
         let mut versions = versions_in(&self.folder.join(name))?;
         // What is kept of another owner's was published.
@@ -132,7 +134,8 @@ impl Datasets {
         files::write(&publication, version.publication.as_bytes())
     }
 
-    /// Keeps that a version was published: from the next decision on it decides. The same again changes nothing.
+    /// Keeps that a version was published: from the next decision on it decides. The same again
+    /// changes nothing.
     ///
     /// # Errors
     ///
@@ -166,7 +169,8 @@ impl Datasets {
         self.folder.join(said.name.as_str()).join(format!("{}.published.json", said.version))
     }
 
-    /// Refuses a grant to an account that has [`GRANTS_MAX`] of the dataset which are neither expired nor revoked.
+    /// Refuses a grant to an account that has [`GRANTS_MAX`] of the dataset which are neither
+    /// expired nor revoked.
     pub(crate) fn check_grants(&self, grant: &Grant, now: u64) -> Result<()> {
         let name = grant.name.as_str();
         let revocations = self.revocations(name)?;
@@ -230,7 +234,8 @@ impl Datasets {
         Ok(read_ledger(&self.ledger_path())?.0)
     }
 
-    /// The digests that the ledger has ended with, one after the other: statements of releases name them.
+    /// The digests that the ledger has ended with, one after the other: statements of releases name
+    /// them.
     ///
     /// # Errors
     ///
@@ -266,8 +271,8 @@ impl Datasets {
         if path.exists() { Ok(()) } else { files::write(&path, document.as_bytes()) }
     }
 
-    /// The rules of a version as its owner has them now, without those of what it is made of; if a newer one was published in its
-    /// place, under the stricter of both.
+    /// The rules of a version as its owner has them now, without those of what it is made of; if a
+    /// newer one was published in its place, under the stricter of both.
     fn rules(&self, version: Version, newer: Option<&Document<Policy>>) -> Result<Rules> {
         let Version { publication, policy } = version;
         let name = publication.said().name.as_str().to_owned();
@@ -359,8 +364,8 @@ fn ledger_of(path: &Path, bytes: &[u8]) -> Result<Ledger> {
     Ledger::from_lines(lines_of(bytes)).map_err(|error| Error::damaged(path, error))
 }
 
-/// A ledger's file. A last line without its end was never acknowledged, so no key went out for it, and it counts for nothing:
-/// neither for a dataset nor for any that this is made of.
+/// A ledger's file. A last line without its end was never acknowledged, so no key went out for it,
+/// and it counts for nothing: neither for a dataset nor for any that this is made of.
 fn whole_lines(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = files::read(path)?.unwrap_or_default();
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
@@ -381,7 +386,8 @@ pub(crate) struct Decider {
 struct State {
     ledger: Ledger,
     file: File,
-    /// Whether the file may hold what the ledger does not: then nothing is decided until it is opened again.
+    /// Whether the file may hold what the ledger does not: then nothing is decided until it is
+    /// opened again.
     is_poisoned: bool,
     rules: AllRules,
     /// The files that the rules were made of.
@@ -414,7 +420,8 @@ impl Decider {
     ///
     /// # Errors
     ///
-    /// [`Error::Damaged`] for a ledger that is not whole; [`Error::File`], also if another process has it.
+    /// [`Error::Damaged`] for a ledger that is not whole; [`Error::File`], also if another process
+    /// has it.
     pub(crate) fn open(datasets: Datasets) -> Result<Self> {
         let path = datasets.ledger_path();
         std::fs::create_dir_all(&datasets.folder)
@@ -435,12 +442,14 @@ impl Decider {
         Ok(Decider { datasets, state })
     }
 
-    /// Decides about a dataset's key under a policy; `None` if no version that has it is published, or others have been in its place
-    /// for too long. One version that permits is enough; if none does, the newest one's reasons are given.
+    /// Decides about a dataset's key under a policy; `None` if no version that has it is published,
+    /// or others have been in its place for too long. One version that permits is enough; if none
+    /// does, the newest one's reasons are given.
     ///
     /// # Errors
     ///
-    /// [`Error::Damaged`] for a dataset with a document that is not whole, and after a failure of [`Decider::spend`]; [`Error::File`].
+    /// [`Error::Damaged`] for a dataset with a document that is not whole, and after a failure of
+    /// [`Decider::spend`]; [`Error::File`].
     pub(crate) fn decide(
         &self,
         key: (Hash, Hash),
@@ -468,7 +477,8 @@ impl Decider {
         Ok(refused)
     }
 
-    /// After a failed write nobody knows what the file holds, and an entry behind a torn one would spoil the ledger.
+    /// After a failed write nobody knows what the file holds, and an entry behind a torn one would
+    /// spoil the ledger.
     fn check_whole(&self, state: &State) -> Result<()> {
         if !state.is_poisoned {
             return Ok(());
@@ -477,7 +487,8 @@ impl Decider {
         Err(Error::damaged(&self.datasets.ledger_path(), what))
     }
 
-    /// Looks what other owners now say of what a dataset is made of, if the board can be read; else what is kept goes on to hold.
+    /// Looks what other owners now say of what a dataset is made of, if the board can be read; else
+    /// what is kept goes on to hold.
     pub(crate) async fn look(&self, board: &Board, key: (Hash, Hash)) -> Result<()> {
         let sources = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -496,7 +507,8 @@ impl Decider {
         Ok(())
     }
 
-    /// Spends what a release costs. When this returns it is durable, and the key may go out; if it fails, no key may.
+    /// Spends what a release costs. When this returns it is durable, and the key may go out; if it
+    /// fails, no key may.
     pub(crate) fn spend(&self, permit: &Permit, recipient: Account, at: u64) -> Result<()> {
         let path = self.datasets.ledger_path();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -508,8 +520,8 @@ impl Decider {
         let failed = |source| Error::file("writing", &path, source);
         // Its entries are one line, so that a crash leaves all of them or none.
         let line = [&release.to_line()[..], b"\n"].concat();
-        // Until it is known to be there, whole, nothing else is decided: what is on the disk after a failure is unknown, and may
-        // change once more.
+        // Until it is known to be there, whole, nothing else is decided: what is on the disk after
+        // a failure is unknown, and may change once more.
         state.is_poisoned = true;
         state.file.write_all(&line).and_then(|()| state.file.sync_all()).map_err(failed)?;
         state.ledger.apply(&release).map_err(|error| Error::damaged(&path, error))?;
@@ -517,12 +529,14 @@ impl Decider {
         Ok(())
     }
 
-    /// The newest digest in the ledger, which a release is said with: so entries that are missing at its end show.
+    /// The newest digest in the ledger, which a release is said with: so entries that are missing
+    /// at its end show.
     pub(crate) fn head(&self) -> Hash {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).ledger.head()
     }
 
-    /// Reads the rules again if a file has come or gone: a revocation holds for the next decision. What one dataset lacks stops no other.
+    /// Reads the rules again if a file has come or gone: a revocation holds for the next decision.
+    /// What one dataset lacks stops no other.
     fn refresh(&self, state: &mut State, now: u64) -> Result<()> {
         let seen = self.datasets.rule_files()?;
         // A damaged file that is restored keeps its name.
@@ -552,7 +566,8 @@ impl Decider {
         Ok(())
     }
 
-    /// The rules of a dataset's published versions, the newest first, without those whose time is over.
+    /// The rules of a dataset's published versions, the newest first, without those whose time is
+    /// over.
     fn load(
         &self,
         folder: &Path,
@@ -590,8 +605,8 @@ impl Decider {
         Ok(loaded)
     }
 
-    /// The rules of what a dataset is made of, as they are now; `None` if they can't be had, and then nothing that is made of it goes
-    /// out.
+    /// The rules of what a dataset is made of, as they are now; `None` if they can't be had, and
+    /// then nothing that is made of it goes out.
     fn part(
         &self,
         source: &Source,
@@ -761,7 +776,8 @@ mod tests {
             let whole = end == second.len();
             assert_eq!(uses(), [1 + u64::from(whole); 3], "cut after {end} bytes");
             if end % 97 == 0 || whole {
-                // The keeper goes on from there: the same release is made again, for all or for nothing.
+                // The keeper goes on from there: the same release is made again, for all or for
+                // nothing.
                 spend(&open(), 2);
                 assert_eq!(uses(), [2; 3], "cut after {end} bytes, and released again");
                 let ledger = std::fs::read(datasets.ledger_path()).expect("read");
@@ -803,7 +819,8 @@ mod tests {
         assert!(!permits(), "revoked is revoked");
     }
 
-    /// What a key's order is told: that it is permitted, by which clauses not, or `None` if its version is not in force.
+    /// What a key's order is told: that it is permitted, by which clauses not, or `None` if its
+    /// version is not in force.
     fn told(decider: &Decider, key: (Hash, Hash), asked: &ReleaseRequest) -> Option<Vec<Clause>> {
         match decider.decide(key, asked).expect("decided")? {
             Decision::Permit(_) => Some(Vec::new()),
@@ -961,7 +978,8 @@ mod tests {
         };
         decider.spend(&permit(&decider, 1), PROVIDER, 1).expect("spent");
         let second = permit(&decider, 2);
-        // A handle that can't write or be cut, for a disk that fails; what it left there is half a line.
+        // A handle that can't write or be cut, for a disk that fails; what it left there is half a
+        // line.
         let path = datasets.ledger_path();
         let broken = File::open(&path).expect("opened");
         let whole = {

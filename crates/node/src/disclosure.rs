@@ -1,4 +1,5 @@
-//! What showing parts of results and receipts needs of the world: the system's randomness, the clock, a ledger that lasts.
+//! What showing parts of results and receipts needs of the world: the system's randomness, the
+//! clock, a ledger that lasts.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -31,7 +32,8 @@ pub fn presented_by(
     })
 }
 
-/// The bytes of an output's slot from their start, as a board has them; zeros follow. Whoever uses them must compare the root.
+/// The bytes of an output's slot from their start, as a board has them; zeros follow. Whoever uses
+/// them must compare the root.
 ///
 /// # Errors
 ///
@@ -78,7 +80,8 @@ pub fn budget_left(path: &Path) -> Result<(u64, u64)> {
 ///
 /// # Errors
 ///
-/// [`Error::Statistics`], before anything is paid; [`Error::Budget`], [`Error::File`], [`Error::Randomness`].
+/// [`Error::Statistics`], before anything is paid; [`Error::Budget`], [`Error::File`],
+/// [`Error::Randomness`].
 pub fn release_statistics<C: Copy + Ord>(
     ledger: &Path,
     terms: &Terms,
@@ -104,7 +107,8 @@ fn budget(path: &Path) -> Result<Budget> {
     Budget::from_bytes(&bytes).map_err(|source| Error::Budget { path: path.to_owned(), source })
 }
 
-/// Holds off others until it is dropped. The ledger itself is replaced by each write, so a file beside it is locked.
+/// Holds off others until it is dropped. The ledger itself is replaced by each write, so a file
+/// beside it is locked.
 fn lock(path: &Path) -> Result<File> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
@@ -115,14 +119,16 @@ fn lock(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Runs what draws from the system's randomness. If the system has none at any time, nothing of the result is given.
+/// Runs what draws from the system's randomness. If the system has none at any time, nothing of the
+/// result is given.
 fn with_randomness<T>(work: impl FnOnce(&mut dyn FnMut(&mut [u8])) -> T) -> Result<T> {
     let mut failed = None;
     let mut draws: u64 = 0;
     let mut random = |buffer: &mut [u8]| {
         if let Err(error) = getrandom::fill(buffer) {
             failed = Some(error);
-            // What is drawn is thrown away, but whatever waits for a certain draw must end: so it is no constant.
+            // What is drawn is thrown away, but whatever waits for a certain draw must end: so it
+            // is no constant.
             draws += 1;
             let filler = sha256(&draws.to_le_bytes()).0;
             buffer.iter_mut().zip(filler.iter().cycle()).for_each(|(byte, next)| *byte = *next);

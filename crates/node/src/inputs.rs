@@ -27,8 +27,9 @@ type Image = Zeroizing<Vec<u8>>;
 ///
 /// # Errors
 ///
-/// [`Error::Program`], [`Error::InputMissing`], [`Error::KeyMissing`], [`Error::KeyUnusable`], [`Error::SealBroken`],
-/// [`Error::InputMismatch`]; [`Error::Job`] for what is not what the order says.
+/// [`Error::Program`], [`Error::InputMissing`], [`Error::KeyMissing`], [`Error::KeyUnusable`],
+/// [`Error::SealBroken`], [`Error::InputMismatch`]; [`Error::Job`] for what is not what the order
+/// says.
 pub(crate) async fn start<E: Engine + Clone + Send + 'static>(
     board: &Board,
     opener: &Opener,
@@ -47,7 +48,8 @@ pub(crate) async fn start<E: Engine + Clone + Send + 'static>(
     let root = input;
     let input = image(board, input, input_key).await?;
     if is_sealed && !input.as_ref().is_some_and(|image| has_salt(image)) {
-        // The SDK would take the job for a public one and leave its output, and what that tells of a dataset, in the clear.
+        // The SDK would take the job for a public one and leave its output, and what that tells of
+        // a dataset, in the clear.
         let cause = "it has no salt, so the output would not be sealed".to_owned();
         return Err(Error::SealBroken { root, cause });
     }
@@ -109,7 +111,8 @@ pub struct JobFiles {
 ///
 /// # Errors
 ///
-/// [`Error::Program`] and [`Error::InputMismatch`] for files that are not the order's; [`Error::Job`].
+/// [`Error::Program`] and [`Error::InputMismatch`] for files that are not the order's;
+/// [`Error::Job`].
 pub async fn replay_files(files: JobFiles, order: &Market::Order) -> Result<Replayed> {
     let order = order.clone();
     let run = blocking(move || {
@@ -129,13 +132,13 @@ pub async fn replay_files(files: JobFiles, order: &Market::Order) -> Result<Repl
     replayed(run.await??.1).await
 }
 
-/// Runs an order's job again, with what a board has, as an account that may open what is sealed: with the keys of what was sealed
-/// under a home, or with those that were released to it.
+/// Runs an order's job again, with what a board has, as an account that may open what is sealed:
+/// with the keys of what was sealed under a home, or with those that were released to it.
 ///
 /// # Errors
 ///
-/// [`Error::Program`], [`Error::InputMissing`], [`Error::KeyMissing`], [`Error::KeyUnusable`], [`Error::SealBroken`],
-/// [`Error::InputMismatch`]; as the board's.
+/// [`Error::Program`], [`Error::InputMissing`], [`Error::KeyMissing`], [`Error::KeyUnusable`],
+/// [`Error::SealBroken`], [`Error::InputMismatch`]; as the board's.
 pub async fn replay(
     board: &Board,
     key: &PrivateKeySigner,

@@ -1,8 +1,8 @@
-//! A keeper: gives the keys of sealed data to who holds a lock and to the auditors that the order names, by its owner's decision,
-//! and says in the log that it did.
+//! A keeper: gives the keys of sealed data to who holds a lock and to the auditors that the order
+//! names, by its owner's decision, and says in the log that it did.
 //!
-//! The decision about an input is the order itself, which its owner has signed. About a dataset the owner's policy decides
-//! (spec/policy.md), and what it spends is durable before a key leaves.
+//! The decision about an input is the order itself, which its owner has signed. About a dataset the
+//! owner's policy decides (spec/policy.md), and what it spends is durable before a key leaves.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -120,7 +120,8 @@ impl Keeper {
         Ok(kept)
     }
 
-    /// Gives the keys of a locked job to everyone who is to have them. True if somebody has published no keys to wrap to yet.
+    /// Gives the keys of a locked job to everyone who is to have them. True if somebody has
+    /// published no keys to wrap to yet.
     async fn give_all(&self, id: B256, signed: &SignedOrder, job: &Market::Job) -> Result<bool> {
         let order = &signed.order;
         let terms = terms_of(signed)?;
@@ -159,7 +160,8 @@ impl Keeper {
         Ok(waits)
     }
 
-    /// Gives a slot's key to each reader, as far as it goes, and tells to whom it went now; true if somebody has no keys to wrap to yet.
+    /// Gives a slot's key to each reader, as far as it goes, and tells to whom it went now; true if
+    /// somebody has no keys to wrap to yet.
     async fn give_each(
         &self,
         id: B256,
@@ -210,8 +212,8 @@ impl Keeper {
             program: program_id(order),
             dataset: BlobRoot(Hash(order.datasetRoot.0)),
             input_sealed,
-            // The SDK seals the output of whatever has a sealed input, and of nothing else. That what is under the seal has a salt,
-            // the provider sees, and begins nothing else.
+            // The SDK seals the output of whatever has a sealed input, and of nothing else. That
+            // what is under the seal has a salt, the provider sees, and begins nothing else.
             output_sealed: input_sealed,
             step_limit: order.stepLimit,
             verifier: order.verifierId,
@@ -252,7 +254,8 @@ impl Keeper {
         }
     }
 
-    /// The digest of what is said of a job's lock, if there is a log and somebody whom nothing was given yet.
+    /// The digest of what is said of a job's lock, if there is a log and somebody whom nothing was
+    /// given yet.
     async fn lock_said(
         &self,
         id: B256,
@@ -310,7 +313,8 @@ impl Keeper {
             return Ok(Given::Before);
         }
         let Some(public) = self.board.seal_keys(to).await? else { return Ok(Given::NoKeys) };
-        // Keys that nothing can be wrapped to cost no use of the data, and keep nobody else from theirs.
+        // Keys that nothing can be wrapped to cost no use of the data, and keep nobody else from
+        // theirs.
         let wrap = match Wrap::seal(key, &public, context, &mut system_rng()) {
             Ok(wrap) => wrap.to_bytes(),
             Err(error) => {
@@ -430,8 +434,8 @@ impl Role for Keeper {
         if !is_locked {
             return Ok(Next::Event);
         }
-        // A lock that a reorganisation takes back must have been given nothing. The head was read before the job: a lock that is
-        // still there then has so many blocks upon it.
+        // A lock that a reorganisation takes back must have been given nothing. The head was read
+        // before the job: a lock that is still there then has so many blocks upon it.
         if head < job.lockBlock.to::<u64>() + self.confirmations {
             return Ok(Next::After(Duration::from_millis(200)));
         }

@@ -21,8 +21,9 @@ pub enum Role {
     Operator,
 }
 
-/// Keys for a chain on this machine, derived from one random seed that lies in the home folder without a password: they guard
-/// test dollars, which anyone can mint. For any other chain there are keystores.
+/// Keys for a chain on this machine, derived from one random seed that lies in the home folder
+/// without a password: they guard test dollars, which anyone can mint. For any other chain there
+/// are keystores.
 pub struct DevelopmentKeys(Zeroizing<[u8; 32]>);
 
 impl DevelopmentKeys {

@@ -3,7 +3,8 @@
 use assay_machine::{Cpu, Engine, Interpreter, Machine, Status, slot};
 use assay_merkle::{PAGE_SIZE, Page};
 
-/// An engine that runs honestly and then changes a byte of the output: for `--with-liar`, which shows what becomes of it.
+/// An engine that runs honestly and then changes a byte of the output: for `--with-liar`, which
+/// shows what becomes of it.
 #[derive(Clone, Debug)]
 pub struct Liar(Interpreter);
 

@@ -1,7 +1,7 @@
 //! What runs: roles, their event loops, and the state that they keep under one folder.
 //!
-//! The only crate with a real clock, sockets and randomness. It decides nothing that `machine`, `dispute` or the contracts
-//! decide.
+//! The only crate with a real clock, sockets and randomness. It decides nothing that `machine`,
+//! `dispute` or the contracts decide.
 
 mod anchor;
 mod auditor;

@@ -26,7 +26,8 @@ pub struct Running {
 }
 
 impl Running {
-    /// What the home's chain last wrote. After a crash it names a process that is gone: only an answer tells.
+    /// What the home's chain last wrote. After a crash it names a process that is gone: only an
+    /// answer tells.
     ///
     /// # Errors
     ///
@@ -69,7 +70,8 @@ impl LocalChain {
             .map_err(|source| crate::Error::file("making", folder, source))?;
         let chain = EmbeddedChain::open(&path, Config { clock, ..Config::default() })?;
         let client = client(&chain, &keys, Role::Deployer).await?;
-        // A crash between deploying and writing this down leaves contracts that nobody uses, and a new deployment.
+        // A crash between deploying and writing this down leaves contracts that nobody uses, and a
+        // new deployment.
         let deployment = match files::read_json::<Deployment>(&home.deployment())? {
             Some(deployment) => {
                 assay_chain::check_deployment(&deployment, &client).await?;
@@ -86,11 +88,13 @@ impl LocalChain {
         Ok(LocalChain { home: home.clone(), chain, keys, deployment, server: None })
     }
 
-    /// Serves JSON-RPC on loopback (port 0: any that is free), and writes down where, with the broker's URL.
+    /// Serves JSON-RPC on loopback (port 0: any that is free), and writes down where, with the
+    /// broker's URL.
     ///
     /// # Errors
     ///
-    /// [`Error::Chain`](crate::Error::Chain) if the port is taken; [`Error::File`](crate::Error::File).
+    /// [`Error::Chain`](crate::Error::Chain) if the port is taken;
+    /// [`Error::File`](crate::Error::File).
     pub async fn serve(&mut self, port: u16, broker: Option<String>) -> Result<Running> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let server =

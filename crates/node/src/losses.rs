@@ -15,8 +15,8 @@ pub(crate) const BREAK_SECS: u64 = 3_600;
 /// How many blocks are read again each time: as far as a chain may take blocks back.
 const REORG_BLOCKS: u64 = 64;
 
-/// The stakes of an account that were slashed within a day. A missed deadline counts as soon as it is said, whatever becomes of the
-/// job; a restart changes nothing.
+/// The stakes of an account that were slashed within a day. A missed deadline counts as soon as it
+/// is said, whatever becomes of the job; a restart changes nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Losses {
     losses: Vec<Loss>,
@@ -72,7 +72,8 @@ impl Losses {
         Ok(())
     }
 
-    /// The stake lost within a day, how many losses there were within an hour, and when the last one was.
+    /// The stake lost within a day, how many losses there were within an hour, and when the last
+    /// one was.
     pub(crate) fn lately(&self, now: u64) -> (u128, u32, u64) {
         let of_day = self.losses.iter().filter(|loss| loss.at + DAY_SECS > now);
         let lost = of_day.fold(0u128, |sum, loss| sum.saturating_add(loss.stake));

@@ -45,7 +45,8 @@ const LIAR: u8 = 255;
 pub struct MarketPlan {
     /// What each provider asks.
     pub providers: Vec<CostModel>,
-    /// Whether there is a provider, besides, whose outputs are false. It takes only orders that name it.
+    /// Whether there is a provider, besides, whose outputs are false. It takes only orders that
+    /// name it.
     pub with_liar: bool,
 }
 
@@ -72,7 +73,8 @@ pub struct LocalMarket {
 }
 
 impl LocalMarket {
-    /// Opens the home's market, or makes one, and sets everyone to work. Accounts that lack test dollars get some.
+    /// Opens the home's market, or makes one, and sets everyone to work. Accounts that lack test
+    /// dollars get some.
     ///
     /// # Errors
     ///
@@ -82,7 +84,8 @@ impl LocalMarket {
         Self::open_at(home, plan, Arc::new(SystemClock)).await
     }
 
-    /// The same with another clock for the chain, for tests: what is ahead of the system's clock is ahead for everyone.
+    /// The same with another clock for the chain, for tests: what is ahead of the system's clock is
+    /// ahead for everyone.
     ///
     /// # Errors
     ///
@@ -180,12 +183,13 @@ impl LocalMarket {
         self.auditor
     }
 
-    /// Serves the chain and the broker on loopback (port 0: any that is free), and writes down where.
+    /// Serves the chain and the broker on loopback (port 0: any that is free), and writes down
+    /// where.
     ///
     /// # Errors
     ///
-    /// [`Error::Chain`](crate::Error::Chain) or [`Error::Broker`](crate::Error::Broker) if a port is taken;
-    /// [`Error::File`](crate::Error::File).
+    /// [`Error::Chain`](crate::Error::Chain) or [`Error::Broker`](crate::Error::Broker) if a port
+    /// is taken; [`Error::File`](crate::Error::File).
     pub async fn serve(&mut self, chain_port: u16, broker_port: u16) -> Result<Running> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, broker_port));
         let broker = self.store.as_broker(self.local.deployment(), Limits::default());

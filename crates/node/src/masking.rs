@@ -1,4 +1,5 @@
-//! Masking as files: a plan, a table and a key in; a masked table, a statement and the salts of its commitments out.
+//! Masking as files: a plan, a table and a key in; a masked table, a statement and the salts of its
+//! commitments out.
 
 use std::fs::File;
 use std::io::Read;
@@ -49,7 +50,8 @@ pub struct MaskDone {
     pub statement: Option<MaskStatement>,
 }
 
-/// The owner's masking key from its file, made the first time: 64 hexadecimal digits, readable by the owner only.
+/// The owner's masking key from its file, made the first time: 64 hexadecimal digits, readable by
+/// the owner only.
 ///
 /// # Errors
 ///
@@ -58,7 +60,8 @@ pub fn mask_key(path: &Path) -> Result<MasterKey> {
     files::seed(path).map(MasterKey::new)
 }
 
-/// Makes a masking key in a file that must not be there: whoever replaces a key can't join what was masked with it any more.
+/// Makes a masking key in a file that must not be there: whoever replaces a key can't join what was
+/// masked with it any more.
 ///
 /// # Errors
 ///
@@ -71,8 +74,8 @@ pub fn new_mask_key(path: &Path) -> Result<MasterKey> {
     mask_key(path)
 }
 
-/// Masks a table. Nothing is there under the output's name until it is whole. With a key that signs, the statement is in an
-/// envelope; without, it is a bare payload.
+/// Masks a table. Nothing is there under the output's name until it is whole. With a key that
+/// signs, the statement is in an envelope; without, it is a bare payload.
 ///
 /// # Errors
 ///

@@ -1,4 +1,5 @@
-//! A data owner: seals what it has, publishes the ciphertext under a policy, and says to whom else keys may go or no longer.
+//! A data owner: seals what it has, publishes the ciphertext under a policy, and says to whom else
+//! keys may go or no longer.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -60,12 +61,14 @@ impl Owner {
         self.seal_as(name, data, policy, fee, BTreeSet::new()).await
     }
 
-    /// Seals data that was made of other datasets, as [`Owner::seal`] does, under the stricter rule on every point of a draft and all
-    /// of them; without a draft, of them alone. Those of other owners are read at the board, and kept.
+    /// Seals data that was made of other datasets, as [`Owner::seal`] does, under the stricter rule
+    /// on every point of a draft and all of them; without a draft, of them alone. Those of other
+    /// owners are read at the board, and kept.
     ///
     /// # Errors
     ///
-    /// As [`Owner::seal`]; [`Error::Job`] if one is not to be had, or they are too many; [`Error::Store`], [`Error::Broker`].
+    /// As [`Owner::seal`]; [`Error::Job`] if one is not to be had, or they are too many;
+    /// [`Error::Store`], [`Error::Broker`].
     pub async fn combine(
         &self,
         board: Option<&Board>,
@@ -105,8 +108,9 @@ impl Owner {
         self.keep(publication, policy)
     }
 
-    /// The same data under another policy or fee, as a new version, which decides nothing until it is published. If it is made of other datasets, it is under the stricter rule of
-    /// all of them as well, as they are known here.
+    /// The same data under another policy or fee, as a new version, which decides nothing until it
+    /// is published. If it is made of other datasets, it is under the stricter rule of all of them
+    /// as well, as they are known here.
     ///
     /// # Errors
     ///
@@ -120,13 +124,14 @@ impl Owner {
         self.keep(Publication { version, policy: policy.digest(), fee, sources, ..newest }, policy)
     }
 
-    /// Publishes a dataset's newest version: the ciphertext, what describes it, and its policy. From then on it decides, and orders
-    /// that name the one before are good for [`GRACE_SECS`](crate::GRACE_SECS), under the stricter of both.
+    /// Publishes a dataset's newest version: the ciphertext, what describes it, and its policy.
+    /// From then on it decides, and orders that name the one before are good for
+    /// [`GRACE_SECS`](crate::GRACE_SECS), under the stricter of both.
     ///
     /// # Errors
     ///
-    /// [`Error::Job`] if there is no such dataset, or it permits more than what it was made of; [`Error::Store`], [`Error::Broker`],
-    /// [`Error::File`].
+    /// [`Error::Job`] if there is no such dataset, or it permits more than what it was made of;
+    /// [`Error::Store`], [`Error::Broker`], [`Error::File`].
     pub async fn publish(&self, board: &Board, name: &Word) -> Result<Version> {
         let version = self.newest(name)?;
         self.check_sources(board, &version).await?;
@@ -159,12 +164,13 @@ impl Owner {
         }
     }
 
-    /// Lets an account order over a dataset, within its policy, and says so where keepers and the account can read it.
+    /// Lets an account order over a dataset, within its policy, and says so where keepers and the
+    /// account can read it.
     ///
     /// # Errors
     ///
-    /// [`Error::Job`] for a grant that is none; [`Error::Rules`] if the account has too many; [`Error::File`], [`Error::Store`],
-    /// [`Error::Broker`].
+    /// [`Error::Job`] for a grant that is none; [`Error::Rules`] if the account has too many;
+    /// [`Error::File`], [`Error::Store`], [`Error::Broker`].
     pub async fn grant(&self, board: &Board, grant: Grant) -> Result<Document<Grant>> {
         let grant = Document::new(grant).map_err(|error| Error::Job(error.to_string()))?;
         self.newest(&grant.said().name)?;
@@ -211,7 +217,8 @@ impl Owner {
         )))
     }
 
-    /// Keeps the statement of a masking whose result was sealed as a version, to be said when that is published.
+    /// Keeps the statement of a masking whose result was sealed as a version, to be said when that
+    /// is published.
     ///
     /// # Errors
     ///

@@ -39,7 +39,8 @@ pub const SWEEP_EVERY: Duration = Duration::from_secs(600);
 /// How long a lock is meant, in seconds: one that lands later does nothing.
 const LOCK_VALID_SECS: u64 = 60;
 
-/// How long others are left to say that they missed a deadline, in seconds, before a provider says it for the bounty.
+/// How long others are left to say that they missed a deadline, in seconds, before a provider says
+/// it for the bounty.
 const EXPIRE_GRACE_SECS: u64 = 2;
 
 /// How soon a key is looked for again that has not come yet.
@@ -51,7 +52,8 @@ const PUBLISH_AGAIN_SECS: u64 = 10;
 /// How soon an order is looked at again whose requester could still mend it.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
-/// What the market says of a lock that no other order and no other time would mend (contracts/src/interfaces).
+/// What the market says of a lock that no other order and no other time would mend
+/// (contracts/src/interfaces).
 const ORDER_FAULTS: [&str; 4] =
     ["OrderInvalid", "WindowOutOfRange", "SignatureInvalid", "ValueAboveCap"];
 
@@ -78,13 +80,16 @@ const ANSWERS_MIN: u64 = 2;
 pub struct ProviderPlan {
     /// What a job costs it, margin included.
     pub cost: CostModel,
-    /// How fast its engine is, in steps a second: it locks nothing that it could not finish in time.
+    /// How fast its engine is, in steps a second: it locks nothing that it could not finish in
+    /// time.
     pub steps_per_sec: u64,
     /// Blocks upon a lock's before it is taken for final and worked for.
     pub confirmations: u64,
-    /// The least that a demand for a chunk of output must pay, in the token's smallest unit; `None` for what the chain suggests.
+    /// The least that a demand for a chunk of output must pay, in the token's smallest unit; `None`
+    /// for what the chain suggests.
     pub chunk_fee_min: Option<u128>,
-    /// The most that may be at stake at once, with what was lost in the last day; in the token's smallest unit.
+    /// The most that may be at stake at once, with what was lost in the last day; in the token's
+    /// smallest unit.
     pub loss_day_max: u128,
     /// So many losses within an hour stop it from locking for an hour.
     pub failures_max: u32,
@@ -133,8 +138,8 @@ impl HostFact {
     }
 }
 
-/// A provider at work. What it has locked and claimed is on the chain, what to run is on the board, and it keeps nothing
-/// besides: a crash at any point is followed by an ordinary start.
+/// A provider at work. What it has locked and claimed is on the chain, what to run is on the board,
+/// and it keeps nothing besides: a crash at any point is followed by an ordinary start.
 pub struct Provider<E> {
     contracts: Contracts,
     board: Board,
@@ -145,7 +150,8 @@ pub struct Provider<E> {
     backlog: Backlog,
     /// What a claimant's clock holds in each game, in seconds.
     clock_secs: u64,
-    /// Held from the last look at what is at risk until the lock is counted, so that of two locks each knows of the other.
+    /// Held from the last look at what is at risk until the lock is counted, so that of two locks
+    /// each knows of the other.
     binding: tokio::sync::Mutex<()>,
     losses: tokio::sync::Mutex<Losses>,
     memory: Mutex<Memory<E>>,
@@ -172,8 +178,9 @@ impl<E: Engine + Clone> Memory<E> {
         self.runs.values().map(|(_, tracer)| tracer.size()).sum()
     }
 
-    /// The kept run that is quickest to make again, the oldest of several; never the one that is named. Many short jobs must not
-    /// make a provider forget a long one that it may have to defend.
+    /// The kept run that is quickest to make again, the oldest of several; never the one that is
+    /// named. Many short jobs must not make a provider forget a long one that it may have to
+    /// defend.
     fn quickest(&self, besides: B256) -> Option<B256> {
         let others = self.order.iter().filter(|kept| **kept != besides);
         let steps = |id: &&B256| self.runs.get(*id).map_or(0, |run| run.1.step() / REMADE_STEPS);
@@ -182,7 +189,8 @@ impl<E: Engine + Clone> Memory<E> {
 }
 
 impl<E: Engine + Clone + Send + 'static> Provider<E> {
-    /// A provider on an engine. Reads what it has lost lately, and says what it works for before anyone can ask.
+    /// A provider on an engine. Reads what it has lost lately, and says what it works for before
+    /// anyone can ask.
     ///
     /// # Errors
     ///
@@ -305,7 +313,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         self.board.offer(self.contracts.signer(), &offer).await
     }
 
-    /// What it has locked before and not claimed, so that nothing is locked beside it that does not fit.
+    /// What it has locked before and not claimed, so that nothing is locked beside it that does not
+    /// fit.
     async fn find_bound(&self) -> Result<()> {
         let (account, now) = (self.contracts.account(), self.contracts.now());
         let locked = self.contracts.market.JobLocked_filter().topic3(account);
@@ -366,7 +375,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         let price = self.price_wanted(&signed.order, is_late);
         let (order, signature) = (signed.order.clone(), signed.signature.clone());
         let lock = self.contracts.market.lock(order, signature, U96::from(price), U40::from(until));
-        // Another was faster, or the requester has cancelled or spent: all are ordinary, and nothing was paid.
+        // Another was faster, or the requester has cancelled or spent: all are ordinary, and
+        // nothing was paid.
         match self.contracts.send(lock.into_transaction_request()).await {
             Ok(_) => {
                 let is_sealed = signed.order.beginSecs != 0;
@@ -378,7 +388,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
             Err(Error::Refused(reason)) => {
                 self.backlog.release(id);
                 tracing::debug!(%id, %reason, "a lock was refused");
-                // Its own fault stays with the order. All else is another's move, which the next look will show.
+                // Its own fault stays with the order. All else is another's move, which the next
+                // look will show.
                 if ORDER_FAULTS.iter().any(|fault| reason.starts_with(fault)) {
                     let reason = Reason::MarketRefuses { cause: reason.into() };
                     return self.decline(id, signed, reason).await;
@@ -392,8 +403,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         }
     }
 
-    /// Counts a lock that is about to be sent, or says why it must not be. Only here is what is at risk looked at with every other
-    /// lock in it; the lock itself is waited for outside.
+    /// Counts a lock that is about to be sent, or says why it must not be. Only here is what is at
+    /// risk looked at with every other lock in it; the lock itself is waited for outside.
     async fn bind(
         &self,
         id: B256,
@@ -410,7 +421,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         Ok(bound.err().map(|needed_secs| deadline_near(work, needed_secs)))
     }
 
-    /// When to lock an order, or why not at all. Whatever could make the provider lose is looked at before a lock.
+    /// When to lock an order, or why not at all. Whatever could make the provider lose is looked at
+    /// before a lock.
     async fn judge(
         &self,
         id: B256,
@@ -477,7 +489,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         Ok(self.last_grounds(id, signed, now).await?.map_or(Ok(now), Err))
     }
 
-    /// What is looked at when the price is right: the record that the order wants, the stake at risk, and last the files.
+    /// What is looked at when the price is right: the record that the order wants, the stake at
+    /// risk, and last the files.
     async fn last_grounds(
         &self,
         id: B256,
@@ -532,7 +545,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         self.clock_short(order.stepLimit).or_else(|| self.chunk_fee_low(order))
     }
 
-    /// Whether a requester could have a provider answer demands at a loss: it may make 2^17 of them.
+    /// Whether a requester could have a provider answer demands at a loss: it may make 2^17 of
+    /// them.
     fn chunk_fee_low(&self, order: &Market::Order) -> Option<Reason> {
         let needed = self.plan.chunk_fee_min;
         let needed = needed.unwrap_or_else(|| self.contracts.chunk_fee_least());
@@ -540,7 +554,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         (fee < needed).then_some(Reason::ChunkFeeLow { fee, needed })
     }
 
-    /// Whether answers in a game might take longer than the clock allows: to a segment from the snapshot before it, and the segment.
+    /// Whether answers in a game might take longer than the clock allows: to a segment from the
+    /// snapshot before it, and the segment.
     fn clock_short(&self, step_limit: u64) -> Option<Reason> {
         let before = 2 * step_limit / (SNAPSHOTS_MIN as u64 + 1);
         let answer_secs = self.backlog.alone_secs(before + step_limit.min(SEGMENT_STEPS));
@@ -558,7 +573,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
     /// What forbids putting this much at stake now.
     async fn too_risky(&self, id: B256, stake: u128, now: u64) -> Result<Option<Reason>> {
         let (account, stakes) = (self.contracts.account(), &self.contracts.stakes);
-        // Before the chain is read: a lock that lands meanwhile is then counted twice, and never not at all.
+        // Before the chain is read: a lock that lands meanwhile is then counted twice, and never
+        // not at all.
         let sent = self.backlog.stake_sent(id, now);
         let free = stakes.freeOf(account).call().await.map_err(chain)?.to::<u128>();
         let free = free.saturating_sub(sent);
@@ -579,8 +595,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         Ok((at_risk > cap).then_some(Reason::RiskCap { at_risk, cap }))
     }
 
-    /// Whether the order asks for a better record than this provider has on the chain. The contract does not look: to keep to it is
-    /// what a provider owes the requester (spec/reputation.md).
+    /// Whether the order asks for a better record than this provider has on the chain. The contract
+    /// does not look: to keep to it is what a provider owes the requester (spec/reputation.md).
     async fn reputation_low(&self, signed: &SignedOrder) -> Result<Option<Reason>> {
         let Some(least) = terms_of(signed)?.reputation_min else { return Ok(None) };
         let record = provider_record(&self.contracts, self.contracts.account()).await?;
@@ -588,8 +604,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         Ok((score < least).then_some(Reason::ReputationLow { score, least }))
     }
 
-    /// Fetches what the job reads and checks it: what can't be run can't be claimed. What is sealed is checked at its `begin`; until
-    /// then it must at least be there.
+    /// Fetches what the job reads and checks it: what can't be run can't be claimed. What is sealed
+    /// is checked at its `begin`; until then it must at least be there.
     async fn fetch(&self, id: B256, signed: &SignedOrder) -> Result<Option<Reason>> {
         if self.memory().runs.contains_key(&id) {
             return Ok(None);
@@ -617,7 +633,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         }
     }
 
-    /// Whether the job's files may not fit: what of its inputs is not here yet, and its output at its largest.
+    /// Whether the job's files may not fit: what of its inputs is not here yet, and its output at
+    /// its largest.
     async fn disk_small(&self, order: &Market::Order) -> Result<Option<Reason>> {
         let Some(free_size) = self.board.free_size().await? else { return Ok(None) };
         let needed_size = self.board.size_needed(order).await?;
@@ -625,7 +642,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         Ok((free_size < needed_size).then_some(Reason::DiskSmall { needed_size, free_size }))
     }
 
-    /// What can be known of a sealed job before its lock: that its program runs and its envelopes are there.
+    /// What can be known of a sealed job before its lock: that its program runs and its envelopes
+    /// are there.
     async fn fetch_sealed(&self, signed: &SignedOrder) -> Result<Option<Reason>> {
         let order = &signed.order;
         for (number, sealed) in terms_of(signed)?.slots() {
@@ -655,7 +673,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
     /// Says why an order is not locked, once for each reason, and when to look again.
     async fn decline(&self, id: B256, signed: &SignedOrder, reason: Reason) -> Result<Next> {
         let now = self.contracts.now();
-        // What an idle provider could take waits for its turn, and is told so only if that takes long.
+        // What an idle provider could take waits for its turn, and is told so only if that takes
+        // long.
         let is_busy = matches!(reason, Reason::DeadlineNear { run_secs, .. }
             if self.backlog.alone_secs(signed.order.stepLimit) <= run_secs);
         if !is_busy {
@@ -687,8 +706,9 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         Ok(next)
     }
 
-    /// Opens a sealed job's inputs, checks them against their roots, and says so on the chain: from then on the run's time counts. A
-    /// key that does not come, or opens something else, lets the lock lapse, at the same small fee for both sides.
+    /// Opens a sealed job's inputs, checks them against their roots, and says so on the chain: from
+    /// then on the run's time counts. A key that does not come, or opens something else, lets the
+    /// lock lapse, at the same small fee for both sides.
     async fn begin(&self, id: B256, signed: &SignedOrder, job: &Market::Job) -> Result<Next> {
         let deadline = job.deadline.to::<u64>();
         if self.contracts.now() > deadline {
@@ -712,7 +732,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         let work = backlog::Work { stake: 0, ..work_of(&signed.order) };
         let now = self.contracts.now();
         if self.backlog.bind(id, work, now + LOCK_VALID_SECS, now).is_err() {
-            // The run's clock begins when there is room for it; if there is none in time, the lock lapses.
+            // The run's clock begins when there is room for it; if there is none in time, the lock
+            // lapses.
             return Ok(Next::After(KEY_PAUSE));
         }
         let begin = self.contracts.market.begin(signed.order.clone());
@@ -758,8 +779,9 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         Ok(Next::After(Duration::ZERO))
     }
 
-    /// Publishes an output, or tries it again later. Neither a broker that is away nor a full disk must cost the stake: a claim needs
-    /// no published output, and who does not find it demands a chunk.
+    /// Publishes an output, or tries it again later. Neither a broker that is away nor a full disk
+    /// must cost the stake: a claim needs no published output, and who does not find it demands a
+    /// chunk.
     async fn publish(&self, id: B256, root: BlobRoot, output: Vec<u8>) {
         let published = self.board.put_slot(root, output).await;
         match published {
@@ -771,7 +793,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         }
     }
 
-    /// Publishes the output of a claim that could not be published before. Gives whether that is still to be done.
+    /// Publishes the output of a claim that could not be published before. Gives whether that is
+    /// still to be done.
     async fn publish_again(&self, id: B256, signed: &SignedOrder, root: B256) -> bool {
         if !self.memory().unpublished.contains(&id) {
             return false;
@@ -783,7 +806,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         self.memory().unpublished.contains(&id)
     }
 
-    /// Says in the log what it has locked, run and claimed. Once a start: what is there already stays as it is.
+    /// Says in the log what it has locked, run and claimed. Once a start: what is there already
+    /// stays as it is.
     async fn record(&self, id: B256, order: &Market::Order) -> Result<()> {
         let Some(recorder) = &self.recorder else { return Ok(()) };
         if self.memory().recorded.contains(&id) {
@@ -817,7 +841,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         Ok(())
     }
 
-    /// Answers what the games about its claim ask, ends those whose challenger is late, and settles.
+    /// Answers what the games about its claim ask, ends those whose challenger is late, and
+    /// settles.
     async fn defend(&self, id: B256, signed: &SignedOrder, job: &Market::Job) -> Result<Next> {
         let order = &signed.order;
         self.try_record(id, order).await;
@@ -845,7 +870,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         Ok(Next::After(Duration::from_secs(1)))
     }
 
-    /// The games about a claim, in the order of the segments that they are about, so that one way through the run serves all.
+    /// The games about a claim, in the order of the segments that they are about, so that one way
+    /// through the run serves all.
     async fn games(&self, id: B256, lock_block: u64) -> Result<Vec<(u64, Disputes::gameOfReturn)>> {
         let mut games = Vec::new();
         for game in games::of_claim(&self.contracts, id, lock_block).await? {
@@ -856,7 +882,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         Ok(games.into_iter().map(|(_, game, view)| (game, view)).collect())
     }
 
-    /// Makes the move that a game waits for, if it is the claimant's. Gives the turn's end if it is the challenger's.
+    /// Makes the move that a game waits for, if it is the claimant's. Gives the turn's end if it is
+    /// the challenger's.
     async fn play(
         &self,
         id: B256,
@@ -933,7 +960,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
                 self.contracts.attempt(call.into_transaction_request()).await?;
             }
         }
-        // Who asks has not found it where it was published, so it is published again, once what is asked is answered.
+        // Who asks has not found it where it was published, so it is published again, once what is
+        // asked is answered.
         if is_asked {
             self.memory().unpublished.insert(id);
         }
@@ -953,7 +981,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         Ok((page.to_vec().into(), std::array::from_fn(|k| b256(proof.0[k]))))
     }
 
-    /// What happens to a job that is another's: nobody but the provider is in a hurry to say that it was missed.
+    /// What happens to a job that is another's: nobody but the provider is in a hurry to say that
+    /// it was missed.
     async fn watch(&self, order: &Market::Order, job: &Market::Job) -> Result<Next> {
         let at = job.deadline.to::<u64>() + EXPIRE_GRACE_SECS;
         if job.late || order.beginSecs != 0 {

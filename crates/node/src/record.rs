@@ -44,7 +44,8 @@ enum Place {
 #[derive(Default)]
 struct Index {
     read: u64,
-    /// Of which key, on which market: a key has the same bindings on all, and anyone may carry one from log to log.
+    /// Of which key, on which market: a key has the same bindings on all, and anyone may carry one
+    /// from log to log.
     bindings: BTreeMap<(Hash, MarketId), u64>,
     /// Who anchors the log, by statements of its own key.
     operators: Vec<(u64, Operator)>,
@@ -54,18 +55,20 @@ struct Index {
 }
 
 impl PublicLog {
-    /// Opens the log of a market under a home, or begins one there. Its key is derived from a seed of its own.
+    /// Opens the log of a market under a home, or begins one there. Its key is derived from a seed
+    /// of its own.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`], for instance if another process has it open; [`Error::File`], [`Error::Damaged`], [`Error::Randomness`].
+    /// [`Error::Store`], for instance if another process has it open; [`Error::File`],
+    /// [`Error::Damaged`], [`Error::Randomness`].
     pub fn open(home: &Home, deployment: &Deployment) -> Result<Self> {
         let read = Arc::new(LogFiles::read_only(home.log()));
         Self::begin(home, deployment, LogFiles::open(home.log())?, read)
     }
 
-    /// The same in an object store (`s3://BUCKET/PREFIX`, with what the environment says of keys and endpoint); the home has only the
-    /// key. Takes the log over from whoever wrote it before.
+    /// The same in an object store (`s3://BUCKET/PREFIX`, with what the environment says of keys
+    /// and endpoint); the home has only the key. Takes the log over from whoever wrote it before.
     ///
     /// # Errors
     ///
@@ -91,7 +94,8 @@ impl PublicLog {
         Ok(PublicLog { place, key: vkey, index: Arc::default() })
     }
 
-    /// The log that a broker keeps; `None` if it keeps none. Its key is whatever the broker says: who relies on statements pins the key.
+    /// The log that a broker keeps; `None` if it keeps none. Its key is whatever the broker says:
+    /// who relies on statements pins the key.
     ///
     /// # Errors
     ///
@@ -123,7 +127,8 @@ impl PublicLog {
         }
     }
 
-    /// The newest anchor of the log that the chain has, and that the newest checkpoint goes on from; none if there is none.
+    /// The newest anchor of the log that the chain has, and that the newest checkpoint goes on
+    /// from; none if there is none.
     pub(crate) async fn newest_anchor(
         &self,
         client: &Client,
@@ -136,8 +141,8 @@ impl PublicLog {
         anchor::newest(client, deployment, self.key.name(), &operators, tree.size).await
     }
 
-    /// What the log has about a job, with the bindings of the keys that signed it, under the newest checkpoint; and about an anchor, if
-    /// there is one.
+    /// What the log has about a job, with the bindings of the keys that signed it, under the newest
+    /// checkpoint; and about an anchor, if there is one.
     async fn about(
         &self,
         job: (MarketId, B256),
@@ -169,7 +174,8 @@ impl PublicLog {
         Ok(accounts_in(deployment, &operators))
     }
 
-    /// Says in the log, by its own key, that an account anchors it. Gives the statement's digest, which the contract is to have.
+    /// Says in the log, by its own key, that an account anchors it. Gives the statement's digest,
+    /// which the contract is to have.
     pub(crate) async fn say_operator(
         &self,
         signer: &PrivateKeySigner,
@@ -244,8 +250,8 @@ impl PublicLog {
     }
 }
 
-/// A log that a broker serves, as a storage to read; what was read once is not asked for again. Calls must come from threads that may
-/// block.
+/// A log that a broker serves, as a storage to read; what was read once is not asked for again.
+/// Calls must come from threads that may block.
 struct Served {
     broker: BrokerClient,
     runtime: tokio::runtime::Handle,
@@ -316,7 +322,8 @@ impl Index {
         }
     }
 
-    /// The entries about a job, its dataset and who anchors the log, and the bindings of their keys, in the log's order.
+    /// The entries about a job, its dataset and who anchors the log, and the bindings of their
+    /// keys, in the log's order.
     fn about<S: Storage>(
         &self,
         (market, job): (MarketId, B256),
@@ -362,7 +369,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A recorder for an account: logs that its statement key speaks for it, if that is not there yet.
+    /// A recorder for an account: logs that its statement key speaks for it, if that is not there
+    /// yet.
     ///
     /// # Errors
     ///
@@ -408,7 +416,8 @@ impl Recorder {
         self.log.add(&Envelope::sign(&said.to_payload(), &self.key)).await
     }
 
-    /// The same where nothing hangs on it: a job goes on, and a claim is defended, while a broker with a log is away.
+    /// The same where nothing hangs on it: a job goes on, and a claim is defended, while a broker
+    /// with a log is away.
     pub(crate) async fn try_say(&self, said: Said) {
         let recorder = self.clone();
         let saying = async move {
@@ -487,7 +496,8 @@ pub(crate) fn market_id(deployment: &Deployment) -> MarketId {
 mod tests {
     use super::*;
 
-    /// An account's statement key is the same on all markets, so anyone can carry its binding from one log to another's.
+    /// An account's statement key is the same on all markets, so anyone can carry its binding from
+    /// one log to another's.
     #[test]
     fn a_binding_for_another_market_binds_nothing_here() {
         let signer = PrivateKeySigner::random();

@@ -1,4 +1,5 @@
-//! Taking part in a market that others run: a chain's JSON-RPC, a broker's URL, and where the contracts are.
+//! Taking part in a market that others run: a chain's JSON-RPC, a broker's URL, and where the
+//! contracts are.
 
 use alloy_signer_local::PrivateKeySigner;
 use assay_broker_client::{Access, BrokerClient};
@@ -26,9 +27,11 @@ pub struct RemoteMarket {
     pub rpc: String,
     /// The broker's URL: trusted for nothing.
     pub broker: String,
-    /// Where the contracts are: trusted for what is a market at all, so it never comes from a broker.
+    /// Where the contracts are: trusted for what is a market at all, so it never comes from a
+    /// broker.
     pub deployment: Deployment,
-    /// How many blocks must stand upon a lock's before anything hangs on it: a run, or a key that goes out.
+    /// How many blocks must stand upon a lock's before anything hangs on it: a run, or a key that
+    /// goes out.
     pub confirmations: u64,
     /// What others let the broker's client do in their name: used where it is for what is asked.
     pub capabilities: Option<CapabilityChain>,
@@ -83,12 +86,13 @@ impl RemoteMarket {
         })
     }
 
-    /// A provider with so much stake, in the token's smallest unit: what lacks is moved from its account.
+    /// A provider with so much stake, in the token's smallest unit: what lacks is moved from its
+    /// account.
     ///
     /// # Errors
     ///
-    /// [`Error::Funds`](crate::Error::Funds), [`Error::Chain`](crate::Error::Chain), [`Error::Broker`](crate::Error::Broker),
-    /// [`Error::Store`](crate::Error::Store).
+    /// [`Error::Funds`](crate::Error::Funds), [`Error::Chain`](crate::Error::Chain),
+    /// [`Error::Broker`](crate::Error::Broker), [`Error::Store`](crate::Error::Store).
     pub async fn provider<E: Engine + Clone + Send + 'static>(
         &self,
         key: PrivateKeySigner,
@@ -112,7 +116,8 @@ impl RemoteMarket {
     ///
     /// # Errors
     ///
-    /// [`Error::Chain`](crate::Error::Chain), [`Error::Broker`](crate::Error::Broker), [`Error::Store`](crate::Error::Store).
+    /// [`Error::Chain`](crate::Error::Chain), [`Error::Broker`](crate::Error::Broker),
+    /// [`Error::Store`](crate::Error::Store).
     pub async fn auditor(
         &self,
         key: PrivateKeySigner,
@@ -134,11 +139,13 @@ impl RemoteMarket {
     ///
     /// # Errors
     ///
-    /// [`Error::Chain`](crate::Error::Chain), [`Error::Broker`](crate::Error::Broker), [`Error::Store`](crate::Error::Store),
-    /// [`Error::File`](crate::Error::File), for instance if another process keeps them.
+    /// [`Error::Chain`](crate::Error::Chain), [`Error::Broker`](crate::Error::Broker),
+    /// [`Error::Store`](crate::Error::Store), [`Error::File`](crate::Error::File), for instance if
+    /// another process keeps them.
     pub async fn keeper(&self, key: PrivateKeySigner, home: &Home) -> Result<Keeper> {
         let contracts = self.contracts(key).await?;
-        // Apart from the store of a provider of the same account, which another process may have open.
+        // Apart from the store of a provider of the same account, which another process may have
+        // open.
         let store = Store::open(&home.store(contracts.account()).join("keeper"))?;
         let broker = self.broker(contracts.signer()).await?;
         let recorder = recorder(&broker, &contracts).await?;
@@ -150,12 +157,13 @@ impl RemoteMarket {
         })
     }
 
-    /// Publishes an owner's newest version of a dataset. Of masked data it says first in the log which masking it came of, so that
-    /// whoever can order over it can read that.
+    /// Publishes an owner's newest version of a dataset. Of masked data it says first in the log
+    /// which masking it came of, so that whoever can order over it can read that.
     ///
     /// # Errors
     ///
-    /// As [`Owner::publish`]; [`Error::Job`](crate::Error::Job) for masked data where the broker keeps no log.
+    /// As [`Owner::publish`]; [`Error::Job`](crate::Error::Job) for masked data where the broker
+    /// keeps no log.
     pub async fn publish(
         &self,
         owner: &Owner,
@@ -211,7 +219,8 @@ impl RemoteMarket {
         Ok(broker)
     }
 
-    /// With a store of its own, so that a role can go on with what it has begun while the broker is away.
+    /// With a store of its own, so that a role can go on with what it has begun while the broker is
+    /// away.
     async fn board(&self, contracts: &Contracts, home: &Home) -> Result<Board> {
         let store = Store::open(&home.store(contracts.account()))?;
         Ok(Board::of_broker(self.broker(contracts.signer()).await?, Some(store)))

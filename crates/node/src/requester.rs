@@ -67,8 +67,8 @@ pub struct JobTerms {
     pub step_limit: u64,
     /// What it pays the provider.
     pub price: PriceTerms,
-    /// Whose data it reads, and what that earns if the job is paid, in the token's smallest unit; `None` for nobody's, and for what
-    /// a dataset's publication says.
+    /// Whose data it reads, and what that earns if the job is paid, in the token's smallest unit;
+    /// `None` for nobody's, and for what a dataset's publication says.
     pub data_fee: Option<(Address, u128)>,
     /// What the provider puts at stake, in the token's smallest unit.
     pub stake: u128,
@@ -78,7 +78,8 @@ pub struct JobTerms {
     pub lock_secs: u64,
     /// How long a run may take, in seconds.
     pub run_secs: u32,
-    /// How long a claim may be challenged, in seconds; `None` for the shortest that the verifier admits.
+    /// How long a claim may be challenged, in seconds; `None` for the shortest that the verifier
+    /// admits.
     pub window_secs: Option<u32>,
     /// How far the price may rise while nobody takes the order.
     pub repricing: Option<Repricing>,
@@ -100,7 +101,8 @@ pub enum DatasetTerms {
 pub struct DatasetUse {
     /// What its owner publishes of it.
     pub publication: Publication,
-    /// Its policy, which the order is held to before it is signed; `None` leaves that to the keeper, whose refusal costs the lapse fee.
+    /// Its policy, which the order is held to before it is signed; `None` leaves that to the
+    /// keeper, whose refusal costs the lapse fee.
     pub policy: Option<Document<Policy>>,
     /// For what it is to be used.
     pub purpose: String,
@@ -120,8 +122,8 @@ pub struct Sealing {
 /// What each side pays for a lapse, in basis points of the lesser of the least price and the stake.
 const LAPSE_FEE_BPS: u128 = 100;
 
-/// An order that was signed, as it is remembered: written before it is posted, so that whoever asks for the same again after
-/// a crash gets the same job, and never a second one.
+/// An order that was signed, as it is remembered: written before it is posted, so that whoever asks
+/// for the same again after a crash gets the same job, and never a second one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct JobRecord {
@@ -131,8 +133,8 @@ pub struct JobRecord {
     pub job_id: B256,
     /// What was signed.
     pub signed: SignedOrder,
-    /// The same order at the lower prices that nobody took, which stay good: they share its nonce, so one of them at most becomes a
-    /// job.
+    /// The same order at the lower prices that nobody took, which stay good: they share its nonce,
+    /// so one of them at most becomes a job.
     pub earlier: Vec<SignedOrder>,
     /// When the price was last raised, or first said, in Unix seconds.
     pub posted_at: u64,
@@ -147,12 +149,14 @@ pub struct Requester {
     contracts: Contracts,
     board: Board,
     records: PathBuf,
-    /// What the orders that wait for a lock may take from the purse. One that was locked meanwhile may still be among them: then
-    /// the purse holds more than it must, and the requester can withdraw it.
+    /// What the orders that wait for a lock may take from the purse. One that was locked meanwhile
+    /// may still be among them: then the purse holds more than it must, and the requester can
+    /// withdraw it.
     promised: Mutex<BTreeMap<B256, u128>>,
     /// Held while the purse is filled: who comes next finds what was put there for both.
     filling: tokio::sync::Mutex<()>,
-    /// The keys that orders are made under just now: of two with the same key, the second takes up the first.
+    /// The keys that orders are made under just now: of two with the same key, the second takes up
+    /// the first.
     keys: Mutex<BTreeMap<Hash, Arc<tokio::sync::Mutex<()>>>>,
     /// Gives the keys of what this requester has sealed.
     keeper: Keeper,
@@ -211,13 +215,14 @@ impl Requester {
         &self.contracts
     }
 
-    /// Orders a job: publishes what it reads, fills the purse, signs and posts. An order under the same key that was not
-    /// finished is taken up again instead.
+    /// Orders a job: publishes what it reads, fills the purse, signs and posts. An order under the
+    /// same key that was not finished is taken up again instead.
     ///
     /// # Errors
     ///
-    /// [`Error::Program`], [`Error::Funds`], [`Error::Refused`], [`Error::Chain`], [`Error::Store`], [`Error::File`]; [`Error::Policy`]
-    /// if the keeper of the dataset would give no key.
+    /// [`Error::Program`], [`Error::Funds`], [`Error::Refused`], [`Error::Chain`],
+    /// [`Error::Store`], [`Error::File`]; [`Error::Policy`] if the keeper of the dataset would give
+    /// no key.
     pub async fn order(&self, key: Hash, terms: &JobTerms) -> Result<JobRecord> {
         let program = Program::from_elf(&terms.program);
         let program = program.map_err(|error| Error::Job(format!("the program: {error}")))?;
@@ -235,8 +240,9 @@ impl Requester {
         Ok(record)
     }
 
-    /// Orders many jobs, each as [`Requester::order`] does and with a result of its own, in their order. Many are on their way at
-    /// once, so that one sync of a disk and one transfer to the purse serve several.
+    /// Orders many jobs, each as [`Requester::order`] does and with a result of its own, in their
+    /// order. Many are on their way at once, so that one sync of a disk and one transfer to the
+    /// purse serve several.
     pub async fn order_all(&self, jobs: &[(Hash, JobTerms)]) -> Vec<Result<JobRecord>> {
         let orders = jobs.iter().map(|(key, terms)| self.order(*key, terms));
         futures_util::stream::iter(orders).buffered(ORDERS_AT_ONCE).collect().await
@@ -257,7 +263,8 @@ impl Requester {
         Ok(record)
     }
 
-    /// Refuses what the keeper of the dataset would refuse, as far as it shows: a key that never comes costs both sides the lapse fee.
+    /// Refuses what the keeper of the dataset would refuse, as far as it shows: a key that never
+    /// comes costs both sides the lapse fee.
     async fn check_policy(&self, program: &Program, terms: &JobTerms) -> Result<()> {
         let (DatasetTerms::Of(of), Some(sealing)) = (&terms.dataset, &terms.sealing) else {
             return Ok(());
@@ -315,7 +322,8 @@ impl Requester {
         recorder.try_say(Said::Ordered(ordered)).await;
     }
 
-    /// The receipt of a job that has ended: its order, its claim and its end as the chain proves them, and what the log has of it.
+    /// The receipt of a job that has ended: its order, its claim and its end as the chain proves
+    /// them, and what the log has of it.
     ///
     /// # Errors
     ///
@@ -359,8 +367,8 @@ impl Requester {
         Ok(without_noise(receipt))
     }
 
-    /// What a reader would trust to believe this requester's receipts: this market, its log, and this account for what the chain
-    /// shows.
+    /// What a reader would trust to believe this requester's receipts: this market, its log, and
+    /// this account for what the chain shows.
     pub fn trust(&self) -> Trust {
         let log = self.recorder.as_ref().map(|recorder| TrustedLog {
             key: recorder.log().vkey().to_string(),
@@ -454,8 +462,9 @@ impl Requester {
         self.finish(record)
     }
 
-    /// Follows a job to its end, telling each thing that happens to it once; and does what only the requester is in a hurry
-    /// to do. A job that nobody locked in time ends with [`JobStatus::None`].
+    /// Follows a job to its end, telling each thing that happens to it once; and does what only the
+    /// requester is in a hurry to do. A job that nobody locked in time ends with
+    /// [`JobStatus::None`].
     ///
     /// # Errors
     ///
@@ -510,7 +519,8 @@ impl Requester {
                 JobStatus::AwaitingVerdict if now > deadline + SETTLE_GRACE_SECS => {
                     Some(market.settle(order.clone()).into_transaction_request())
                 }
-                // An output is published before it is claimed. Whoever shows no piece of it on demand loses.
+                // An output is published before it is claimed. Whoever shows no piece of it on
+                // demand loses.
                 JobStatus::AwaitingVerdict if now <= deadline && !has_output => {
                     let root = BlobRoot(Hash(job.outputRoot.0));
                     // A broker that is away shows no more than a provider that is silent.
@@ -563,7 +573,8 @@ impl Requester {
         }
     }
 
-    /// Publishes the keys to which this account wants things sealed: what a beneficiary does before it is named.
+    /// Publishes the keys to which this account wants things sealed: what a beneficiary does before
+    /// it is named.
     ///
     /// # Errors
     ///
@@ -573,19 +584,21 @@ impl Requester {
         self.board.put_seal_keys(signer, &self.opener.public(), now).await
     }
 
-    /// The output of a claimed job, if it is published and has the claim's root; opened if it is sealed and this account may read it.
+    /// The output of a claimed job, if it is published and has the claim's root; opened if it is
+    /// sealed and this account may read it.
     ///
     /// # Errors
     ///
-    /// [`Error::InputMissing`] if nobody has published it; [`Error::KeyMissing`] if it is sealed to others; [`Error::Job`] if it is
-    /// no blob.
+    /// [`Error::InputMissing`] if nobody has published it; [`Error::KeyMissing`] if it is sealed to
+    /// others; [`Error::Job`] if it is no blob.
     pub async fn output(&self, id: B256) -> Result<Vec<u8>> {
         let sealed = self.published_output(id).await?;
         let Some(signed) = self.board.find_order(id).await? else {
             return Err(Error::Job("the board does not have the order".into()));
         };
         let Some(input) = terms_of(&signed)?.input else { return Ok(sealed) };
-        // A program that refuses its input leaves an empty output, which there is nothing to seal in.
+        // A program that refuses its input leaves an empty output, which there is nothing to seal
+        // in.
         if sealed.is_empty() {
             return Ok(sealed);
         }
@@ -612,7 +625,8 @@ impl Requester {
         blob_of(root, &image)
     }
 
-    /// Of an order at several prices, takes the one that was locked. True if there is a new one to follow.
+    /// Of an order at several prices, takes the one that was locked. True if there is a new one to
+    /// follow.
     async fn choose(&self, record: &mut JobRecord) -> Result<bool> {
         if record.earlier.is_empty() {
             return Ok(false);
@@ -743,7 +757,8 @@ impl Requester {
 
     async fn publish_sealed(&self, bytes: &[u8]) -> Result<(BlobRoot, SealedSlot)> {
         let (secret, envelope) = seal_bytes(bytes.to_vec()).await?;
-        // A key that was lost would leave an envelope that nobody can open; an envelope that was lost leaves an idle key.
+        // A key that was lost would leave an envelope that nobody can open; an envelope that was
+        // lost leaves an idle key.
         self.vault.put(&secret)?;
         let sealed = SealedSlot {
             envelope: secret.envelope,
@@ -841,7 +856,8 @@ impl Requester {
         Ok(())
     }
 
-    /// Moves from the account to its purse what an order's price and data fee lack beside those of the orders that wait already.
+    /// Moves from the account to its purse what an order's price and data fee lack beside those of
+    /// the orders that wait already.
     async fn fill_purse(&self, record: &JobRecord) -> Result<()> {
         let (contracts, account) = (&self.contracts, self.contracts.account());
         self.promised().insert(record.job_id, escrow_most(&record.signed.order));

@@ -1,7 +1,8 @@
-//! What drives a role: it is called for a job whenever something may have happened to it, and looks for itself what did.
+//! What drives a role: it is called for a job whenever something may have happened to it, and looks
+//! for itself what did.
 //!
-//! A role acts on what the chain and the board say now, never on what it remembers having done: a crash, a missed event or a
-//! reorganisation costs one more look and nothing else.
+//! A role acts on what the chain and the board say now, never on what it remembers having done: a
+//! crash, a missed event or a reorganisation costs one more look and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
@@ -109,8 +110,8 @@ impl<R: Role> Work<R> {
         }
     }
 
-    /// Works until told to stop; calls in flight are then dropped, which is as safe as a crash, and hold nothing when this
-    /// returns.
+    /// Works until told to stop; calls in flight are then dropped, which is as safe as a crash, and
+    /// hold nothing when this returns.
     pub(crate) async fn run(mut self, stop: watch::Receiver<bool>) {
         let board = self.board.clone();
         tokio::join!(self.work(stop.clone()), board.follow(stop));

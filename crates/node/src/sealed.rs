@@ -21,7 +21,8 @@ use crate::role::blocking;
 use crate::vault::{Secret, Vault};
 use crate::{Error, Home, Result};
 
-/// The system's randomness. It fails only where the machine has none, and then nothing can be sealed.
+/// The system's randomness. It fails only where the machine has none, and then nothing can be
+/// sealed.
 pub(crate) fn system_rng() -> UnwrapErr<SysRng> {
     UnwrapErr(SysRng)
 }

@@ -1,4 +1,5 @@
-//! What data is made of: other datasets, of its owner or of others, whose rules go on to hold (spec/policy.md#two-datasets-combined).
+//! What data is made of: other datasets, of its owner or of others, whose rules go on to hold
+//! (spec/policy.md#two-datasets-combined).
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -61,12 +62,13 @@ pub struct MadeOf {
     pub is_own: bool,
     /// What is spent of it, as far as the ledger here knows.
     pub spent: Spent,
-    /// Whether the policy of what was made of it permits more, so that no key goes out until it is published again.
+    /// Whether the policy of what was made of it permits more, so that no key goes out until it is
+    /// published again.
     pub is_laxer: bool,
 }
 
-/// Takes over what another owner publishes of a dataset now: its newest version, its grants and its revocations. `None` if it
-/// publishes no such dataset.
+/// Takes over what another owner publishes of a dataset now: its newest version, its grants and its
+/// revocations. `None` if it publishes no such dataset.
 pub(crate) async fn take_over(
     board: &Board,
     datasets: &Datasets,
@@ -97,7 +99,8 @@ pub(crate) async fn take_over(
     kept.newest(name)
 }
 
-/// What data is made of that is made of these, with what they are made of, each by its newest policy.
+/// What data is made of that is made of these, with what they are made of, each by its newest
+/// policy.
 pub(crate) async fn resolve(
     board: Option<&Board>,
     datasets: &Datasets,
@@ -164,7 +167,8 @@ pub(crate) fn as_kept<'a>(
     sources.into_iter().map(kept).collect()
 }
 
-/// The stricter rule of a draft and all sources on every point; without a draft, of the sources alone.
+/// The stricter rule of a draft and all sources on every point; without a draft, of the sources
+/// alone.
 pub(crate) fn strictest(
     draft: Option<Document<Policy>>,
     sources: &[(Source, Document<Policy>)],

@@ -1,4 +1,5 @@
-//! A job's story, as the chain tells it to everyone alike: what statements and receipts are made of.
+//! A job's story, as the chain tells it to everyone alike: what statements and receipts are made
+//! of.
 
 use std::collections::BTreeMap;
 
@@ -59,7 +60,8 @@ impl Story {
         [Some(last), moved].iter().flatten().map(Said::digest).collect()
     }
 
-    /// Says in the log those of the moves that are an account's, from the `told`th on; gives how many it has said by now.
+    /// Says in the log those of the moves that are an account's, from the `told`th on; gives how
+    /// many it has said by now.
     pub(crate) async fn say_moves(&self, recorder: &Recorder, told: usize) -> usize {
         let account = recorder.account();
         let own: Vec<_> = self.moves.iter().filter(|moved| moved.account == account).collect();
@@ -143,7 +145,8 @@ fn game(log: &Log) -> Option<u64> {
     Some(Disputes::Committed::decode_log(&log.inner).ok()?.id)
 }
 
-/// Moves by whose they are, each linked to the one before: everyone who reads the chain comes to the same.
+/// Moves by whose they are, each linked to the one before: everyone who reads the chain comes to
+/// the same.
 fn moves(claimed: &Claimed, logs: &[Log]) -> Vec<Moved> {
     let claim = Said::Claimed(claimed.clone()).digest();
     let mut challengers: BTreeMap<u64, Address> = BTreeMap::new();

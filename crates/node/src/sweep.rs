@@ -13,7 +13,8 @@ use crate::contracts::{Contracts, chain};
 use crate::role::blocking;
 use crate::sealed::terms_of;
 
-/// How long after its last deadline a job is taken for over, in seconds: a chain may take blocks back for a while.
+/// How long after its last deadline a job is taken for over, in seconds: a chain may take blocks
+/// back for a while.
 const OVER_AFTER_SECS: u64 = 600;
 
 /// A blob.

@@ -12,7 +12,8 @@ use crate::{Error, Result, files};
 
 const SCHEMA: &str = "assay.vault/1";
 
-/// What opens an envelope, and what is in it. The salt is as secret as the key: the output's key follows from it.
+/// What opens an envelope, and what is in it. The salt is as secret as the key: the output's key
+/// follows from it.
 #[derive(Clone)]
 pub(crate) struct Secret {
     /// The envelope's SHA-256.

@@ -448,7 +448,8 @@ async fn a_provider_locks_only_what_it_can_finish_beside_all_that_it_has_locked(
     let (_folder, market) = market(&MarketPlan { providers: vec![], with_liar: false }).await;
     let contracts = stranger(&market).await;
     contracts.stake(1_000 * DOLLAR).await.expect("staked");
-    // It waits for blocks that never come, so all that it locks stays to be run: 21 s each by its plan.
+    // It waits for blocks that never come, so all that it locks stays to be run: 21 s each by its
+    // plan.
     let waits = ProviderPlan { confirmations: 100_000, ..asks_nothing() };
     let provider = Working::start(&contracts, market.board(), waits).await;
     let terms = JobTerms { stake: DOLLAR, ..wordcount("loop to the limit") };
@@ -522,7 +523,8 @@ async fn a_missed_deadline_trips_the_breaker_for_an_hour_and_a_start_does_not_tr
         panic!("{refusals:?}");
     };
     provider.stop().await;
-    // The late lock's time passes, and whoever misses it ends the job. That is no loss of the day on which a node starts.
+    // The late lock's time passes, and whoever misses it ends the job. That is no loss of the day
+    // on which a node starts.
     clock.pass(4 * 86_400, &stranger(&market).await).await;
     let ended = tokio::time::timeout(PATIENCE, requester.follow(&mut missed, |_, _| {})).await;
     assert_eq!(ended.expect("in time").expect("followed"), JobStatus::Missed);

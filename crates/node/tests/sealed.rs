@@ -1,4 +1,5 @@
-//! Sealed jobs, on a market of one process with its real chain: what comes of them, and who can read what.
+//! Sealed jobs, on a market of one process with its real chain: what comes of them, and who can
+//! read what.
 
 use std::path::Path;
 use std::time::Duration;
@@ -189,7 +190,8 @@ async fn a_liar_over_sealed_data_is_found_by_the_named_auditor() {
     let (status, events) = follow(requester, &mut record).await;
     assert_eq!(status, JobStatus::Refuted, "{events:?}");
     market.close().await.expect("closed");
-    // The game went down to one step, and what it shows are hashes, registers and two leaves, none of which held the input.
+    // The game went down to one step, and what it shows are hashes, registers and two leaves, none
+    // of which held the input.
     let leaked = holding(folder.path(), CANARY, "");
     assert!(leaked.is_empty(), "the canary stands in {leaked:?}");
 }
@@ -580,7 +582,8 @@ async fn combined_data_is_bound_by_all_that_it_was_made_of() {
     assert_eq!(status, JobStatus::Lapsed, "only one of the two lets it run");
     assert!(data.refused(&market, id).await.contains(&Clause::Programs));
 
-    // A job over one of them alone takes the last of its uses from the combination too, and a restart forgets nothing.
+    // A job over one of them alone takes the last of its uses from the combination too, and a
+    // restart forgets nothing.
     data.stop().await;
     data.start(&market);
     let alone = data.terms_over(&market, "visits", "research").await;

@@ -1,4 +1,5 @@
-//! Policies as Cedar: a permit for the dataset, and a forbid for each clause (spec/policy.md#cedar).
+//! Policies as Cedar: a permit for the dataset, and a forbid for each clause
+//! (spec/policy.md#cedar).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -16,7 +17,8 @@ use super::document::Document;
 use super::rules::ReleaseRequest;
 use super::terms::{Allowed, CEDAR_DEPTH_MAX, Guarantees, OutputClass, Policy};
 
-/// What a request is made of, in Cedar's words: an owner's own texts may ask for these facts and no others.
+/// What a request is made of, in Cedar's words: an owner's own texts may ask for these facts and no
+/// others.
 pub const CEDAR_SCHEMA: &str = include_str!("schema.cedarschema");
 
 /// Facts are at most this, so that no sum of two overflows: 2^62.
@@ -90,8 +92,9 @@ pub(super) fn owners_text(text: &str) -> Result<PolicySet, String> {
     }
 }
 
-/// How deep brackets stand, outside strings and comments. Cedar's parser recurses: at 300 deep it overflows a thread's stack of 2 MB.
-/// What else nests without brackets, the bound on the text's size bounds.
+/// How deep brackets stand, outside strings and comments. Cedar's parser recurses: at 300 deep it
+/// overflows a thread's stack of 2 MB. What else nests without brackets, the bound on the text's
+/// size bounds.
 fn depth(text: &str) -> usize {
     let (mut depth, mut most) = (0_usize, 0);
     let mut bytes = text.bytes().peekable();
@@ -147,7 +150,8 @@ impl Compiled {
         }
     }
 
-    /// Asks Cedar. Whatever it could not evaluate refuses: Cedar itself would skip a forbid that fails.
+    /// Asks Cedar. Whatever it could not evaluate refuses: Cedar itself would skip a forbid that
+    /// fails.
     pub(super) fn refusing(&self, asked: &ReleaseRequest, known: &Known<'_>) -> Refusing {
         let request = self.request(asked, known);
         let mut refusing = Refusing::default();
@@ -192,7 +196,8 @@ impl Compiled {
         let context = context.unwrap_or_else(|error| unreachable!("names differ: {error}"));
         let requester = entity("Account", &asked.requester.to_string());
         let dataset = entity("Dataset", &asked.dataset.to_string());
-        // Facts are of the schema's types, a test holds them to it; asking each time would cost as much as the decision.
+        // Facts are of the schema's types, a test holds them to it; asking each time would cost as
+        // much as the decision.
         Request::new(requester, self.action.clone(), dataset, context, None)
             .unwrap_or_else(|error| unreachable!("no schema to miss: {error}"))
     }
@@ -239,7 +244,8 @@ fn condition(clause: Clause, published: &Publication, policy: &Policy) -> Option
     let granted =
         |condition: &str| Some(format!("if context has grant then {condition} else true"));
     match clause {
-        // The permit reaches no other dataset either; a forbid has the refusal name it beside others.
+        // The permit reaches no other dataset either; a forbid has the refusal name it beside
+        // others.
         Clause::Dataset => Some(format!("resource == Dataset::\"{}\"", published.root)),
         Clause::Fee => at_least("context.data_fee", published.fee)
             .map(|paid| format!("context.data_owner == \"{}\" && ({paid})", published.owner)),
@@ -272,7 +278,8 @@ fn condition(clause: Clause, published: &Publication, policy: &Policy) -> Option
             granted("context.grant.uses_spent + context.use_cost <= context.grant.uses_max")
         }
         Clause::GrantExpiry => granted("context.now <= context.grant.expires_at"),
-        // The key of a sealed result follows from the input that the requester brings, so the requester reads it too.
+        // The key of a sealed result follows from the input that the requester brings, so the
+        // requester reads it too.
         Clause::Beneficiaries => {
             let reads = |fact| allowed(&policy.beneficiaries, fact);
             match output.class {
@@ -348,7 +355,8 @@ fn set<T: Display>(listed: impl Iterator<Item = T>) -> String {
     format!("[{}]", listed.join(", "))
 }
 
-/// That the program is none of those that fall short. Programs that are not listed are another clause's.
+/// That the program is none of those that fall short. Programs that are not listed are another
+/// clause's.
 fn no_program(policy: &Policy, falls_short: impl Fn(&Guarantees) -> bool) -> Option<String> {
     let short = policy.programs.iter().filter(|(_, program)| falls_short(program));
     let short: Vec<_> = short.map(|(id, _)| id).collect();

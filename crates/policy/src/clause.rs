@@ -17,7 +17,8 @@ macro_rules! clauses {
             /// All of them, in the order of the specification.
             pub const ALL: &'static [Clause] = &[$(Clause::$name,)*];
 
-            /// Its name: where it stands in the documents. Also its policy's id in Cedar, and `clause` in JSON.
+            /// Its name: where it stands in the documents. Also its policy's id in Cedar, and
+            /// `clause` in JSON.
             pub fn code(self) -> &'static str {
                 match self {
                     $(Clause::$name => $code,)*
@@ -73,7 +74,8 @@ clauses! {
     GrantUses "grant.uses_max"
     /// The grant still counts.
     GrantExpiry "grant.expires_at"
-    /// The beneficiary is listed, and the requester too where the result is sealed, since it can read that as well.
+    /// The beneficiary is listed, and the requester too where the result is sealed, since it can
+    /// read that as well.
     Beneficiaries "beneficiaries"
     /// The purpose is listed.
     Purposes "purposes"
@@ -103,9 +105,11 @@ clauses! {
     Cedar "cedar"
 }
 
-/// Why a key does not go out: a clause, with what the asker could have known. Displayed as a sentence that says what to do.
+/// Why a key does not go out: a clause, with what the asker could have known. Displayed as a
+/// sentence that says what to do.
 ///
-/// What others have used is not shown: that an account's jobs have spent a budget is nothing that a stranger need learn.
+/// What others have used is not shown: that an account's jobs have spent a budget is nothing that a
+/// stranger need learn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "clause", deny_unknown_fields)]
 #[allow(
@@ -231,8 +235,8 @@ pub enum Reason {
 }
 
 impl Clause {
-    /// Whether what it asks is known before an order is signed. What the data was made of only its keeper has, and a text in Cedar may
-    /// ask what comes later.
+    /// Whether what it asks is known before an order is signed. What the data was made of only its
+    /// keeper has, and a text in Cedar may ask what comes later.
     pub(super) fn shows_before(self) -> bool {
         !matches!(
             self,

@@ -1,4 +1,5 @@
-//! What an owner publishes of a dataset, and what it signs later about it (spec/policy.md#datasets).
+//! What an owner publishes of a dataset, and what it signs later about it
+//! (spec/policy.md#datasets).
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -21,7 +22,8 @@ pub struct DatasetName {
     pub name: Word,
 }
 
-/// A dataset that another was made of. That it was is its owner's word: nobody sees it in ciphertext.
+/// A dataset that another was made of. That it was is its owner's word: nobody sees it in
+/// ciphertext.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
@@ -32,7 +34,8 @@ pub struct Source {
     /// The version that the data was taken from.
     #[serde(with = "number")]
     pub version: u64,
-    /// The policy, by digest, than which that of the combination is no laxer: the source's newest when it was published.
+    /// The policy, by digest, than which that of the combination is no laxer: the source's newest
+    /// when it was published.
     pub policy: Hash,
 }
 
@@ -59,12 +62,13 @@ pub struct Publication {
     /// What a job pays the owner, in the token's smallest unit.
     #[serde(with = "amount")]
     pub fee: u128,
-    /// What it was made of, each dataset once, with what those were made of; none for data of its owner's own.
+    /// What it was made of, each dataset once, with what those were made of; none for data of its
+    /// owner's own.
     pub sources: BTreeSet<Source>,
 }
 
-/// An owner's word that an account may order within its policy, beyond those that the policy lists. An account that has a grant is
-/// bound by its grants, whatever the policy lists.
+/// An owner's word that an account may order within its policy, beyond those that the policy lists.
+/// An account that has a grant is bound by its grants, whatever the policy lists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
@@ -87,8 +91,8 @@ pub struct Grant {
     pub expires_at: u64,
 }
 
-/// An owner's word that keys no longer go out. It holds at once and for good: what it stops can be had again only by another grant,
-/// version or name.
+/// An owner's word that keys no longer go out. It holds at once and for good: what it stops can be
+/// had again only by another grant, version or name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Revocation {

@@ -12,10 +12,12 @@ use super::dataset::SOURCES_MAX;
 /// The largest document, in bytes.
 pub const DOCUMENT_SIZE_MAX: usize = 1 << 17;
 
-/// The largest number in a document, 2^53 - 1: the largest that every reader of JSON keeps exactly (RFC 8259, 6).
+/// The largest number in a document, 2^53 - 1: the largest that every reader of JSON keeps exactly
+/// (RFC 8259, 6).
 pub const NUMBER_MAX: u64 = (1 << 53) - 1;
 
-/// The largest amount in a document, 2^96 - 1: the largest that an order can hold (spec/contracts.md#orders).
+/// The largest amount in a document, 2^96 - 1: the largest that an order can hold
+/// (spec/contracts.md#orders).
 pub const AMOUNT_MAX: u128 = (1 << 96) - 1;
 
 /// The longest word, in bytes.
@@ -129,8 +131,8 @@ impl<T: Form> Document<T> {
         Ok(Document { said, bytes: bytes.to_vec(), digest: sha256(bytes) })
     }
 
-    /// Reads what people write: with spaces, fields in any order, and those left out that have a default. `schema` is left out too, or
-    /// first, as it would be written.
+    /// Reads what people write: with spaces, fields in any order, and those left out that have a
+    /// default. `schema` is left out too, or first, as it would be written.
     ///
     /// # Errors
     ///
@@ -179,13 +181,15 @@ fn form<T: Form>(why: impl fmt::Display) -> DocumentError {
     DocumentError::Form { schema: T::SCHEMA, why: shown(&why.to_string()) }
 }
 
-/// A parser's words may quote a stranger's, and are shown on terminals: one line, plain characters, not too long.
+/// A parser's words may quote a stranger's, and are shown on terminals: one line, plain characters,
+/// not too long.
 pub(super) fn shown(why: &str) -> String {
     let plain = |c: char| if c == ' ' || c.is_ascii_graphic() { c } else { '?' };
     why.chars().take(WHY_SIZE_MAX).map(plain).collect()
 }
 
-/// A name or a purpose: 1 to [`WORD_SIZE_MAX`] of a to z, 0 to 9, dot, dash and underscore; a letter or digit first.
+/// A name or a purpose: 1 to [`WORD_SIZE_MAX`] of a to z, 0 to 9, dot, dash and underscore; a
+/// letter or digit first.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Word(String);
@@ -288,8 +292,8 @@ pub(super) mod number {
     }
 }
 
-/// For `#[serde(with = "amount")]`: a string of decimal digits, at most [`AMOUNT_MAX`]. Leading zeros are another form of it,
-/// which [`Document::from_bytes`] finds.
+/// For `#[serde(with = "amount")]`: a string of decimal digits, at most [`AMOUNT_MAX`]. Leading
+/// zeros are another form of it, which [`Document::from_bytes`] finds.
 pub(super) mod amount {
     use super::*;
 

@@ -16,7 +16,8 @@ pub fn explain(policy: &Policy) -> Vec<String> {
     Clause::ALL.iter().filter_map(|clause| sentence(*clause, policy, NAMED_MAX)).collect()
 }
 
-/// A clause that one policy states otherwise than another, in both's sentences; empty where one does not state it.
+/// A clause that one policy states otherwise than another, in both's sentences; empty where one
+/// does not state it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// Which.
@@ -27,7 +28,8 @@ pub struct Change {
     pub after: String,
 }
 
-/// Where two policies differ: what [`stricter`](super::stricter) made of a draft, for whoever wrote it.
+/// Where two policies differ: what [`stricter`](super::stricter) made of a draft, for whoever wrote
+/// it.
 pub fn explain_changes(before: &Policy, after: &Policy) -> Vec<Change> {
     let clauses = Clause::ALL.iter().copied();
     // Compared in full: two long lists may begin with the same names.

@@ -1,5 +1,5 @@
-//! The ledger of uses: who was given which key for which job, and what it spent, of the data and of what that was made of
-//! (spec/policy.md#ledger).
+//! The ledger of uses: who was given which key for which job, and what it spent, of the data and of
+//! what that was made of (spec/policy.md#ledger).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,8 +13,8 @@ use super::rules::{Charge, Permit};
 /// Between the entries of a release: white space, of which an entry has none.
 const BETWEEN: u8 = b' ';
 
-/// One key to one recipient, for the dataset whose key it is or for one that this was made of. A job's first is its use; the others
-/// of the same job spend nothing.
+/// One key to one recipient, for the dataset whose key it is or for one that this was made of. A
+/// job's first is its use; the others of the same job spend nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
@@ -59,8 +59,8 @@ impl Form for Entry {
     }
 }
 
-/// The entries of one key to one recipient: of the dataset whose key it is, then of those that it was made of. They become durable
-/// together, as one line, or none counts.
+/// The entries of one key to one recipient: of the dataset whose key it is, then of those that it
+/// was made of. They become durable together, as one line, or none counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release(Vec<Document<Entry>>);
 
@@ -163,7 +163,8 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// [`LedgerError`], for the first that is wrong. That the last ones are missing only a [`Ledger::head`] kept elsewhere tells.
+    /// [`LedgerError`], for the first that is wrong. That the last ones are missing only a
+    /// [`Ledger::head`] kept elsewhere tells.
     pub fn from_lines<B: AsRef<[u8]>>(
         lines: impl IntoIterator<Item = B>,
     ) -> Result<Self, LedgerError> {
@@ -210,8 +211,8 @@ impl Ledger {
         recipients.is_some_and(|recipients| recipients.contains(recipient))
     }
 
-    /// The entries that must be durable before the key goes out; `None` if they are there already, so that the key goes out again for
-    /// nothing.
+    /// The entries that must be durable before the key goes out; `None` if they are there already,
+    /// so that the key goes out again for nothing.
     ///
     /// Limits are checked here too: between a decision and its entries others may have spent.
     ///
@@ -331,7 +332,8 @@ impl Ledger {
         counted.jobs.entry(said.job).or_default().insert(said.recipient);
     }
 
-    /// [`Ledger::next`], counted at once. What it returns must be durable before the key goes out; if that fails, read the ledger again.
+    /// [`Ledger::next`], counted at once. What it returns must be durable before the key goes out;
+    /// if that fails, read the ledger again.
     ///
     /// # Errors
     ///

@@ -1,7 +1,9 @@
-//! Datasets that outlive a job: what their owner publishes and signs, and when a key goes out (spec/policy.md).
+//! Datasets that outlive a job: what their owner publishes and signs, and when a key goes out
+//! (spec/policy.md).
 //!
-//! Default deny: a policy that says nothing permits nothing. Structured clauses become Cedar policies, one forbid each, so a refusal
-//! names its clause; an owner may add texts in Cedar of its own.
+//! Default deny: a policy that says nothing permits nothing. Structured clauses become Cedar
+//! policies, one forbid each, so a refusal names its clause; an owner may add texts in Cedar of its
+//! own.
 
 mod cedar;
 mod clause;

@@ -1,4 +1,5 @@
-//! What a keeper decides by: a dataset's policy, its grants and revocations, and the ledger of uses (spec/policy.md#decisions).
+//! What a keeper decides by: a dataset's policy, its grants and revocations, and the ledger of uses
+//! (spec/policy.md#decisions).
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,8 +17,8 @@ use super::terms::{Allowed, Policy, is_as_strict, stricter};
 /// The most grants that an account has of one dataset, beside those that are expired or revoked.
 pub const GRANTS_MAX: usize = 64;
 
-/// What a keeper knows of a job whose lock is final. Whoever asks proves the rest elsewhere; nothing here is the asker's word but the
-/// purpose.
+/// What a keeper knows of a job whose lock is final. Whoever asks proves the rest elsewhere;
+/// nothing here is the asker's word but the purpose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReleaseRequest {
     /// The job.
@@ -230,8 +231,8 @@ impl Rules {
         Ok(Self::compiled(publication, policy))
     }
 
-    /// The rules of a publication that a newer one has taken the place of, for orders that name it still: its fee, its version and its
-    /// data, under the stricter of both policies.
+    /// The rules of a publication that a newer one has taken the place of, for orders that name it
+    /// still: its fee, its version and its data, under the stricter of both policies.
     ///
     /// # Errors
     ///
@@ -282,8 +283,9 @@ impl Rules {
         Ok(())
     }
 
-    /// Adds all grants that the owner has signed; its revocations come first. Of an account that has more than [`GRANTS_MAX`], those
-    /// count that are not revoked and expire last: so one that is neither expired nor revoked gives way to none that is.
+    /// Adds all grants that the owner has signed; its revocations come first. Of an account that
+    /// has more than [`GRANTS_MAX`], those count that are not revoked and expire last: so one that
+    /// is neither expired nor revoked gives way to none that is.
     ///
     /// # Errors
     ///
@@ -314,8 +316,8 @@ impl Rules {
         Ok(())
     }
 
-    /// Adds the rules of a dataset that this one was made of, as they are now: its newest policy, its grants and its revocations. While
-    /// one is missing, nothing is permitted.
+    /// Adds the rules of a dataset that this one was made of, as they are now: its newest policy,
+    /// its grants and its revocations. While one is missing, nothing is permitted.
     ///
     /// # Errors
     ///
@@ -340,7 +342,8 @@ impl Rules {
         }
     }
 
-    /// Whether a key may go out for a job. Of several grants one is enough; if none is, the newest one's reasons are given.
+    /// Whether a key may go out for a job. Of several grants one is enough; if none is, the newest
+    /// one's reasons are given.
     pub fn decide(&self, asked: &ReleaseRequest, ledger: &Ledger) -> Decision {
         let Some(grants) = self.grants.get(&asked.requester) else {
             return self.decide_under(asked, ledger, None);
@@ -355,9 +358,10 @@ impl Rules {
         decision
     }
 
-    /// What a keeper would refuse a job by, whatever is spent by then: what an order can be asked before it is signed. Empty if nothing
-    /// shows. Texts in Cedar and what the data was made of are left to the keeper, which knows more; a provider that is not known yet
-    /// is the zero account, which no list need have.
+    /// What a keeper would refuse a job by, whatever is spent by then: what an order can be asked
+    /// before it is signed. Empty if nothing shows. Texts in Cedar and what the data was made of
+    /// are left to the keeper, which knows more; a provider that is not known yet is the zero
+    /// account, which no list need have.
     pub fn foresee(&self, asked: &ReleaseRequest) -> Vec<Reason> {
         let under: Vec<_> = match self.grants.get(&asked.requester) {
             None => vec![None],
@@ -437,7 +441,8 @@ impl Rules {
         self.policy.said().budget.map_or(0, |budget| budget.cost_micro_epsilon)
     }
 
-    /// Asks all that the data was made of. What a policy lists they need not be asked: this one's, being as strict, lists no more.
+    /// Asks all that the data was made of. What a policy lists they need not be asked: this one's,
+    /// being as strict, lists no more.
     fn weigh(&self, asked: &ReleaseRequest, ledger: &Ledger, is_granted: bool) -> Weighed<'_> {
         let publication = self.publication.said();
         let mut weighed = Weighed::default();
@@ -470,8 +475,9 @@ impl Rules {
         weighed
     }
 
-    /// The grant under which an account may order over what was made of this dataset, or that it needs none; `None` if it may not. As
-    /// for this dataset itself, who has grants rests on them alone.
+    /// The grant under which an account may order over what was made of this dataset, or that it
+    /// needs none; `None` if it may not. As for this dataset itself, who has grants rests on them
+    /// alone.
     fn admits(
         &self,
         asked: &ReleaseRequest,

@@ -28,20 +28,23 @@ pub enum Allowed<T> {
     Only(BTreeSet<T>),
 }
 
-/// A policy: what must hold before a key goes out. [`Policy::default`] permits nothing, and a draft's missing field permits nothing.
+/// A policy: what must hold before a key goes out. [`Policy::default`] permits nothing, and a
+/// draft's missing field permits nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
     /// The owner's count.
     #[serde(with = "number")]
     pub version: u64,
-    /// The programs that may run over the data, by id, each with what the owner has found it to guarantee.
+    /// The programs that may run over the data, by id, each with what the owner has found it to
+    /// guarantee.
     pub programs: BTreeMap<ProgramId, Guarantees>,
     /// Who may run them.
     pub providers: Providers,
     /// Who may order without a grant.
     pub requesters: Allowed<Account>,
-    /// Who may read results: as a job's beneficiary, or as its requester, who can read what is sealed to the beneficiary.
+    /// Who may read results: as a job's beneficiary, or as its requester, who can read what is
+    /// sealed to the beneficiary.
     pub beneficiaries: Allowed<Account>,
     /// For what. A purpose is the requester's word.
     pub purposes: Allowed<Word>,
@@ -101,7 +104,8 @@ pub struct Auditors {
     pub least: u64,
 }
 
-/// What may be seen of a job. Its exit code, its step count and the limits in its order are seen by everybody.
+/// What may be seen of a job. Its exit code, its step count and the limits in its order are seen by
+/// everybody.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Output {
@@ -124,7 +128,8 @@ pub struct Output {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutputClass {
-    /// The beneficiary and the requester; and whoever holds the data to run the program or to check it.
+    /// The beneficiary and the requester; and whoever holds the data to run the program or to check
+    /// it.
     #[default]
     Sealed,
     /// Anyone.
@@ -269,7 +274,8 @@ impl Policy {
         self
     }
 
-    /// Lets claims become final by these verifiers, with these auditors, of whom an order names as many.
+    /// Lets claims become final by these verifiers, with these auditors, of whom an order names as
+    /// many.
     pub fn assurance(
         mut self,
         verifiers: Allowed<u16>,
@@ -309,7 +315,8 @@ impl Policy {
     }
 }
 
-/// The policy for two data sets combined: on every point the stricter rule. What it permits, both permit.
+/// The policy for two data sets combined: on every point the stricter rule. What it permits, both
+/// permit.
 ///
 /// # Errors
 ///
@@ -346,7 +353,8 @@ pub fn stricter(
     })
 }
 
-/// Whether a policy permits nothing that another does not: the stricter of the two is itself, but for its number.
+/// Whether a policy permits nothing that another does not: the stricter of the two is itself, but
+/// for its number.
 pub fn is_as_strict(a: &Document<Policy>, b: &Document<Policy>) -> bool {
     stricter(a, b)
         .is_ok_and(|both| Policy { version: a.said().version, ..both.said().clone() } == *a.said())

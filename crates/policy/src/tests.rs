@@ -343,7 +343,8 @@ fn violations(clause: Clause) -> Vec<Case> {
         Clause::GrantExpiry => vec![granted(&|case| case.asked.now = NOW + 51)],
         Clause::Beneficiaries => vec![
             asked(&|asked| asked.beneficiary = account(STRANGER)),
-            // Whoever orders can read the result, whatever it is sealed to: with a grant or without.
+            // Whoever orders can read the result, whatever it is sealed to: with a grant or
+            // without.
             with(&|case| case.policy.beneficiaries = Allowed::from_iter([account(BENEFICIARY)])),
             with(&|case| {
                 case.policy.requesters = Allowed::Any;
@@ -435,7 +436,8 @@ fn violations(clause: Clause) -> Vec<Case> {
                 case
             });
             let budget = [0, 2].map(|which| made(which, &|made| made.spent = 3));
-            // What a job over the combination costs is what it costs of each, be it more than theirs.
+            // What a job over the combination costs is what it costs of each, be it more than
+            // theirs.
             let mut dearer = made(1, &|made| made.spent = 2);
             dearer.policy = dearer.policy.budget(3_000_000, 2_000_000);
             uses.into_iter().chain(budget).chain([dearer]).collect()
@@ -707,7 +709,8 @@ fn a_job_is_one_use_for_all_its_recipients() {
     let stranger = ledger.spend(&first, account(STRANGER), NOW);
     assert_eq!(stranger, Err(LedgerError::OtherRecipient(account(STRANGER))));
 
-    // After a restart the ledger is the same, and a job that is counted is permitted though nothing is left.
+    // After a restart the ledger is the same, and a job that is counted is permitted though nothing
+    // is left.
     let restarted = Ledger::from_lines(entries.iter().map(Document::as_bytes)).unwrap();
     assert_eq!(restarted, ledger);
     for number in 2..4 {

@@ -1,4 +1,5 @@
-//! Roles, and powers that an account gives to another: narrowed at each step, never widened (spec/access.md#capabilities).
+//! Roles, and powers that an account gives to another: narrowed at each step, never widened
+//! (spec/access.md#capabilities).
 
 use std::fmt;
 use std::str::FromStr;
@@ -139,7 +140,8 @@ pub struct SignedRevocation {
     pub signature: Bytes,
 }
 
-/// One to four capabilities, each narrowing the one before: who signs last acts in the name of who signed first.
+/// One to four capabilities, each narrowing the one before: who signs last acts in the name of who
+/// signed first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CapabilityChain(Vec<SignedCapability>);
 
@@ -169,7 +171,8 @@ pub enum CapabilityError {
         "there are more than {CAPABILITIES_MAX} capabilities; ask the first issuer for a nearer one"
     )]
     Length,
-    /// One was not given by the holder of the one before, does not name it, or was not given to who signs the request.
+    /// One was not given by the holder of the one before, does not name it, or was not given to who
+    /// signs the request.
     #[error(
         "capability {0} does not follow from what is before it; send the whole chain, in order"
     )]
@@ -314,7 +317,8 @@ impl CapabilityChain {
         self.last().hash(deployment)
     }
 
-    /// Checks that the chain allows a use, and tells in whose name. Signatures are checked last: they cost most.
+    /// Checks that the chain allows a use, and tells in whose name. Signatures are checked last:
+    /// they cost most.
     ///
     /// # Errors
     ///

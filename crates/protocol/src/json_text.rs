@@ -7,7 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-/// A JSON object by its text, byte for byte: what a signature is over must not be written anew on its way.
+/// A JSON object by its text, byte for byte: what a signature is over must not be written anew on
+/// its way.
 #[derive(Clone, PartialEq, Eq)]
 pub struct JsonObject(String);
 

@@ -1,5 +1,5 @@
-//! What travels between parties: types on the wire, what is signed and how, capabilities, problems, limits, and who may use which
-//! path (spec/broker.md, spec/access.md).
+//! What travels between parties: types on the wire, what is signed and how, capabilities, problems,
+//! limits, and who may use which path (spec/broker.md, spec/access.md).
 //!
 //! Pure: a broker serves this and a client asks for it; neither lives here.
 

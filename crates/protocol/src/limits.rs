@@ -53,7 +53,8 @@ pub const SEAL_KEYS_BYTES_MAX: usize = 8_192;
 /// A wrapped key in bytes, at most.
 pub const WRAP_BYTES_MAX: usize = 4_096;
 
-/// Accounts that one owner gives the key of one slot of a job: a broker that does not read the chain can't tell who is its provider.
+/// Accounts that one owner gives the key of one slot of a job: a broker that does not read the
+/// chain can't tell who is its provider.
 pub const WRAP_RECIPIENTS_MAX: usize = 64;
 
 /// What describes a dataset, its policy, and what else an owner says, in bytes each, at most.

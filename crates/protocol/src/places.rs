@@ -1,4 +1,5 @@
-//! Where in a book things lie that are about more than one account: a broker and whoever shares its book agree on it here.
+//! Where in a book things lie that are about more than one account: a broker and whoever shares its
+//! book agree on it here.
 
 use alloy_primitives::{Address, B256};
 use assay_types::sha256;
@@ -28,7 +29,8 @@ pub fn is_for(recipient: Address, part: &[u8; 32]) -> bool {
     part[..20] == recipient[..]
 }
 
-/// The part of a capability that was taken back: when it would have ended (8 bytes, big-endian), and as much of its hash as fits.
+/// The part of a capability that was taken back: when it would have ended (8 bytes, big-endian),
+/// and as much of its hash as fits.
 pub fn revocation_part(not_after: u64, hash: B256) -> [u8; 32] {
     let mut part = [0; 32];
     part[..8].copy_from_slice(&not_after.to_be_bytes());

@@ -1,4 +1,5 @@
-//! What a broker answers when it does not do what was asked: RFC 9457 problems (spec/broker.md#problems).
+//! What a broker answers when it does not do what was asked: RFC 9457 problems
+//! (spec/broker.md#problems).
 
 use std::fmt;
 use std::time::Duration;

@@ -21,8 +21,8 @@ use crate::{
 pub const EMPTY_DIGEST: B256 =
     b256!("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 
-/// What the nonces of a broker begin with: another at each of its starts, so that what was sent before a restart, or to another
-/// broker, is of no use.
+/// What the nonces of a broker begin with: another at each of its starts, so that what was sent
+/// before a restart, or to another broker, is of no use.
 pub type Epoch = FixedBytes<16>;
 
 /// The headers that sign a request, and the one that tells how.
@@ -139,7 +139,8 @@ pub enum SignatureError {
     /// The last byte is not 27 or 28, or `s` is in the upper half: the contracts refuse both.
     #[error("the signature is not in its one form (v 27 or 28, s in the lower half)")]
     Form,
-    /// It leads to another account: another signer, other content, or another chain or market in the domain.
+    /// It leads to another account: another signer, other content, or another chain or market in
+    /// the domain.
     #[error("the signature leads to {found}, not {expected}; sign this content for this market")]
     Signer {
         /// Who should have signed.
@@ -209,7 +210,8 @@ impl SignedOrder {
         job_id(deployment, &self.order)
     }
 
-    /// Checks that the requester signed the order for a market and that it names its terms, and gives its id there.
+    /// Checks that the requester signed the order for a market and that it names its terms, and
+    /// gives its id there.
     ///
     /// # Errors
     ///
@@ -438,7 +440,8 @@ impl SignedDataset {
         Ok(SignedDataset { document, signature, policy, policy_signature })
     }
 
-    /// Checks that the owner signed both for a market. Which policy the document means is for readers to compare.
+    /// Checks that the owner signed both for a market. Which policy the document means is for
+    /// readers to compare.
     ///
     /// # Errors
     ///
@@ -523,7 +526,8 @@ impl SignedRevocation {
     ///
     /// # Errors
     ///
-    /// [`SignError::Signer`]; [`SignError::Signature`] for another's key, and for a time beyond 40 bits.
+    /// [`SignError::Signer`]; [`SignError::Signature`] for another's key, and for a time beyond 40
+    /// bits.
     pub fn sign(
         capability: Capability,
         deployment: &Deployment,
@@ -580,7 +584,8 @@ impl SignedRequest {
     ///
     /// # Errors
     ///
-    /// [`ProblemKind::RequestUnsigned`], and what a chain of capabilities can have wrong before it is used.
+    /// [`ProblemKind::RequestUnsigned`], and what a chain of capabilities can have wrong before it
+    /// is used.
     pub fn from_headers<'a>(value: impl Fn(&str) -> Option<&'a str>) -> Result<Self, Problem> {
         let chain = value(header::CAPABILITIES).map(str::parse).transpose();
         Ok(SignedRequest {
@@ -619,7 +624,8 @@ impl SignedRequest {
         Ok(request)
     }
 
-    /// Checks that the account signed it for a market. Whether it may, and whether its capabilities hold, is another matter.
+    /// Checks that the account signed it for a market. Whether it may, and whether its capabilities
+    /// hold, is another matter.
     ///
     /// # Errors
     ///
@@ -701,7 +707,8 @@ pub fn sign(signer: &(impl Signer + SignerSync), hash: B256) -> Result<Bytes, Si
     Ok(Bytes::copy_from_slice(&signer.sign_hash_sync(&hash)?.as_bytes()))
 }
 
-/// Checks that an account has signed a hash, in the one form that the contracts take: who passes here passes OpenZeppelin's ECDSA.
+/// Checks that an account has signed a hash, in the one form that the contracts take: who passes
+/// here passes OpenZeppelin's ECDSA.
 ///
 /// # Errors
 ///

@@ -392,7 +392,8 @@ pub struct KeyRefusalsPage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignedDataset {
-    /// An object with the dataset's `name` and `version`, and whatever else `spec/envelope.md` wants.
+    /// An object with the dataset's `name` and `version`, and whatever else `spec/envelope.md`
+    /// wants.
     #[schema(schema_with = schema::dataset)]
     pub document: JsonObject,
     /// The owner's, over the EIP-712 struct `Dataset`.

@@ -61,8 +61,9 @@ pub struct AuditedJob {
 }
 
 impl Audit {
-    /// An audit of the jobs that ended within a period, in Unix seconds. Parties are numbered in the order in which they come, so
-    /// that who reads two audits can't tell that they are the same.
+    /// An audit of the jobs that ended within a period, in Unix seconds. Parties are numbered in
+    /// the order in which they come, so that who reads two audits can't tell that they are the
+    /// same.
     pub fn of(lives: &[Life], period: RangeInclusive<u64>) -> Self {
         let mut lives: Vec<_> =
             lives.iter().filter(|life| period.contains(&life.ended_secs)).collect();

@@ -19,16 +19,17 @@ const DERIVATION: &[u8] = b"assay statement key, version 1\n";
 pub struct RoleKey(SigningKey);
 
 impl RoleKey {
-    /// The key of an account, derived from the account's secret, so that whoever keeps the one keeps the other. The statement that
-    /// binds the two is signed by both.
+    /// The key of an account, derived from the account's secret, so that whoever keeps the one
+    /// keeps the other. The statement that binds the two is signed by both.
     pub fn derive(account_secret: &[u8; 32]) -> Self {
         let preimage = Zeroizing::new([DERIVATION, account_secret].concat());
         let seed = Zeroizing::new(sha256(&preimage).0);
         RoleKey(SigningKey::from_bytes(&seed))
     }
 
-    /// A log's own key, from the secret of its note key: to say who anchors it. What notes sign begins with the log's origin, and what
-    /// envelopes sign with `DSSEv1`, so that neither passes for the other.
+    /// A log's own key, from the secret of its note key: to say who anchors it. What notes sign
+    /// begins with the log's origin, and what envelopes sign with `DSSEv1`, so that neither passes
+    /// for the other.
     pub fn of_log(secret: &[u8; 32]) -> Self {
         RoleKey(SigningKey::from_bytes(secret))
     }
@@ -102,7 +103,8 @@ impl Envelope {
         if envelope.to_bytes() == bytes { Ok(envelope) } else { Err(EnvelopeError::Form) }
     }
 
-    /// The payload as text, the key and the signature in base64. An envelope of another form comes back as one whose signature fails.
+    /// The payload as text, the key and the signature in base64. An envelope of another form comes
+    /// back as one whose signature fails.
     pub(crate) fn parts(&self) -> (String, Hash, String) {
         let payload = BASE64_STANDARD.decode(&self.payload).unwrap_or_default();
         let signature = self.signatures.first();
@@ -120,13 +122,15 @@ impl Envelope {
         }
     }
 
-    /// The statement in it and the key that signed it; `None` for what is no sound statement of ours.
+    /// The statement in it and the key that signed it; `None` for what is no sound statement of
+    /// ours.
     pub fn said(&self) -> Option<(Said, Hash)> {
         let (payload, key) = self.open().ok()?;
         Some((Said::from_payload(&payload).ok()?, key))
     }
 
-    /// Checks the signature by the key that it names, and gives the payload and the key. Whose key that is, is for bindings to say.
+    /// Checks the signature by the key that it names, and gives the payload and the key. Whose key
+    /// that is, is for bindings to say.
     ///
     /// # Errors
     ///

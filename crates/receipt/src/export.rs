@@ -1,4 +1,5 @@
-//! Jobs in other people's words: PROV-JSON, Process Run RO-Crate, OpenLineage. Views: nothing is decided by them.
+//! Jobs in other people's words: PROV-JSON, Process Run RO-Crate, OpenLineage. Views: nothing is
+//! decided by them.
 
 use alloy_primitives::{Address, B256};
 use serde_json::{Map, Value, json};
@@ -27,8 +28,8 @@ fn job(id: B256) -> String {
     format!("assay:job/{}", hex::encode(id))
 }
 
-/// Jobs as a W3C PROV document (PROV-JSON, <https://www.w3.org/submissions/prov-json/>). Slots and accounts that several jobs share
-/// are there once, so a chain of jobs is one graph.
+/// Jobs as a W3C PROV document (PROV-JSON, <https://www.w3.org/submissions/prov-json/>). Slots and
+/// accounts that several jobs share are there once, so a chain of jobs is one graph.
 pub fn prov(lives: &[Life]) -> Value {
     let mut document = Prov::default();
     for life in lives {
@@ -126,7 +127,8 @@ impl Prov {
     }
 }
 
-/// A job as the metadata of a Process Run RO-Crate (<https://w3id.org/ro/wfrun/process/0.5>), whose one file is the receipt.
+/// A job as the metadata of a Process Run RO-Crate (<https://w3id.org/ro/wfrun/process/0.5>), whose
+/// one file is the receipt.
 pub fn ro_crate(life: &Life) -> Value {
     let name = format!("Assay job {}", life.job);
     let ended = time(life.ended_secs);

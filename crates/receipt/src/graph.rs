@@ -77,7 +77,8 @@ impl Graph {
         graph
     }
 
-    /// A slot, under all the names that it goes by: what came out of one job and goes into another is both.
+    /// A slot, under all the names that it goes by: what came out of one job and goes into another
+    /// is both.
     fn slot(&mut self, root: B256, name: &str) {
         let new = || Label { first: String::new(), second: Some(short(root)), fill: SLOT };
         let label = self.nodes.entry(Node::Slot(root)).or_insert_with(new);
@@ -111,7 +112,8 @@ impl Graph {
         text + "}\n"
     }
 
-    /// The graph as a picture: what comes later lies further to the right, and no line goes through a box.
+    /// The graph as a picture: what comes later lies further to the right, and no line goes through
+    /// a box.
     pub fn svg(&self) -> String {
         let layout = Layout::of(self.nodes.keys().copied(), &self.edges);
         let (width, height) = size(&layout);

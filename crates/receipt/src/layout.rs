@@ -1,4 +1,5 @@
-//! Where a graph's boxes and lines go: columns from left to right, and in each column boxes, and lanes for the lines that pass by.
+//! Where a graph's boxes and lines go: columns from left to right, and in each column boxes, and
+//! lanes for the lines that pass by.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +11,8 @@ pub(crate) const ROW: u32 = 1_000;
 /// How often spots are put near those before them, and then near those after.
 const SWEEPS: u32 = 6;
 
-/// More lanes than this and lines go straight, through whatever lies between: nobody could follow them anyway.
+/// More lanes than this and lines go straight, through whatever lies between: nobody could follow
+/// them anyway.
 const LANES_MAX: u64 = 100_000;
 
 /// What has a place in a column.
@@ -26,7 +28,8 @@ pub(crate) enum Spot {
 pub(crate) struct Layout {
     /// Column, and height in [`ROW`]s.
     pub(crate) places: BTreeMap<Spot, (u32, u32)>,
-    /// Lines between spots of neighbouring columns, in the place of the edges; and the edges that close rings.
+    /// Lines between spots of neighbouring columns, in the place of the edges; and the edges that
+    /// close rings.
     pub(crate) lines: BTreeSet<(Spot, Spot)>,
 }
 
@@ -58,8 +61,9 @@ impl Layout {
     }
 }
 
-/// How many nodes come before each, along the longest way; what nothing comes before is next to the first that it goes into. A job
-/// that gives out what it took in makes a ring, which ends the counting after as many rounds as there are nodes.
+/// How many nodes come before each, along the longest way; what nothing comes before is next to the
+/// first that it goes into. A job that gives out what it took in makes a ring, which ends the
+/// counting after as many rounds as there are nodes.
 fn columns(
     nodes: impl Iterator<Item = Node>,
     edges: &BTreeSet<(Node, Node)>,
@@ -121,7 +125,8 @@ fn lines(columns: &BTreeMap<Node, u32>, edges: &BTreeSet<(Node, Node)>) -> BTree
     lines
 }
 
-/// The spots by column, each column's from the top down: near what they are joined to, so that few lines cross.
+/// The spots by column, each column's from the top down: near what they are joined to, so that few
+/// lines cross.
 fn table(
     columns: &BTreeMap<Node, u32>,
     lines: &BTreeSet<(Spot, Spot)>,

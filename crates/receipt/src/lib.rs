@@ -1,9 +1,9 @@
-//! Provenance: statements about each step of a job, signed by who speaks and linked by digest; and receipts, one file a job, that
-//! anyone checks without a network.
+//! Provenance: statements about each step of a job, signed by who speaks and linked by digest; and
+//! receipts, one file a job, that anyone checks without a network.
 //!
-//! Statements are in-toto Statements in DSSE envelopes (spec/statements.md), entries of a transparency log. A receipt
-//! (spec/receipt.md) holds the order, the proved events that settled it, the statements, and the log's proofs. No I/O, clock or
-//! randomness.
+//! Statements are in-toto Statements in DSSE envelopes (spec/statements.md), entries of a
+//! transparency log. A receipt (spec/receipt.md) holds the order, the proved events that settled
+//! it, the statements, and the log's proofs. No I/O, clock or randomness.
 
 mod audit;
 mod dsse;

@@ -22,7 +22,8 @@ pub struct Life {
     pub program: B256,
     /// The input slot's root; none for an empty one.
     pub input: Option<B256>,
-    /// The job whose result the input is, by the requester's word in the order's terms; none if it says nothing.
+    /// The job whose result the input is, by the requester's word in the order's terms; none if it
+    /// says nothing.
     pub input_of: Option<B256>,
     /// The dataset slot's root, likewise.
     pub dataset: Option<B256>,

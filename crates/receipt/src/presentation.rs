@@ -1,4 +1,5 @@
-//! Presentations: a part of a receipt, by the word of who shows it (spec/disclosure.md#presentations).
+//! Presentations: a part of a receipt, by the word of who shows it
+//! (spec/disclosure.md#presentations).
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -134,8 +135,9 @@ pub fn claim_names(receipt: &Receipt) -> Vec<String> {
     facts.into_iter().flat_map(|facts| facts.by_choice).map(|(name, _)| name).collect()
 }
 
-/// Shows a part of a receipt that holds: the presenter's key signs it, `random` fills buffers with random bytes for salts. A binding of
-/// the key to the presenter's account is one more claim, `presenter`. With an audience and a nonce the presentation is bound to them.
+/// Shows a part of a receipt that holds: the presenter's key signs it, `random` fills buffers with
+/// random bytes for salts. A binding of the key to the presenter's account is one more claim,
+/// `presenter`. With an audience and a nonce the presentation is bound to them.
 ///
 /// # Errors
 ///
@@ -245,8 +247,9 @@ impl Presentation {
     ///
     /// # Errors
     ///
-    /// [`PresentationError::Token`], [`PresentationError::Missing`], [`PresentationError::Unknown`]. What does not hold
-    /// otherwise is a line of [`checks`](Self::checks).
+    /// [`PresentationError::Token`], [`PresentationError::Missing`],
+    /// [`PresentationError::Unknown`]. What does not hold otherwise is a line of
+    /// [`checks`](Self::checks).
     pub fn from_bytes(bytes: &[u8], expected: Expected<'_>) -> Result<Self, PresentationError> {
         let presented = Presented::from_bytes(bytes, PRESENTATION_TYPE, None)?;
         let claims = &presented.claims;

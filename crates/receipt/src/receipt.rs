@@ -56,14 +56,15 @@ pub struct Receipt {
 pub struct ReceiptLog {
     /// The checkpoint that all statements are proved to be under, a signed note.
     pub checkpoint: String,
-    /// The statements of the job, the bindings of the keys that signed them, and who anchors the log if there is an anchor; in the
-    /// log's order.
+    /// The statements of the job, the bindings of the keys that signed them, and who anchors the
+    /// log if there is an anchor; in the log's order.
     pub statements: Vec<LoggedStatement>,
     /// What of the log is anchored; none where nothing was, or not yet.
     pub anchor: Option<ReceiptAnchor>,
 }
 
-/// A tree of the log that its operator has anchored on the chain, and that the checkpoint goes on from.
+/// A tree of the log that its operator has anchored on the chain, and that the checkpoint goes on
+/// from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceiptAnchor {
     /// The event `CheckpointAnchored`, proved.
@@ -85,8 +86,8 @@ pub struct LoggedStatement {
     pub envelope: Envelope,
 }
 
-/// A log's part as it is written: what envelopes and paths repeat is there once, what follows from the statements is not, and payloads are
-/// the JSON that they are.
+/// A log's part as it is written: what envelopes and paths repeat is there once, what follows from
+/// the statements is not, and payloads are the JSON that they are.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenLog {
@@ -143,7 +144,8 @@ pub enum ReceiptError {
 }
 
 impl Receipt {
-    /// What the order agrees besides the contract's fields, which it binds (spec/pricing.md#terms); nothing where that can't be read.
+    /// What the order agrees besides the contract's fields, which it binds (spec/pricing.md#terms);
+    /// nothing where that can't be read.
     pub(crate) fn terms(&self) -> Terms {
         let text = self.order.terms.as_ref().map(JsonObject::as_str);
         text.and_then(|text| Terms::from_text(text).ok()).unwrap_or_else(Terms::open)
@@ -260,7 +262,8 @@ impl From<ReceiptLog> for WrittenLog {
     }
 }
 
-/// What is not as it would be written comes to another log, which [`Receipt::from_bytes`] sees: it writes what it has read.
+/// What is not as it would be written comes to another log, which [`Receipt::from_bytes`] sees: it
+/// writes what it has read.
 impl TryFrom<WrittenLog> for ReceiptLog {
     type Error = String;
 

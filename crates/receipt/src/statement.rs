@@ -86,7 +86,8 @@ pub enum Said {
     Settled(Settled),
 }
 
-/// That a key signs statements for an account: the envelope is signed by the key, `signature` is the account's.
+/// That a key signs statements for an account: the envelope is signed by the key, `signature` is
+/// the account's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Binding {
@@ -220,8 +221,8 @@ pub enum Judgement {
 pub struct Moved {
     /// The job.
     pub job: B256,
-    /// The statements that it follows: the move before it about the same claim, in the chain's order, or else the claim's; and for a
-    /// commitment the challenger's verdict.
+    /// The statements that it follows: the move before it about the same claim, in the chain's
+    /// order, or else the claim's; and for a commitment the challenger's verdict.
     pub after: Vec<Hash>,
     /// Whose move it is.
     pub account: Address,
@@ -232,8 +233,8 @@ pub struct Moved {
     pub block: BlockRef,
 }
 
-/// What a move in a dispute says (spec/dispute.md). All but `Answer` and `Reveal`, which are for all games about the claim, are in
-/// the game of their number, and its challenger's.
+/// What a move in a dispute says (spec/dispute.md). All but `Answer` and `Reveal`, which are for
+/// all games about the claim, are in the game of their number, and its challenger's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     tag = "kind",
@@ -302,12 +303,14 @@ pub enum Move {
     End {
         /// The game.
         game: u64,
-        /// How, by the contract's number: 5 the claim is false, 6 the challenger lost, 7 the game came to be pointless.
+        /// How, by the contract's number: 5 the claim is false, 6 the challenger lost, 7 the game
+        /// came to be pointless.
         outcome: u8,
     },
 }
 
-/// That a data owner has let accounts open a job's sealed data: what was handed over, to whom, and under which policy. Holds no key.
+/// That a data owner has let accounts open a job's sealed data: what was handed over, to whom, and
+/// under which policy. Holds no key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Released {
@@ -323,7 +326,8 @@ pub struct Released {
     pub envelope: B256,
     /// The hash of the policy that allowed it; none for what the requester itself brings.
     pub policy: Option<B256>,
-    /// The newest digest in the owner's ledger of uses, this one's entries within; none where there is no policy.
+    /// The newest digest in the owner's ledger of uses, this one's entries within; none where there
+    /// is no policy.
     pub ledger: Option<Hash>,
     /// Who may open it from now on.
     pub given: Vec<GivenKey>,
@@ -349,8 +353,9 @@ pub enum ReleasedSlot {
     Dataset,
 }
 
-/// That a sealed dataset is a masked table, and what masking has done to it: by salted commitments, of one table's statement
-/// (spec/mask.md#statement). Said once, when the dataset is published, whatever jobs there will be.
+/// That a sealed dataset is a masked table, and what masking has done to it: by salted commitments,
+/// of one table's statement (spec/mask.md#statement). Said once, when the dataset is published,
+/// whatever jobs there will be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Masked {
@@ -366,8 +371,9 @@ pub struct Masked {
     pub mask: MaskStatement,
 }
 
-/// That an account anchors a log in a contract: the envelope is signed by the log's key, `signature` is the account's. The contract has
-/// this statement's digest (spec/contracts.md#anchors).
+/// That an account anchors a log in a contract: the envelope is signed by the log's key,
+/// `signature` is the account's. The contract has this statement's digest
+/// (spec/contracts.md#anchors).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Operator {
@@ -393,7 +399,8 @@ pub struct Settled {
     pub market: MarketId,
     /// The job.
     pub job: B256,
-    /// The statements that it follows: the claim's and the last move's of a dispute about it, or where there was none the order's.
+    /// The statements that it follows: the claim's and the last move's of a dispute about it, or
+    /// where there was none the order's.
     pub after: Vec<Hash>,
     /// The account that has seen it.
     pub observer: Address,
@@ -749,7 +756,8 @@ impl Ran {
     }
 }
 
-/// What a provider says of a run: the claim in the words of SLSA, with the engine and what else of its machine it chooses to disclose.
+/// What a provider says of a run: the claim in the words of SLSA, with the engine and what else of
+/// its machine it chooses to disclose.
 pub fn run_statement(
     order: &Market::Order,
     claim: &Claimed,

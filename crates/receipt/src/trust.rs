@@ -46,7 +46,8 @@ pub struct TrustedLog {
     /// How many of them must have cosigned.
     #[serde(default)]
     pub quorum: usize,
-    /// The account that anchors it, for fsck: a log that was rolled back may have forgotten who does.
+    /// The account that anchors it, for fsck: a log that was rolled back may have forgotten who
+    /// does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operator: Option<Address>,
 }

@@ -88,7 +88,8 @@ pub struct Check {
 pub enum Standing {
     /// Something in it is wrong.
     Refused,
-    /// It contradicts itself nowhere, and nobody whom the reader trusts vouches for its blocks, its market or its log.
+    /// It contradicts itself nowhere, and nobody whom the reader trusts vouches for its blocks, its
+    /// market or its log.
     Consistent,
     /// The same, and those whom the reader trusts vouch for it.
     Vouched,
@@ -121,9 +122,10 @@ pub fn verify(receipt: &Receipt, trust: Option<&Trust>) -> Report {
     Report { standing, checks: judge.checks }
 }
 
-/// The same receipt without statements that would spoil it: anyone may add to a log, and so could put something unsound, or too much,
-/// beside what a job's parties say. Of what others say, a verdict and a settlement of each account stay, of [`OTHERS_MAX`] accounts: those
-/// first who have seen the end.
+/// The same receipt without statements that would spoil it: anyone may add to a log, and so could
+/// put something unsound, or too much, beside what a job's parties say. Of what others say, a
+/// verdict and a settlement of each account stay, of [`OTHERS_MAX`] accounts: those first who have
+/// seen the end.
 pub fn without_noise(mut receipt: Receipt) -> Receipt {
     let mut left_out = Judge::of(&receipt, None).unsound;
     let parties = parties(&receipt);
@@ -168,7 +170,8 @@ pub fn without_noise(mut receipt: Receipt) -> Receipt {
 const OWN_MAX: usize = STATEMENTS_MAX - 3 * OTHERS_MAX;
 const OWN_SIZE_MAX: usize = 4_096;
 
-/// The most other accounts that have a say in a receipt, and the most bytes of a statement of theirs. All together fits a receipt.
+/// The most other accounts that have a say in a receipt, and the most bytes of a statement of
+/// theirs. All together fits a receipt.
 const OTHERS_MAX: usize = 32;
 const OTHERS_SIZE_MAX: usize = 2_048;
 
@@ -415,7 +418,8 @@ impl<'a> Judge<'a> {
             seen.names.insert(said.name());
             seen.links.extend(said.after().iter().map(|digest| (said.name(), *digest)));
         }
-        // A verdict may be logged before the claim that it follows: both say what the chain showed before.
+        // A verdict may be logged before the claim that it follows: both say what the chain showed
+        // before.
         let missing = seen.links.iter().filter(|(_, digest)| !seen.digests.contains(digest));
         for (name, digest) in missing {
             let what =
@@ -462,7 +466,8 @@ impl<'a> Judge<'a> {
             "the log goes on from {size} anchored entries, {within} of the receipt's {} among them",
             log.statements.len()
         );
-        // A header alone could say any time and number: somebody who saw the anchor must have named its block.
+        // A header alone could say any time and number: somebody who saw the anchor must have named
+        // its block.
         let named = (anchored.block.number, anchored.block.hash);
         let seen_by = seen.vouching_anchor.iter().filter(|(block, _)| *block == named);
         let seen_by: BTreeSet<Address> = seen_by.map(|(_, account)| *account).collect();
@@ -602,7 +607,8 @@ impl<'a> Judge<'a> {
         true
     }
 
-    /// Whether the log's key and an account say of each other that the one's log is the other's to anchor.
+    /// Whether the log's key and an account say of each other that the one's log is the other's to
+    /// anchor.
     fn operator(&mut self, index: u64, said: &Operator, key: Hash, tree: &Checkpoint) -> bool {
         let Operator { market, account, anchors, origin, .. } = said;
         let text = operator_text(market, *account, *anchors, origin, said.key);
@@ -629,7 +635,8 @@ impl<'a> Judge<'a> {
         let terms = receipt.terms();
         let may_speak = match said {
             Said::Ordered(said) => said.requester == requester,
-            // Of a job that several have locked, the others' statements stand beside the claimant's.
+            // Of a job that several have locked, the others' statements stand beside the
+            // claimant's.
             Said::Claimed(_) | Said::Ran(_) => Some(said.speaker()) == provider,
             Said::Moved(said) if said.made.is_claimants() => Some(said.account) == provider,
             // Of a sealed job only those who were to have the keys can have run it again.
@@ -729,12 +736,14 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// What an event says was claimed; `None` for another event. Who vouches for it is [`verify`]'s to say.
+/// What an event says was claimed; `None` for another event. Who vouches for it is [`verify`]'s to
+/// say.
 pub fn claim_of(proof: &EventProof) -> Option<Market::JobClaimed> {
     Some(Market::JobClaimed::decode_log(&proof.check().ok()?.log).ok()?.data)
 }
 
-/// What a log's operator has anchored, as an event proves it. Who vouches for the block is [`verify`]'s to say.
+/// What a log's operator has anchored, as an event proves it. Who vouches for the block is
+/// [`verify`]'s to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anchored {
     /// The contract that says so.
@@ -829,8 +838,9 @@ struct Paid {
 }
 
 impl Paid {
-    /// Whether the contract pays so under this order. A first lock's escrow is at most the order's highest price, and its fee is
-    /// the order's; a late delivery earns the bounty of whoever missed the job, and the fee is back with the requester.
+    /// Whether the contract pays so under this order. A first lock's escrow is at most the order's
+    /// highest price, and its fee is the order's; a late delivery earns the bounty of whoever
+    /// missed the job, and the fee is back with the requester.
     fn fits(self, order: &Market::Order) -> bool {
         let escrow = self.provider.saturating_add(self.refunded);
         let first = escrow <= order.price.max.to() && self.data_fee == order.dataFee.to();

@@ -1,4 +1,5 @@
-//! A whole log as the lives of its jobs: what those who speak in it say, without the chain's proofs.
+//! A whole log as the lives of its jobs: what those who speak in it say, without the chain's
+//! proofs.
 
 use std::collections::BTreeMap;
 
@@ -22,9 +23,10 @@ struct Told {
     moves: Vec<(Address, &'static str)>,
 }
 
-/// The lives of the jobs that a log tells of from order to settlement, by the entries in the log's order. Signatures and bindings are
-/// checked; that what is said is true is not, for which there are receipts. Of two that say the same of a job the first counts, and of its
-/// settlement the requester.
+/// The lives of the jobs that a log tells of from order to settlement, by the entries in the log's
+/// order. Signatures and bindings are checked; that what is said is true is not, for which there
+/// are receipts. Of two that say the same of a job the first counts, and of its settlement the
+/// requester.
 pub fn lives_of_log(entries: impl IntoIterator<Item = Vec<u8>>) -> Vec<Life> {
     let mut accounts: BTreeMap<Hash, Address> = BTreeMap::new();
     let mut jobs: BTreeMap<B256, Told> = BTreeMap::new();

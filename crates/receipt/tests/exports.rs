@@ -82,7 +82,8 @@ fn chained_jobs_are_one_graph() {
     no_line_goes_through_a_box(&svg, 8);
 }
 
-/// Under seal an output and the input that is made of it are two slots, and the requester says that they belong together.
+/// Under seal an output and the input that is made of it are two slots, and the requester says that
+/// they belong together.
 #[test]
 fn what_is_said_of_sealed_jobs_is_drawn_as_said() {
     let mut chain = chain();

@@ -1,4 +1,5 @@
-//! Receipts of every version that was ever written keep verifying: `vectors/receipts/VERSION/NAME.json`, beside whom to trust.
+//! Receipts of every version that was ever written keep verifying:
+//! `vectors/receipts/VERSION/NAME.json`, beside whom to trust.
 
 mod common;
 

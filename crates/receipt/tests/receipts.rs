@@ -44,7 +44,8 @@ fn sound_receipts_are_vouched_for() {
     }
 }
 
-/// The contract pays at most the order's highest price and exactly its fee; or a bounty, and no fee.
+/// The contract pays at most the order's highest price and exactly its fee; or a bounty, and no
+/// fee.
 #[test]
 fn a_payment_that_the_order_does_not_allow_is_refused() {
     let mut world = World::new(1);

@@ -1,4 +1,5 @@
-//! Envelopes: data in authenticated chunks under a content key, in a stream or by place (spec/envelope.md).
+//! Envelopes: data in authenticated chunks under a content key, in a stream or by place
+//! (spec/envelope.md).
 
 use std::ops::Range;
 
@@ -23,7 +24,8 @@ pub const CHUNK_BITS_MIN: u8 = 16;
 /// See [`CHUNK_BITS_MIN`].
 pub const CHUNK_BITS_MAX: u8 = 22;
 
-/// The most bytes that one envelope seals, 2^40. AES-GCM under one key keeps far from its bound (NIST SP 800-38D).
+/// The most bytes that one envelope seals, 2^40. AES-GCM under one key keeps far from its bound
+/// (NIST SP 800-38D).
 pub const PLAINTEXT_MAX: u64 = 1 << 40;
 
 const CHUNK_KEY: &[u8] = b"assay chunk key, version 1\n";
@@ -253,7 +255,8 @@ impl Header {
         bytes
     }
 
-    /// The envelope's digest, which wraps and grants name: SHA-256 of the header. Each chunk is bound to it.
+    /// The envelope's digest, which wraps and grants name: SHA-256 of the header. Each chunk is
+    /// bound to it.
     pub fn digest(&self) -> Hash {
         sha256(&self.to_bytes())
     }
@@ -329,7 +332,8 @@ impl Chunks {
         Chunks { header, key: LessSafeKey::new(key), digest }
     }
 
-    /// The chunk's number (u64 LE), three zeros, and whether it is the last: STREAM's nonce, under a key of this envelope alone.
+    /// The chunk's number (u64 LE), three zeros, and whether it is the last: STREAM's nonce, under
+    /// a key of this envelope alone.
     fn nonce(&self, index: u64) -> Nonce {
         let mut nonce = [0; 12];
         nonce[..8].copy_from_slice(&index.to_le_bytes());
@@ -375,7 +379,8 @@ impl Chunks {
 }
 
 impl Sealer {
-    /// Begins an envelope by AES-256-GCM. Its salt is drawn here, so even a key that is used again never meets a nonce again.
+    /// Begins an envelope by AES-256-GCM. Its salt is drawn here, so even a key that is used again
+    /// never meets a nonce again.
     pub fn new(key: &ContentKey, shape: &Shape, rng: &mut impl CryptoRng) -> Self {
         let mut salt = [0; 32];
         rng.fill_bytes(&mut salt);
@@ -393,7 +398,8 @@ impl Sealer {
         &self.chunks.header
     }
 
-    /// Seals the next chunk in place, 16 bytes longer. Every chunk but the last has [`Header::chunk_size`] bytes.
+    /// Seals the next chunk in place, 16 bytes longer. Every chunk but the last has
+    /// [`Header::chunk_size`] bytes.
     ///
     /// # Errors
     ///
@@ -448,7 +454,8 @@ impl Opener {
     ///
     /// # Errors
     ///
-    /// [`EnvelopeError::Chunk`], and the chunk is emptied; [`EnvelopeError::ChunkSize`], [`EnvelopeError::NoChunk`].
+    /// [`EnvelopeError::Chunk`], and the chunk is emptied; [`EnvelopeError::ChunkSize`],
+    /// [`EnvelopeError::NoChunk`].
     pub fn open_at(&self, index: u64, chunk: &mut Vec<u8>) -> Result<(), EnvelopeError> {
         self.chunks.open(index, chunk)
     }
@@ -503,7 +510,8 @@ pub fn open(key: &ContentKey, envelope: &[u8]) -> Result<Zeroizing<Vec<u8>>, Env
     Ok(plaintext)
 }
 
-/// Seals a job's output as the SDK does in the program (spec/envelope.md#outputs): the same bytes, always.
+/// Seals a job's output as the SDK does in the program (spec/envelope.md#outputs): the same bytes,
+/// always.
 ///
 /// # Errors
 ///
@@ -526,7 +534,8 @@ pub fn seal_output(
 ///
 /// # Errors
 ///
-/// [`EnvelopeError::Public`] for a salt of zeros, whose output is not sealed; else as [`open_output_by`].
+/// [`EnvelopeError::Public`] for a salt of zeros, whose output is not sealed; else as
+/// [`open_output_by`].
 pub fn open_output(
     input_salt: &Salt,
     envelope: &[u8],
@@ -557,7 +566,8 @@ pub fn open_output_by(
     Ok(plaintext)
 }
 
-/// Two outputs under one key that differ in anything have different salts, so no chunk key meets a nonce twice.
+/// Two outputs under one key that differ in anything have different salts, so no chunk key meets a
+/// nonce twice.
 fn output_envelope_salt(key: &ContentKey, cells_root: &Hash, plaintext: &[u8]) -> [u8; 32] {
     *hmac(key.as_bytes(), &[OUTPUT_SALT, &cells_root.0, plaintext])
 }

@@ -30,9 +30,11 @@ pub struct SealKeys {
     pub(crate) x_wing: <XWing as Kem>::PrivateKey,
 }
 
-/// The public keys that an account offers, by suite, ascending. As JSON `{"kems":[{"suite":1,"key":"HEX"},...]}`.
+/// The public keys that an account offers, by suite, ascending. As JSON
+/// `{"kems":[{"suite":1,"key":"HEX"},...]}`.
 ///
-/// A suite that is not known here is kept and never chosen, so that a newer account can be written to by an older program.
+/// A suite that is not known here is kept and never chosen, so that a newer account can be written
+/// to by an older program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "RawPublic", into = "RawPublic")]
 pub struct SealPublic(Vec<Offer>);
@@ -98,13 +100,15 @@ impl fmt::Debug for ContentKey {
     }
 }
 
-/// The key of a job's output, which follows from the input's salt (spec/envelope.md#outputs): all that a beneficiary needs.
+/// The key of a job's output, which follows from the input's salt (spec/envelope.md#outputs): all
+/// that a beneficiary needs.
 pub fn output_key(input_salt: &Salt) -> ContentKey {
     ContentKey(hmac(&input_salt.0, &[OUTPUT_KEY]))
 }
 
 impl SealKeys {
-    /// The keys of an account, derived from the account's secret, so that whoever keeps the one keeps the others.
+    /// The keys of an account, derived from the account's secret, so that whoever keeps the one
+    /// keeps the others.
     pub fn derive(account_secret: &[u8; 32]) -> Self {
         let mut preimage = Zeroizing::new([0; SEAL_KEY.len() + 32]);
         preimage[..SEAL_KEY.len()].copy_from_slice(SEAL_KEY);

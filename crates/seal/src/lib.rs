@@ -1,7 +1,7 @@
 //! Sealing: envelopes for data, wraps for their keys, and how keys follow from each other.
 //!
-//! Pure: keys and salts come in as arguments, drawn by whoever calls; nothing here reads a file, a clock or the system's
-//! randomness.
+//! Pure: keys and salts come in as arguments, drawn by whoever calls; nothing here reads a file, a
+//! clock or the system's randomness.
 
 pub mod envelope;
 mod kdf;

@@ -17,7 +17,8 @@ use crate::keys::{ContentKey, SealKeys, SealPublic, WrapSuite};
 const TAG: Tag = *b"assayk\x01\x01";
 const CONTEXT_TAG: Tag = *b"assayx\x01\x01";
 
-/// Size of a context's bytes: tag (8), job (32), slot (1), envelope (32), policy (32), owner (20), recipient (20).
+/// Size of a context's bytes: tag (8), job (32), slot (1), envelope (32), policy (32), owner (20),
+/// recipient (20).
 pub const CONTEXT_SIZE: usize = 145;
 
 /// Tag (8) and suite (1).
@@ -26,7 +27,8 @@ const HEAD_SIZE: usize = 9;
 /// The key (32) and the AEAD's tag (16).
 const CIPHERTEXT_SIZE: usize = 48;
 
-/// What a wrap is for. It opens in this context and in no other, so it can't be moved to another job, envelope or policy.
+/// What a wrap is for. It opens in this context and in no other, so it can't be moved to another
+/// job, envelope or policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WrapContext {
     /// The job, or zero for none: an owner's own wrap.
@@ -77,7 +79,8 @@ pub enum WrapError {
     /// The recipient's key gives no shared secret (RFC 9180, 7.1.4).
     #[error("the recipient's key of suite {0} can't be wrapped to: ask the account for another")]
     Recipient(u8),
-    /// It was changed, is for another account, or was made for another job, slot, envelope, policy or owner.
+    /// It was changed, is for another account, or was made for another job, slot, envelope, policy
+    /// or owner.
     #[error("the wrap does not open: it was changed, or is not for this account in this context")]
     Closed,
 }

@@ -1,4 +1,5 @@
-//! Envelopes: what opens, what is refused, and that nothing is ever sealed twice under one key and nonce.
+//! Envelopes: what opens, what is refused, and that nothing is ever sealed twice under one key and
+//! nonce.
 
 mod common;
 
@@ -87,8 +88,8 @@ fn any_chunk_opens_alone() {
     }
 }
 
-/// Every byte of a header, of chunks that are whole and cut, of tags: each single bit where the envelope is small, one bit of each
-/// byte where it has two chunks.
+/// Every byte of a header, of chunks that are whole and cut, of tags: each single bit where the
+/// envelope is small, one bit of each byte where it has two chunks.
 #[test]
 fn every_single_byte_change_is_refused() {
     for envelope in [sealed(40, 1), sealed(0, 1), output(40), output(0)] {
@@ -142,7 +143,8 @@ fn cut_extended_and_reordered_envelopes_are_refused() {
         first.swap_with_slice(&mut second[..chunk]);
         assert_eq!(open(&key, &swapped).map(drop), Err(EnvelopeError::Chunk(0)), "an order");
 
-        // Whole chunks left out, with a header that says so: the digest of the header is in every chunk.
+        // Whole chunks left out, with a header that says so: the digest of the header is in every
+        // chunk.
         let mut shorter = envelope[..HEADER_SIZE + chunk].to_vec();
         shorter[16..24].copy_from_slice(&(CHUNK as u64).to_le_bytes());
         assert_eq!(open(&key, &shorter).map(drop), Err(EnvelopeError::Chunk(0)), "a false end");
@@ -245,7 +247,8 @@ fn only_what_programs_seal_passes_for_an_output() {
     assert_eq!(open_output(&Salt::PUBLIC, &output(40)).map(drop), Err(EnvelopeError::Public));
 }
 
-/// A crash and a restart draw again, so this is what they come to: the same bytes, sealed twice, share no salt, and so no chunk key.
+/// A crash and a restart draw again, so this is what they come to: the same bytes, sealed twice,
+/// share no salt, and so no chunk key.
 #[test]
 fn no_two_sealings_share_key_and_nonce() {
     let mut rng = Seeded::new(5);

@@ -1,4 +1,5 @@
-//! What was sealed once opens for ever: the recorded envelopes and wraps of every suite (spec/vectors.md).
+//! What was sealed once opens for ever: the recorded envelopes and wraps of every suite
+//! (spec/vectors.md).
 
 mod common;
 
@@ -164,7 +165,8 @@ fn envelope(
     }
 }
 
-/// For a suite that is new, into a file that is new: `cargo test -p assay-privacy --test golden -- --ignored`.
+/// For a suite that is new, into a file that is new: `cargo test -p assay-privacy --test golden --
+/// --ignored`.
 #[test]
 #[ignore = "writes vectors/envelopes; what is there is never changed"]
 fn write() {

@@ -45,7 +45,8 @@ impl BlobKind {
     }
 }
 
-/// Blobs in a folder that nobody else writes to. Clones share it. All calls touch the disk and block.
+/// Blobs in a folder that nobody else writes to. Clones share it. All calls touch the disk and
+/// block.
 ///
 /// ```text
 /// FOLDER/programs/ID.elf
@@ -61,15 +62,16 @@ pub struct Blobs {
 struct Shared {
     folder: PathBuf,
     bytes_max: u64,
-    /// Bytes stored or about to be. Also held while a file takes its name, so that who finds a file finds it durable.
+    /// Bytes stored or about to be. Also held while a file takes its name, so that who finds a file
+    /// finds it durable.
     bytes: Mutex<u64>,
     /// Drafts begun; opening removes what is left of them, so their names repeat only then.
     drafts: AtomicU64,
 }
 
 impl Blobs {
-    /// Opens a folder of blobs, or makes one, and removes what was not finished. `bytes_max` bounds all blobs together; what
-    /// is there stays even if it is more.
+    /// Opens a folder of blobs, or makes one, and removes what was not finished. `bytes_max` bounds
+    /// all blobs together; what is there stays even if it is more.
     ///
     /// # Errors
     ///
@@ -86,7 +88,8 @@ impl Blobs {
         Ok(Self { shared: Arc::new(Shared { folder, bytes_max, bytes, drafts }) })
     }
 
-    /// Puts a blob; durable when it returns. What has the name already stays, and the answer is false.
+    /// Puts a blob; durable when it returns. What has the name already stays, and the answer is
+    /// false.
     ///
     /// # Errors
     ///
@@ -110,7 +113,8 @@ impl Blobs {
         done
     }
 
-    /// How much room there still is, in bytes: the disk's, where the system says it, or what the bound leaves if that is less.
+    /// How much room there still is, in bytes: the disk's, where the system says it, or what the
+    /// bound leaves if that is less.
     pub fn free_size(&self) -> u64 {
         let left = self.bytes_max().saturating_sub(self.bytes_total());
         free_size(&self.shared.folder).map_or(left, |disk| disk.min(left))
@@ -183,7 +187,8 @@ impl Blobs {
         Ok(true)
     }
 
-    /// Says that a blob is wanted: it is as young as if it had been put now. False if there is none.
+    /// Says that a blob is wanted: it is as young as if it had been put now. False if there is
+    /// none.
     ///
     /// # Errors
     ///
@@ -221,7 +226,8 @@ impl Blobs {
         Ok(names)
     }
 
-    /// Removes a blob that was put and touched before a time, and not since. False if there is none.
+    /// Removes a blob that was put and touched before a time, and not since. False if there is
+    /// none.
     ///
     /// # Errors
     ///
@@ -267,8 +273,8 @@ impl Blobs {
         Ok(Some(size))
     }
 
-    /// Gives a written file its name, unless another put was faster. A crash before the folder is synced loses a file that
-    /// nobody was told of.
+    /// Gives a written file its name, unless another put was faster. A crash before the folder is
+    /// synced loses a file that nobody was told of.
     fn finish(&self, draft: &Path, path: &Path) -> Result<bool> {
         let _held = self.bytes();
         if found(fs::metadata(path), path)?.is_some() {
@@ -293,7 +299,8 @@ impl Blobs {
     }
 }
 
-/// A blob that comes in pieces. Dropped without [`BlobDraft::finish`] it leaves nothing. All calls touch the disk and block.
+/// A blob that comes in pieces. Dropped without [`BlobDraft::finish`] it leaves nothing. All calls
+/// touch the disk and block.
 #[derive(Debug)]
 pub struct BlobDraft {
     blobs: Blobs,
@@ -317,7 +324,8 @@ impl BlobDraft {
         self.file.write_all(piece).map_err(|error| Error::io("writing", &self.path, error))
     }
 
-    /// Gives it its name; durable when it returns. What has the name already stays, and the answer is false.
+    /// Gives it its name; durable when it returns. What has the name already stays, and the answer
+    /// is false.
     ///
     /// # Errors
     ///

@@ -24,26 +24,28 @@ pub const BOOK_CACHE_BYTES: usize = 64 << 20;
 pub enum Kind {
     /// A signed order; the key is its job id. The first body stays.
     Order,
-    /// Why a provider declines an order; the key is its job id, the author the provider. The first body stays.
+    /// Why a provider declines an order; the key is its job id, the author the provider. The first
+    /// body stays.
     Refusal,
     /// What a provider offers; the key is its account behind twelve zeros. The newest body stays.
     Offer,
-    /// The keys to which an account wants things sealed; the key is its account behind twelve zeros. The newest body stays.
+    /// The keys to which an account wants things sealed; the key is its account behind twelve
+    /// zeros. The newest body stays.
     SealKeys,
-    /// A content key, wrapped; the key is its job id, the author its owner, the part recipient, slot and zeros. The first body
-    /// stays.
+    /// A content key, wrapped; the key is its job id, the author its owner, the part recipient,
+    /// slot and zeros. The first body stays.
     Wrap,
-    /// Why an owner's keeper gave no key; the key is its job id, the author its owner, the part the recipient and zeros. The
-    /// first body stays.
+    /// Why an owner's keeper gave no key; the key is its job id, the author its owner, the part the
+    /// recipient and zeros. The first body stays.
     KeyRefusal,
-    /// A dataset that an owner publishes; the key is its account behind twelve zeros, the part the hash of its name. The newest
-    /// body stays.
+    /// A dataset that an owner publishes; the key is its account behind twelve zeros, the part the
+    /// hash of its name. The newest body stays.
     Dataset,
-    /// A grant, a revocation and what else an owner says; the key is its account behind twelve zeros, the part its hash. The
-    /// first body stays.
+    /// A grant, a revocation and what else an owner says; the key is its account behind twelve
+    /// zeros, the part its hash. The first body stays.
     OwnerDocument,
-    /// That a capability is taken back; the key is its issuer's account behind twelve zeros, the part when it would have ended and
-    /// its hash. The first body stays.
+    /// That a capability is taken back; the key is its issuer's account behind twelve zeros, the
+    /// part when it would have ended and its hash. The first body stays.
     CapabilityRevocation,
 }
 
@@ -196,7 +198,8 @@ pub struct Entry {
     pub body: Vec<u8>,
 }
 
-/// A book. Clones share it; the file is released when the last one is dropped, which waits for the last commit.
+/// A book. Clones share it; the file is released when the last one is dropped, which waits for the
+/// last commit.
 ///
 /// Reads are of what is committed; they touch the disk, if rarely, and do not wait for writes.
 #[derive(Clone)]
@@ -214,11 +217,13 @@ struct Shared {
 }
 
 impl Book {
-    /// Opens the book at `path`, or begins one there. It is the same after a crash as after a close.
+    /// Opens the book at `path`, or begins one there. It is the same after a crash as after a
+    /// close.
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyOpen`], [`Error::Open`], [`Error::Format`], [`Error::Corrupt`], [`Error::Storage`].
+    /// [`Error::AlreadyOpen`], [`Error::Open`], [`Error::Format`], [`Error::Corrupt`],
+    /// [`Error::Storage`].
     pub fn open(path: impl AsRef<Path>, limits: BookLimits) -> Result<Self> {
         let database = Arc::new(open_database(path.as_ref())?);
         match found_format(&database, path.as_ref())? {
@@ -245,8 +250,9 @@ impl Book {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Puts an entry; durable when it returns. The same kind, key and author again is harmless: the answer is the first put's
-    /// sequence, and the first body stays, but for kinds of which the newest stays: there another body takes the older one's place.
+    /// Puts an entry; durable when it returns. The same kind, key and author again is harmless: the
+    /// answer is the first put's sequence, and the first body stays, but for kinds of which the
+    /// newest stays: there another body takes the older one's place.
     ///
     /// Dropping the future does not take the entry back.
     ///
@@ -263,7 +269,8 @@ impl Book {
         self.put_part(kind, key, author, [0; 32], body).await
     }
 
-    /// As [`Book::put`], for kinds of which one author has several entries about one key: `part` tells them apart.
+    /// As [`Book::put`], for kinds of which one author has several entries about one key: `part`
+    /// tells them apart.
     ///
     /// # Errors
     ///
@@ -279,7 +286,8 @@ impl Book {
         self.ask(|reply| Request::Put { kind, key, author, part, body, reply }).await
     }
 
-    /// Removes an order that is final, with its refusals and wraps. Its sequence is not given again. False if there is none.
+    /// Removes an order that is final, with its refusals and wraps. Its sequence is not given
+    /// again. False if there is none.
     ///
     /// # Errors
     ///
@@ -297,7 +305,8 @@ impl Book {
         self.ask(|reply| Request::RemoveOffer { author, reply }).await
     }
 
-    /// Removes all entries of a kind whose part is below, for kinds whose part begins with when they end. False if there are none.
+    /// Removes all entries of a kind whose part is below, for kinds whose part begins with when
+    /// they end. False if there are none.
     ///
     /// # Errors
     ///
@@ -395,8 +404,9 @@ impl Book {
         Ok(found)
     }
 
-    /// What is about a key, with a higher sequence, ascending, `limit` of them at most; only what `is_wanted` wants by author and
-    /// part, so that what others wrote costs no more than a look at its place.
+    /// What is about a key, with a higher sequence, ascending, `limit` of them at most; only what
+    /// `is_wanted` wants by author and part, so that what others wrote costs no more than a look at
+    /// its place.
     ///
     /// # Errors
     ///

@@ -45,7 +45,8 @@ pub enum Error {
     /// Reading or writing the book failed. After a failed write it takes no more: open it again.
     #[error("the book's storage failed; check the disk, then open the book again")]
     Storage(#[source] Box<redb::Error>),
-    /// The book stopped after a write failed. What was not acknowledged may be there or not; putting it again is harmless.
+    /// The book stopped after a write failed. What was not acknowledged may be there or not;
+    /// putting it again is harmless.
     #[error("the book has stopped; open it again (an earlier error says why it stopped)")]
     Stopped,
     /// Another process writes the log in that folder.
@@ -54,7 +55,8 @@ pub enum Error {
         /// The log's folder.
         path: PathBuf,
     },
-    /// The log refuses an entry or could not store it. What was not acknowledged may be there or not; adding it again is harmless.
+    /// The log refuses an entry or could not store it. What was not acknowledged may be there or
+    /// not; adding it again is harmless.
     #[error("the log could not take an entry: {what}")]
     Log {
         /// Why.

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use crate::{Error, Result};
 
-/// Writes a file that is not there yet, that only its owner can read; its bytes are durable when this returns, its name is
-/// once its folder is synced.
+/// Writes a file that is not there yet, that only its owner can read; its bytes are durable when
+/// this returns, its name is once its folder is synced.
 ///
 /// # Errors
 ///
@@ -27,7 +27,8 @@ pub(crate) fn make_new(path: &Path) -> std::io::Result<File> {
     options.open(path)
 }
 
-/// How many bytes whoever runs this may still write to the disk of a folder; `None` where the system does not say.
+/// How many bytes whoever runs this may still write to the disk of a folder; `None` where the
+/// system does not say.
 pub fn free_size(folder: &Path) -> Option<u64> {
     #[cfg(unix)]
     return rustix::fs::statvfs(folder)

@@ -1,7 +1,9 @@
-//! What is kept: a [`Book`] of small signed entries, [`Blobs`] by name, and a log's [`LogFiles`] or [`LogObjects`] with the
-//! [`Sequencer`] that appends to them; all durable before they are acknowledged.
+//! What is kept: a [`Book`] of small signed entries, [`Blobs`] by name, and a log's [`LogFiles`] or
+//! [`LogObjects`] with the [`Sequencer`] that appends to them; all durable before they are
+//! acknowledged.
 //!
-//! Keys, names, authors and bodies are bytes to this crate: whether they are what they say is for the caller to check.
+//! Keys, names, authors and bodies are bytes to this crate: whether they are what they say is for
+//! the caller to check.
 
 mod blobs;
 mod book;

@@ -19,10 +19,12 @@ pub const WAITING_MAX: usize = 4096;
 /// Where files are written before they take their names.
 const DRAFTS: &str = "drafts";
 
-/// Drafts begun by this process, whichever handle began them; opening a folder to write removes what is left of them.
+/// Drafts begun by this process, whichever handle began them; opening a folder to write removes
+/// what is left of them.
 static DRAFTS_BEGUN: AtomicU64 = AtomicU64::new(0);
 
-/// A folder that a log, or a witness, lies in. Its files are those that others' tools serve and read (c2sp.org/tlog-tiles).
+/// A folder that a log, or a witness, lies in. Its files are those that others' tools serve and
+/// read (c2sp.org/tlog-tiles).
 ///
 /// ```text
 /// FOLDER/checkpoint, FOLDER/cosigned
@@ -153,8 +155,9 @@ fn failed(error: Error) -> StorageError {
     StorageError(Box::new(error))
 }
 
-/// Appends to a log for many at once: what arrives while a batch is being made durable goes into the next one together. Clones share
-/// it; the log is released when the last one is dropped, which waits for the last batch.
+/// Appends to a log for many at once: what arrives while a batch is being made durable goes into
+/// the next one together. Clones share it; the log is released when the last one is dropped, which
+/// waits for the last batch.
 #[derive(Clone)]
 pub struct Sequencer {
     shared: Arc<Shared>,
@@ -191,7 +194,8 @@ impl Sequencer {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Adds an entry; it is durable and in a signed checkpoint when this returns. The same bytes again keep their place.
+    /// Adds an entry; it is durable and in a signed checkpoint when this returns. The same bytes
+    /// again keep their place.
     ///
     /// Dropping the future does not take the entry back.
     ///
@@ -227,8 +231,8 @@ impl Drop for Shared {
     }
 }
 
-/// One batch after the other until every sequencer is dropped. A batch that fails is refused as a whole, and the next one finds in the
-/// storage what there is.
+/// One batch after the other until every sequencer is dropped. A batch that fails is refused as a
+/// whole, and the next one finds in the storage what there is.
 fn run<S: Storage>(
     mut log: Log<S>,
     mut requests: mpsc::Receiver<Request>,

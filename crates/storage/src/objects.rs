@@ -1,4 +1,5 @@
-//! A log, or a witness's state, in an object store: S3, or what speaks its protocol (spec/log.md#where-it-lies).
+//! A log, or a witness's state, in an object store: S3, or what speaks its protocol
+//! (spec/log.md#where-it-lies).
 
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -30,8 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a writer tries to take a log over from another that goes on writing.
 const TAKEOVERS_MAX: usize = 16;
 
-/// Objects under a prefix of a bucket. Whoever opens them to write takes them over: from then on no earlier writer's batch becomes part
-/// of the log, though no lock is held and no clock is asked.
+/// Objects under a prefix of a bucket. Whoever opens them to write takes them over: from then on no
+/// earlier writer's batch becomes part of the log, though no lock is held and no clock is asked.
 ///
 /// ```text
 /// PREFIX/head              the writer's mark, a line feed, the newest checkpoint: the one object that decides
@@ -59,8 +60,8 @@ struct Found {
 }
 
 impl LogObjects {
-    /// Opens what is under an URL (`s3://BUCKET/PREFIX`) to write, with a random mark. Keys, region and endpoint are those of the
-    /// environment (`AWS_ACCESS_KEY_ID` and so on).
+    /// Opens what is under an URL (`s3://BUCKET/PREFIX`) to write, with a random mark. Keys, region
+    /// and endpoint are those of the environment (`AWS_ACCESS_KEY_ID` and so on).
     ///
     /// # Errors
     ///
@@ -210,7 +211,8 @@ impl Objects {
         }
     }
 
-    /// Makes the log's head this writer's. What another has begun since it read the head comes to nothing.
+    /// Makes the log's head this writer's. What another has begun since it read the head comes to
+    /// nothing.
     async fn take(&self, mark: &str) -> Done<()> {
         for _ in 0..TAKEOVERS_MAX {
             let head = self.get(HEAD).await?;
@@ -218,8 +220,8 @@ impl Objects {
                 Some(head) => (split(&head.bytes)?.1.to_vec(), Some(head.version)),
                 None => (Vec::new(), None),
             };
-            // A head that says nothing where a checkpoint is: the log was copied from a folder, or its head was lost. To begin anew would
-            // sign a second history.
+            // A head that says nothing where a checkpoint is: the log was copied from a folder, or
+            // its head was lost. To begin anew would sign a second history.
             if note.is_empty()
                 && let Some(checkpoint) = self.get(CHECKPOINT).await?
             {
@@ -269,8 +271,9 @@ impl Objects {
         Ok(self.get(name).await?.is_some_and(|found| found.bytes == new))
     }
 
-    /// Puts a tile that no checkpoint speaks of yet. What has its name already was left by a crash, or is another writer's: only who
-    /// still owns the head afterwards may put it away, and only as it was seen before.
+    /// Puts a tile that no checkpoint speaks of yet. What has its name already was left by a crash,
+    /// or is another writer's: only who still owns the head afterwards may put it away, and only as
+    /// it was seen before.
     async fn put_tile(&self, name: String, bytes: Vec<u8>, mark: &str) -> Done<()> {
         if self.put(&name, bytes.clone(), None).await? {
             return Ok(());

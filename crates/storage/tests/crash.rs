@@ -1,4 +1,5 @@
-//! The book, the blobs and the log under SIGKILL: nothing acknowledged is lost, and every start succeeds.
+//! The book, the blobs and the log under SIGKILL: nothing acknowledged is lost, and every start
+//! succeeds.
 //!
 //! `ASSAY_CRASH_ROUNDS` sets how often they are killed; 50 if unset.
 
@@ -13,7 +14,8 @@ use assay_tlog::{CHECKPOINT, KeyKind, NoteKey, Policy, Reader, Storage, fsck};
 const CHILD: &str = "ASSAY_STORE_CRASH_CHILD";
 const BLOB_BYTES: usize = 20_000;
 
-/// So much of what was acknowledged is looked at after each kill, several kills' worth; all of it at the end.
+/// So much of what was acknowledged is looked at after each kill, several kills' worth; all of it
+/// at the end.
 const NEWEST: usize = 2_000;
 
 #[test]
@@ -36,8 +38,8 @@ fn nothing_acknowledged_is_lost_and_no_start_fails() {
     );
 }
 
-/// What the child said it was told is durable, as it said it: `order KEY SEQUENCE`, `wrap KEY SEQUENCE`,
-/// `blob NAME`, `sealed NAME` or `entry NAME INDEX`.
+/// What the child said it was told is durable, as it said it: `order KEY SEQUENCE`, `wrap KEY
+/// SEQUENCE`, `blob NAME`, `sealed NAME` or `entry NAME INDEX`.
 fn run_and_kill(folder: &Path, after: Duration) -> Vec<String> {
     let mut child = Command::new(std::env::current_exe().expect("this test"))
         .args(["--exact", "child_under_load", "--nocapture", "--ignored"])

@@ -1,5 +1,5 @@
-//! A log in an object store: what a crash leaves, and two who write. In memory, and where `ASSAY_PYTHON` can run moto (`cargo xtask test`
-//! sees to it) over S3's protocol on loopback.
+//! A log in an object store: what a crash leaves, and two who write. In memory, and where
+//! `ASSAY_PYTHON` can run moto (`cargo xtask test` sees to it) over S3's protocol on loopback.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -138,7 +138,8 @@ fn a_log_in_a_bucket_is_a_log() {
     }
 }
 
-/// A storage whose process is gone after so many writes: what was being written may be there or not.
+/// A storage whose process is gone after so many writes: what was being written may be there or
+/// not.
 struct Killed<S>(S, std::sync::atomic::AtomicU32, u32);
 
 impl<S: Storage> Killed<S> {
@@ -158,7 +159,8 @@ impl<S: Storage> Storage for Killed<S> {
 
     fn put_all(&self, objects: &[(String, Vec<u8>)]) -> Result<(), StorageError> {
         if self.dies() {
-            // Half of them, the last one cut: not by S3, which puts whole objects, but nothing hangs on that.
+            // Half of them, the last one cut: not by S3, which puts whole objects, but nothing
+            // hangs on that.
             let mut half = objects[..objects.len() / 2 + 1].to_vec();
             if let Some((_, bytes)) = half.last_mut() {
                 bytes.truncate(bytes.len() / 2);
@@ -258,7 +260,8 @@ fn two_writers_at_once_make_one_log() {
                 let mut log = None;
                 for number in 0..30 {
                     let number = writer * 1_000 + number;
-                    // Who has lost the log takes it over again, as a supervisor that restarts it would.
+                    // Who has lost the log takes it over again, as a supervisor that restarts it
+                    // would.
                     let opened = log.take().map_or_else(|| Log::open(bucket.open(), key()), Ok);
                     let Ok(mut opened) = opened else { continue };
                     if let Ok(added) = opened.add(&[entry(number)]) {

@@ -87,7 +87,8 @@ pub enum CheckpointError {
         /// How many have.
         found: usize,
     },
-    /// A policy that nobody could mean: kinds mixed up, a key twice, a quorum that can't be reached.
+    /// A policy that nobody could mean: kinds mixed up, a key twice, a quorum that can't be
+    /// reached.
     #[error("the policy is no good: {0}")]
     Policy(&'static str),
 }
@@ -207,7 +208,8 @@ impl Checkpoint {
         if checkpoint.size > TREE_SIZE_MAX {
             return Err(CheckpointError::Size(checkpoint.size));
         }
-        // Extensions and other ways to write the same are nobody's need, and one text has one meaning.
+        // Extensions and other ways to write the same are nobody's need, and one text has one
+        // meaning.
         if checkpoint.text() == text { Ok(checkpoint) } else { Err(CheckpointError::Form) }
     }
 

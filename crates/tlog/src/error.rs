@@ -15,7 +15,8 @@ pub enum Error {
     /// The stored checkpoint is not one of this log's key.
     #[error("the stored checkpoint is not this log's; check the key and the folder")]
     Checkpoint(#[from] CheckpointError),
-    /// There are tiles, and no checkpoint: a log was here, and another one must not begin under its key.
+    /// There are tiles, and no checkpoint: a log was here, and another one must not begin under its
+    /// key.
     #[error(
         "the log has tiles and no checkpoint; restore the newest `checkpoint` that it has signed, from a copy or a mirror: begun again it would fork"
     )]

@@ -32,7 +32,8 @@ pub struct Report {
     pub tiles: u64,
     /// Known trees that the log still goes on from.
     pub known: u64,
-    /// How many entries the stored cosigned checkpoint speaks of; none if there is none, or no good one.
+    /// How many entries the stored cosigned checkpoint speaks of; none if there is none, or no good
+    /// one.
     pub cosigned: Option<u64>,
     /// Everything that is wrong; empty for a sound log.
     pub faults: Vec<Fault>,
@@ -94,8 +95,9 @@ pub enum Fault {
     },
 }
 
-/// Reads a whole log and checks it: signatures, every entry, every tile, the root, and that it goes on from each tree that it is
-/// known to have had (`known`, and the stored cosigned checkpoint). Memory does not grow with the log.
+/// Reads a whole log and checks it: signatures, every entry, every tile, the root, and that it goes
+/// on from each tree that it is known to have had (`known`, and the stored cosigned checkpoint).
+/// Memory does not grow with the log.
 ///
 /// # Errors
 ///

@@ -1,9 +1,12 @@
 //! A transparency log: entries in the order in which they came, under one root that only grows.
 //!
-//! The formats are C2SP's, so that others' tools read them: [tlog-tiles](https://c2sp.org/tlog-tiles) for what is stored,
-//! [tlog-checkpoint](https://c2sp.org/tlog-checkpoint) for the signed root, [tlog-cosignature](https://c2sp.org/tlog-cosignature)
-//! and [tlog-witness](https://c2sp.org/tlog-witness) for who saw it grow, [tlog-proof](https://c2sp.org/tlog-proof) for what goes
-//! into a receipt. Ours are the rules of spec/log.md. No I/O, clock or randomness: a [`Storage`] and the time are handed in.
+//! The formats are C2SP's, so that others' tools read them:
+//! [tlog-tiles](https://c2sp.org/tlog-tiles) for what is stored,
+//! [tlog-checkpoint](https://c2sp.org/tlog-checkpoint) for the signed root,
+//! [tlog-cosignature](https://c2sp.org/tlog-cosignature) and
+//! [tlog-witness](https://c2sp.org/tlog-witness) for who saw it grow,
+//! [tlog-proof](https://c2sp.org/tlog-proof) for what goes into a receipt. Ours are the rules of
+//! spec/log.md. No I/O, clock or randomness: a [`Storage`] and the time are handed in.
 
 mod checkpoint;
 mod error;

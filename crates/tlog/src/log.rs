@@ -31,8 +31,9 @@ pub struct Added {
 
 /// A log open for appending.
 ///
-/// Tiles are durable before the checkpoint that speaks of them, and the checkpoint before anyone is told. So a crash at any line
-/// leaves the last checkpoint with all its tiles, and perhaps tiles that nobody speaks of, which the next batch writes again.
+/// Tiles are durable before the checkpoint that speaks of them, and the checkpoint before anyone is
+/// told. So a crash at any line leaves the last checkpoint with all its tiles, and perhaps tiles
+/// that nobody speaks of, which the next batch writes again.
 pub struct Log<S> {
     storage: S,
     key: NoteKey,
@@ -51,7 +52,8 @@ struct State {
 }
 
 impl<S: Storage> Log<S> {
-    /// Opens the log of a key, or begins it where there is none. Reads every leaf's hash, and checks them against the checkpoint.
+    /// Opens the log of a key, or begins it where there is none. Reads every leaf's hash, and
+    /// checks them against the checkpoint.
     ///
     /// # Errors
     ///
@@ -61,8 +63,9 @@ impl<S: Storage> Log<S> {
         Ok(Log { storage, key, state: Some(state) })
     }
 
-    /// Adds entries, each once: the same bytes keep the place that they have. All are durable when it returns, under a new
-    /// checkpoint; after an error any of them may be there or not, and adding them again is harmless.
+    /// Adds entries, each once: the same bytes keep the place that they have. All are durable when
+    /// it returns, under a new checkpoint; after an error any of them may be there or not, and
+    /// adding them again is harmless.
     ///
     /// # Errors
     ///
@@ -133,7 +136,8 @@ fn append<S: Storage>(
     if size == old_size {
         return Ok((state, added));
     }
-    // A tile that stayed as it was is one that the stored checkpoint speaks of, and a torn write would cost it.
+    // A tile that stayed as it was is one that the stored checkpoint speaks of, and a torn write
+    // would cost it.
     let partial = state.frontier.partial_tiles().filter(|(tile, _)| tile.has_grown(old_size, size));
     objects.extend(partial.map(|(tile, hashes)| (tile.to_string(), tile_bytes(hashes))));
     if !state.bundle.is_empty() {
@@ -141,7 +145,8 @@ fn append<S: Storage>(
         let tile = TileName::partial(0, size / TILE_WIDTH as u64, width).entries();
         objects.push((tile.to_string(), state.bundle.clone()));
     }
-    // Tiles of the same names by another hand would be lost, so the storage's lock is not the only guard.
+    // Tiles of the same names by another hand would be lost, so the storage's lock is not the only
+    // guard.
     if storage.get(CHECKPOINT)?.as_deref() != Some(&state.note) {
         return Err(Error::OtherWriter);
     }

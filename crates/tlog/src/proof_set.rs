@@ -1,4 +1,5 @@
-//! Many proofs of one tree, with each hash once and none that follows from others (spec/receipt.md#proofs).
+//! Many proofs of one tree, with each hash once and none that follows from others
+//! (spec/receipt.md#proofs).
 
 use std::collections::BTreeMap;
 
@@ -7,8 +8,8 @@ use assay_types::Hash;
 use crate::checkpoint::TREE_SIZE_MAX;
 use crate::tree::node_hash;
 
-/// A subtree by the entries below it, `start..end`; of one entry, its leaf. The order is that in which hashes are written: smaller
-/// subtrees first, then from the left.
+/// A subtree by the entries below it, `start..end`; of one entry, its leaf. The order is that in
+/// which hashes are written: smaller subtrees first, then from the left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Subtree {
     width: u64,
@@ -16,7 +17,8 @@ struct Subtree {
 }
 
 impl Subtree {
-    /// The left and right halves, as RFC 6962 splits a tree: the left's width is the largest power of two below the whole's.
+    /// The left and right halves, as RFC 6962 splits a tree: the left's width is the largest power
+    /// of two below the whole's.
     fn halves(self) -> Option<(Self, Self)> {
         let width = 1 << self.width.checked_sub(1)?.checked_ilog2()?;
         let right = Subtree { width: self.width - width, start: self.start + width };
@@ -37,7 +39,8 @@ fn inclusion(index: u64, size: u64) -> Vec<Subtree> {
     path
 }
 
-/// The subtrees whose hashes show that a tree goes on from one of `old_size` entries (RFC 6962, 2.1.2).
+/// The subtrees whose hashes show that a tree goes on from one of `old_size` entries (RFC 6962,
+/// 2.1.2).
 fn consistency(old_size: u64, size: u64) -> Vec<Subtree> {
     let mut path = Vec::new();
     let mut at = Subtree { width: size, start: 0 };
@@ -63,8 +66,9 @@ pub struct ProofSet {
 }
 
 impl ProofSet {
-    /// The set for entries, by index and leaf hash, and for the tree of `old_size` if there is one, in a tree of `size`. `given` is asked, in
-    /// one order, for each hash that does not follow from the entries and the hashes before. What lies outside the tree is passed over.
+    /// The set for entries, by index and leaf hash, and for the tree of `old_size` if there is one,
+    /// in a tree of `size`. `given` is asked, in one order, for each hash that does not follow from
+    /// the entries and the hashes before. What lies outside the tree is passed over.
     pub fn new(
         size: u64,
         old_size: Option<u64>,

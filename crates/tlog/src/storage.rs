@@ -18,16 +18,18 @@ pub trait Storage: Send + Sync + 'static {
     /// [`StorageError`].
     fn has_any(&self, folder: &str) -> Result<bool, StorageError>;
 
-    /// Puts objects in the place of what had their names; durable when it returns. A failure or a crash may leave any of them
-    /// written, torn or absent: a log puts nothing here that its checkpoint speaks of already.
+    /// Puts objects in the place of what had their names; durable when it returns. A failure or a
+    /// crash may leave any of them written, torn or absent: a log puts nothing here that its
+    /// checkpoint speaks of already.
     ///
     /// # Errors
     ///
     /// [`StorageError`].
     fn put_all(&self, objects: &[(String, Vec<u8>)]) -> Result<(), StorageError>;
 
-    /// Puts one object if `old` is what has the name now (`None`: nothing), at once or not at all, and durable when it returns. False
-    /// if something else has it. After a failure either may be there, whole.
+    /// Puts one object if `old` is what has the name now (`None`: nothing), at once or not at all,
+    /// and durable when it returns. False if something else has it. After a failure either may be
+    /// there, whole.
     ///
     /// # Errors
     ///

@@ -70,7 +70,8 @@ impl TileName {
         usize::from(self.width)
     }
 
-    /// The tile of a path as it is served: `tile/0/x001/234.p/5`; `None` if it is none, or written otherwise.
+    /// The tile of a path as it is served: `tile/0/x001/234.p/5`; `None` if it is none, or written
+    /// otherwise.
     pub fn from_path(path: &str) -> Option<Self> {
         let mut parts: Vec<&str> = path.strip_prefix("tile/")?.split('/').collect();
         let level = match parts.remove(0) {
@@ -117,7 +118,8 @@ pub(crate) fn tile_bytes(hashes: &[Hash]) -> Vec<u8> {
     hashes.iter().flat_map(|hash| hash.0).collect()
 }
 
-/// The entries of a bundle, each behind its length of two bytes, big-endian; `None` if it ends amid one.
+/// The entries of a bundle, each behind its length of two bytes, big-endian; `None` if it ends amid
+/// one.
 pub fn split_bundle(mut bundle: &[u8]) -> Option<Vec<&[u8]>> {
     let mut entries = Vec::new();
     while !bundle.is_empty() {
@@ -144,7 +146,8 @@ impl<'a, S: Storage> Reader<'a, S> {
         Self::within(storage, checkpoint, checkpoint.size)
     }
 
-    /// The same, where more is stored by now: partial tiles are there of the sizes that checkpoints had.
+    /// The same, where more is stored by now: partial tiles are there of the sizes that checkpoints
+    /// had.
     pub fn within(storage: &'a S, checkpoint: &'a Checkpoint, stored_size: u64) -> Self {
         let stored_size = stored_size.max(checkpoint.size);
         Self { storage, checkpoint, stored_size, failure: RefCell::default() }
@@ -184,11 +187,13 @@ impl<'a, S: Storage> Reader<'a, S> {
         Ok(path.into_iter().map(|hash| Hash(hash.0)).collect())
     }
 
-    /// The proof that the tree goes on from one of `old_size` entries (RFC 6962, 2.1.2); empty for 0.
+    /// The proof that the tree goes on from one of `old_size` entries (RFC 6962, 2.1.2); empty for
+    /// 0.
     ///
     /// # Errors
     ///
-    /// [`Error::NoEntry`] if it is smaller; [`Error::Missing`], [`Error::Damaged`], [`Error::Storage`].
+    /// [`Error::NoEntry`] if it is smaller; [`Error::Missing`], [`Error::Damaged`],
+    /// [`Error::Storage`].
     pub fn prove_consistency(&self, old_size: u64) -> Result<Vec<Hash>> {
         if old_size == 0 {
             return Ok(Vec::new());
@@ -199,7 +204,8 @@ impl<'a, S: Storage> Reader<'a, S> {
         Ok(path.into_iter().map(|hash| Hash(hash.0)).collect())
     }
 
-    /// A tile of hashes or a bundle, cut to the width asked for: the stored one may be wider by now.
+    /// A tile of hashes or a bundle, cut to the width asked for: the stored one may be wider by
+    /// now.
     pub(crate) fn object(&self, name: TileName) -> Result<Vec<u8>> {
         for stored in [name, name.filled()] {
             if let Some(bytes) = self.storage.get(&stored.to_string())? {

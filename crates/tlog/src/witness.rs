@@ -1,4 +1,5 @@
-//! A witness: cosigns a log's checkpoint only if it goes on from the last one that it cosigned (c2sp.org/tlog-witness).
+//! A witness: cosigns a log's checkpoint only if it goes on from the last one that it cosigned
+//! (c2sp.org/tlog-witness).
 
 use std::fmt::Write;
 
@@ -44,7 +45,8 @@ pub enum WitnessError {
     /// The old size is above the new (400).
     #[error("the old size is above the checkpoint's")]
     Shrinks,
-    /// Another size was cosigned last (409): ask again from there. A log that has no such size was rolled back.
+    /// Another size was cosigned last (409): ask again from there. A log that has no such size was
+    /// rolled back.
     #[error("this witness has cosigned {size} entries; prove consistency from there")]
     Stale {
         /// The size that was cosigned last.
@@ -103,8 +105,9 @@ impl<S: Storage> Witness<S> {
         self.key.vkey()
     }
 
-    /// Cosigns a checkpoint. What it cosigns is durable before it answers, and takes the last one's place in one step: of two
-    /// trees that do not go on from each other, one at most is cosigned, whatever crashes.
+    /// Cosigns a checkpoint. What it cosigns is durable before it answers, and takes the last one's
+    /// place in one step: of two trees that do not go on from each other, one at most is cosigned,
+    /// whatever crashes.
     ///
     /// Gives the signature line, line feed included.
     ///
@@ -129,8 +132,8 @@ impl<S: Storage> Witness<S> {
         };
         self.compare(&asked, &new, last.as_ref())?;
         let line = new.cosign(&self.key, now_secs)?;
-        // Not the note that was sent: whoever sends may have added signatures of unknown keys, and one line more than a note may have
-        // would be what nobody can read again.
+        // Not the note that was sent: whoever sends may have added signatures of unknown keys, and
+        // one line more than a note may have would be what nobody can read again.
         let note = [signed, line.clone()].concat();
         if self.storage.replace(&name, stored.as_deref(), &note)? {
             Ok(line)

@@ -49,7 +49,8 @@ fn whatever_write_is_torn_no_acknowledged_entry_is_lost() {
             }
         }
         disk.mend();
-        // Half go on with the same log, half are restarted. Either way the same entries are offered again.
+        // Half go on with the same log, half are restarted. Either way the same entries are offered
+        // again.
         if rng.bool() {
             log = Log::open(disk.clone(), log_key()).expect("an ordinary start");
         }

@@ -132,8 +132,9 @@ fn proofs_read_from_tiles_are_the_plain_ones() {
     }
 }
 
-/// Sets of proofs, of all sizes to 66 and some larger ones: each path comes back from the hashes that were left in, one path alone has all
-/// of its own, and together no hash that follows from others is there.
+/// Sets of proofs, of all sizes to 66 and some larger ones: each path comes back from the hashes
+/// that were left in, one path alone has all of its own, and together no hash that follows from
+/// others is there.
 #[test]
 fn sets_of_proofs_give_every_path_back() {
     let mut plain = Plain(BTreeMap::new());

@@ -38,7 +38,8 @@ pub fn sha256_pair(left: &Hash, right: &Hash) -> Hash {
 
 /// SHA-256 of exactly 256 bytes: a Merkle leaf.
 ///
-/// One call over five blocks: a quarter faster than the streaming interface, and rooting is nothing but this.
+/// One call over five blocks: a quarter faster than the streaming interface, and rooting is nothing
+/// but this.
 pub fn sha256_leaf(leaf: &[u8; 256]) -> Hash {
     let mut blocks = [[0; 64]; 5];
     blocks[..4].as_flattened_mut().copy_from_slice(leaf);
@@ -151,7 +152,8 @@ macro_rules! named_hash {
 named_hash! {
     /// Names a program: its slot 0, entry and text range (spec/machine.md#programs).
     ProgramId
-    /// Root of one slot, 2^21 leaves of 256 bytes (spec/machine.md#roots); names an input, a dataset or an output.
+    /// Root of one slot, 2^21 leaves of 256 bytes (spec/machine.md#roots); names an input, a
+    /// dataset or an output.
     BlobRoot
     /// Root of the whole memory, eight slots (spec/machine.md#roots).
     MemoryRoot

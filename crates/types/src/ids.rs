@@ -65,7 +65,8 @@ macro_rules! hex_id {
 }
 
 hex_id! {
-    /// An account on the chain, 20 bytes. Displayed in lower case: no EIP-55 checksum, none is checked.
+    /// An account on the chain, 20 bytes. Displayed in lower case: no EIP-55 checksum, none is
+    /// checked.
     Account 20
     /// A job's id, 32 bytes: the order's EIP-712 digest (spec/contracts.md#orders).
     JobId 32

@@ -27,7 +27,8 @@ use assay_protocol::schema::Binary;
 /// What is read of a file at once.
 const PIECE_BYTES: usize = 256 << 10;
 
-/// Puts a program under its id. The same again is harmless, also by someone else who saw the request.
+/// Puts a program under its id. The same again is harmless, also by someone else who saw the
+/// request.
 #[utoipa::path(
     put,
     path = "/v1/programs/{id}",
@@ -68,7 +69,8 @@ pub(super) async fn program(
     one(app, BlobKind::Program, (method, headers), name).await
 }
 
-/// Puts a slot's image under its root. The same again is harmless, also by someone else who saw the request.
+/// Puts a slot's image under its root. The same again is harmless, also by someone else who saw the
+/// request.
 #[utoipa::path(
     put,
     path = "/v1/slots/{root}",
@@ -169,7 +171,8 @@ pub(super) async fn one(
 ) -> Answer {
     let is_head = method == Method::HEAD;
     let found = app.blocking(move |app| {
-        // Who asks whether it is there does not put it again: it must not be removed before it is named.
+        // Who asks whether it is there does not put it again: it must not be removed before it is
+        // named.
         if is_head {
             app.blobs.touch(kind, name.0)?;
         }

@@ -16,7 +16,8 @@ use super::{Answer, json, put_by, stored, written};
 use crate::auth::Caller;
 use crate::state::{App, Shared};
 
-/// Puts a dataset into the book, in place of an earlier one of its name: of two the higher version holds.
+/// Puts a dataset into the book, in place of an earlier one of its name: of two the higher version
+/// holds.
 #[utoipa::path(
     put,
     path = "/v1/datasets/{owner}/{name}",
@@ -109,8 +110,8 @@ pub(super) async fn list(State(app): State<App>, _: Caller, range: Range) -> Ans
     Ok(json(StatusCode::OK, &DatasetsPage { datasets, next }))
 }
 
-/// The version, if the documents have their sizes and the name is the path's: the owner's signature is over the document, so nobody
-/// can show one dataset as another.
+/// The version, if the documents have their sizes and the name is the path's: the owner's signature
+/// is over the document, so nobody can show one dataset as another.
 fn check_documents(signed: &SignedDataset, name: &str) -> Result<u64, Failure> {
     check_size(&signed.document)?;
     check_size(&signed.policy)?;

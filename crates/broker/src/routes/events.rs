@@ -23,7 +23,8 @@ use crate::state::App;
 /// Orders read from the book at once.
 const BATCH: usize = 64;
 
-/// A comment is sent when nothing else was for so long, so that both sides notice a dead connection.
+/// A comment is sent when nothing else was for so long, so that both sides notice a dead
+/// connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Tells that the server stops; a stream would outlive it.
@@ -53,7 +54,8 @@ pub(super) struct Follower(Option<Stopping>);
 
 /// Orders as they come: first those in the book after `after`, then each new one.
 ///
-/// An event's id is its order's sequence; after a break, `Last-Event-ID` takes the place of `after`.
+/// An event's id is its order's sequence; after a break, `Last-Event-ID` takes the place of
+/// `after`.
 #[utoipa::path(
     get,
     path = "/v1/orders/events",

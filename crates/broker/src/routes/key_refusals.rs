@@ -17,7 +17,8 @@ use super::{Answer, json, posted, stored, written};
 use crate::auth::Caller;
 use crate::state::App;
 
-/// Puts a keeper's refusal into the book, if by the order the key is its owner's. An owner's first for a job and recipient stays.
+/// Puts a keeper's refusal into the book, if by the order the key is its owner's. An owner's first
+/// for a job and recipient stays.
 #[utoipa::path(
     post,
     path = "/v1/key-refusals",
@@ -48,8 +49,8 @@ pub(super) async fn post(State(app): State<App>, caller: Caller, request: Reques
     Ok(posted(job_id, put))
 }
 
-/// Why keepers gave no key for a job. Its requester sees all; a recipient and an owner what is to and by them; others nothing,
-/// whatever there is.
+/// Why keepers gave no key for a job. Its requester sees all; a recipient and an owner what is to
+/// and by them; others nothing, whatever there is.
 #[utoipa::path(
     get,
     path = "/v1/orders/{job_id}/key-refusals",

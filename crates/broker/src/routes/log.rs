@@ -78,7 +78,8 @@ pub(super) async fn cosigned(State(app): State<App>) -> Answer {
     object(&app, COSIGNED.to_owned(), TEXT, "no-cache").await
 }
 
-/// A tile of hashes or a bundle of entries (c2sp.org/tlog-tiles). What no checkpoint speaks of yet is not there.
+/// A tile of hashes or a bundle of entries (c2sp.org/tlog-tiles). What no checkpoint speaks of yet
+/// is not there.
 pub(super) async fn tile(State(app): State<App>, Path(path): Path<String>) -> Answer {
     let log = hosted(&app)?;
     let unknown = || ProblemKind::TileUnknown.fail("no checkpoint speaks of such a tile");
@@ -109,8 +110,8 @@ async fn object(app: &App, name: String, kind: &'static str, caching: &'static s
     Ok(response)
 }
 
-/// Whether an entry has the form of a signed statement: the log is no free disk. Who signed, and whether the signature holds, is for
-/// readers to check.
+/// Whether an entry has the form of a signed statement: the log is no free disk. Who signed, and
+/// whether the signature holds, is for readers to check.
 fn is_envelope(entry: &[u8]) -> bool {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -15,8 +15,8 @@ use super::{Answer, created, json, stored, written};
 use crate::auth::Caller;
 use crate::state::App;
 
-/// Puts a provider's offer into the book, in place of an older one. Of two offers the one that ends later is newer, so that
-/// nobody can put an old one back.
+/// Puts a provider's offer into the book, in place of an older one. Of two offers the one that ends
+/// later is newer, so that nobody can put an old one back.
 #[utoipa::path(
     put,
     path = "/v1/offers/{provider}",

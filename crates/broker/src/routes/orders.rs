@@ -13,7 +13,8 @@ use super::{Answer, json, posted, stored, written};
 use crate::auth::Caller;
 use crate::state::App;
 
-/// Puts an order into the book, with its terms. The same order again is harmless. Its own signature stands for the request's.
+/// Puts an order into the book, with its terms. The same order again is harmless. Its own signature
+/// stands for the request's.
 #[utoipa::path(
     post,
     path = "/v1/orders",
@@ -45,7 +46,8 @@ pub(super) async fn post(State(app): State<App>, request: Request) -> Answer {
     Ok(posted(id, put))
 }
 
-/// Orders by sequence. Whoever reads pages to the end, and later goes on after the last sequence, misses none.
+/// Orders by sequence. Whoever reads pages to the end, and later goes on after the last sequence,
+/// misses none.
 #[utoipa::path(
     get,
     path = "/v1/orders",

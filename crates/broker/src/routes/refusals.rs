@@ -14,7 +14,8 @@ use super::{Answer, json, posted, stored, written};
 use crate::auth::Caller;
 use crate::state::App;
 
-/// Puts a provider's refusal of an order into the book. A provider's first refusal of an order stays.
+/// Puts a provider's refusal of an order into the book. A provider's first refusal of an order
+/// stays.
 #[utoipa::path(
     post,
     path = "/v1/refusals",

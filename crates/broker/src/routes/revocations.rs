@@ -15,7 +15,8 @@ use super::{Answer, put_by, written};
 use crate::auth::Caller;
 use crate::state::{App, Shared};
 
-/// Takes a capability back: from the answer on, no request may use it, nor what was narrowed from it.
+/// Takes a capability back: from the answer on, no request may use it, nor what was narrowed from
+/// it.
 #[utoipa::path(
     post,
     path = "/v1/capability-revocations",

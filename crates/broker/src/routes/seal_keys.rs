@@ -14,7 +14,8 @@ use super::{Answer, json, put_by, stored, written};
 use crate::auth::Caller;
 use crate::state::App;
 
-/// Puts an account's seal keys into the book, in place of earlier ones: of two the later `from` holds.
+/// Puts an account's seal keys into the book, in place of earlier ones: of two the later `from`
+/// holds.
 #[utoipa::path(
     put,
     path = "/v1/seal-keys/{account}",

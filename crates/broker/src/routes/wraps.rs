@@ -23,8 +23,8 @@ const INPUT: u8 = slot::INPUT as u8;
 const DATASET: u8 = slot::DATASET as u8;
 const OUTPUT: u8 = slot::OUTPUT as u8;
 
-/// Puts a wrapped key into the book, if the order says that its owner gives keys of the slot. An owner's first for a job, recipient and
-/// slot stays.
+/// Puts a wrapped key into the book, if the order says that its owner gives keys of the slot. An
+/// owner's first for a job, recipient and slot stays.
 #[utoipa::path(
     put,
     path = "/v1/wraps/{job_id}/{recipient}/{slot}",
@@ -66,7 +66,8 @@ pub(super) async fn put(
     Ok(posted(job_id, put))
 }
 
-/// A recipient's wrapped keys of a job. An owner sees what it has written; who is neither is refused, whatever there is.
+/// A recipient's wrapped keys of a job. An owner sees what it has written; who is neither is
+/// refused, whatever there is.
 #[utoipa::path(
     get,
     path = "/v1/wraps/{job_id}/{recipient}",
@@ -103,7 +104,8 @@ pub(super) async fn list(
     Ok(json(StatusCode::OK, &WrapsPage { wraps, next }))
 }
 
-/// Strangers' wraps would hide the owner's among them, so what the order itself does not foresee is not taken.
+/// Strangers' wraps would hide the owner's among them, so what the order itself does not foresee is
+/// not taken.
 fn check_place(
     order: &SignedOrder,
     owner: Address,
@@ -122,7 +124,8 @@ fn check_place(
     Ok(())
 }
 
-/// Who gives the key of which slot: the requester, and whom the terms name as a slot's owner. Terms that are none name nobody.
+/// Who gives the key of which slot: the requester, and whom the terms name as a slot's owner. Terms
+/// that are none name nobody.
 fn key_owners(SignedOrder { order, terms, .. }: &SignedOrder) -> Vec<(u8, Address)> {
     let mut owners = [INPUT, DATASET, OUTPUT].map(|slot| (slot, order.requester)).to_vec();
     let terms = terms.as_ref().and_then(|terms| Terms::from_text(terms.as_str()).ok());
@@ -144,7 +147,8 @@ pub(super) async fn require_key_owner(
     Err(ProblemKind::KeyOwner.fail(format_args!("{owner} has no key of this job")))
 }
 
-/// Refuses one recipient too many. Puts at once may get past this: the owner's own, and within what the book takes of it.
+/// Refuses one recipient too many. Puts at once may get past this: the owner's own, and within what
+/// the book takes of it.
 async fn require_room(
     app: &App,
     job_id: B256,

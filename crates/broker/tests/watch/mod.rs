@@ -28,11 +28,13 @@ thread_local! {
     static WATCHES: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Looks at the end of a test whether each answer left its one line in the log, and each refusal its one count.
+/// Looks at the end of a test whether each answer left its one line in the log, and each refusal
+/// its one count.
 pub struct Watch {
     broker: Broker,
     answers: Answers,
-    /// Not on a runtime with several threads, nor beside another broker: whose the lines are can't be told.
+    /// Not on a runtime with several threads, nor beside another broker: whose the lines are can't
+    /// be told.
     pub is_alone: bool,
 }
 

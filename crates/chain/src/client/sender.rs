@@ -16,13 +16,14 @@ use alloy_transport::{TransportError, TransportErrorKind, TransportResult};
 use super::nonces::{Nonces, Taken, lock};
 use super::{is_transient, message_of};
 
-/// One part in this many of an estimate is added to it. An estimate holds for the block that it was made on: in the next
-/// one the clock has moved on or another's move has come first, so a slot that would have stayed as it was is written
-/// (2,900 gas), and a move that fits to the unit runs out of gas.
+/// One part in this many of an estimate is added to it. An estimate holds for the block that it was
+/// made on: in the next one the clock has moved on or another's move has come first, so a slot that
+/// would have stayed as it was is written (2,900 gas), and a move that fits to the unit runs out of
+/// gas.
 const GAS_HEADROOM_PART: u64 = 4;
 
-/// And so much at the least: another's transaction in between may leave two balances empty that the estimate found filled, each
-/// of which costs 17,100 gas more to fill again (EIP-2200).
+/// And so much at the least: another's transaction in between may leave two balances empty that the
+/// estimate found filled, each of which costs 17,100 gas more to fill again (EIP-2200).
 const GAS_HEADROOM_MIN: u64 = 40_000;
 
 /// How often one request is signed anew because its nonce turned out to be taken.

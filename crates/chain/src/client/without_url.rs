@@ -1,5 +1,5 @@
-//! Errors without the endpoint's URL, which may hold a secret. Taken out where reqwest puts it in, below the layer that retries,
-//! which turns errors into text.
+//! Errors without the endpoint's URL, which may hold a secret. Taken out where reqwest puts it in,
+//! below the layer that retries, which turns errors into text.
 
 use std::task::{Context, Poll};
 

@@ -276,7 +276,8 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Any sequence of writes and removals gives the root that hashing the result at once gives.
+        /// Any sequence of writes and removals gives the root that hashing the result at once
+        /// gives.
         #[test]
         fn root_equals_the_one_computed_at_once(
             writes in proptest::collection::vec((0u64..40, 0u64..4), 1..200),

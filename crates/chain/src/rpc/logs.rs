@@ -22,7 +22,8 @@ pub(crate) fn query(view: &View, config: &Config, params: &Params) -> Answer {
     let mut found = Vec::new();
     for number in candidates(view, config, &filter)? {
         let sealed = view.header(number)?;
-        // The index knows first topics only; the bloom spares most blocks that have them with other topics beside.
+        // The index knows first topics only; the bloom spares most blocks that have them with other
+        // topics beside.
         if let Some(sealed) = sealed.filter(|sealed| filter.matches_bloom(sealed.header.logs_bloom))
         {
             collect(view, &filter, &sealed, &mut found)?;

@@ -227,7 +227,8 @@ impl Watcher {
         let offered = headers.front().map(|header| header.number);
         self.keep_chain(last.as_ref(), &mut headers);
         if let (Some(number), None) = (offered, headers.front()) {
-            // Most likely the chain changed between two answers; if it stays so, the node is broken.
+            // Most likely the chain changed between two answers; if it stays so, the node is
+            // broken.
             let what = format!("block {number} does not follow from the block before");
             return Err(Error::BadAnswer { what });
         }

@@ -1,4 +1,5 @@
-//! Brokers, witnesses and an object store as processes of their own, for tests that kill them and lie to them.
+//! Brokers, witnesses and an object store as processes of their own, for tests that kill them and
+//! lie to them.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test file uses its share")]
 
 use std::io::{BufRead, BufReader};
@@ -32,7 +33,8 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts a command that says where it listens and by which key it signs; what it warns of goes to a file in the folder.
+    /// Starts a command that says where it listens and by which key it signs; what it warns of goes
+    /// to a file in the folder.
     fn start(mut command: Command, folder: &Path) -> Self {
         let stderr = folder.join("stderr");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).env("ASSAY_LOG", "info");

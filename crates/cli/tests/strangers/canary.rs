@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use super::looking::{Look, Sought, writable};
 use super::*;
 
-/// What nobody but those entitled may find anywhere. Long enough that it does not come about by chance.
+/// What nobody but those entitled may find anywhere. Long enough that it does not come about by
+/// chance.
 const CANARY: &str = "xyzzyplughcanary";
 
 /// What the broker must have in memory while it is looked at: a request that does not end.
@@ -66,7 +67,8 @@ async fn chain_text(market: &Market) -> String {
     text
 }
 
-/// All that a stranger can have the command say, in every form, about a job, its receipt, the log and itself.
+/// All that a stranger can have the command say, in every form, about a job, its receipt, the log
+/// and itself.
 fn told_to_a_stranger(market: &Market, stranger: Address, job: &str, receipt: &str) -> Vec<u8> {
     let mut said = Vec::new();
     let mut keep = |mut command: Command| {
@@ -104,7 +106,8 @@ fn told_to_a_stranger(market: &Market, stranger: Address, job: &str, receipt: &s
     said
 }
 
-/// Looks at a process that must not have the canary: its open files, its memory, swapped out or not, and the core of its end.
+/// Looks at a process that must not have the canary: its open files, its memory, swapped out or
+/// not, and the core of its end.
 fn look_at(who: &str, process: &mut Child, folder: &str, look: &Look<'_>) {
     let id = process.id();
     let (found, count) = look.canary.open_files(id);

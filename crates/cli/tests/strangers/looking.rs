@@ -19,7 +19,8 @@ const OVERLAP: usize = 256;
 pub(crate) struct Sought(Vec<Finder<'static>>);
 
 impl Sought {
-    /// Each word as it is, in hexadecimal, and in base64 at each of its three alignments, without the ends that neighbours change.
+    /// Each word as it is, in hexadecimal, and in base64 at each of its three alignments, without
+    /// the ends that neighbours change.
     pub(crate) fn words(words: &[&str]) -> Self {
         Sought::bytes(words.iter().flat_map(|word| disguises(word)))
     }
@@ -48,7 +49,8 @@ impl Sought {
         found
     }
 
-    /// The files that a process has open, deleted ones too, in which one stands; and how many it has open.
+    /// The files that a process has open, deleted ones too, in which one stands; and how many it
+    /// has open.
     pub(crate) fn open_files(&self, process: u32) -> (Vec<PathBuf>, usize) {
         let (mut found, mut count) = (Vec::new(), 0);
         for entry in std::fs::read_dir(format!("/proc/{process}/fd")).unwrap() {
@@ -124,8 +126,8 @@ impl Look<'_> {
         Ok(Seen { canary, missing: missing.collect(), bytes })
     }
 
-    /// Looks at every page that a running process can write, whether it lies in memory or was swapped out: reading brings it back.
-    /// `None` where the system does not let us.
+    /// Looks at every page that a running process can write, whether it lies in memory or was
+    /// swapped out: reading brings it back. `None` where the system does not let us.
     pub(crate) fn at_memory(&self, process: u32) -> Option<Seen> {
         let memory = File::open(format!("/proc/{process}/mem")).ok()?;
         let mut places = writable(process)?.into_iter().map(|mapping| (mapping.low, mapping.high));
@@ -150,8 +152,9 @@ impl Look<'_> {
         seen.ok().filter(|seen| seen.bytes > 0)
     }
 
-    /// Ends a process as a crash would, and looks at the core that the system writes of it in its working folder. `None` where cores
-    /// go elsewhere, or may not be written; the process may be at an end or not.
+    /// Ends a process as a crash would, and looks at the core that the system writes of it in its
+    /// working folder. `None` where cores go elsewhere, or may not be written; the process may be
+    /// at an end or not.
     pub(crate) fn at_core(&self, process: &mut Child, folder: &Path) -> Option<Seen> {
         let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").ok()?;
         // A program or a folder of the system's gets it.

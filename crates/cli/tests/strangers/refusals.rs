@@ -1,5 +1,5 @@
-//! Every kind of refusal, by a broker and a keeper that are processes of their own: each by its own name, each in their logs once, and
-//! nothing told there of what was asked.
+//! Every kind of refusal, by a broker and a keeper that are processes of their own: each by its own
+//! name, each in their logs once, and nothing told there of what was asked.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -22,7 +22,8 @@ use assay_types::sha256;
 use super::looking::Sought;
 use super::*;
 
-/// Stands in whatever a requester or a stranger can choose. A word in the sense of a policy, so that a dataset can be called so.
+/// Stands in whatever a requester or a stranger can choose. A word in the sense of a policy, so
+/// that a dataset can be called so.
 const CANARY: &str = "xyzzyplughcanary";
 
 const WORDCOUNT: &[u8] = include_bytes!("../../../../programs/prebuilt/wordcount.elf");
@@ -276,7 +277,8 @@ async fn each_refusal_is_named_and_logged_once_and_tells_nothing() {
     assert!(told.len() > 50, "{} lines show little", told.len());
 }
 
-/// Sends whatever a broker must refuse, each kind a known number of times, and tells how often each must be in its log.
+/// Sends whatever a broker must refuse, each kind a known number of times, and tells how often each
+/// must be in its log.
 async fn refused_requests(
     parties: &Parties<'_>,
     job: B256,
@@ -291,7 +293,8 @@ async fn refused_requests(
         nonce[..16].copy_from_slice(&epoch[..]);
         nonce
     };
-    // Others than those who have ordered and locked: a provider, a stranger, and whoever runs the broker.
+    // Others than those who have ordered and locked: a provider, a stranger, and whoever runs the
+    // broker.
     let [provider, stranger, operator] = [(); 3].map(|()| PrivateKeySigner::random());
     let wraps = format!("/v1/wraps/{job}/{holder}");
     let expires = clock_secs() + 60;

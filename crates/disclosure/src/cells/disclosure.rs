@@ -60,7 +60,8 @@ pub enum DisclosureError {
     Cells(#[from] CellError),
 }
 
-/// The first leaf of an output slot and its 21 siblings: what ties a root of cells to an output root.
+/// The first leaf of an output slot and its 21 siblings: what ties a root of cells to an output
+/// root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputOpening {
     leaf: Leaf,
@@ -136,7 +137,8 @@ impl Disclosure {
     ///
     /// # Errors
     ///
-    /// [`DisclosureError::Unsealed`], [`DisclosureError::NoCells`], [`DisclosureError::Table`], [`DisclosureError::Cells`].
+    /// [`DisclosureError::Unsealed`], [`DisclosureError::NoCells`], [`DisclosureError::Table`],
+    /// [`DisclosureError::Cells`].
     pub fn new(
         job: Hash,
         output: &OutputOpening,
@@ -173,8 +175,8 @@ impl Disclosure {
         bytes
     }
 
-    /// Reads a file, and checks that its cells stand in an output of the root that it names. What is read would be written as the same
-    /// bytes.
+    /// Reads a file, and checks that its cells stand in an output of the root that it names. What
+    /// is read would be written as the same bytes.
     ///
     /// # Errors
     ///

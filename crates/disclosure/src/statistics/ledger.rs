@@ -1,4 +1,5 @@
-//! The ledger of a privacy budget: what was spent, in a chain of lines that only grows (spec/disclosure.md#budgets).
+//! The ledger of a privacy budget: what was spent, in a chain of lines that only grows
+//! (spec/disclosure.md#budgets).
 
 use assay_types::{Hash, sha256};
 use serde::{Deserialize, Serialize};
@@ -190,7 +191,8 @@ mod tests {
         for at in 0..bytes.len() {
             let mut bent = bytes.clone();
             bent[at] ^= 1;
-            // The last line is bound by nothing that follows: its own text can be changed by who can write the file.
+            // The last line is bound by nothing that follows: its own text can be changed by who
+            // can write the file.
             let is_last = bytes[at..].iter().filter(|byte| **byte == b'\n').count() == 1;
             assert!(is_last || Budget::from_bytes(&bent).is_err(), "byte {at} was taken");
             let whole = at > 0 && bytes[at - 1] == b'\n';

@@ -1,4 +1,5 @@
-//! Jobs whose receipts can be made without a chain: blocks of our own, with true headers, tries and signatures.
+//! Jobs whose receipts can be made without a chain: blocks of our own, with true headers, tries and
+//! signatures.
 
 #![allow(dead_code, reason = "each test file uses its share")]
 
@@ -52,7 +53,8 @@ pub(crate) struct World {
 /// One thing about a receipt that is otherwise sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Twist {
-    /// The settlement statement is of a market of the same chain id and address with another first block.
+    /// The settlement statement is of a market of the same chain id and address with another first
+    /// block.
     SettledElsewhere,
     /// The verdict is the provider's own.
     JudgedByProvider,
@@ -250,7 +252,8 @@ impl World {
         self.receipt(nonce, ending, 0)
     }
 
-    /// A paid job's, about which strangers say something too: half of them with keys that nobody bound.
+    /// A paid job's, about which strangers say something too: half of them with keys that nobody
+    /// bound.
     pub(crate) fn job_with_noise(&mut self, nonce: u64, strangers: u8) -> Receipt {
         self.receipt(nonce, Ending::Paid, strangers)
     }
@@ -318,7 +321,8 @@ impl World {
             .encode_log_data()
     }
 
-    /// The receipt of a paid job whose event says other amounts, with everything else as it should be.
+    /// The receipt of a paid job whose event says other amounts, with everything else as it should
+    /// be.
     pub(crate) fn job_paying(&mut self, nonce: u64, amounts: [u64; 3]) -> Receipt {
         let receipt = self.job(nonce, Ending::Paid);
         let event = self.paid(receipt.job, amounts);

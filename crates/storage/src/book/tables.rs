@@ -6,8 +6,8 @@
 //! KIND_places      key, author, part, 32 bytes -> sequence
 //! ```
 //!
-//! Version 1 had three kinds, and an index `KIND_index` of key and author only; opening makes version 2 of it. Kinds that came later
-//! are added when a book is opened that lacks them.
+//! Version 1 had three kinds, and an index `KIND_index` of key and author only; opening makes
+//! version 2 of it. Kinds that came later are added when a book is opened that lacks them.
 
 use redb::TableDefinition;
 

@@ -1,8 +1,8 @@
 //! The one thread that changes the book.
 //!
-//! What arrives while a commit is being made durable goes into the next one together, so under load one sync serves many.
-//! Nothing is acknowledged before the sync, and a crash at any line leaves the last commit: opening the book again is the
-//! whole of recovery.
+//! What arrives while a commit is being made durable goes into the next one together, so under load
+//! one sync serves many. Nothing is acknowledged before the sync, and a crash at any line leaves
+//! the last commit: opening the book again is the whole of recovery.
 
 use std::sync::Arc;
 
