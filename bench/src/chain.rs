@@ -12,7 +12,9 @@ use alloy_eips::eip2718::Encodable2718;
 use alloy_network::{EthereumWallet, NetworkTransactionBuilder, TransactionBuilder};
 use alloy_primitives::{Address, Bytes, U256};
 use alloy_provider::Provider;
-use assay_chain::{Client, ClientConfig, Endpoint, GenesisAccount, ServerConfig, connect, serve};
+use assay_chain::{
+    ChainClientConfig, Client, Endpoint, GenesisAccount, RpcServerConfig, connect, serve,
+};
 use common::{Anvil, anvil_key, call, chain, deploy, funded, key, token_init_code, transfer};
 
 use crate::figure::{Figure, Goal, median};
@@ -33,7 +35,7 @@ async fn measure() -> Result<Vec<Figure>, String> {
         let (_folder, embedded) = chain(rich());
         inside.extend(rate(Endpoint::Embedded(embedded)).await);
         let (_folder, embedded) = chain(rich());
-        let server = serve(&embedded, ServerConfig::default()).await.expect("served");
+        let server = serve(&embedded, RpcServerConfig::default()).await.expect("served");
         served.extend(rate(Endpoint::Url(server.url())).await);
         if let Some(Anvil { url, .. }) = &common::anvil("bench", &["--gas-limit", "60000000"]) {
             peer.extend(rate(Endpoint::Url(url.clone())).await);
@@ -68,8 +70,11 @@ fn rich() -> assay_chain::Config {
 /// Transfers a second; `None` if they don't end.
 async fn rate(endpoint: Endpoint) -> Option<f64> {
     let poll = Some(Duration::from_millis(2));
-    let funder =
-        connect(endpoint, Some(anvil_key()), ClientConfig { poll, ..ClientConfig::default() });
+    let funder = connect(
+        endpoint,
+        Some(anvil_key()),
+        ChainClientConfig { poll, ..ChainClientConfig::default() },
+    );
     let funder = funder.await.expect("connected");
     let token = prepare(&funder).await;
     let signed = sign(&funder, token).await;

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::time::Instant;
 
 use alloy_primitives::{B256, U256};
-use assay_receipt::{Graph, Life, Receipt, Standing, Trust, open_lineage, prov, verify};
+use assay_receipt::{Graph, JobSummary, Receipt, Standing, Trust, open_lineage, prov, verify};
 use assay_storage::{Book, BookLimits, Kind, LogFiles, Sequencer};
 use assay_tlog::{Checkpoint, KeyKind, Log, NoteKey, Reader, Storage};
 use assay_types::sha256;
@@ -134,9 +134,9 @@ fn receipts() -> Result<[Figure; 4], String> {
         times.push(started.elapsed().as_secs_f64() * 1_000.0);
     }
     let receipt = Receipt::from_bytes(&bytes).map_err(|error| error.to_string())?;
-    let life = Life::of(&receipt).ok_or("a golden receipt tells nothing")?;
-    let lives: Vec<Life> = (0..EXPORTED)
-        .map(|number| Life { job: B256::from(U256::from(number)), ..life.clone() })
+    let life = JobSummary::of(&receipt).ok_or("a golden receipt tells nothing")?;
+    let lives: Vec<JobSummary> = (0..EXPORTED)
+        .map(|number| JobSummary { job: B256::from(U256::from(number)), ..life.clone() })
         .collect();
     let started = Instant::now();
     let exported = [prov(&lives).to_string().len(), Graph::of(&lives).dot().len()];

@@ -1,11 +1,11 @@
-//! `cargo xtask bench machine|chain|log|market|keeper|seal [--json]`: figures, with the machine,
+//! `cargo xtask bench machine|chain|log|market|key service|seal [--json]`: figures, with the machine,
 //! the inputs and the peers of the same run.
 //!
 //! Timings on a shared machine wander, so each figure is a median and peers take turns with ours.
 
 mod chain;
 mod figure;
-mod keeper;
+mod key_service;
 mod log;
 mod machine;
 mod market;
@@ -23,8 +23,8 @@ fn main() -> ExitCode {
         ["machine", "--json"] => (machine::figures(), true),
         ["chain"] => (chain::figures(), false),
         ["chain", "--json"] => (chain::figures(), true),
-        ["keeper"] => (keeper::figures(), false),
-        ["keeper", "--json"] => (keeper::figures(), true),
+        ["key-service"] => (key_service::figures(), false),
+        ["key-service", "--json"] => (key_service::figures(), true),
         ["log"] => (log::figures(), false),
         ["log", "--json"] => (log::figures(), true),
         ["market"] => (market::figures(), false),
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         ["seal"] => (seal::figures(), false),
         ["seal", "--json"] => (seal::figures(), true),
         _ => {
-            let usage = "usage: assay-bench machine|chain|log|market|keeper|seal [--json]";
+            let usage = "usage: assay-bench machine|chain|log|market|key service|seal [--json]";
             (Err(usage.to_owned()), false)
         }
     };

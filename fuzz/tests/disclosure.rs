@@ -14,7 +14,7 @@ use assay_machine::{
     Engine, Interpreter, Status, StepLimit, blob_bytes, slot, slot_blob, slot_pages,
 };
 use assay_merkle::write_image;
-use assay_receipt::{Life, Receipt};
+use assay_receipt::{JobSummary, Receipt};
 use assay_seal::{output_key, seal_output};
 use assay_types::{BlobRoot, Hash, Salt};
 use world::{Ending, World};
@@ -71,7 +71,7 @@ fn a_row_of_a_program_s_table_is_shown_against_the_settled_output() {
     let job = Hash(receipt.job.0);
     let made = Disclosure::new(job, &opening, &table, &key(), &places).expect("made");
     let read = Disclosure::from_bytes(&made.to_bytes()).expect("good");
-    let life = Life::of(&receipt).expect("sound");
+    let life = JobSummary::of(&receipt).expect("sound");
     let settled = BlobRoot(Hash(life.output.expect("paid").0));
     assert_eq!(read.is_of(job, settled), Ok(()));
     let values: Vec<_> = read.cells().iter().filter_map(|cell| cell.value()).collect();
@@ -91,7 +91,7 @@ fn golden_disclosures_check_for_ever() {
     let read = |name: &str| std::fs::read(folder().join("1").join(name)).expect("there");
     let receipt = Receipt::from_bytes(&read("receipt.json")).expect("a receipt");
     let shown = Disclosure::from_bytes(&read("disclosure.json")).expect("good");
-    let life = Life::of(&receipt).expect("sound");
+    let life = JobSummary::of(&receipt).expect("sound");
     let settled = BlobRoot(Hash(life.output.expect("paid").0));
     assert_eq!(shown.is_of(Hash(receipt.job.0), settled), Ok(()));
 }

@@ -11,7 +11,7 @@ use std::process::Command;
 use alloy_primitives::{Address, B256, hex};
 use assay_fuzz::parsers::Seeded;
 use assay_mask::MaskStatement;
-use assay_receipt::{Life, MarketId, Masked, Said, prov, ro_crate};
+use assay_receipt::{JobSummary, MarketId, Masked, Statement, prov, ro_crate};
 use assay_seal::{ContentKey, SealKeys, Wrap, WrapContext, envelope, output_key, seal_output};
 use assay_storage::LogFiles;
 use assay_tlog::{
@@ -135,9 +135,9 @@ fn others_read_what_data_was_masked_by() {
         market: Address::repeat_byte(5),
     };
     let (root, envelope) = (B256::repeat_byte(6), B256::repeat_byte(7));
-    let said = Said::Masked(Box::new(Masked { market, owner, root, envelope, mask }));
+    let said = Statement::Masked(Box::new(Masked { market, owner, root, envelope, mask }));
     let payload = said.to_payload();
-    assert_eq!(Said::from_payload(&payload), Ok(said), "one form");
+    assert_eq!(Statement::from_payload(&payload), Ok(said), "one form");
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("payload.json");
     std::fs::write(&path, payload).expect("written");
@@ -151,7 +151,8 @@ fn others_read_the_exports() {
     let endings = [Ending::Paid, Ending::Slashed, Ending::Missed];
     let receipts: Vec<_> =
         (1..).zip(endings).map(|(nonce, ending)| world.job(nonce, ending)).collect();
-    let lives: Vec<Life> = receipts.iter().map(|one| Life::of(one).expect("sound")).collect();
+    let lives: Vec<JobSummary> =
+        receipts.iter().map(|one| JobSummary::of(one).expect("sound")).collect();
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name);
     std::fs::write(path("prov.json"), prov(&lives).to_string()).expect("written");

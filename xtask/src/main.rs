@@ -22,7 +22,7 @@ const USAGE: &str = "cargo xtask COMMAND
   fuzz privacy [COUNT] [SEED] [NAME]  COUNT mutants through each parser of what strangers send, or those of that name [10,000,000]
   vectors                          record vectors/ anew
   programs [--check]               rebuild programs/prebuilt, or compare a rebuild with it
-  bench machine|chain|log|market|keeper|seal  figures beside peers
+  bench machine|chain|log|market|key_service|seal  figures beside peers
   contracts prove                  halmos on the rules and slither on the sources (both from PyPI); some minutes
   tidy                             the rules that no compiler checks";
 

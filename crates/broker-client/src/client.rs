@@ -61,7 +61,7 @@ const UPLOAD_BYTES_PER_SEC: u64 = 256 << 10;
 
 /// How to talk to a broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientConfig {
+pub struct BrokerClientConfig {
     /// How often a request that failed for a passing reason is sent again. All of them may be:
     /// repeating is harmless.
     pub retries: u32,
@@ -75,7 +75,7 @@ pub struct ClientConfig {
     pub blob_bytes_max: u64,
 }
 
-impl Default for ClientConfig {
+impl Default for BrokerClientConfig {
     fn default() -> Self {
         Self {
             retries: 6,
@@ -98,7 +98,7 @@ pub struct BrokerClient {
     clock: Arc<dyn Clock>,
     /// What nonces begin with: zero until the broker tells.
     epoch: Arc<Mutex<Epoch>>,
-    config: ClientConfig,
+    config: BrokerClientConfig,
 }
 
 /// What is asked, and what of it is signed.
@@ -132,7 +132,7 @@ impl BrokerClient {
         access: impl Into<Access>,
         clock: impl Clock,
     ) -> Result<Self> {
-        Self::with_config(url, deployment, access, ClientConfig::default(), clock)
+        Self::with_config(url, deployment, access, BrokerClientConfig::default(), clock)
     }
 
     /// As [`BrokerClient::new`], with other settings.
@@ -144,7 +144,7 @@ impl BrokerClient {
         url: &str,
         deployment: Deployment,
         access: impl Into<Access>,
-        config: ClientConfig,
+        config: BrokerClientConfig,
         clock: impl Clock,
     ) -> Result<Self> {
         let mut url = Url::parse(url)
@@ -625,7 +625,7 @@ impl BrokerClient {
         .await
     }
 
-    /// Puts a keeper's refusal into the book; true if it is new there.
+    /// Puts a key service's refusal into the book; true if it is new there.
     ///
     /// # Errors
     ///
@@ -635,7 +635,7 @@ impl BrokerClient {
         self.posted(posted, refusal.refusal.job_id, is_new)
     }
 
-    /// Why keepers gave no key for a job, as far as it is for who asks.
+    /// Why key services gave no key for a job, as far as it is for who asks.
     ///
     /// # Errors
     ///

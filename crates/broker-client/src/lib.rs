@@ -8,6 +8,6 @@ mod nonce;
 mod witness;
 
 pub use access::Access;
-pub use client::{BrokerClient, ClientConfig, Follow};
+pub use client::{BrokerClient, BrokerClientConfig, Follow};
 pub use error::{Error, Result};
 pub use witness::{Cosigned, WitnessClient};

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use assay_broker::{Broker, serve};
-use assay_broker_client::{BrokerClient, ClientConfig};
+use assay_broker_client::{BrokerClient, BrokerClientConfig};
 use assay_chain::SystemClock;
 use assay_protocol::{Limits, ProblemKind, Rate, SignedOrder};
 use assay_storage::Blobs;
@@ -119,11 +119,11 @@ async fn nothing_acknowledged_is_lost_when_the_broker_dies_under_load() {
     drop(watch);
     drop(broker);
     let address = server.address();
-    let config = ClientConfig {
+    let config = BrokerClientConfig {
         retries: 50,
         retry_pause: Duration::from_millis(10),
         retry_pause_max: Duration::from_millis(50),
-        ..ClientConfig::default()
+        ..BrokerClientConfig::default()
     };
     let client =
         BrokerClient::with_config(&server.url(), deployment(), &key(1), config, SystemClock)

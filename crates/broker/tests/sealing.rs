@@ -1,4 +1,4 @@
-//! What sealed jobs need of a broker: terms, seal keys, envelopes, wraps, keepers' refusals,
+//! What sealed jobs need of a broker: terms, seal keys, envelopes, wraps, key services' refusals,
 //! datasets and owners' documents.
 
 mod common;
@@ -320,11 +320,11 @@ async fn a_keepers_refusal_is_for_those_it_concerns() {
         };
         SignedKeyRefusal::sign(refusal, &deployment(), &key(3)).expect("signed")
     };
-    let keeper = fixture.client_of(3);
+    let key_service = fixture.client_of(3);
     let (first, second) = (refuse(5, "budget-spent"), refuse(6, "expired"));
-    assert!(keeper.post_key_refusal(&first).await.expect("posted").1);
-    assert!(keeper.post_key_refusal(&second).await.expect("posted").1);
-    assert!(!keeper.post_key_refusal(&refuse(5, "other")).await.expect("harmless").1);
+    assert!(key_service.post_key_refusal(&first).await.expect("posted").1);
+    assert!(key_service.post_key_refusal(&second).await.expect("posted").1);
+    assert!(!key_service.post_key_refusal(&refuse(5, "other")).await.expect("harmless").1);
     let seen = async |number| {
         let found = fixture.client_of(number).key_refusals(id).await.expect("asked");
         found.iter().map(|entry| entry.signed()).collect::<Vec<_>>()
@@ -345,10 +345,10 @@ async fn a_keepers_refusal_is_for_those_it_concerns() {
         refusal: KeyRefusal { reason: object("{}"), ..first.refusal.clone() },
         ..first.clone()
     };
-    assert_eq!(refused(keeper.post_key_refusal(&unnamed).await), ProblemKind::BodyMalformed);
+    assert_eq!(refused(key_service.post_key_refusal(&unnamed).await), ProblemKind::BodyMalformed);
     let mut forged = first;
     forged.refusal.recipient = key(7).address();
-    assert_eq!(refused(keeper.post_key_refusal(&forged).await), ProblemKind::SignatureInvalid);
+    assert_eq!(refused(key_service.post_key_refusal(&forged).await), ProblemKind::SignatureInvalid);
 }
 
 #[tokio::test]

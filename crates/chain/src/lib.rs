@@ -9,7 +9,7 @@ pub mod keystore;
 mod rpc;
 mod watch;
 
-pub use client::{Client, ClientConfig, Endpoint, connect};
+pub use client::{ChainClientConfig, Client, Endpoint, connect};
 pub use clock::{ManualClock, SystemClock};
 pub use deployment::{DeploymentPlan, check_deployment, deploy};
 pub use embedded::{
@@ -19,7 +19,8 @@ pub use embedded::{
 pub use error::{Error, Rejection, Result};
 pub use evidence::prove_event;
 pub use rpc::{
-    BATCH_MAX, InProcess, PROOF_SLOTS_MAX, READS_AT_ONCE_MAX, Rpc, Server, ServerConfig, serve,
+    BATCH_MAX, InProcess, PROOF_SLOTS_MAX, READS_AT_ONCE_MAX, Rpc, RpcServer, RpcServerConfig,
+    serve,
 };
 pub use watch::{
     Change, Cursor, CursorStore, Depth, Event, MemoryCursors, OnReorganisation, RedbCursors,

@@ -13,7 +13,7 @@ use alloy_provider::{DynProvider, Provider};
 use alloy_rpc_types_eth::TransactionReceipt;
 use alloy_signer::SignerSync;
 use alloy_sol_types::SolEvent;
-use assay_chain::{Client, ClientConfig, DeploymentPlan, EmbeddedChain, Endpoint, connect};
+use assay_chain::{ChainClientConfig, Client, DeploymentPlan, EmbeddedChain, Endpoint, connect};
 use assay_contracts::{Deployment, DisputeTerms};
 use assay_contracts::{Disputes, Market, Stakes, TestDollar, job_id};
 use assay_dispute::{
@@ -588,7 +588,7 @@ async fn both_win_on_anvil() {
     let funder = connect(
         Endpoint::Url(anvil.url.clone()),
         Some(common::anvil_key()),
-        ClientConfig::default(),
+        ChainClientConfig::default(),
     );
     let funder = funder.await.expect("connected");
     let mut clients = Vec::new();
@@ -599,9 +599,9 @@ async fn both_win_on_anvil() {
             .to(key.address())
             .value(U256::from_be_bytes(ether.0));
         funder.execute(gift).await.expect("funded");
-        let config = ClientConfig {
+        let config = ChainClientConfig {
             poll: Some(std::time::Duration::from_millis(20)),
-            ..ClientConfig::default()
+            ..ChainClientConfig::default()
         };
         let client = connect(Endpoint::Url(anvil.url.clone()), Some(key), config).await;
         clients.push(client.expect("connected"));

@@ -5,7 +5,7 @@ mod common;
 use std::process::Command;
 
 use assay_chain::{
-    Client, ClientConfig, Config, Endpoint, Error, Server, ServerConfig, connect, serve,
+    ChainClientConfig, Client, Config, Endpoint, Error, RpcServer, RpcServerConfig, connect, serve,
 };
 use common::{
     EMITTER, call, chain, deploy, funded, key, token_init_code, tool, transfer, with_constructor,
@@ -13,12 +13,12 @@ use common::{
 };
 use serde_json::{Value, json};
 
-async fn post(server: &Server, body: impl Into<String>) -> (u16, Value) {
+async fn post(server: &RpcServer, body: impl Into<String>) -> (u16, Value) {
     post_as(server, body, "application/json", None).await
 }
 
 async fn post_as(
-    server: &Server,
+    server: &RpcServer,
     body: impl Into<String>,
     kind: &str,
     host: Option<&str>,
@@ -39,14 +39,14 @@ fn reqwest_client() -> reqwest::Client {
     reqwest::Client::new()
 }
 
-async fn over_http(server: &Server, number: u64) -> Client {
+async fn over_http(server: &RpcServer, number: u64) -> Client {
     let endpoint = Endpoint::Url(server.url());
-    connect(endpoint, Some(key(number)), ClientConfig::default()).await.expect("connected")
+    connect(endpoint, Some(key(number)), ChainClientConfig::default()).await.expect("connected")
 }
 
 #[tokio::test]
 async fn an_error_does_not_name_the_url() {
-    let config = ClientConfig { retries: 1, ..ClientConfig::default() };
+    let config = ChainClientConfig { retries: 1, ..ChainClientConfig::default() };
     let url = "http://127.0.0.1:9/key-that-is-secret".to_owned();
     let error = connect(Endpoint::Url(url), None, config).await.expect_err("nobody answers");
     let text = format!("{error} {error:?}");
@@ -56,7 +56,7 @@ async fn an_error_does_not_name_the_url() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_client_works_over_http() {
     let (_directory, chain) = chain(funded(1));
-    let server = serve(&chain, ServerConfig::default()).await.expect("served");
+    let server = serve(&chain, RpcServerConfig::default()).await.expect("served");
     let client = over_http(&server, 0).await;
     assert_eq!(client.chain_id(), chain.chain_id());
     assert_eq!(client.genesis_hash(), chain.genesis_hash());
@@ -65,7 +65,7 @@ async fn the_same_client_works_over_http() {
     for sent in futures_util::future::join_all(sends).await {
         sent.expect("mined");
     }
-    let wrong = ClientConfig { chain_id: Some(1), ..ClientConfig::default() };
+    let wrong = ChainClientConfig { chain_id: Some(1), ..ChainClientConfig::default() };
     let wrong = connect(Endpoint::Url(server.url()), None, wrong).await;
     assert!(matches!(wrong, Err(Error::WrongChain { expected: 1, .. })));
     server.stop().await;
@@ -74,7 +74,7 @@ async fn the_same_client_works_over_http() {
 #[tokio::test]
 async fn malformed_requests_get_the_errors_that_the_protocol_names() {
     let (_directory, chain) = chain(funded(0));
-    let server = serve(&chain, ServerConfig::default()).await.expect("served");
+    let server = serve(&chain, RpcServerConfig::default()).await.expect("served");
     let cases = [
         ("{", -32700),
         ("", -32700),
@@ -101,7 +101,7 @@ async fn malformed_requests_get_the_errors_that_the_protocol_names() {
 #[tokio::test]
 async fn batches_answer_each_request_and_notifications_none() {
     let (_directory, chain) = chain(funded(0));
-    let server = serve(&chain, ServerConfig::default()).await.expect("served");
+    let server = serve(&chain, RpcServerConfig::default()).await.expect("served");
     let batch = json!([
         {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"},
         {"jsonrpc": "2.0", "method": "eth_blockNumber"},
@@ -124,7 +124,7 @@ async fn batches_answer_each_request_and_notifications_none() {
 #[tokio::test]
 async fn a_web_page_cannot_reach_it_and_bodies_are_bounded() {
     let (_directory, chain) = chain(funded(0));
-    let server = serve(&chain, ServerConfig::default()).await.expect("served");
+    let server = serve(&chain, RpcServerConfig::default()).await.expect("served");
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}"#;
     assert_eq!(post_as(&server, body, "text/plain", None).await.0, 415, "needs no preflight");
     let rebound = post_as(&server, body, "application/json", Some("evil.example:80")).await;
@@ -134,9 +134,9 @@ async fn a_web_page_cannot_reach_it_and_bodies_are_bounded() {
     }
     let long = format!("\"{}\"", "x".repeat(6 * 1024 * 1024));
     assert_eq!(post(&server, long).await.0, 413);
-    let everywhere = ServerConfig {
+    let everywhere = RpcServerConfig {
         address: "0.0.0.0:0".parse().expect("an address"),
-        ..ServerConfig::default()
+        ..RpcServerConfig::default()
     };
     assert!(matches!(serve(&chain, everywhere).await, Err(Error::Config(_))));
 }
@@ -144,7 +144,7 @@ async fn a_web_page_cannot_reach_it_and_bodies_are_bounded() {
 #[tokio::test]
 async fn test_controls_work_where_they_are_switched_on() {
     let (_directory, chain) = chain(Config { test_controls: true, ..funded(0) });
-    let server = serve(&chain, ServerConfig::default()).await.expect("served");
+    let server = serve(&chain, RpcServerConfig::default()).await.expect("served");
     let ask = async |method: &str, params: Value| {
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         post(&server, body.to_string()).await.1["result"].clone()
@@ -167,7 +167,7 @@ async fn cast_works_against_it() {
         return;
     };
     let (_directory, chain) = chain(funded(1));
-    let server = serve(&chain, ServerConfig::default()).await.expect("served");
+    let server = serve(&chain, RpcServerConfig::default()).await.expect("served");
     let client = over_http(&server, 0).await;
     let (token, _) = deploy(&client, token_init_code()).await;
     let (emitter, _) = deploy(&client, with_constructor(&[], EMITTER)).await;

@@ -11,7 +11,7 @@ use alloy_primitives::{Address, B256, Bytes, U256, address};
 use alloy_provider::Provider;
 use alloy_rpc_types_eth::{Filter, Log, TransactionRequest};
 use assay_chain::{
-    Change, Client, ClientConfig, Cursor, CursorStore, Depth, Endpoint, Error, Event,
+    ChainClientConfig, Change, Client, Cursor, CursorStore, Depth, Endpoint, Error, Event,
     MemoryCursors, OnReorganisation, RedbCursors, WatchConfig, Watcher, connect,
 };
 use common::{
@@ -144,7 +144,7 @@ async fn a_hundred_reorganisations_lose_and_repeat_nothing() {
     let name = "a_hundred_reorganisations_lose_and_repeat_nothing";
     let Some(anvil) = anvil(name, &["--no-mining"]) else { return };
     let endpoint = Endpoint::Url(anvil.url.clone());
-    let client = connect(endpoint, None, ClientConfig::default()).await.expect("connected");
+    let client = connect(endpoint, None, ChainClientConfig::default()).await.expect("connected");
     let rpc = client.provider().client();
     deploy_on(&client).await;
     let _: () = rpc.request("anvil_mine", (U256::from(20),)).await.expect("mined");
@@ -267,7 +267,7 @@ async fn a_reorganised_final_block_is_an_error_and_not_a_gap() {
     let name = "a_reorganised_final_block_is_an_error_and_not_a_gap";
     let Some(anvil) = anvil(name, &[]) else { return };
     let endpoint = Endpoint::Url(anvil.url.clone());
-    let client = connect(endpoint, None, ClientConfig::default()).await.expect("connected");
+    let client = connect(endpoint, None, ChainClientConfig::default()).await.expect("connected");
     let rpc = client.provider().client();
     deploy_on(&client).await;
     send(&client, 1, 0).await;

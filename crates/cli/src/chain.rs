@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256};
-use assay_chain::{Client, ClientConfig, DeploymentPlan, Endpoint, connect};
+use assay_chain::{ChainClientConfig, Client, DeploymentPlan, Endpoint, connect};
 use assay_contracts::{Deployment, DisputeTerms};
 use assay_node::{Home, LocalChain, Running};
 use clap::ValueEnum;
@@ -147,7 +147,7 @@ async fn status(
     })?;
     let path = deployment.map_or_else(|| home.deployment(), Path::to_owned);
     let deployment = crate::market::deployment(&path)?;
-    let config = ClientConfig { retries: 1, ..ClientConfig::default() };
+    let config = ChainClientConfig { retries: 1, ..ChainClientConfig::default() };
     let client = connect(Endpoint::Url(url), None, config).await.map_err(|error| {
         Failure::from(error).next("is it running? `assay chain up` starts the local one")
     })?;
@@ -165,7 +165,7 @@ async fn deploy(arguments: &Deploy, as_json: bool) -> Result<String, Failure> {
             .next("give another --output, so that no deployment is forgotten"));
     }
     let key = arguments.key.load(&home)?;
-    let config = ClientConfig { chain_id: arguments.chain_id, ..ClientConfig::default() };
+    let config = ChainClientConfig { chain_id: arguments.chain_id, ..ChainClientConfig::default() };
     let client = connect(Endpoint::Url(arguments.rpc.clone()), Some(key), config).await?;
     let terms = match arguments.terms {
         Terms::Public => DisputeTerms::PUBLIC,

@@ -16,7 +16,7 @@ use crate::home::{HomeArgument, folder};
 use crate::text::{json, table};
 
 /// The commands that a file has a table for.
-const TABLES: [&str; 6] = ["run", "up", "broker", "provider", "auditor", "keeper"];
+const TABLES: [&str; 6] = ["run", "up", "broker", "provider", "auditor", "key-service"];
 
 /// What is never a setting: to be told each time.
 const NO_SETTINGS: [&str; 6] = ["help", "json", "config", "with_liar", "detach", "lie"];
@@ -27,7 +27,7 @@ pub(crate) enum Command {
     Show {
         #[command(flatten)]
         home: HomeArgument,
-        /// The command: run, up, broker, provider, auditor or keeper.
+        /// The command: run, up, broker, provider, auditor or key service.
         #[arg(value_parser = TABLES)]
         command: String,
         /// Say where each value comes from.

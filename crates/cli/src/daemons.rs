@@ -241,7 +241,7 @@ pub(crate) fn provider(arguments: &Provider, as_json: bool) -> Result<String, Fa
         let plan = ProviderPlan {
             cost: CostModel {
                 job: arguments.job_cost,
-                mebistep: arguments.mebistep_cost,
+                per_mebistep: arguments.mebistep_cost,
                 margin_bps: arguments.margin_bps,
             },
             steps_per_sec: arguments.steps_per_sec,

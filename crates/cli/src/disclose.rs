@@ -13,7 +13,7 @@ use assay_node::{
     release_statistics, slot_of_image,
 };
 use assay_receipt::{
-    Expected, Life, Outcome, Presentation, PresentationCheck, Receipt, Standing, claim_names,
+    Expected, JobSummary, Outcome, Presentation, PresentationCheck, Receipt, Standing, claim_names,
 };
 use assay_seal::{ContentKey, open_output_by};
 use assay_types::{BlobRoot, Hash};
@@ -406,13 +406,13 @@ fn places(arguments: &Disclose, cells: &Table) -> Result<BTreeSet<Place>, Failur
 }
 
 /// What a receipt that holds says was settled.
-fn settled(receipt: &Receipt) -> Result<(Life, BlobRoot), Failure> {
+fn settled(receipt: &Receipt) -> Result<(JobSummary, BlobRoot), Failure> {
     if assay_receipt::verify(receipt, None).standing == Standing::Refused {
         return Err(Failure::refused("the receipt does not hold")
             .cause("it contradicts itself")
             .next("see `assay verify` for what is wrong with it"));
     }
-    let life = Life::of(receipt);
+    let life = JobSummary::of(receipt);
     let root = life.as_ref().and_then(|life| life.output);
     life.zip(root).map(|(life, root)| (life, BlobRoot(Hash(root.0)))).ok_or_else(|| {
         Failure::refused("the job was not settled with an output")
@@ -580,7 +580,7 @@ impl Released {
     }
 }
 
-fn who(party: Party, life: &Life) -> Address {
+fn who(party: Party, life: &JobSummary) -> Address {
     match party {
         Party::Requester => life.requester,
         Party::Provider => life.provider,

@@ -12,7 +12,7 @@ use alloy_primitives::{Address, U256};
 use alloy_signer_local::PrivateKeySigner;
 use assay_broker_client::{Access, BrokerClient};
 use assay_builder::Compiler;
-use assay_chain::{ClientConfig, Config, EmbeddedChain, Endpoint};
+use assay_chain::{ChainClientConfig, Config, EmbeddedChain, Endpoint};
 use assay_contracts::Deployment;
 use assay_node::{Contracts, DevelopmentKeys, Home, RemoteMarket, Role, Running, free_size};
 use serde::Serialize;
@@ -286,9 +286,9 @@ impl Doctor {
         if facts.is_none() {
             return;
         }
-        let config = assay_broker_client::ClientConfig {
+        let config = assay_broker_client::BrokerClientConfig {
             retries: 0,
-            ..assay_broker_client::ClientConfig::default()
+            ..assay_broker_client::BrokerClientConfig::default()
         };
         let client = BrokerClient::with_config(
             &market.broker,
@@ -363,7 +363,7 @@ impl Doctor {
         account: Option<Address>,
     ) -> Option<()> {
         let is_embedded = matches!(endpoint, Endpoint::Embedded(_));
-        let config = ClientConfig { retries: 0, ..ClientConfig::default() };
+        let config = ChainClientConfig { retries: 0, ..ChainClientConfig::default() };
         // It reads only, so anyone's key does.
         let contracts =
             Contracts::connect(endpoint, PrivateKeySigner::random(), deployment, config);

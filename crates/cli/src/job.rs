@@ -311,7 +311,7 @@ fn said(terms: &PriceTerms) -> String {
     format!(
         "{} and {} for 2^20 steps, at most {}",
         crate::run::dollars(terms.base),
-        crate::run::dollars(terms.mebistep),
+        crate::run::dollars(terms.per_mebistep),
         crate::run::dollars(terms.max)
     )
 }

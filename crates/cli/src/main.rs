@@ -80,7 +80,7 @@ enum Command {
     /// Check what could keep the commands here from working, and say how to mend it.
     Doctor(doctor::Arguments),
     /// Give the keys of one's sealed data to who holds a lock, by one's policies.
-    Keeper(owner::Keeper),
+    KeyService(owner::KeyService),
     /// Check a receipt: needs the file, and whom you trust, and no network.
     Verify(receipt::Verify),
     /// Run a receipt's job again and compare what it comes to.
@@ -140,7 +140,7 @@ fn main() -> ExitCode {
         Command::Auditor(arguments) => daemons::auditor(&arguments),
         Command::Reputation(arguments) => reputation::run(&arguments, json),
         Command::Doctor(arguments) => doctor::run(&arguments, json),
-        Command::Keeper(arguments) => owner::keeper(&arguments),
+        Command::KeyService(arguments) => owner::key_service(&arguments),
         Command::Verify(arguments) => receipt::verify(&arguments, json),
         Command::Replay(arguments) => receipt::replay(&arguments, json),
         Command::Receipt(command) => receipt::run(&command, json),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use alloy_primitives::{Address, B256};
 use alloy_signer_local::PrivateKeySigner;
-use assay_chain::{ClientConfig, Endpoint};
+use assay_chain::{ChainClientConfig, Endpoint};
 use assay_contracts::Deployment;
 use assay_node::{
     Contracts, DevelopmentKeys, Home, LocalChain, LocalMarket, MarketPlan, RemoteMarket, Requester,
@@ -138,7 +138,7 @@ pub(crate) fn on_contracts(
 
 /// The contracts as a stranger sees them, who never signs.
 async fn reader(endpoint: Endpoint, deployment: &Deployment) -> Result<Contracts, Failure> {
-    let (key, config) = (PrivateKeySigner::random(), ClientConfig::default());
+    let (key, config) = (PrivateKeySigner::random(), ChainClientConfig::default());
     Ok(Contracts::connect(endpoint, key, deployment, config).await?)
 }
 

@@ -1,4 +1,4 @@
-//! `assay data seal | publish | policy | grant | revoke | uses | list` and `assay keeper`: what a
+//! `assay data seal | publish | policy | grant | revoke | uses | list` and `assay key-service`: what a
 //! data owner does.
 
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use assay_node::{
 use assay_policy::{
     Allowed, Change, Document, Grant, Policy, Revoked, Word, explain, explain_changes,
 };
-use assay_receipt::{Envelope, Receipt, Said};
+use assay_receipt::{Envelope, Receipt, Statement};
 use assay_types::{Account, Hash, sha256};
 use serde::Serialize;
 
@@ -122,7 +122,7 @@ pub(crate) struct Uses {
 }
 
 #[derive(clap::Args)]
-pub(crate) struct Keeper {
+pub(crate) struct KeyService {
     #[command(flatten)]
     at: TakePart,
 }
@@ -228,7 +228,7 @@ impl Session {
     }
 
     fn row(&self, version: &Version, with_policy: bool) -> Result<Row, Failure> {
-        let (said, policy) = (version.publication.said(), version.policy.said());
+        let (said, policy) = (version.publication.body(), version.policy.body());
         let spent = self.owner.spent(&said.name)?;
         Ok(Row {
             owner: self.owner.account(),
@@ -260,7 +260,7 @@ impl Session {
         as_json: bool,
     ) -> Result<String, Failure> {
         let mut row = self.row(version, true)?;
-        let changes = draft.map(|draft| explain_changes(draft.said(), version.policy.said()));
+        let changes = draft.map(|draft| explain_changes(draft.body(), version.policy.body()));
         row.stricter = changes.unwrap_or_default().into_iter().map(Stricter::from).collect();
         Ok(shown(vec![row], as_json))
     }
@@ -282,8 +282,8 @@ impl Session {
 
 /// What an owner may not expect of a version.
 fn warnings(version: &Version) -> Vec<&'static str> {
-    let is_open = version.policy.said().providers.accounts == Allowed::Any;
-    let evadable = version.publication.said().fee > 0 && is_open;
+    let is_open = version.policy.body().providers.accounts == Allowed::Any;
+    let evadable = version.publication.body().fee > 0 && is_open;
     evadable.then_some(FEE_EVADABLE).into_iter().collect()
 }
 
@@ -303,7 +303,7 @@ fn budget(spent: u64, most: Option<u64>) -> String {
 
 impl From<MadeOf> for Made {
     fn from(made: MadeOf) -> Self {
-        let policy = made.policy.as_ref().map(Document::said);
+        let policy = made.policy.as_ref().map(Document::body);
         let budget = policy.and_then(|policy| policy.budget);
         Made {
             owner: made.source.owner.0.into(),
@@ -343,7 +343,7 @@ impl Made {
 
 /// What is true of sources of another owner.
 const OTHERS: &str = "Of another owner's data its policy holds as it was last read, with its expiry; its grants and revocations are read at the broker \
-                      before each key, if that is there. Uses and budget are counted by your keeper alone: what others spend of it is not known here.";
+                      before each key, if that is there. Uses and budget are counted by your key_service alone: what others spend of it is not known here.";
 
 const FEE_EVADABLE: &str = "The fee protects only with listed providers: it is paid with the result, and who has a provider of its own can take the key, let the job \
                             lapse and pay none. A use is counted all the same. List whom you trust in providers.accounts.";
@@ -471,7 +471,7 @@ pub(crate) fn policy(arguments: &PolicyOf, as_json: bool) -> Result<String, Fail
         let newest = session.owner.newest(name)?;
         let version = match &set {
             Some(policy) => {
-                let fee = arguments.fee.unwrap_or(newest.publication.said().fee);
+                let fee = arguments.fee.unwrap_or(newest.publication.body().fee);
                 session.owner.amend(name, policy.clone(), fee)?
             }
             None => newest,
@@ -543,24 +543,24 @@ fn has_releases_of(owner: &Owner, path: &Path) -> Result<(), Failure> {
     let receipt = Receipt::from_bytes(&bytes).map_err(|error| Failure::file("use", path, error))?;
     let heads = owner.datasets().ledger_heads()?;
     for logged in receipt.log.iter().flat_map(|log| &log.statements) {
-        let Some((Said::Released(said), _)) = logged.envelope.said() else { continue };
+        let Some((Statement::Released(said), _)) = logged.envelope.statement() else { continue };
         if said.owner == owner.account() && said.ledger.is_some_and(|head| !heads.contains(&head)) {
             let what = format!("the ledger lacks what {} tells of", path.display());
             return Err(Failure::refused(what)
                 .cause("its end is lost, or it was put back from an older copy")
-                .next("put back the newest copy before a keeper runs: what was spent would be spent again"));
+                .next("put back the newest copy before a key service runs: what was spent would be spent again"));
         }
     }
     Ok(())
 }
 
-pub(crate) fn keeper(arguments: &Keeper) -> Result<String, Failure> {
+pub(crate) fn key_service(arguments: &KeyService) -> Result<String, Failure> {
     crate::block_on(async {
         let session = Session::open(&arguments.at).await?;
         let market = session.market()?;
-        let keeper = market.keeper(session.signer.clone(), &session.home).await?;
-        crate::print(&format!("keeper     {}\n", session.owner.account()))?;
-        crate::daemons::until_stopped(|stop| keeper.run(stop)).await;
+        let key_service = market.key_service(session.signer.clone(), &session.home).await?;
+        crate::print(&format!("key service     {}\n", session.owner.account()))?;
+        crate::daemons::until_stopped(|stop| key_service.run(stop)).await;
         Ok(String::new())
     })
 }

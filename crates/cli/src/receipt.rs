@@ -8,8 +8,8 @@ use assay_node::{
     Board, DevelopmentKeys, Home, JobFiles, JobRecord, Replayed, Role, Store, replay_files,
 };
 use assay_receipt::{
-    Audit, Check, Graph, Life, Move, Moved, Outcome, Receipt, ReleasedSlot, Report, Said, Standing,
-    Trust, anchored, lives_of_log, open_lineage, prov, ro_crate,
+    Audit, Check, Graph, JobSummary, Move, Moved, Outcome, Receipt, ReleasedSlot, Report, Standing,
+    Statement, Trust, anchored, open_lineage, prov, ro_crate, summaries_of_log,
 };
 use assay_types::sha256;
 use indicatif::{ProgressBar, ProgressDrawTarget};
@@ -116,14 +116,14 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    fn lives(&self) -> Result<Vec<Life>, Failure> {
+    fn lives(&self) -> Result<Vec<JobSummary>, Failure> {
         let Some(place) = &self.log else {
             return Ok(read_all(&self.files)?.into_iter().map(|(_, life)| life).collect());
         };
         let home = self.home.open()?;
         let (_, policy) = crate::log::trusted(self.trust.as_deref(), &home)?;
         let storage = assay_node::log_at(place)?;
-        Ok(lives_of_log(assay_node::entries_of(&storage, policy.log())?))
+        Ok(summaries_of_log(assay_node::entries_of(&storage, policy.log())?))
     }
 }
 
@@ -393,7 +393,10 @@ fn export(from: &Source, format: Format, output: Option<&Path>) -> Result<String
     }
 }
 
-fn ro_crate_of(receipts: &[(Receipt, Life)], output: Option<&Path>) -> Result<String, Failure> {
+fn ro_crate_of(
+    receipts: &[(Receipt, JobSummary)],
+    output: Option<&Path>,
+) -> Result<String, Failure> {
     let ([(receipt, life)], Some(folder)) = (receipts, output) else {
         return Err(Failure::new("an RO-Crate is a folder for one receipt")
             .next("give one receipt, and --output FOLDER"));
@@ -405,7 +408,7 @@ fn ro_crate_of(receipts: &[(Receipt, Life)], output: Option<&Path>) -> Result<St
 }
 
 /// Receipts that contradict themselves nowhere, from files and folders, by name.
-pub(crate) fn read_all(files: &[PathBuf]) -> Result<Vec<(Receipt, Life)>, Failure> {
+pub(crate) fn read_all(files: &[PathBuf]) -> Result<Vec<(Receipt, JobSummary)>, Failure> {
     let mut paths = Vec::new();
     for file in files {
         if file.is_dir() {
@@ -423,7 +426,7 @@ pub(crate) fn read_all(files: &[PathBuf]) -> Result<Vec<(Receipt, Life)>, Failur
     let sound = |path: &PathBuf| {
         let receipt = read(path)?;
         let refused = assay_receipt::verify(&receipt, None).standing == Standing::Refused;
-        let life = Life::of(&receipt).filter(|_| !refused).ok_or_else(|| {
+        let life = JobSummary::of(&receipt).filter(|_| !refused).ok_or_else(|| {
             Failure::refused(format!("{} does not hold", path.display()))
                 .next("see `assay verify` for what is wrong with it, and leave it out")
         })?;
@@ -442,29 +445,29 @@ fn shown(receipt: &Receipt) -> String {
         ("", format!("program {}", order.programId)),
         ("", format!("input   {}", order.inputRoot)),
     ];
-    if let Some(earlier) = Life::of(receipt).and_then(|life| life.input_of) {
+    if let Some(earlier) = JobSummary::of(receipt).and_then(|life| life.input_of) {
         steps.push(("", format!("        the result of job {earlier}, by the requester's word")));
     }
     for logged in receipt.log.iter().flat_map(|log| &log.statements) {
-        let Some((said, _)) = logged.envelope.said() else { continue };
-        if said.job().is_none() && !matches!(said, Said::Masked(_)) {
+        let Some((said, _)) = logged.envelope.statement() else { continue };
+        if said.job().is_none() && !matches!(said, Statement::Masked(_)) {
             continue;
         }
         let speaker = said.speaker();
         let what = match &said {
-            Said::Locked(said) => format!("in block {}", said.block.number),
-            Said::Claimed(said) => {
+            Statement::Locked(said) => format!("in block {}", said.block.number),
+            Statement::Claimed(said) => {
                 let (steps, block) = (grouped(said.steps), said.block.number);
                 format!("{steps} steps, exit code {}, in block {block}", said.exit_code)
             }
-            Said::Ran(said) => {
+            Statement::Ran(said) => {
                 let facts: Vec<_> = said.host_facts().values().map(String::as_str).collect();
                 // A provider need not say what it runs on.
                 if facts.is_empty() { String::new() } else { format!("on {}", facts.join(", ")) }
             }
-            Said::Judged(said) => format!("{:?}", said.verdict).to_lowercase(),
-            Said::Moved(said) => moved(said),
-            Said::Released(said) => {
+            Statement::Judged(said) => format!("{:?}", said.verdict).to_lowercase(),
+            Statement::Moved(said) => moved(said),
+            Statement::Released(said) => {
                 let slot = match said.slot {
                     ReleasedSlot::Input => "input",
                     ReleasedSlot::Dataset => "dataset",
@@ -474,15 +477,15 @@ fn shown(receipt: &Receipt) -> String {
                     said.policy.map_or(String::new(), |policy| format!(" under policy {policy}"));
                 format!("the key of the {slot} to {}{under}", to.join(" and "))
             }
-            Said::Settled(said) => format!("{} in block {}", said.event, said.block.number),
-            Said::Masked(said) => {
+            Statement::Settled(said) => format!("{} in block {}", said.event, said.block.number),
+            Statement::Masked(said) => {
                 let (mask, named) = (&said.mask, sha256(&said.mask.to_payload()));
                 let k = mask.anonymity.as_ref().and_then(|anonymity| anonymity.k);
                 let k = k.map_or(String::new(), |k| format!(", groups of {} at least", grouped(k)));
                 let (rows_in, rows_out) = (grouped(mask.rows_in), grouped(mask.rows_out));
                 format!("the dataset is {rows_out} masked rows of {rows_in}{k}, statement {named}")
             }
-            Said::Ordered(_) | Said::Binding(_) | Said::Operated(_) => String::new(),
+            Statement::Ordered(_) | Statement::Binding(_) | Statement::Operated(_) => String::new(),
         };
         steps.push(("  |", String::new()));
         let what = if what.is_empty() { what } else { format!(", {what}") };

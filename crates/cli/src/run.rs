@@ -228,7 +228,7 @@ async fn datasets(
             .next("ask its owner for the name, or whether it has been withdrawn")
     })?;
     let Version { publication, policy } = version;
-    let (publication, policy) = (publication.said().clone(), Some(policy));
+    let (publication, policy) = (publication.body().clone(), Some(policy));
     let purpose = purpose.clone();
     Ok(DatasetTerms::Of(Box::new(DatasetUse { publication, policy, purpose })))
 }

@@ -266,7 +266,7 @@ fn an_account_uploads_in_anothers_name() {
     assert_eq!(std::fs::read(&back).unwrap(), b"ciphertext");
     // Roles that take part take it as a setting.
     let settings = Command::new(env!("CARGO_BIN_EXE_assay"))
-        .args(["config", "show", "keeper", "--origin", "--home"])
+        .args(["config", "show", "key-service", "--origin", "--home"])
         .arg(market.file("home"))
         .env("ASSAY_CAPABILITY", &capability)
         .output()

@@ -441,7 +441,7 @@ fn a_beneficiary_reads_what_another_ordered_and_paid() {
     }
 }
 
-/// Code comes to the data, as README has it: an owner and its keeper beside a market of one
+/// Code comes to the data, as README has it: an owner and its key service beside a market of one
 /// machine.
 #[test]
 fn a_job_over_published_data_pays_its_owner_and_its_ledger_can_not_be_shortened_unseen() {
@@ -470,7 +470,8 @@ fn a_job_over_published_data_pays_its_owner_and_its_ledger_can_not_be_shortened_
     let sealed = home.json(&seal);
     let owner = sealed["datasets"][0]["owner"].as_str().unwrap().to_owned();
     home.done(&["data", "publish", "visits"]);
-    let mut keeper = home.command(env!("CARGO_BIN_EXE_assay"), &["keeper"]).spawn().unwrap();
+    let mut key_service =
+        home.command(env!("CARGO_BIN_EXE_assay"), &["key-service"]).spawn().unwrap();
 
     let (name, receipt) = (format!("{owner}/visits"), home.path("receipt.json"));
     let job = |purpose| {
@@ -497,8 +498,8 @@ fn a_job_over_published_data_pays_its_owner_and_its_ledger_can_not_be_shortened_
 
     let uses = ["data", "uses", "--receipt", &receipt];
     assert!(home.done(&uses).contains("1 of 2"));
-    keeper.kill().unwrap();
-    keeper.wait().unwrap();
+    key_service.kill().unwrap();
+    key_service.wait().unwrap();
     let ledger = std::path::PathBuf::from(home.path("home/datasets")).join(
         std::fs::read_dir(home.path("home/datasets")).unwrap().next().unwrap().unwrap().file_name(),
     );

@@ -17,7 +17,7 @@ use alloy_network::TransactionBuilder;
 use alloy_primitives::{Address, U256};
 use alloy_rpc_types_eth::TransactionRequest;
 use assay_broker_client::BrokerClient;
-use assay_chain::{ClientConfig, Endpoint, connect};
+use assay_chain::{ChainClientConfig, Endpoint, connect};
 use assay_contracts::Deployment;
 use common::{Anvil, anvil, anvil_key};
 use daemons::{ANYWHERE, Daemon, ObjectStore, client, cosigned, entry, size_of, until};
@@ -52,7 +52,8 @@ impl World {
         let made = world.json(&["account", "new", "--password-file", &world.path("password")]);
         world.operator = made["accounts"][0]["account"].as_str().unwrap().parse().unwrap();
         let endpoint = Endpoint::Url(world.anvil.url.clone());
-        let anvils = connect(endpoint, Some(anvil_key()), ClientConfig::default()).await.unwrap();
+        let anvils =
+            connect(endpoint, Some(anvil_key()), ChainClientConfig::default()).await.unwrap();
         let ether = U256::from(10).pow(U256::from(19));
         let gas = TransactionRequest::default().with_to(world.operator).with_value(ether);
         anvils.execute(gas).await.unwrap();

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use alloy_network::TransactionBuilder;
 use alloy_primitives::{Address, U256};
 use alloy_rpc_types_eth::TransactionRequest;
-use assay_chain::{ClientConfig, Endpoint, connect};
+use assay_chain::{ChainClientConfig, Endpoint, connect};
 use assay_contracts::Deployment;
 use assay_node::{Contracts, JobStatus};
 use common::{Anvil, anvil, anvil_key};
@@ -138,7 +138,7 @@ impl Market {
         let anvil = anvil(test, &["--block-time", "1"])?;
         let accounts = Accounts::new();
         let endpoint = Endpoint::Url(anvil.url.clone());
-        let client = connect(endpoint, Some(anvil_key()), ClientConfig::default());
+        let client = connect(endpoint, Some(anvil_key()), ChainClientConfig::default());
         let owner = accounts.create();
         let ether = U256::from(10).pow(U256::from(19));
         let gas = TransactionRequest::default().with_to(owner).with_value(ether);
@@ -166,7 +166,7 @@ impl Market {
     /// The contracts, as anvil's own account sees them.
     async fn contracts(&self) -> Contracts {
         let endpoint = Endpoint::Url(self.anvil.url.clone());
-        let config = ClientConfig::default();
+        let config = ChainClientConfig::default();
         Contracts::connect(endpoint, anvil_key(), &self.deployment, config).await.unwrap()
     }
 

@@ -21,8 +21,8 @@ pub struct PriceTerms {
     #[serde(with = "text")]
     pub base: u128,
     /// What 2^20 steps earn; zero for a fixed price.
-    #[serde(with = "text")]
-    pub mebistep: u128,
+    #[serde(with = "text", rename = "mebistep")]
+    pub per_mebistep: u128,
     /// When the escrow begins to rise.
     pub ramp_start_at: u64,
     /// How long it rises; 0 jumps to `max` at `ramp_start_at`.
@@ -33,7 +33,7 @@ impl PriceTerms {
     /// A fixed price, the same at any time.
     pub fn fixed(price: u128) -> Self {
         let (min, max, base) = (price, price, price);
-        PriceTerms { min, max, base, mebistep: 0, ramp_start_at: 0, ramp_secs: 0 }
+        PriceTerms { min, max, base, per_mebistep: 0, ramp_start_at: 0, ramp_secs: 0 }
     }
 
     /// The escrow of a lock at this time: a forecast of the contract's `Ramp`.
@@ -52,7 +52,7 @@ impl PriceTerms {
     /// What of an escrow a run of so many steps earns: a forecast of the contract's `Meter`,
     /// compared with it in the same test as [`price_at`](Self::price_at).
     pub fn due(&self, escrow: u128, steps: u64) -> u128 {
-        escrow.min(self.base.saturating_add(mul_div(self.mebistep, steps, MEBISTEP)))
+        escrow.min(self.base.saturating_add(mul_div(self.per_mebistep, steps, MEBISTEP)))
     }
 
     /// The first second from `not_before` on in which the escrow is `needed` or more: the inverse
@@ -92,8 +92,8 @@ pub struct CostModel {
     #[serde(with = "text")]
     pub job: u128,
     /// 2^20 steps.
-    #[serde(with = "text")]
-    pub mebistep: u128,
+    #[serde(with = "text", rename = "mebistep")]
+    pub per_mebistep: u128,
     /// What is added to both, in basis points.
     pub margin_bps: u16,
 }
@@ -115,10 +115,10 @@ impl CostModel {
     pub fn needed(&self, terms: &PriceTerms, step_limit: u64) -> Needed {
         let steps_max = step_limit.max(1);
         if !terms.is_fixed() {
-            let least = self.least_base(terms.mebistep, steps_max);
+            let least = self.least_base(terms.per_mebistep, steps_max);
             // With a base below the cost of an empty job, no sensible rate helps.
             let base_covers_job = terms.base >= self.base();
-            if terms.base < least && base_covers_job && self.outruns(terms.mebistep) {
+            if terms.base < least && base_covers_job && self.outruns(terms.per_mebistep) {
                 return Needed::Rate { least: self.least_rate(terms.base, steps_max) };
             }
             if terms.base < least {
@@ -135,30 +135,30 @@ impl CostModel {
 
     /// The rate that it asks for in a metered order: the cost of 2^20 steps and its margin, rounded
     /// up.
-    pub fn mebistep(&self) -> u128 {
+    pub fn per_mebistep(&self) -> u128 {
         self.rate().div_ceil(BPS.into())
     }
 
     /// The cost of 2^20 steps with its margin, in ten-thousandths of the smallest unit, so that
     /// small costs keep it.
     fn rate(&self) -> u128 {
-        self.mebistep.saturating_mul(u128::from(BPS) + u128::from(self.margin_bps))
+        self.per_mebistep.saturating_mul(u128::from(BPS) + u128::from(self.margin_bps))
     }
 
     /// Whether cost rises faster than what this rate earns.
-    fn outruns(&self, mebistep: u128) -> bool {
-        self.rate() > mebistep.saturating_mul(BPS.into())
+    fn outruns(&self, per_mebistep: u128) -> bool {
+        self.rate() > per_mebistep.saturating_mul(BPS.into())
     }
 
     /// The base with which a rate covers the cost at every number of steps.
-    fn least_base(&self, mebistep: u128, steps_max: u64) -> u128 {
-        if self.outruns(mebistep) {
+    fn least_base(&self, per_mebistep: u128, steps_max: u64) -> u128 {
+        if self.outruns(per_mebistep) {
             // Worst at the last step. Rounded up, since pay and cost round at different steps.
-            let gap = self.rate() - mebistep.saturating_mul(BPS.into());
+            let gap = self.rate() - per_mebistep.saturating_mul(BPS.into());
             self.base().saturating_add(mul_div_ceil(gap, steps_max, MEBISTEP * BPS))
         } else {
             // Worst at the first step, whatever the rounding (spec/pricing.md#needed).
-            self.pay_for(1).saturating_sub(mul_div(mebistep, 1, MEBISTEP))
+            self.pay_for(1).saturating_sub(mul_div(per_mebistep, 1, MEBISTEP))
         }
     }
 
@@ -203,7 +203,7 @@ mod tests {
             min: a.min(b),
             max: a.max(b),
             base: amount(rng),
-            mebistep: amount(rng),
+            per_mebistep: amount(rng),
             ramp_start_at: rng.u64(..2_000_000_000),
             ramp_secs: rng.u32(..) >> rng.u32(..32),
         }
@@ -211,8 +211,14 @@ mod tests {
 
     #[test]
     fn a_ramp_by_hand() {
-        let terms =
-            PriceTerms { min: 10, max: 20, base: 5, mebistep: 3, ramp_start_at: 100, ramp_secs: 7 };
+        let terms = PriceTerms {
+            min: 10,
+            max: 20,
+            base: 5,
+            per_mebistep: 3,
+            ramp_start_at: 100,
+            ramp_secs: 7,
+        };
         let prices: Vec<u128> = (98..=109).map(|time| terms.price_at(time)).collect();
         assert_eq!(prices, [10, 10, 10, 11, 12, 14, 15, 17, 18, 20, 20, 20]);
         assert_eq!(terms.due(20, MEBISTEP - 1), 7, "rounded down");
@@ -225,7 +231,7 @@ mod tests {
         for (min, max) in [(0, 0), (0, 1), (3, 3), (2, 9), (0, 40)] {
             for ramp_secs in 0..=20 {
                 let terms =
-                    PriceTerms { min, max, base: 0, mebistep: 0, ramp_start_at: 10, ramp_secs };
+                    PriceTerms { min, max, base: 0, per_mebistep: 0, ramp_start_at: 10, ramp_secs };
                 for needed in 0..=max + 1 {
                     for not_before in 0..=40 {
                         let first = (not_before..=60).find(|&time| terms.price_at(time) >= needed);
@@ -263,7 +269,7 @@ mod tests {
             min: 0,
             max: 100,
             base: 0,
-            mebistep: 0,
+            per_mebistep: 0,
             ramp_start_at: start,
             ramp_secs: 10,
         };
@@ -286,13 +292,14 @@ mod tests {
             let rate = |rng: &mut Rng| rng.u128(..4 << 20) >> rng.u32(..22);
             let cost = CostModel {
                 job: rng.u128(..40),
-                mebistep: rate(&mut rng),
+                per_mebistep: rate(&mut rng),
                 margin_bps: rng.u16(..) >> rng.u32(..16),
             };
             let base = rng.u128(..60);
             let max = base + rng.u128(1..200);
-            let mebistep = if rng.bool() { cost.mebistep() } else { rate(&mut rng) };
-            let terms = PriceTerms { min: 0, max, base, mebistep, ramp_start_at: 0, ramp_secs: 0 };
+            let per_mebistep = if rng.bool() { cost.per_mebistep() } else { rate(&mut rng) };
+            let terms =
+                PriceTerms { min: 0, max, base, per_mebistep, ramp_start_at: 0, ramp_secs: 0 };
             let limit = rng.u64(1..60);
             let most = AMOUNT_MAX;
             match cost.needed(&terms, limit) {
@@ -318,11 +325,11 @@ mod tests {
                 }
                 Needed::Rate { least } => {
                     rates += 1;
-                    assert!(least > mebistep);
-                    let raised = PriceTerms { mebistep: least, ..terms };
+                    assert!(least > per_mebistep);
+                    let raised = PriceTerms { per_mebistep: least, ..terms };
                     assert_eq!(loses(&cost, &raised, most, limit), None, "{cost:?} {raised:?}");
                     assert!(matches!(cost.needed(&raised, limit), Needed::Price(_)));
-                    let short = PriceTerms { mebistep: least - 1, ..terms };
+                    let short = PriceTerms { per_mebistep: least - 1, ..terms };
                     assert!(matches!(cost.needed(&short, limit), Needed::Rate { .. }));
                 }
             }
@@ -338,7 +345,7 @@ mod tests {
             let terms = terms(&mut rng);
             let cost = CostModel {
                 job: amount(&mut rng),
-                mebistep: amount(&mut rng),
+                per_mebistep: amount(&mut rng),
                 margin_bps: rng.u16(..),
             };
             let limit = rng.u64(1..=1 << 45);
@@ -356,9 +363,15 @@ mod tests {
 
     #[test]
     fn a_fixed_price_is_wanting_in_its_price_only() {
-        let terms =
-            PriceTerms { min: 0, max: 100, base: 100, mebistep: 0, ramp_start_at: 0, ramp_secs: 9 };
-        let cost = CostModel { job: 1000, mebistep: 10, margin_bps: 1000 };
+        let terms = PriceTerms {
+            min: 0,
+            max: 100,
+            base: 100,
+            per_mebistep: 0,
+            ramp_start_at: 0,
+            ramp_secs: 9,
+        };
+        let cost = CostModel { job: 1000, per_mebistep: 10, margin_bps: 1000 };
         assert_eq!(cost.needed(&terms, 5 * MEBISTEP), Needed::Price(1155));
     }
 
@@ -368,18 +381,18 @@ mod tests {
             min: u128::MAX,
             max: u128::MAX,
             base: u128::MAX,
-            mebistep: u128::MAX,
+            per_mebistep: u128::MAX,
             ramp_start_at: u64::MAX,
             ramp_secs: u32::MAX,
         };
-        let dear = CostModel { job: u128::MAX, mebistep: u128::MAX, margin_bps: u16::MAX };
-        let free = CostModel { job: 0, mebistep: 0, margin_bps: 0 };
+        let dear = CostModel { job: u128::MAX, per_mebistep: u128::MAX, margin_bps: u16::MAX };
+        let free = CostModel { job: 0, per_mebistep: 0, margin_bps: 0 };
         for terms in [most, PriceTerms { base: 0, ..most }, PriceTerms { min: 0, ..most }] {
             for steps in [0, 1, u64::MAX] {
                 terms.price_at(steps);
                 terms.due(u128::MAX, steps);
                 dear.needed(&terms, steps);
-                dear.needed(&PriceTerms { mebistep: 0, ..terms }, steps);
+                dear.needed(&PriceTerms { per_mebistep: 0, ..terms }, steps);
                 free.needed(&terms, steps);
                 terms.lock_at(u128::MAX, steps);
             }

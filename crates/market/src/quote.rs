@@ -50,8 +50,8 @@ pub struct Quoted {
     #[serde(with = "text")]
     pub base: u128,
     /// A metered order's rate for 2^20 steps.
-    #[serde(with = "text")]
-    pub mebistep: u128,
+    #[serde(with = "text", rename = "mebistep")]
+    pub per_mebistep: u128,
 }
 
 impl Quoted {
@@ -66,7 +66,7 @@ impl Quoted {
         if self.base >= self.price {
             return self.fixed();
         }
-        PriceTerms { base: self.base, mebistep: self.mebistep, ..self.fixed() }
+        PriceTerms { base: self.base, per_mebistep: self.per_mebistep, ..self.fixed() }
     }
 }
 
@@ -134,7 +134,7 @@ impl Offer {
             provider: self.provider,
             price: self.cost.pay_for(step_limit.max(1)),
             base: self.cost.base(),
-            mebistep: self.cost.mebistep(),
+            per_mebistep: self.cost.per_mebistep(),
         }
     }
 }
@@ -142,7 +142,7 @@ impl Offer {
 impl Quoted {
     /// Cheapest first; the account, then the meter, settle ties, so that the order is total.
     fn rank(&self) -> (u128, Account, u128, u128) {
-        (self.price, self.provider, self.base, self.mebistep)
+        (self.price, self.provider, self.base, self.per_mebistep)
     }
 }
 
@@ -153,8 +153,8 @@ mod tests {
     use super::*;
     use crate::MEBISTEP;
 
-    fn offer(provider: u8, job: u128, mebistep: u128) -> Offer {
-        let cost = CostModel { job, mebistep, margin_bps: 0 };
+    fn offer(provider: u8, job: u128, per_mebistep: u128) -> Offer {
+        let cost = CostModel { job, per_mebistep, margin_bps: 0 };
         Offer { provider: Account([provider; 20]), cost, stake_free: 100, until: 1000 }
     }
 
@@ -165,7 +165,7 @@ mod tests {
                 provider: Account([rng.u8(..5); 20]),
                 cost: CostModel {
                     job: rng.u128(..1000),
-                    mebistep: rng.u128(..100),
+                    per_mebistep: rng.u128(..100),
                     margin_bps: rng.u16(..3000),
                 },
                 stake_free: rng.u128(..200),
@@ -180,8 +180,8 @@ mod tests {
         let poor = Offer { stake_free: 49, ..offer(5, 1, 1) };
         let offers = [offer(3, 500, 1), offer(1, 100, 20), offer(2, 200, 4), late, poor];
         let quote = quote(10 * MEBISTEP, 50, &offers, 10);
-        let quoted = |provider, price, base, mebistep| {
-            Some(Quoted { provider: Account([provider; 20]), price, base, mebistep })
+        let quoted = |provider, price, base, per_mebistep| {
+            Some(Quoted { provider: Account([provider; 20]), price, base, per_mebistep })
         };
         assert_eq!(quote.providers, 3, "one offer is over, one lacks stake");
         assert_eq!(quote.low, quoted(2, 240, 200, 4));
@@ -206,7 +206,10 @@ mod tests {
             assert_eq!(quote(limit, stake, &offers, now), quoted, "shuffled");
             for terms in quoted.low.iter().chain(&quoted.median) {
                 for terms in [terms.fixed(), terms.metered()] {
-                    assert!(terms.base < terms.max || terms.mebistep == 0, "no order: {terms:?}");
+                    assert!(
+                        terms.base < terms.max || terms.per_mebistep == 0,
+                        "no order: {terms:?}"
+                    );
                     let forecast = forecast(&terms, limit, stake, &offers, now, now);
                     let forecast = forecast.expect("somebody quoted this");
                     assert_eq!((forecast.at, forecast.price), (now, terms.max));
@@ -223,7 +226,7 @@ mod tests {
             min: 0,
             max: 1000,
             base: 1000,
-            mebistep: 0,
+            per_mebistep: 0,
             ramp_start_at: 100,
             ramp_secs: 100,
         };
@@ -250,7 +253,7 @@ mod tests {
                 min,
                 max: min + rise,
                 base,
-                mebistep: if base == min + rise { 0 } else { rng.u128(..100) },
+                per_mebistep: if base == min + rise { 0 } else { rng.u128(..100) },
                 ramp_start_at: rng.u64(..100),
                 ramp_secs: rng.u32(..100),
             };

@@ -258,13 +258,13 @@ pub enum Reason {
     },
     /// The metered price's rate does not pay, whatever the escrow.
     #[error(
-        "the rate of {mebistep} for 2^20 steps does not cover the run at any price, this \
+        "the rate of {per_mebistep} for 2^20 steps does not cover the run at any price, this \
          provider needs {needed}: raise price.mebistep, or fix the price"
     )]
     RateLow {
         /// The order's.
-        #[serde(with = "text")]
-        mebistep: u128,
+        #[serde(with = "text", rename = "mebistep")]
+        per_mebistep: u128,
         /// The provider's least, with the order's base.
         #[serde(with = "text")]
         needed: u128,
@@ -400,7 +400,7 @@ pub(crate) mod tests {
             Reason::RiskCap { at_risk: 20, cap: 10 },
             Reason::PurseShort { purse: 10, needed: 20 },
             Reason::BaseLow { base: 10, needed: 20 },
-            Reason::RateLow { mebistep: 10, needed: 20 },
+            Reason::RateLow { per_mebistep: 10, needed: 20 },
             Reason::PriceLow { needed: u128::MAX, at_most: 10 },
         ]
     }

@@ -67,8 +67,14 @@ mod tests {
 
     use super::*;
 
-    const TERMS: PriceTerms =
-        PriceTerms { min: 50, max: 100, base: 100, mebistep: 0, ramp_start_at: 10, ramp_secs: 20 };
+    const TERMS: PriceTerms = PriceTerms {
+        min: 50,
+        max: 100,
+        base: 100,
+        per_mebistep: 0,
+        ramp_start_at: 10,
+        ramp_secs: 20,
+    };
     const RULE: Repricing =
         Repricing { raise_bps: 1001, every_secs: 60, price_max: 130, times_max: 3 };
 
@@ -93,7 +99,7 @@ mod tests {
     fn a_fixed_price_stays_fixed_and_a_metered_one_keeps_its_meter() {
         let next = RULE.next(&TERMS, 0, 0, 60, None).unwrap();
         assert_eq!(next, PriceTerms { max: 111, base: 111, ..TERMS });
-        let metered = PriceTerms { base: 20, mebistep: 7, ..TERMS };
+        let metered = PriceTerms { base: 20, per_mebistep: 7, ..TERMS };
         let next = RULE.next(&metered, 0, 0, 60, None).unwrap();
         assert_eq!(next, PriceTerms { max: 111, ..metered });
     }

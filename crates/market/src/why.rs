@@ -223,7 +223,7 @@ impl Facts {
         }
         let rate = reasons.iter().filter_map(|reason| match reason {
             Reason::RateLow { needed, .. } => {
-                Some(*needed).filter(|&rate| rate > self.terms.mebistep)
+                Some(*needed).filter(|&rate| rate > self.terms.per_mebistep)
             }
             _ => None,
         });
@@ -344,7 +344,7 @@ mod tests {
             min: 50,
             max: 100,
             base: 100,
-            mebistep: 0,
+            per_mebistep: 0,
             ramp_start_at: 1000,
             ramp_secs: 100,
         },
@@ -424,10 +424,10 @@ mod tests {
 
     #[test]
     fn other_wants_have_their_next_step() {
-        let metered = PriceTerms { base: 10, mebistep: 1, ..FACTS.terms };
+        let metered = PriceTerms { base: 10, per_mebistep: 1, ..FACTS.terms };
         let facts = Facts { terms: metered, ..FACTS };
         let base = refusal(1, 1, Reason::BaseLow { base: 10, needed: 30 });
-        let rate = refusal(2, 1, Reason::RateLow { mebistep: 1, needed: 4 });
+        let rate = refusal(2, 1, Reason::RateLow { per_mebistep: 1, needed: 4 });
         let stake = refusal(3, 1, Reason::StakeHigh { stake: 500, free: 200 });
         let disk = refusal(4, 1, Reason::DiskSmall { needed_size: 2, free_size: 1 });
         let all = [base, rate, stake, disk];

@@ -7,7 +7,7 @@ use alloy_provider::{DynProvider, Provider};
 use alloy_rpc_types_eth::{Filter, Log};
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolEvent;
-use assay_chain::{Client, ClientConfig, Endpoint, connect};
+use assay_chain::{ChainClientConfig, Client, Endpoint, connect};
 use assay_contracts::Anchors;
 use assay_contracts::{Deployment, EventProof};
 use assay_receipt::BlockRef;
@@ -81,7 +81,7 @@ impl Anchorer {
     ) -> Result<Self> {
         let endpoint = Endpoint::Url(rpc.to_owned());
         let contracts =
-            Contracts::connect(endpoint, signer, deployment, ClientConfig::default()).await?;
+            Contracts::connect(endpoint, signer, deployment, ChainClientConfig::default()).await?;
         Self::new(contracts, log).await
     }
 
@@ -170,7 +170,8 @@ pub async fn anchored_trees(
     origin: &str,
     operators: &[Address],
 ) -> Result<Vec<Known>> {
-    let config = ClientConfig { chain_id: Some(deployment.chain_id), ..ClientConfig::default() };
+    let config =
+        ChainClientConfig { chain_id: Some(deployment.chain_id), ..ChainClientConfig::default() };
     let client = connect(Endpoint::Url(rpc.to_owned()), None, config).await?;
     assay_chain::check_deployment(&deployment, &client).await?;
     let all = events(&client, deployment, origin, operators).await?;

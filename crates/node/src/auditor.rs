@@ -12,7 +12,7 @@ use assay_dispute::{Challenge, Known, Pointing, Segment, Tracer, challenge};
 use assay_machine::{Engine, Machine};
 use assay_market::{Account, JobStatus};
 use assay_protocol::SignedOrder;
-use assay_receipt::{Judgement, Said, Verdict};
+use assay_receipt::{Judgement, Statement, Verdict};
 use assay_types::Hash;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, watch};
@@ -22,7 +22,7 @@ use crate::contracts::{Contracts, chain};
 use crate::games::{self, b256, segment, stage};
 use crate::inputs::start;
 use crate::record::Recorder;
-use crate::role::{Next, Role, Work, blocking};
+use crate::role::{Next, Role, Scheduler, blocking};
 use crate::sealed::{Opener, terms_of};
 use crate::story::{Story, disagreement};
 use crate::{Error, Result, files};
@@ -112,7 +112,7 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
     pub async fn run(self, stop: watch::Receiver<bool>) {
         let contracts = self.contracts.clone();
         let board = self.board.clone();
-        Work::new(Arc::new(self), board, contracts).run(stop).await;
+        Scheduler::new(Arc::new(self), board, contracts).run(stop).await;
     }
 
     /// Re-runs a claim; its own run of it if it is false.
@@ -147,7 +147,7 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
         let Some(claimed) = story.claimed else { return Ok(()) };
         let verdict = if is_true { Judgement::Agrees } else { Judgement::Disagrees };
         let verdict = Verdict { verdict, ..disagreement(&claimed, recorder.account()) };
-        recorder.try_say(Said::Judged(verdict)).await;
+        recorder.try_say(Statement::Judged(verdict)).await;
         Ok(())
     }
 

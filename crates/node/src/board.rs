@@ -26,7 +26,7 @@ use tokio::sync::watch;
 
 use crate::datasets::Version;
 use crate::inputs::program_id;
-use crate::keeper::KeyReasons;
+use crate::key_service::KeyReasons;
 use crate::role::blocking;
 use crate::{Error, Result};
 
@@ -370,7 +370,7 @@ impl Board {
         Ok(())
     }
 
-    /// Why keepers gave no keys of a job, by owner. What is not signed by its owner is left out.
+    /// Why key services gave no keys of a job, by owner. What is not signed by its owner is left out.
     ///
     /// # Errors
     ///
@@ -407,7 +407,7 @@ impl Board {
         let signed = SignedDataset::sign(document, policy, &self.deployment, signer)?;
         let owner = signer.address();
         if let Some(book) = self.book() {
-            let part = dataset_part(version.publication.said().name.as_str());
+            let part = dataset_part(version.publication.body().name.as_str());
             let (key, body) = (owner.into_word().0, json(&signed)?);
             book.put_part(Kind::Dataset, key, owner.into_array(), part, body).await?;
         }
@@ -448,7 +448,7 @@ impl Board {
         let policy = Document::<Policy>::from_bytes(signed.policy.as_str().as_bytes());
         let publication = publication.map_err(|error| unfit(&error))?;
         let policy = policy.map_err(|error| unfit(&error))?;
-        let said = publication.said();
+        let said = publication.body();
         if said.owner.0 != owner.into_array() || said.name.as_str() != name {
             return Err(unfit(&"it was published as another"));
         }

@@ -11,7 +11,7 @@ use alloy_provider::{DynProvider, Provider};
 use alloy_rpc_types_eth::{TransactionReceipt, TransactionRequest};
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolInterface;
-use assay_chain::{CHAIN_ID_END, CHAIN_ID_MIN, Client, ClientConfig, Endpoint, connect};
+use assay_chain::{CHAIN_ID_END, CHAIN_ID_MIN, ChainClientConfig, Client, Endpoint, connect};
 use assay_contracts::Deployment;
 use assay_contracts::{Anchors, Disputes, Market, Stakes, TestDollar, Verifiers, job_id};
 
@@ -68,9 +68,9 @@ impl Contracts {
         endpoint: Endpoint,
         signer: PrivateKeySigner,
         deployment: &Deployment,
-        config: ClientConfig,
+        config: ChainClientConfig,
     ) -> Result<Self> {
-        let config = ClientConfig { chain_id: Some(deployment.chain_id), ..config };
+        let config = ChainClientConfig { chain_id: Some(deployment.chain_id), ..config };
         let client = connect(endpoint, Some(signer.clone()), config).await?;
         assay_chain::check_deployment(&deployment, &client).await?;
         let contracts = Self::new(client, signer, deployment.clone());

@@ -125,7 +125,7 @@ impl Datasets {
     ///
     /// [`Error::File`].
     pub fn keep(&self, version: &Version) -> Result<()> {
-        let said = version.publication.said();
+        let said = version.publication.body();
         let folder = self.folder.join(said.name.as_str());
         // The policy first: a publication without one would be damage.
         let policy = folder.join(format!("{}.policy.json", said.version));
@@ -165,7 +165,7 @@ impl Datasets {
     }
 
     fn published_path(&self, version: &Version) -> PathBuf {
-        let said = version.publication.said();
+        let said = version.publication.body();
         self.folder.join(said.name.as_str()).join(format!("{}.published.json", said.version))
     }
 
@@ -174,10 +174,10 @@ impl Datasets {
     pub(crate) fn check_grants(&self, grant: &Grant, now: u64) -> Result<()> {
         let name = grant.name.as_str();
         let revocations = self.revocations(name)?;
-        let revoked: BTreeSet<_> = revocations.iter().map(|said| said.said().revokes).collect();
+        let revoked: BTreeSet<_> = revocations.iter().map(|said| said.body().revokes).collect();
         let grants = self.grants(name)?;
         let counting = grants.iter().filter(|other| {
-            let said = other.said();
+            let said = other.body();
             said.requester == grant.requester
                 && now <= said.expires_at
                 && !revoked.contains(&Revoked::Grant(other.digest()))
@@ -194,7 +194,7 @@ impl Datasets {
     ///
     /// [`Error::File`].
     pub fn keep_grant(&self, grant: &Document<Grant>) -> Result<()> {
-        self.keep_document(grant.said().name.as_str(), "grant", grant)
+        self.keep_document(grant.body().name.as_str(), "grant", grant)
     }
 
     /// Keeps a revocation; the next decision heeds it.
@@ -203,7 +203,7 @@ impl Datasets {
     ///
     /// [`Error::File`].
     pub fn keep_revocation(&self, revocation: &Document<Revocation>) -> Result<()> {
-        self.keep_document(revocation.said().name.as_str(), "revocation", revocation)
+        self.keep_document(revocation.body().name.as_str(), "revocation", revocation)
     }
 
     /// The grants of a dataset.
@@ -259,7 +259,7 @@ impl Datasets {
 
     /// Keeps an owner's signatures over a version, as they came.
     pub(crate) fn keep_signed(&self, version: &Version, signed: &[u8]) -> Result<()> {
-        let said = version.publication.said();
+        let said = version.publication.body();
         let file = format!("{}.signed.json", said.version);
         files::write(&self.folder.join(said.name.as_str()).join(file), signed)
     }
@@ -275,7 +275,7 @@ impl Datasets {
     /// newer one was published in its place, under the stricter of both.
     fn rules(&self, version: Version, newer: Option<&Document<Policy>>) -> Result<Rules> {
         let Version { publication, policy } = version;
-        let name = publication.said().name.as_str().to_owned();
+        let name = publication.body().name.as_str().to_owned();
         let unfit = |error: RulesError| Error::damaged(&self.folder.join(&name), error);
         let rules = match newer {
             None => Rules::new(publication, policy),
@@ -326,7 +326,7 @@ fn versions_in(folder: &Path) -> Result<Vec<Version>> {
 }
 
 fn order_of(version: &Version) -> (String, u64) {
-    let said = version.publication.said();
+    let said = version.publication.body();
     (said.name.as_str().to_owned(), said.version)
 }
 
@@ -432,7 +432,7 @@ impl Decider {
             TryLockError::Error(source) => failed(source),
             TryLockError::WouldBlock => Error::Damaged {
                 path: path.clone(),
-                what: "another keeper has it open; stop that one first".into(),
+                what: "another key service has it open; stop that one first".into(),
             },
         })?;
         let (ledger, whole) = read_ledger(&path)?;
@@ -483,7 +483,7 @@ impl Decider {
         if !state.is_poisoned {
             return Ok(());
         }
-        let what = "an entry could not be written, so what it holds is unknown; mend the disk, then start the keeper again";
+        let what = "an entry could not be written, so what it holds is unknown; mend the disk, then start the key service again";
         Err(Error::damaged(&self.datasets.ledger_path(), what))
     }
 
@@ -494,7 +494,7 @@ impl Decider {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             self.refresh(&mut state, clock_secs())?;
             let versions = state.rules.by_key.get(&key).into_iter().flatten();
-            let sources = versions.flat_map(|version| &version.rules.publication().said().sources);
+            let sources = versions.flat_map(|version| &version.rules.publication().body().sources);
             sources.cloned().collect::<BTreeSet<_>>()
         };
         let own = Account(self.datasets.owner().into_array());
@@ -582,7 +582,7 @@ impl Decider {
             if until.is_some_and(|until| until < now) {
                 break;
             }
-            let said = version.publication.said();
+            let said = version.publication.body();
             let (key, number) = ((said.envelope_digest, said.policy), said.version);
             let (policy, made_of) = (version.policy.clone(), said.sources.clone());
             let mut rules = match self.datasets.rules(version, newest.as_ref()) {
@@ -634,7 +634,7 @@ fn keys_in(folder: &Path) -> impl Iterator<Item = (Hash, Hash)> {
     let paths = listed(folder, ".publication.json").unwrap_or_default().into_iter();
     paths.filter_map(|path| {
         let publication: Document<Publication> = document(&path).ok()?;
-        Some((publication.said().envelope_digest, publication.said().policy))
+        Some((publication.body().envelope_digest, publication.body().policy))
     })
 }
 
@@ -642,7 +642,7 @@ fn keys_in(folder: &Path) -> impl Iterator<Item = (Hash, Hash)> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use assay_policy::{Allowed, Clause, Guarantees, Output, OutputClass, Reason};
+    use assay_policy::{Allowed, Clause, ClauseReason, Guarantees, Output, OutputClass};
     use assay_types::{BlobRoot, JobId, ProgramId};
 
     use super::*;
@@ -688,7 +688,7 @@ mod tests {
 
     /// The next version of the same data.
     fn next(version: &Version, policy: &Document<Policy>, fee: u128) -> Version {
-        let said = version.publication.said().clone();
+        let said = version.publication.body().clone();
         let (number, digest) = (said.version + 1, policy.digest());
         let said = Publication { version: number, policy: digest, fee, ..said };
         let publication = Document::new(said).expect("a publication");
@@ -696,7 +696,7 @@ mod tests {
     }
 
     fn key(version: &Version) -> (Hash, Hash) {
-        (version.publication.said().envelope_digest, version.policy.digest())
+        (version.publication.body().envelope_digest, version.policy.digest())
     }
 
     /// An owner's datasets, published at second 1.
@@ -717,7 +717,7 @@ mod tests {
     }
 
     fn source(version: &Version) -> Source {
-        let Publication { owner, name, version, policy, .. } = version.publication.said().clone();
+        let Publication { owner, name, version, policy, .. } = version.publication.body().clone();
         Source { owner, name, version, policy }
     }
 
@@ -776,7 +776,7 @@ mod tests {
             let whole = end == second.len();
             assert_eq!(uses(), [1 + u64::from(whole); 3], "cut after {end} bytes");
             if end % 97 == 0 || whole {
-                // The keeper goes on from there: the same release is made again, for all or for
+                // The key service goes on from there: the same release is made again, for all or for
                 // nothing.
                 spend(&open(), 2);
                 assert_eq!(uses(), [2; 3], "cut after {end} bytes, and released again");
@@ -791,7 +791,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let other = Address::repeat_byte(9);
         let theirs = version("visits", policy(2), BTreeSet::new());
-        let said = theirs.publication.said().clone();
+        let said = theirs.publication.body().clone();
         let said = Publication { owner: Account(other.into_array()), ..said };
         let publication = Document::new(said).expect("a publication");
         let theirs = Version { publication, ..theirs };
@@ -811,7 +811,7 @@ mod tests {
         for number in 0..=GRANTS_MAX as u64 {
             kept.keep_grant(&grant_of(Account(other.into_array()), number, 9)).expect("kept");
         }
-        assert!(permits(), "another owner's many grants stop a keeper");
+        assert!(permits(), "another owner's many grants stop a key service");
         let owner = Account(other.into_array());
         let (name, revokes) = ("visits".parse().expect("a word"), Revoked::All);
         let revoked = Document::new(Revocation { owner, name, revokes }).expect("a revocation");
@@ -824,7 +824,7 @@ mod tests {
     fn told(decider: &Decider, key: (Hash, Hash), asked: &ReleaseRequest) -> Option<Vec<Clause>> {
         match decider.decide(key, asked).expect("decided")? {
             Decision::Permit(_) => Some(Vec::new()),
-            Decision::Refuse(reasons) => Some(reasons.iter().map(Reason::clause).collect()),
+            Decision::Refuse(reasons) => Some(reasons.iter().map(ClauseReason::clause).collect()),
         }
     }
 
@@ -866,7 +866,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let first = version("visits", policy(5), BTreeSet::new());
         let datasets = published(folder.path(), &[&first]);
-        let strict = Policy { budget: None, ..policy(2).said().clone() }.budget(3, 2);
+        let strict = Policy { budget: None, ..policy(2).body().clone() }.budget(3, 2);
         let strict = strict.providers(Allowed::Any, 10).finish().expect("a policy");
         let second = next(&first, &strict, 0);
         datasets.keep(&second).expect("kept");
@@ -935,19 +935,19 @@ mod tests {
             datasets.keep_grant(&grant_of(owner, number, 5)).expect("kept");
             let revoked = grant_of(owner, 100 + number, EXPIRES_AT);
             datasets.keep_grant(&revoked).expect("kept");
-            let (name, revokes) = (revoked.said().name.clone(), Revoked::Grant(revoked.digest()));
+            let (name, revokes) = (revoked.body().name.clone(), Revoked::Grant(revoked.digest()));
             let revocation = Document::new(Revocation { owner, name, revokes });
             datasets.keep_revocation(&revocation.expect("signed")).expect("kept");
         }
         for number in 0..GRANTS_MAX as u64 {
             let grant = grant_of(owner, 1_000 + number, 100);
-            datasets.check_grants(grant.said(), 6).expect("not too many");
+            datasets.check_grants(grant.body(), 6).expect("not too many");
             datasets.keep_grant(&grant).expect("kept");
         }
         let many = grant_of(owner, 9_999, 100);
-        let refused = datasets.check_grants(many.said(), 6);
+        let refused = datasets.check_grants(many.body(), 6);
         assert!(matches!(refused, Err(Error::Rules(RulesError::GrantsMany(_)))), "{refused:?}");
-        datasets.check_grants(many.said(), 101).expect("all expired by then");
+        datasets.check_grants(many.body(), 101).expect("all expired by then");
         let decider = Decider::open(datasets.clone()).expect("opened");
         for number in 0..GRANTS_MAX as u8 {
             let asked = ReleaseRequest { now: 6, ..asked(number) };
@@ -960,7 +960,7 @@ mod tests {
         datasets.keep_grant(&many).expect("kept all the same");
         let last = ReleaseRequest { now: 6, ..asked(200) };
         let told = told(&decider, key(&visits), &last);
-        assert!(told.is_some(), "one grant too many stops the keeper");
+        assert!(told.is_some(), "one grant too many stops the key service");
     }
 
     #[test]

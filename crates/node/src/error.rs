@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use alloy_primitives::Address;
 use assay_market::{Account, UnknownStatus};
-use assay_policy::{DatasetName, Reason};
+use assay_policy::{ClauseReason, DatasetName};
 use assay_types::{BlobRoot, ProgramId};
 
 /// The crate's result.
@@ -118,13 +118,13 @@ pub enum Error {
     /// A job that can't be ordered, run or checked.
     #[error("{0}")]
     Job(String),
-    /// An order that the keeper of the data would refuse. Nothing was posted or paid.
+    /// An order that the key service of the data would refuse. Nothing was posted or paid.
     #[error("the owner's policy does not let {dataset} be used so: {}", sentences(reasons))]
     Policy {
         /// The dataset.
         dataset: DatasetName,
         /// By clause, each with what to do.
-        reasons: Vec<Reason>,
+        reasons: Vec<ClauseReason>,
     },
     /// A document that has no place in the rules of a dataset.
     #[error(transparent)]
@@ -146,8 +146,8 @@ pub enum Error {
 }
 
 /// Reasons, one after the other.
-pub(crate) fn sentences(reasons: &[Reason]) -> String {
-    let reasons: Vec<_> = reasons.iter().map(Reason::to_string).collect();
+pub(crate) fn sentences(reasons: &[ClauseReason]) -> String {
+    let reasons: Vec<_> = reasons.iter().map(ClauseReason::to_string).collect();
     reasons.join("; ")
 }
 

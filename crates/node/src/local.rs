@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use assay_chain::{
-    Client, ClientConfig, Config, DeploymentPlan, EmbeddedChain, Endpoint, Server, ServerConfig,
-    SystemClock, connect, serve,
+    ChainClientConfig, Client, Config, DeploymentPlan, EmbeddedChain, Endpoint, RpcServer,
+    RpcServerConfig, SystemClock, connect, serve,
 };
 use assay_contracts::{Deployment, DisputeTerms};
 use assay_types::Clock;
@@ -43,7 +43,7 @@ pub struct LocalChain {
     chain: EmbeddedChain,
     keys: DevelopmentKeys,
     deployment: Deployment,
-    server: Option<Server>,
+    server: Option<RpcServer>,
 }
 
 impl LocalChain {
@@ -98,7 +98,7 @@ impl LocalChain {
     pub async fn serve(&mut self, port: u16, broker: Option<String>) -> Result<Running> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let server =
-            serve(&self.chain, ServerConfig { address, ..ServerConfig::default() }).await?;
+            serve(&self.chain, RpcServerConfig { address, ..RpcServerConfig::default() }).await?;
         let running = Running { rpc: server.url(), broker, pid: std::process::id() };
         files::write_json(&self.home.running(), &running)?;
         self.server = Some(server);
@@ -146,7 +146,7 @@ impl LocalChain {
 
 async fn client(chain: &EmbeddedChain, keys: &DevelopmentKeys, role: Role) -> Result<Client> {
     let endpoint = Endpoint::Embedded(chain.clone());
-    Ok(connect(endpoint, Some(keys.key(role)), ClientConfig::default()).await?)
+    Ok(connect(endpoint, Some(keys.key(role)), ChainClientConfig::default()).await?)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use alloy_primitives::{Address, U256};
 use assay_broker::{Broker, Server};
-use assay_chain::{ClientConfig, Endpoint, SystemClock};
+use assay_chain::{ChainClientConfig, Endpoint, SystemClock};
 use assay_machine::Interpreter;
 use assay_market::CostModel;
 use assay_protocol::Limits;
@@ -53,7 +53,7 @@ pub struct MarketPlan {
 impl Default for MarketPlan {
     /// Two providers, one cheaper than the other.
     fn default() -> Self {
-        let cost = |job| CostModel { job, mebistep: 1, margin_bps: 1_000 };
+        let cost = |job| CostModel { job, per_mebistep: 1, margin_bps: 1_000 };
         MarketPlan { providers: vec![cost(DOLLAR / 50), cost(DOLLAR / 25)], with_liar: false }
     }
 }
@@ -109,7 +109,7 @@ impl LocalMarket {
         if plan.with_liar {
             let contracts = provider(&local, LIAR).await?;
             liar = Some(contracts.account());
-            let plan = provider_plan(CostModel { job: 0, mebistep: 0, margin_bps: 0 });
+            let plan = provider_plan(CostModel { job: 0, per_mebistep: 0, margin_bps: 0 });
             // It must be asked for: nobody's ordinary job is to fall to it.
             let plan = ProviderPlan { only_named: true, ..plan };
             let recorder = recorder(&log, &contracts).await?;
@@ -235,7 +235,7 @@ fn provider_plan(cost: CostModel) -> ProviderPlan {
 async fn connected(local: &LocalChain, role: Role) -> Result<Contracts> {
     let endpoint = Endpoint::Embedded(local.chain().clone());
     let key = local.key(role);
-    Contracts::connect(endpoint, key, local.deployment(), ClientConfig::default()).await
+    Contracts::connect(endpoint, key, local.deployment(), ChainClientConfig::default()).await
 }
 
 /// A broker that serves a log too, if it is here.

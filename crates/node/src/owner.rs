@@ -10,7 +10,7 @@ use assay_mask::MaskStatement;
 use assay_policy::{
     DatasetName, Document, Grant, Policy, Publication, Revocation, Revoked, Source, Spent, Word,
 };
-use assay_receipt::{Masked, Said};
+use assay_receipt::{Masked, Statement};
 use assay_types::Account;
 
 use crate::board::Board;
@@ -116,7 +116,7 @@ impl Owner {
     ///
     /// [`Error::Job`] if there is no such dataset; [`Error::File`], [`Error::Damaged`].
     pub fn amend(&self, name: &Word, policy: Document<Policy>, fee: u128) -> Result<Version> {
-        let newest = self.newest(name)?.publication.said().clone();
+        let newest = self.newest(name)?.publication.body().clone();
         let version = self.next_version(name)?;
         let sources = sources::as_kept(&self.datasets, &newest.sources)?;
         let policy = sources::strictest(Some(policy), &sources)?;
@@ -135,7 +135,7 @@ impl Owner {
     pub async fn publish(&self, board: &Board, name: &Word) -> Result<Version> {
         let version = self.newest(name)?;
         self.check_sources(board, &version).await?;
-        let digest = version.publication.said().envelope_digest;
+        let digest = version.publication.body().envelope_digest;
         if !board.has_envelope(digest).await? {
             let path = self.envelope(name, digest);
             let gone = || Error::damaged(&path, "the sealed data is gone; seal it again");
@@ -143,7 +143,7 @@ impl Owner {
             board.put_envelope(digest, envelope).await?;
         }
         board.put_dataset(&self.signer, &version).await?;
-        // Only now does a keeper decide by it: what nobody could read must refuse nobody's order.
+        // Only now does a key service decide by it: what nobody could read must refuse nobody's order.
         self.datasets.keep_published(&version, clock_secs())?;
         Ok(version)
     }
@@ -151,7 +151,7 @@ impl Owner {
     /// Refuses what permits more than what it was made of, as that is now.
     async fn check_sources(&self, board: &Board, version: &Version) -> Result<()> {
         let own = Account(self.account().into_array());
-        let sources = version.publication.said().sources.iter();
+        let sources = version.publication.body().sources.iter();
         for source in sources.filter(|source| source.owner != own) {
             sources::take_over(board, &self.datasets, &source.dataset()).await?;
         }
@@ -164,7 +164,7 @@ impl Owner {
         }
     }
 
-    /// Lets an account order over a dataset, within its policy, and says so where keepers and the
+    /// Lets an account order over a dataset, within its policy, and says so where key services and the
     /// account can read it.
     ///
     /// # Errors
@@ -173,9 +173,9 @@ impl Owner {
     /// [`Error::File`], [`Error::Store`], [`Error::Broker`].
     pub async fn grant(&self, board: &Board, grant: Grant) -> Result<Document<Grant>> {
         let grant = Document::new(grant).map_err(|error| Error::Job(error.to_string()))?;
-        self.newest(&grant.said().name)?;
-        self.datasets.check_grants(grant.said(), clock_secs())?;
-        // Kept first: what a keeper heeds is what is here.
+        self.newest(&grant.body().name)?;
+        self.datasets.check_grants(grant.body(), clock_secs())?;
+        // Kept first: what a key service heeds is what is here.
         self.datasets.keep_grant(&grant)?;
         board.put_document(&self.signer, "grant", grant.as_bytes()).await?;
         Ok(grant)
@@ -225,7 +225,7 @@ impl Owner {
     /// [`Error::Job`] for the statement of another account; [`Error::File`].
     pub fn keep_mask(&self, version: &Version, mask: &MaskStatement) -> Result<()> {
         self.check_mask(mask)?;
-        let said = version.publication.said();
+        let said = version.publication.body();
         files::write(&self.mask_file(&said.name, said.envelope_digest), &mask.to_payload())
     }
 
@@ -235,7 +235,7 @@ impl Owner {
     ///
     /// [`Error::File`], [`Error::Damaged`].
     pub fn mask(&self, version: &Version) -> Result<Option<MaskStatement>> {
-        let said = version.publication.said();
+        let said = version.publication.body();
         let path = self.mask_file(&said.name, said.envelope_digest);
         let Some(payload) = files::read(&path)? else { return Ok(None) };
         let damaged =
@@ -250,7 +250,7 @@ impl Owner {
     /// As [`Owner::mask`]; [`Error::Store`], [`Error::Broker`].
     pub async fn say_mask(&self, recorder: &Recorder, version: &Version) -> Result<()> {
         let Some(mask) = self.mask(version)? else { return Ok(()) };
-        let said = version.publication.said();
+        let said = version.publication.body();
         let masked = Masked {
             market: recorder.market(),
             owner: self.account(),
@@ -258,7 +258,7 @@ impl Owner {
             envelope: B256::new(said.envelope_digest.0),
             mask,
         };
-        recorder.say(&Said::Masked(Box::new(masked))).await.map(drop)
+        recorder.say(&Statement::Masked(Box::new(masked))).await.map(drop)
     }
 
     /// What was spent of a dataset, over all versions.
@@ -292,7 +292,7 @@ impl Owner {
 
     fn next_version(&self, name: &Word) -> Result<u64> {
         let newest = self.datasets.newest(name.as_str())?;
-        Ok(newest.map_or(1, |newest| newest.publication.said().version + 1))
+        Ok(newest.map_or(1, |newest| newest.publication.body().version + 1))
     }
 
     fn keep(&self, publication: Publication, policy: Document<Policy>) -> Result<Version> {

@@ -14,7 +14,7 @@ use assay_market::{
 };
 use assay_merkle::PAGE_SIZE;
 use assay_protocol::SignedOrder;
-use assay_receipt::{Said, run_statement};
+use assay_receipt::{Statement, run_statement};
 use assay_types::{BlobRoot, Hash};
 use tokio::sync::{Semaphore, watch};
 
@@ -27,7 +27,7 @@ use crate::losses::{BREAK_SECS, Losses};
 use crate::progress::Progress;
 use crate::record::Recorder;
 use crate::reputation::provider_record;
-use crate::role::{Next, Role, Work, blocking};
+use crate::role::{Next, Role, Scheduler, blocking};
 use crate::sealed::{Opener, terms_of};
 use crate::story::Story;
 use crate::sweep::Sweep;
@@ -247,7 +247,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
     pub async fn run(self, stop: watch::Receiver<bool>) {
         let (contracts, board) = (self.contracts.clone(), self.board.clone());
         let provider = Arc::new(self);
-        let work = Work::new(Arc::clone(&provider), board, contracts).run(stop.clone());
+        let work = Scheduler::new(Arc::clone(&provider), board, contracts).run(stop.clone());
         let sweeping = provider.keep_sweeping(stop.clone());
         tokio::join!(work, provider.keep_offering(stop), sweeping);
     }
@@ -440,7 +440,10 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
                 return Ok(Err(Reason::BaseLow { base: terms.base, needed: least }));
             }
             Needed::Rate { least } => {
-                return Ok(Err(Reason::RateLow { mebistep: terms.mebistep, needed: least }));
+                return Ok(Err(Reason::RateLow {
+                    per_mebistep: terms.per_mebistep,
+                    needed: least,
+                }));
             }
         };
         let Some(at) = terms.lock_at(needed, now) else {
@@ -815,10 +818,10 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         }
         let story = Story::of(&self.contracts, id, order).await?;
         let (Some(locked), Some(claimed)) = (story.locked, story.claimed) else { return Ok(()) };
-        let lock = Said::Locked(locked);
+        let lock = Statement::Locked(locked);
         let facts = self.plan.host_facts.iter().map(|fact| fact.of::<E>()).collect();
         let run = run_statement(order, &claimed, lock.digest(), facts);
-        let said = [lock, Said::Ran(Box::new(run)), Said::Claimed(claimed)];
+        let said = [lock, Statement::Ran(Box::new(run)), Statement::Claimed(claimed)];
         // Together, so that they are made durable together.
         futures_util::future::join_all(said.map(|said| recorder.try_say(said))).await;
         self.memory().recorded.insert(id);
@@ -1136,7 +1139,7 @@ pub(crate) fn price_terms(order: &Market::Order) -> PriceTerms {
         min: price.min.to(),
         max: price.max.to(),
         base: price.base.to(),
-        mebistep: price.mebistep.to(),
+        per_mebistep: price.mebistep.to(),
         ramp_start_at: price.rampStartAt.to(),
         ramp_secs: price.rampSecs,
     }

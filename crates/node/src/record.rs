@@ -12,7 +12,7 @@ use assay_chain::Client;
 use assay_contracts::Deployment;
 use assay_receipt::{
     Binding, Envelope, LoggedStatement, MarketId, Operator, ReceiptAnchor, ReceiptLog, RoleKey,
-    Said, binding_text, operator_text,
+    Statement, binding_text, operator_text,
 };
 use assay_storage::{LogFiles, LogObjects, Sequencer};
 use assay_tlog::{
@@ -190,7 +190,7 @@ impl PublicLog {
         let text = operator_text(&market, account, anchors, &origin, public);
         let signature = sign(signer, &text)?;
         let operator = Operator { market, account, anchors, origin, key: public, signature };
-        let said = Said::Operated(operator);
+        let said = Statement::Operated(operator);
         self.add(&Envelope::sign(&said.to_payload(), key)).await?;
         Ok(said.digest())
     }
@@ -312,12 +312,14 @@ impl Index {
         self.read += 1;
         let Some((said, key)) = opened(entry) else { return };
         match said {
-            Said::Operated(operator) if key == log_key => self.operators.push((place, operator)),
-            Said::Operated(_) => {}
-            Said::Binding(said) => {
+            Statement::Operated(operator) if key == log_key => {
+                self.operators.push((place, operator))
+            }
+            Statement::Operated(_) => {}
+            Statement::Binding(said) => {
                 self.bindings.entry((key, said.market)).or_insert(place);
             }
-            Said::Masked(said) => self.masked.entry(said.root).or_default().push(place),
+            Statement::Masked(said) => self.masked.entry(said.root).or_default().push(place),
             _ => self.jobs.entry(said.job().unwrap_or_default()).or_default().push(place),
         }
     }
@@ -343,7 +345,7 @@ impl Index {
             let entry = reader.entry(place).map_err(unreadable)?;
             let Some((said, key)) = opened(&entry) else { continue };
             all.extend(self.bindings.get(&(key, market)));
-            if let Said::Ordered(order) = said {
+            if let Statement::Ordered(order) = said {
                 places.extend(self.masked.get(&order.dataset_root).into_iter().flatten());
             }
         }
@@ -351,8 +353,8 @@ impl Index {
     }
 }
 
-fn opened(entry: &[u8]) -> Option<(Said, Hash)> {
-    Envelope::from_bytes(entry).ok()?.said()
+fn opened(entry: &[u8]) -> Option<(Statement, Hash)> {
+    Envelope::from_bytes(entry).ok()?.statement()
 }
 
 fn unreadable(error: impl std::fmt::Display) -> Error {
@@ -383,7 +385,7 @@ impl Recorder {
         let (account, market) = (signer.address(), market_id(deployment));
         let (key, binding) = bound_key(signer, market)?;
         let recorder = Recorder { log, key: Arc::new(key), account, market };
-        recorder.say(&Said::Binding(binding)).await?;
+        recorder.say(&Statement::Binding(binding)).await?;
         Ok(recorder)
     }
 
@@ -412,13 +414,13 @@ impl Recorder {
     }
 
     /// Signs and logs a statement; durable when it returns. Saying it again changes nothing.
-    pub(crate) async fn say(&self, said: &Said) -> Result<u64> {
+    pub(crate) async fn say(&self, said: &Statement) -> Result<u64> {
         self.log.add(&Envelope::sign(&said.to_payload(), &self.key)).await
     }
 
     /// The same where nothing hangs on it: a job goes on, and a claim is defended, while a broker
     /// with a log is away.
-    pub(crate) async fn try_say(&self, said: Said) {
+    pub(crate) async fn try_say(&self, said: Statement) {
         let recorder = self.clone();
         let saying = async move {
             if let Err(error) = recorder.say(&said).await {
@@ -506,7 +508,7 @@ mod tests {
         let mut index = Index::default();
         for market in [elsewhere, here] {
             let (key, binding) = bound_key(&signer, market).expect("signed");
-            let envelope = Envelope::sign(&Said::Binding(binding).to_payload(), &key);
+            let envelope = Envelope::sign(&Statement::Binding(binding).to_payload(), &key);
             index.note(&envelope.to_bytes(), Hash::default());
         }
         let (key, _) = bound_key(&signer, here).expect("signed");

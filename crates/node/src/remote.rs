@@ -3,7 +3,7 @@
 
 use alloy_signer_local::PrivateKeySigner;
 use assay_broker_client::{Access, BrokerClient};
-use assay_chain::{ClientConfig, Endpoint};
+use assay_chain::{ChainClientConfig, Endpoint};
 use assay_contracts::Deployment;
 use assay_machine::{Engine, Interpreter, Machine};
 use assay_policy::Word;
@@ -13,7 +13,7 @@ use crate::auditor::{Auditor, AuditorPlan};
 use crate::board::{Board, Store};
 use crate::contracts::Contracts;
 use crate::datasets::Version;
-use crate::keeper::Keeper;
+use crate::key_service::KeyService;
 use crate::owner::Owner;
 use crate::provider::{Provider, ProviderPlan};
 use crate::record::{PublicLog, Recorder};
@@ -51,9 +51,9 @@ impl RemoteMarket {
             return Ok(None);
         };
         // What a crash left behind names a process that is gone.
-        let config = assay_broker_client::ClientConfig {
+        let config = assay_broker_client::BrokerClientConfig {
             retries: 0,
-            ..assay_broker_client::ClientConfig::default()
+            ..assay_broker_client::BrokerClientConfig::default()
         };
         let client = BrokerClient::with_config(
             &broker,
@@ -135,25 +135,25 @@ impl RemoteMarket {
         })
     }
 
-    /// A keeper of an owner's datasets, and of what the account orders with.
+    /// A key service of an owner's datasets, and of what the account orders with.
     ///
     /// # Errors
     ///
     /// [`Error::Chain`](crate::Error::Chain), [`Error::Broker`](crate::Error::Broker),
     /// [`Error::Store`](crate::Error::Store), [`Error::File`](crate::Error::File), for instance if
     /// another process keeps them.
-    pub async fn keeper(&self, key: PrivateKeySigner, home: &Home) -> Result<Keeper> {
+    pub async fn key_service(&self, key: PrivateKeySigner, home: &Home) -> Result<KeyService> {
         let contracts = self.contracts(key).await?;
         // Apart from the store of a provider of the same account, which another process may have
         // open.
-        let store = Store::open(&home.store(contracts.account()).join("keeper"))?;
+        let store = Store::open(&home.store(contracts.account()).join("key-service"))?;
         let broker = self.broker(contracts.signer()).await?;
         let recorder = recorder(&broker, &contracts).await?;
         let board = Board::of_broker(broker, Some(store));
-        let keeper = Keeper::new(contracts, board, home, self.confirmations)?;
+        let key_service = KeyService::new(contracts, board, home, self.confirmations)?;
         Ok(match recorder {
-            Some(recorder) => keeper.recording(recorder),
-            None => keeper,
+            Some(recorder) => key_service.recording(recorder),
+            None => key_service,
         })
     }
 
@@ -195,7 +195,7 @@ impl RemoteMarket {
 
     async fn contracts(&self, key: PrivateKeySigner) -> Result<Contracts> {
         let endpoint = Endpoint::Url(self.rpc.clone());
-        Contracts::connect(endpoint, key, &self.deployment, ClientConfig::default()).await
+        Contracts::connect(endpoint, key, &self.deployment, ChainClientConfig::default()).await
     }
 
     /// A client of the broker that signs what it asks.

@@ -18,7 +18,7 @@ use assay_merkle::empty_slot;
 use assay_policy::{Document, Grant, Policy, Publication, ReleaseRequest, Revocation, Rules, Word};
 use assay_protocol::SignedOrder;
 use assay_receipt::{
-    Ordered, Receipt, Said, Settled, TRUST_SCHEMA, Trust, TrustedLog, without_noise,
+    Ordered, Receipt, Settled, Statement, TRUST_SCHEMA, Trust, TrustedLog, without_noise,
 };
 use assay_seal::open_output_by;
 use assay_types::{BlobRoot, Hash};
@@ -30,7 +30,7 @@ use crate::contracts::{Contracts, amount, chain};
 use crate::games::b256;
 use crate::history::{JobEvent, history};
 use crate::inputs::{blob_of, public_blob};
-use crate::keeper::{Keeper, account};
+use crate::key_service::{KeyService, account};
 use crate::provider::price_terms;
 use crate::record::{Recorder, market_id};
 use crate::role::{Next, Role, blocking};
@@ -102,7 +102,7 @@ pub struct DatasetUse {
     /// What its owner publishes of it.
     pub publication: Publication,
     /// Its policy, which the order is held to before it is signed; `None` leaves that to the
-    /// keeper, whose refusal costs the lapse fee.
+    /// key service, whose refusal costs the lapse fee.
     pub policy: Option<Document<Policy>>,
     /// For what it is to be used.
     pub purpose: String,
@@ -159,7 +159,7 @@ pub struct Requester {
     /// the first.
     keys: Mutex<BTreeMap<Hash, Arc<tokio::sync::Mutex<()>>>>,
     /// Gives the keys of what this requester has sealed.
-    keeper: Keeper,
+    key_service: KeyService,
     vault: Vault,
     opener: Opener,
     recorder: Option<Recorder>,
@@ -169,14 +169,14 @@ impl Requester {
     /// The same, giving keys only for locks with so many blocks upon theirs.
     #[must_use]
     pub fn confirming(self, blocks: u64) -> Self {
-        Requester { keeper: self.keeper.confirming(blocks), ..self }
+        Requester { key_service: self.key_service.confirming(blocks), ..self }
     }
 
     /// A requester that remembers its orders, and the keys of what it seals, under a home.
     pub fn new(contracts: Contracts, board: Board, home: &Home) -> Self {
         let vault = Vault::at(home.vault());
         Requester {
-            keeper: Keeper::of_inputs(contracts.clone(), board.clone(), vault.clone()),
+            key_service: KeyService::of_inputs(contracts.clone(), board.clone(), vault.clone()),
             opener: Opener::of(contracts.signer()),
             contracts,
             board,
@@ -192,8 +192,8 @@ impl Requester {
     /// The same, saying in a log what it orders and how it ends, and to whom it gives keys.
     #[must_use]
     pub fn recording(self, recorder: Recorder) -> Self {
-        let keeper = self.keeper.recording(recorder.clone());
-        Requester { keeper, recorder: Some(recorder), ..self }
+        let key_service = self.key_service.recording(recorder.clone());
+        Requester { key_service, recorder: Some(recorder), ..self }
     }
 
     /// Where its orders are.
@@ -221,7 +221,7 @@ impl Requester {
     /// # Errors
     ///
     /// [`Error::Program`], [`Error::Funds`], [`Error::Refused`], [`Error::Chain`],
-    /// [`Error::Store`], [`Error::File`]; [`Error::Policy`] if the keeper of the dataset would give
+    /// [`Error::Store`], [`Error::File`]; [`Error::Policy`] if the key service of the dataset would give
     /// no key.
     pub async fn order(&self, key: Hash, terms: &JobTerms) -> Result<JobRecord> {
         let program = Program::from_elf(&terms.program);
@@ -263,7 +263,7 @@ impl Requester {
         Ok(record)
     }
 
-    /// Refuses what the keeper of the dataset would refuse, as far as it shows: a key that never
+    /// Refuses what the key service of the dataset would refuse, as far as it shows: a key that never
     /// comes costs both sides the lapse fee.
     async fn check_policy(&self, program: &Program, terms: &JobTerms) -> Result<()> {
         let (DatasetTerms::Of(of), Some(sealing)) = (&terms.dataset, &terms.sealing) else {
@@ -279,12 +279,12 @@ impl Requester {
         let mut rules = Rules::new(published, policy.clone())?;
         let ours = |of: Account, name: &Word| of == dataset.owner && *name == dataset.name;
         for revocation in self.board.documents::<Revocation>(owner, "revocation").await? {
-            if ours(revocation.said().owner, &revocation.said().name) {
+            if ours(revocation.body().owner, &revocation.body().name) {
                 rules.revoke(&revocation)?;
             }
         }
         let mut grants = self.board.documents::<Grant>(owner, "grant").await?;
-        grants.retain(|grant| ours(grant.said().owner, &grant.said().name));
+        grants.retain(|grant| ours(grant.body().owner, &grant.body().name));
         rules.grant_all(grants)?;
         let reasons = rules.foresee(&ReleaseRequest {
             // Of the job nothing is known yet, and no clause asks.
@@ -319,7 +319,7 @@ impl Requester {
     async fn record_order(&self, record: &JobRecord) {
         let Some(recorder) = &self.recorder else { return };
         let ordered = Ordered::of(recorder.market(), record.job_id, &record.signed.order);
-        recorder.try_say(Said::Ordered(ordered)).await;
+        recorder.try_say(Statement::Ordered(ordered)).await;
     }
 
     /// The receipt of a job that has ended: its order, its claim and its end as the chain proves
@@ -345,7 +345,7 @@ impl Requester {
                 let deployment = &self.contracts.deployment;
                 let anchor = recorder.log().newest_anchor(client, deployment).await?;
                 let proved = settlement.check().map_err(|error| Error::Job(error.to_string()))?;
-                let said = Said::Settled(Settled {
+                let said = Statement::Settled(Settled {
                     market: recorder.market(),
                     job: id,
                     after: story.before_settlement(),
@@ -563,7 +563,7 @@ impl Requester {
             status,
             JobStatus::AwaitingBegin | JobStatus::AwaitingClaim | JobStatus::AwaitingVerdict
         );
-        match self.keeper.attend(id).await {
+        match self.key_service.attend(id).await {
             Ok(next) => Ok(is_locked && next == Next::Event),
             Err(Error::Broker(error)) => {
                 tracing::warn!(%id, %error, "keys can't be given while the broker is away");
@@ -928,7 +928,7 @@ fn price(terms: &PriceTerms) -> Result<Market::Price> {
         min: amount(terms.min)?,
         max: amount(terms.max)?,
         base: amount(terms.base)?,
-        mebistep: amount(terms.mebistep)?,
+        mebistep: amount(terms.per_mebistep)?,
         rampStartAt: U40::from(terms.ramp_start_at),
         rampSecs: terms.ramp_secs,
     })

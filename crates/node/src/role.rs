@@ -76,7 +76,7 @@ struct Open {
 }
 
 /// A role at work.
-pub(crate) struct Work<R> {
+pub(crate) struct Scheduler<R> {
     role: Arc<R>,
     board: Board,
     contracts: Contracts,
@@ -92,10 +92,10 @@ pub(crate) struct Work<R> {
     swept: Instant,
 }
 
-impl<R: Role> Work<R> {
+impl<R: Role> Scheduler<R> {
     /// A role that has yet to look at anything.
     pub(crate) fn new(role: Arc<R>, board: Board, contracts: Contracts) -> Self {
-        Work {
+        Scheduler {
             role,
             board,
             contracts,
@@ -312,7 +312,7 @@ async fn changed<T>(of: &mut Option<watch::Receiver<T>>) {
     }
 }
 
-/// Work that keeps a core busy, off the threads that wait for chains.
+/// Scheduler that keeps a core busy, off the threads that wait for chains.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T> {

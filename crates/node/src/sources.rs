@@ -77,7 +77,7 @@ pub(crate) async fn take_over(
     let (owner, name) = (Address::from(dataset.owner.0), dataset.name.as_str());
     let kept = datasets.by(owner);
     let Some((version, signed)) = board.signed_dataset(owner, name).await? else { return Ok(None) };
-    let number = |version: &Version| version.publication.said().version;
+    let number = |version: &Version| version.publication.body().version;
     let newest = kept.newest(name)?;
     // A broker can show an older one. What is known once goes on to hold.
     if newest.as_ref().is_none_or(|newest| number(newest) < number(&version)) {
@@ -87,12 +87,12 @@ pub(crate) async fn take_over(
     }
     let ours = |of: Account, called: &Word| of == dataset.owner && *called == dataset.name;
     for revocation in board.documents::<Revocation>(owner, "revocation").await? {
-        if ours(revocation.said().owner, &revocation.said().name) {
+        if ours(revocation.body().owner, &revocation.body().name) {
             kept.keep_revocation(&revocation)?;
         }
     }
     for grant in board.documents::<Grant>(owner, "grant").await? {
-        if ours(grant.said().owner, &grant.said().name) {
+        if ours(grant.body().owner, &grant.body().name) {
             kept.keep_grant(&grant)?;
         }
     }
@@ -112,8 +112,8 @@ pub(crate) async fn resolve(
         let owner = Account(owner.unwrap_or(datasets.owner()).into_array());
         let dataset = DatasetName { owner, name: name.clone() };
         let version = newest(board, datasets, &dataset).await?;
-        parts.extend(version.publication.said().sources.iter().cloned());
-        let number = version.publication.said().version;
+        parts.extend(version.publication.body().sources.iter().cloned());
+        let number = version.publication.body().version;
         let source =
             Source { owner, name: name.clone(), version: number, policy: version.policy.digest() };
         found.insert(dataset, (source, version.policy));
@@ -182,7 +182,7 @@ pub(crate) fn strictest(
 
 /// What a version is made of, with what is known of it here.
 pub(crate) fn made_of(datasets: &Datasets, version: &Version) -> Result<Vec<MadeOf>> {
-    let said = version.publication.said();
+    let said = version.publication.body();
     let ledger = datasets.ledger()?;
     let made = said.sources.iter().map(|source| {
         let policy = datasets.newest_of(source)?.map(|newest| newest.policy);

@@ -8,7 +8,9 @@ use alloy_provider::Provider;
 use alloy_rpc_types_eth::{Filter, Log};
 use alloy_sol_types::{SolEvent, SolEventInterface};
 use assay_contracts::{Disputes, Market};
-use assay_receipt::{BlockRef, Claimed, Judgement, Locked, Move, Moved, Ordered, Said, Verdict};
+use assay_receipt::{
+    BlockRef, Claimed, Judgement, Locked, Move, Moved, Ordered, Statement, Verdict,
+};
 
 use crate::Result;
 use crate::contracts::{Contracts, chain};
@@ -53,11 +55,11 @@ impl Story {
     /// What a settlement's statement follows: what the claim's end hangs on.
     pub(crate) fn before_settlement(&self) -> Vec<assay_types::Hash> {
         let last = match &self.claimed {
-            Some(claimed) => Said::Claimed(claimed.clone()),
-            None => Said::Ordered(self.ordered.clone()),
+            Some(claimed) => Statement::Claimed(claimed.clone()),
+            None => Statement::Ordered(self.ordered.clone()),
         };
-        let moved = self.moves.last().cloned().map(Said::Moved);
-        [Some(last), moved].iter().flatten().map(Said::digest).collect()
+        let moved = self.moves.last().cloned().map(Statement::Moved);
+        [Some(last), moved].iter().flatten().map(Statement::digest).collect()
     }
 
     /// Says in the log those of the moves that are an account's, from the `told`th on; gives how
@@ -66,7 +68,7 @@ impl Story {
         let account = recorder.account();
         let own: Vec<_> = self.moves.iter().filter(|moved| moved.account == account).collect();
         for moved in own.iter().skip(told) {
-            recorder.try_say(Said::Moved((*moved).clone())).await;
+            recorder.try_say(Statement::Moved((*moved).clone())).await;
         }
         own.len()
     }
@@ -80,7 +82,7 @@ impl Story {
             Event::JobLocked(event) => {
                 self.locked = Some(Locked {
                     job,
-                    after: vec![Said::Ordered(self.ordered.clone()).digest()],
+                    after: vec![Statement::Ordered(self.ordered.clone()).digest()],
                     provider: event.provider,
                     price: event.price.to_string(),
                     deadline: event.deadline.to(),
@@ -89,7 +91,7 @@ impl Story {
                 });
             }
             Event::JobClaimed(event) => {
-                let lock = self.locked.clone().map(|locked| Said::Locked(locked).digest());
+                let lock = self.locked.clone().map(|locked| Statement::Locked(locked).digest());
                 self.claimed = Some(Claimed {
                     job,
                     after: lock.into_iter().collect(),
@@ -148,7 +150,7 @@ fn game(log: &Log) -> Option<u64> {
 /// Moves by whose they are, each linked to the one before: everyone who reads the chain comes to
 /// the same.
 fn moves(claimed: &Claimed, logs: &[Log]) -> Vec<Moved> {
-    let claim = Said::Claimed(claimed.clone()).digest();
+    let claim = Statement::Claimed(claimed.clone()).digest();
     let mut challengers: BTreeMap<u64, Address> = BTreeMap::new();
     let mut last = claim;
     let mut moves = Vec::new();
@@ -165,10 +167,10 @@ fn moves(claimed: &Claimed, logs: &[Log]) -> Vec<Moved> {
         let Some(account) = account else { continue };
         let mut after = vec![last];
         if matches!(made, Move::Commit { .. }) {
-            after.push(Said::Judged(disagreement(claimed, account)).digest());
+            after.push(Statement::Judged(disagreement(claimed, account)).digest());
         }
         let moved = Moved { job: claimed.job, after, account, made, block: block(log) };
-        last = Said::Moved(moved.clone()).digest();
+        last = Statement::Moved(moved.clone()).digest();
         moves.push(moved);
     }
     moves
@@ -178,7 +180,7 @@ fn moves(claimed: &Claimed, logs: &[Log]) -> Vec<Moved> {
 pub(crate) fn disagreement(claimed: &Claimed, auditor: Address) -> Verdict {
     Verdict {
         job: claimed.job,
-        after: vec![Said::Claimed(claimed.clone()).digest()],
+        after: vec![Statement::Claimed(claimed.clone()).digest()],
         auditor,
         trace_root: claimed.trace_root,
         verdict: Judgement::Disagrees,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use alloy_primitives::aliases::{U40, U96};
 use alloy_primitives::{Address, B256, U256};
 use alloy_signer_local::PrivateKeySigner;
-use assay_chain::{ClientConfig, Endpoint, SystemClock};
+use assay_chain::{ChainClientConfig, Endpoint, SystemClock};
 use assay_machine::{Interpreter, Program};
 use assay_market::{CostModel, OutcomeKind, PriceTerms, Reason, Refusal, Repricing, reputation};
 use assay_node::{
@@ -116,7 +116,7 @@ async fn an_honest_job_settles_and_the_cheaper_provider_has_it() {
         min: 0,
         max: DOLLAR / 10,
         base: DOLLAR / 10,
-        mebistep: 0,
+        per_mebistep: 0,
         ramp_start_at: now,
         ramp_secs: 10,
     };
@@ -389,7 +389,7 @@ async fn a_provider_whose_disk_is_full_declines_and_says_so() {
 /// A plan that asks for nothing.
 fn asks_nothing() -> ProviderPlan {
     ProviderPlan {
-        cost: CostModel { job: 0, mebistep: 0, margin_bps: 0 },
+        cost: CostModel { job: 0, per_mebistep: 0, margin_bps: 0 },
         steps_per_sec: 50_000_000,
         confirmations: 0,
         loss_day_max: 1_000_000 * DOLLAR,
@@ -727,7 +727,8 @@ async fn a_run_in_this_process_tells_how_far_it_is() {
 async fn forecasts_of_price_and_pay_are_the_contracts() {
     let (_folder, market) = market(&MarketPlan::default()).await;
     let requester = market.requester();
-    let metered = PriceTerms { base: DOLLAR / 20, mebistep: 5, ..PriceTerms::fixed(DOLLAR / 10) };
+    let metered =
+        PriceTerms { base: DOLLAR / 20, per_mebistep: 5, ..PriceTerms::fixed(DOLLAR / 10) };
     let terms = JobTerms { price: metered, ..wordcount("paid by the step") };
     let (record, status, events) = run(&market, b"job", &terms).await;
     assert_eq!(status, JobStatus::Paid, "{events:?}");
@@ -745,7 +746,7 @@ async fn forecasts_of_price_and_pay_are_the_contracts() {
         let (a, b) = (rng.u128(..1 << 90) >> rng.u32(..80), rng.u128(..1 << 90) >> rng.u32(..80));
         let (ramp_start_at, ramp_secs) = (rng.u64(..2_000_000_000), rng.u32(..) >> rng.u32(..32));
         let (min, max, base) = (a.min(b), a.max(b), 0);
-        let terms = PriceTerms { min, max, base, mebistep: 0, ramp_start_at, ramp_secs };
+        let terms = PriceTerms { min, max, base, per_mebistep: 0, ramp_start_at, ramp_secs };
         let time = (ramp_start_at + rng.u64(..2 * u64::from(ramp_secs) + 3)).saturating_sub(1);
         order.price.min = U96::from(min);
         order.price.max = U96::from(max);
@@ -834,7 +835,7 @@ async fn stranger(market: &LocalMarket) -> Contracts {
 
 async fn stranger_of(market: &LocalMarket, key: PrivateKeySigner) -> Contracts {
     let endpoint = Endpoint::Embedded(market.chain().chain().clone());
-    let config = ClientConfig::default();
+    let config = ChainClientConfig::default();
     let contracts = Contracts::connect(endpoint, key, market.chain().deployment(), config).await;
     let contracts = contracts.expect("connected");
     let mint = contracts.token.mint(contracts.account(), U256::from(1_000 * DOLLAR));

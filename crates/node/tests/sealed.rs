@@ -6,20 +6,20 @@ use std::time::Duration;
 
 use alloy_primitives::{B256, hex};
 use alloy_signer_local::PrivateKeySigner;
-use assay_chain::{ClientConfig, Endpoint};
+use assay_chain::{ChainClientConfig, Endpoint};
 use assay_machine::Program;
 use assay_market::{Account, PriceTerms, Terms};
 use assay_mask::MaskStatement;
 use assay_node::{
     Board, Contracts, DatasetTerms, DatasetUse, DevelopmentKeys, Error, Home, JobEvent, JobRecord,
-    JobStatus, JobTerms, Keeper, LocalMarket, MarketPlan, MaskFiles, Owner, Recorder, Requester,
-    Role, Sealing, SourceName, mask_key, mask_table,
+    JobStatus, JobTerms, KeyService, LocalMarket, MarketPlan, MaskFiles, Owner, Recorder,
+    Requester, Role, Sealing, SourceName, mask_key, mask_table,
 };
 use assay_policy::{
-    Allowed, Clause, DatasetName, Document, Grant, Guarantees, Output, OutputClass, Policy, Reason,
-    Revoked, Spent, Word,
+    Allowed, Clause, ClauseReason, DatasetName, Document, Grant, Guarantees, Output, OutputClass,
+    Policy, Revoked, Spent, Word,
 };
-use assay_receipt::{Outcome, Said, Standing, verify};
+use assay_receipt::{Outcome, Standing, Statement, verify};
 use assay_types::sha256;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -114,7 +114,8 @@ async fn stranger(market: &LocalMarket) -> Contracts {
 async fn funded(market: &LocalMarket, key: PrivateKeySigner) -> Contracts {
     let endpoint = Endpoint::Embedded(market.chain().chain().clone());
     let deployment = market.chain().deployment();
-    let contracts = Contracts::connect(endpoint, key, deployment, ClientConfig::default()).await;
+    let contracts =
+        Contracts::connect(endpoint, key, deployment, ChainClientConfig::default()).await;
     let contracts = contracts.expect("connected");
     let mint =
         contracts.token.mint(contracts.account(), (1_000 * DOLLAR).try_into().expect("fits"));
@@ -263,13 +264,13 @@ async fn what_cannot_be_checked_or_opened_is_not_begun() {
     market.close().await.expect("closed");
 }
 
-/// A dataset of an owner's, on a market with a keeper for it.
+/// A dataset of an owner's, on a market with a key service for it.
 struct Data {
     owner: Owner,
     contracts: Contracts,
     home: tempfile::TempDir,
     name: Word,
-    keeper: Option<(watch::Sender<bool>, JoinHandle<()>)>,
+    key_service: Option<(watch::Sender<bool>, JoinHandle<()>)>,
 }
 
 const SECRET: &str = "Ada,36,plugh-canary\nGrace,85,plugh-canary\n";
@@ -318,26 +319,26 @@ impl Data {
         let name: Word = "people".parse().expect("a word");
         let policy = policy_of(&[SHA256], uses, (10_000_000, 1_000_000));
         owner.seal(name.clone(), bytes, policy, FEE).await.expect("sealed");
-        Data { owner, contracts, home, name, keeper: None }
+        Data { owner, contracts, home, name, key_service: None }
     }
 
-    /// Starts the keeper, as after a crash.
+    /// Starts the key service, as after a crash.
     fn start(&mut self, market: &LocalMarket) {
         let (stop, stopped) = watch::channel(false);
         let home = Home::at(self.home.path());
-        let keeper = Keeper::new(self.contracts.clone(), market.board(), &home, 0);
-        let working = tokio::spawn(keeper.expect("a keeper").run(stopped));
-        self.keeper = Some((stop, working));
+        let key_service = KeyService::new(self.contracts.clone(), market.board(), &home, 0);
+        let working = tokio::spawn(key_service.expect("a key service").run(stopped));
+        self.key_service = Some((stop, working));
     }
 
     async fn stop(&mut self) {
-        if let Some((stop, working)) = self.keeper.take() {
+        if let Some((stop, working)) = self.key_service.take() {
             let _ = stop.send(true);
             working.await.expect("stopped");
         }
     }
 
-    /// What its keeper has counted of any owner's dataset.
+    /// What its key service has counted of any owner's dataset.
     fn counted(&self, owner: &Data, name: &str) -> (u64, u64) {
         let owner = Account(owner.owner.account().into_array());
         let dataset = DatasetName { owner, name: name.parse().expect("a word") };
@@ -356,8 +357,8 @@ impl Data {
     async fn terms_over(&self, market: &LocalMarket, name: &str, purpose: &str) -> JobTerms {
         let found = market.board().dataset(self.owner.account(), name).await;
         let version = found.expect("read").expect("published");
-        let publication = version.publication.said().clone();
-        // Unchecked before, so that the keeper is what refuses.
+        let publication = version.publication.body().clone();
+        // Unchecked before, so that the key service is what refuses.
         let (policy, purpose) = (None, purpose.to_owned());
         let mut terms = JobTerms {
             program: SHA256.to_vec(),
@@ -368,11 +369,11 @@ impl Data {
         terms
     }
 
-    /// The clauses that the keeper named.
+    /// The clauses that the key service named.
     async fn refused(&self, market: &LocalMarket, id: B256) -> Vec<Clause> {
         let refusals = market.board().key_refusals(id).await.expect("read");
         let own = refusals.iter().filter(|(owner, _)| *owner == self.owner.account());
-        own.flat_map(|(_, said)| said.reasons.iter().map(Reason::clause)).collect()
+        own.flat_map(|(_, said)| said.reasons.iter().map(ClauseReason::clause)).collect()
     }
 }
 
@@ -383,7 +384,7 @@ async fn code_comes_to_the_data_and_its_owner_is_paid() {
     let requester = market.requester();
     let terms = data.terms(&market, "research").await;
     let mut record = requester.order(sha256(b"research"), &terms).await.expect("ordered");
-    // Twice the same keeper gives the same keys and spends nothing more.
+    // Twice the same key service gives the same keys and spends nothing more.
     let (status, events) = follow(requester, &mut record).await;
     assert_eq!(status, JobStatus::Paid, "{events:?}");
     let output = String::from_utf8(requester.output(record.job_id).await.expect("opened"));
@@ -449,7 +450,7 @@ async fn an_order_that_the_keeper_would_refuse_is_not_signed() {
     let keys = DevelopmentKeys::open(&Home::at(folder.path())).expect("keys");
     let provider = keys.key(Role::Provider(0)).address();
     // Now only one provider, one requester and small jobs.
-    let listed = data.owner.newest(&data.name).expect("kept").policy.said().clone();
+    let listed = data.owner.newest(&data.name).expect("kept").policy.body().clone();
     let listed = Policy { requesters: Allowed::default(), ..listed };
     let listed =
         Policy { output: Output { step_limit_max: 1 << 29, ..listed.output.clone() }, ..listed };
@@ -474,7 +475,7 @@ async fn an_order_that_the_keeper_would_refuse_is_not_signed() {
             let told =
                 Error::Policy { dataset: known.publication.dataset(), reasons: reasons.clone() };
             assert!(told.to_string().contains(&reasons[0].to_string()), "{told}");
-            reasons.iter().map(Reason::clause).collect::<Vec<_>>()
+            reasons.iter().map(ClauseReason::clause).collect::<Vec<_>>()
         }
         other => panic!("signed, and it would lapse: {other:?}"),
     };
@@ -516,7 +517,7 @@ async fn an_order_that_the_keeper_would_refuse_is_not_signed() {
     let (id, status) = ran(&market, b"fit", &fit).await;
     assert_eq!(status, JobStatus::Paid, "{:?}", data.refused(&market, id).await);
 
-    // A grant too many is refused before it is kept, and the keeper goes on.
+    // A grant too many is refused before it is kept, and the key service goes on.
     let (mut many, mut number) = (Ok(()), 1);
     while many.is_ok() && number < 100 {
         number += 1;
@@ -561,9 +562,9 @@ async fn combined_data_is_bound_by_all_that_it_was_made_of() {
         data.owner.combine(None, word("both"), SECRET.into(), (&from, Some(draft.clone())), FEE);
     let both = combine.await.expect("combined");
     let expect = policy_of(&[SHA256], 2, (3_000_000, 1_500_000));
-    assert_eq!(both.policy.said(), expect.said(), "the stricter rule on every point");
+    assert_eq!(both.policy.body(), expect.body(), "the stricter rule on every point");
     let listed: Vec<_> =
-        both.publication.said().sources.iter().map(|source| source.name.as_str()).collect();
+        both.publication.body().sources.iter().map(|source| source.name.as_str()).collect();
     assert_eq!(listed, ["people", "visits"]);
     data.owner.publish(&board, &word("both")).await.expect("published");
 
@@ -605,12 +606,12 @@ async fn combined_data_is_bound_by_all_that_it_was_made_of() {
     let laxer = data.owner.publish(&board, &word("both")).await;
     assert!(matches!(&laxer, Err(Error::Job(why)) if why.contains("people")), "{laxer:?}");
     let again = data.owner.amend(&word("both"), draft, FEE).expect("amended");
-    assert_eq!(again.policy.said().uses_max, 1);
+    assert_eq!(again.policy.body().uses_max, 1);
     data.owner.publish(&board, &word("both")).await.expect("as strict now");
     // Made of what is made of others, it is made of those too; and never of itself.
     let from = names(&["both"]);
     let more = data.owner.combine(None, word("more"), SECRET.into(), (&from, None), FEE).await;
-    assert_eq!(more.expect("combined").publication.said().sources.len(), 3);
+    assert_eq!(more.expect("combined").publication.body().sources.len(), 3);
     let itself = data.owner.combine(None, word("visits"), SECRET.into(), (&from, None), FEE).await;
     assert!(matches!(itself, Err(Error::Job(_))), "{itself:?}");
     data.stop().await;
@@ -637,13 +638,13 @@ async fn what_another_owner_published_binds_what_is_made_of_it() {
     let missing = made(&[missing], Some(&board)).await;
     assert!(matches!(&missing, Err(Error::Job(why)) if why.contains("nobody publishes")));
     let both = made(&from, Some(&board)).await.expect("combined");
-    assert_eq!(both.policy.said().uses_max, 3, "the other owner's is the lower");
+    assert_eq!(both.policy.body().uses_max, 3, "the other owner's is the lower");
     ours.owner.publish(&board, &name).await.expect("published");
 
     let terms = ours.terms_over(&market, "both", "research").await;
     let (_, status) = ran(&market, b"both", &terms).await;
     assert_eq!(status, JobStatus::Paid);
-    assert_eq!(ours.counted(&theirs, "people"), (1, 1_000_000), "by this keeper");
+    assert_eq!(ours.counted(&theirs, "people"), (1, 1_000_000), "by this key service");
     assert_eq!(theirs.spent(), Spent::default(), "the other owner's ledger is elsewhere");
     let known = ours.owner.made_of(&both).expect("read");
     let whose: Vec<_> = known.iter().map(|made| (made.is_own, made.spent.uses)).collect();
@@ -723,7 +724,8 @@ async fn what_data_was_masked_by_stands_in_the_receipts_of_jobs_over_it() {
     let receipt = requester.receipt(&record).await.expect("a receipt");
     let said = receipt.log.iter().flat_map(|log| &log.statements);
     let said = said.filter_map(|logged| Some(logged.envelope.open().ok()?.0));
-    let said = said.filter(|payload| matches!(Said::from_payload(payload), Ok(Said::Masked(_))));
+    let said =
+        said.filter(|payload| matches!(Statement::from_payload(payload), Ok(Statement::Masked(_))));
     let sizes: Vec<usize> = said.map(|payload| payload.len()).collect();
     assert!(sizes.iter().all(|size| *size < 1_300), "{sizes:?} bytes: a receipt is to stay small");
     let text = String::from_utf8(receipt.to_bytes()).expect("text");

@@ -398,7 +398,7 @@ fn facts(
     let data_owner = asked.data_owner.map_or(String::new(), |account| account.to_string());
     let auditors = asked.auditors.iter().map(|account| text(account));
     let grant = known.grant.map(|grant| {
-        let grant = grant.said();
+        let grant = grant.body();
         let purposes: Vec<_> = match &grant.purposes {
             Allowed::Any => Vec::new(),
             Allowed::Only(listed) => listed.iter().map(|word| text(word)).collect(),

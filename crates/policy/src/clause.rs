@@ -116,7 +116,7 @@ clauses! {
     missing_docs,
     reason = "a variant is its clause, and its fields are the order's or the policy's"
 )]
-pub enum Reason {
+pub enum ClauseReason {
     #[error("dataset {root} is another one: order over the root that its owner published")]
     #[serde(rename = "dataset")]
     Dataset { root: BlobRoot },
@@ -236,7 +236,7 @@ pub enum Reason {
 
 impl Clause {
     /// Whether what it asks is known before an order is signed. What the data was made of only its
-    /// keeper has, and a text in Cedar may ask what comes later.
+    /// key service has, and a text in Cedar may ask what comes later.
     pub(super) fn shows_before(self) -> bool {
         !matches!(
             self,
@@ -250,43 +250,43 @@ impl Clause {
     }
 }
 
-impl Reason {
+impl ClauseReason {
     /// What refuses.
     pub fn clause(&self) -> Clause {
         match self {
-            Reason::Dataset { .. } => Clause::Dataset,
-            Reason::Fee { .. } => Clause::Fee,
-            Reason::RevokedAll {} => Clause::RevokedAll,
-            Reason::RevokedVersion { .. } => Clause::RevokedVersion,
-            Reason::RevokedRequester { .. } => Clause::RevokedRequester,
-            Reason::RevokedGrant { .. } => Clause::RevokedGrant,
-            Reason::Programs { .. } => Clause::Programs,
-            Reason::GroupMin { .. } => Clause::GroupMin,
-            Reason::OutputSize { .. } => Clause::OutputSize,
-            Reason::StepsConstant { .. } => Clause::StepsConstant,
-            Reason::StepLimit { .. } => Clause::StepLimit,
-            Reason::OutputClass {} => Clause::OutputClass,
-            Reason::Providers { .. } => Clause::Providers,
-            Reason::StakeMin { .. } => Clause::StakeMin,
-            Reason::Measurements {} => Clause::Measurements,
-            Reason::Requesters { .. } => Clause::Requesters,
-            Reason::GrantPurposes { .. } => Clause::GrantPurposes,
-            Reason::GrantUses { .. } => Clause::GrantUses,
-            Reason::GrantExpiry { .. } => Clause::GrantExpiry,
-            Reason::Beneficiaries { .. } => Clause::Beneficiaries,
-            Reason::Purposes { .. } => Clause::Purposes,
-            Reason::Verifiers { .. } => Clause::Verifiers,
-            Reason::Auditors { .. } => Clause::Auditors,
-            Reason::AuditorsLeast { .. } => Clause::AuditorsLeast,
-            Reason::Expiry { .. } => Clause::Expiry,
-            Reason::Uses {} => Clause::Uses,
-            Reason::Budget {} => Clause::Budget,
-            Reason::SourcesPolicy { .. } => Clause::SourcesPolicy,
-            Reason::SourcesRevoked { .. } => Clause::SourcesRevoked,
-            Reason::SourcesRequesters { .. } => Clause::SourcesRequesters,
-            Reason::SourcesSpent { .. } => Clause::SourcesSpent,
-            Reason::SourcesCedar { .. } => Clause::SourcesCedar,
-            Reason::Cedar { .. } => Clause::Cedar,
+            ClauseReason::Dataset { .. } => Clause::Dataset,
+            ClauseReason::Fee { .. } => Clause::Fee,
+            ClauseReason::RevokedAll {} => Clause::RevokedAll,
+            ClauseReason::RevokedVersion { .. } => Clause::RevokedVersion,
+            ClauseReason::RevokedRequester { .. } => Clause::RevokedRequester,
+            ClauseReason::RevokedGrant { .. } => Clause::RevokedGrant,
+            ClauseReason::Programs { .. } => Clause::Programs,
+            ClauseReason::GroupMin { .. } => Clause::GroupMin,
+            ClauseReason::OutputSize { .. } => Clause::OutputSize,
+            ClauseReason::StepsConstant { .. } => Clause::StepsConstant,
+            ClauseReason::StepLimit { .. } => Clause::StepLimit,
+            ClauseReason::OutputClass {} => Clause::OutputClass,
+            ClauseReason::Providers { .. } => Clause::Providers,
+            ClauseReason::StakeMin { .. } => Clause::StakeMin,
+            ClauseReason::Measurements {} => Clause::Measurements,
+            ClauseReason::Requesters { .. } => Clause::Requesters,
+            ClauseReason::GrantPurposes { .. } => Clause::GrantPurposes,
+            ClauseReason::GrantUses { .. } => Clause::GrantUses,
+            ClauseReason::GrantExpiry { .. } => Clause::GrantExpiry,
+            ClauseReason::Beneficiaries { .. } => Clause::Beneficiaries,
+            ClauseReason::Purposes { .. } => Clause::Purposes,
+            ClauseReason::Verifiers { .. } => Clause::Verifiers,
+            ClauseReason::Auditors { .. } => Clause::Auditors,
+            ClauseReason::AuditorsLeast { .. } => Clause::AuditorsLeast,
+            ClauseReason::Expiry { .. } => Clause::Expiry,
+            ClauseReason::Uses {} => Clause::Uses,
+            ClauseReason::Budget {} => Clause::Budget,
+            ClauseReason::SourcesPolicy { .. } => Clause::SourcesPolicy,
+            ClauseReason::SourcesRevoked { .. } => Clause::SourcesRevoked,
+            ClauseReason::SourcesRequesters { .. } => Clause::SourcesRequesters,
+            ClauseReason::SourcesSpent { .. } => Clause::SourcesSpent,
+            ClauseReason::SourcesCedar { .. } => Clause::SourcesCedar,
+            ClauseReason::Cedar { .. } => Clause::Cedar,
         }
     }
 }

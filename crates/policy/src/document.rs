@@ -147,7 +147,7 @@ impl<T: Form> Document<T> {
     }
 
     /// What it says.
-    pub fn said(&self) -> &T {
+    pub fn body(&self) -> &T {
         &self.said
     }
 

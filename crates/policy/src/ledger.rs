@@ -46,7 +46,7 @@ pub struct Entry {
     /// What it spends of the budget, in millionths of epsilon.
     #[serde(with = "number")]
     pub micro_epsilon: u64,
-    /// When, in Unix seconds, by the keeper's clock.
+    /// When, in Unix seconds, by the key service's clock.
     #[serde(with = "number")]
     pub at: u64,
 }
@@ -285,12 +285,12 @@ impl Ledger {
     ///
     /// [`LedgerError`], if it is not the next one; nothing is counted then.
     pub fn apply(&mut self, release: &Release) -> Result<(), LedgerError> {
-        let Some(first) = release.0.first().map(Document::said) else {
+        let Some(first) = release.0.first().map(Document::body) else {
             return Err(LedgerError::Release(self.size));
         };
         let (mut sequence, mut head, mut datasets) = (self.size, self.head, BTreeSet::new());
         for entry in &release.0 {
-            let said = entry.said();
+            let said = entry.body();
             if said.sequence != sequence || said.previous != head {
                 return Err(LedgerError::Chain(sequence));
             }
@@ -304,7 +304,7 @@ impl Ledger {
             (sequence, head) = (sequence + 1, entry.digest());
         }
         for entry in &release.0 {
-            self.count(entry.said());
+            self.count(entry.body());
         }
         (self.size, self.head) = (sequence, head);
         Ok(())

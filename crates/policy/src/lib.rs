@@ -17,7 +17,7 @@ mod terms;
 mod tests;
 
 pub use cedar::{CEDAR_SCHEMA, clauses_as_cedar};
-pub use clause::{Clause, Reason};
+pub use clause::{Clause, ClauseReason};
 pub use dataset::{DatasetName, Grant, Publication, Revocation, Revoked, SOURCES_MAX, Source};
 pub use document::{
     AMOUNT_MAX, DOCUMENT_SIZE_MAX, Document, DocumentError, Form, Measurement, MeasurementError,

@@ -1,4 +1,4 @@
-//! What a keeper decides by: a dataset's policy, its grants and revocations, and the ledger of uses
+//! What a key service decides by: a dataset's policy, its grants and revocations, and the ledger of uses
 //! (spec/policy.md#decisions).
 
 use std::cmp::Reverse;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use assay_types::{Account, BlobRoot, Hash, JobId, ProgramId};
 
 use super::cedar::{Compiled, Known};
-use super::clause::{Clause, Reason};
+use super::clause::{Clause, ClauseReason};
 use super::dataset::{DatasetName, Grant, Publication, Revocation, Revoked, Source};
 use super::document::{Document, DocumentError, Measurement, Word};
 use super::ledger::Ledger;
@@ -17,7 +17,7 @@ use super::terms::{Allowed, Policy, is_as_strict, stricter};
 /// The most grants that an account has of one dataset, beside those that are expired or revoked.
 pub const GRANTS_MAX: usize = 64;
 
-/// What a keeper knows of a job whose lock is final. Whoever asks proves the rest elsewhere;
+/// What a key service knows of a job whose lock is final. Whoever asks proves the rest elsewhere;
 /// nothing here is the asker's word but the purpose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReleaseRequest {
@@ -65,7 +65,7 @@ pub enum Decision {
     /// The key may go out, once the ledger has recorded it.
     Permit(Box<Permit>),
     /// It may not: at least one reason, in the order of [`Clause::ALL`].
-    Refuse(Vec<Reason>),
+    Refuse(Vec<ClauseReason>),
 }
 
 /// That a key may go out for a job, and what that spends. Only a decision makes one.
@@ -96,13 +96,13 @@ impl Charge {
         rules: &Rules,
         grant: Option<&Document<Grant>>,
     ) -> Self {
-        let said = rules.policy.said();
+        let said = rules.policy.body();
         Charge {
             dataset,
             version,
             // What was published, and what an order names: also where something stricter decides.
-            policy: rules.publication.said().policy,
-            grant: grant.map(|grant| (grant.digest(), grant.said().uses_max)),
+            policy: rules.publication.body().policy,
+            grant: grant.map(|grant| (grant.digest(), grant.body().uses_max)),
             uses_max: said.uses_max,
             micro_epsilon_max: said.budget.map_or(u64::MAX, |budget| budget.total_micro_epsilon),
         }
@@ -160,7 +160,7 @@ pub enum RulesError {
     },
     /// The document is about another dataset.
     #[error(
-        "the document is about another owner's or another dataset: give it to that one's keeper"
+        "the document is about another owner's or another dataset: give it to that one's key service"
     )]
     OtherDataset,
     /// The account has [`GRANTS_MAX`] already.
@@ -173,7 +173,7 @@ pub enum RulesError {
     Together(DocumentError),
 }
 
-/// All that a keeper decides by, for one version of a dataset. Signatures were checked before.
+/// All that a key service decides by, for one version of a dataset. Signatures were checked before.
 #[derive(Debug)]
 pub struct Rules {
     publication: Document<Publication>,
@@ -207,7 +207,11 @@ struct Weighed<'a> {
 
 impl Weighed<'_> {
     /// The reason for a clause that is not met, naming the first dataset that does not meet it.
-    fn reason(&self, clause: Clause, say: impl FnOnce(Account, Word) -> Reason) -> Reason {
+    fn reason(
+        &self,
+        clause: Clause,
+        say: impl FnOnce(Account, Word) -> ClauseReason,
+    ) -> ClauseReason {
         let source = self.unmet.get(&clause);
         let source = source.unwrap_or_else(|| unreachable!("the fact was made of it"));
         say(source.owner, source.name.clone())
@@ -224,7 +228,7 @@ impl Rules {
         publication: Document<Publication>,
         policy: Document<Policy>,
     ) -> Result<Self, RulesError> {
-        let (published, found) = (publication.said().policy, policy.digest());
+        let (published, found) = (publication.body().policy, policy.digest());
         if published != found {
             return Err(RulesError::OtherPolicy { published, found });
         }
@@ -242,7 +246,7 @@ impl Rules {
         policy: &Document<Policy>,
         newer: &Document<Policy>,
     ) -> Result<Self, RulesError> {
-        let (published, found) = (publication.said().policy, policy.digest());
+        let (published, found) = (publication.body().policy, policy.digest());
         if published != found {
             return Err(RulesError::OtherPolicy { published, found });
         }
@@ -251,7 +255,7 @@ impl Rules {
     }
 
     fn compiled(publication: Document<Publication>, policy: Document<Policy>) -> Self {
-        let compiled = Compiled::new(publication.said(), policy.said());
+        let compiled = Compiled::new(publication.body(), policy.body());
         let (grants, revoked, sources) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
         Rules { publication, policy, compiled, grants, revoked, sources }
     }
@@ -272,7 +276,7 @@ impl Rules {
     ///
     /// [`RulesError`].
     pub fn grant(&mut self, grant: Document<Grant>) -> Result<(), RulesError> {
-        let said = grant.said();
+        let said = grant.body();
         self.about(said.owner, &said.name)?;
         let (requester, key) = (said.requester, (said.number, grant.digest()));
         let known = self.grants.entry(requester).or_default();
@@ -293,7 +297,7 @@ impl Rules {
     pub fn grant_all(&mut self, mut grants: Vec<Document<Grant>>) -> Result<(), RulesError> {
         grants.sort_by_key(|grant| {
             let is_revoked = self.revoked.contains(&Revoked::Grant(grant.digest()));
-            (is_revoked, Reverse(grant.said().expires_at), grant.said().number, grant.digest())
+            (is_revoked, Reverse(grant.body().expires_at), grant.body().number, grant.digest())
         });
         for grant in grants {
             match self.grant(grant) {
@@ -310,7 +314,7 @@ impl Rules {
     ///
     /// [`RulesError::OtherDataset`].
     pub fn revoke(&mut self, revocation: &Document<Revocation>) -> Result<(), RulesError> {
-        let said = revocation.said();
+        let said = revocation.body();
         self.about(said.owner, &said.name)?;
         self.revoked.insert(said.revokes);
         Ok(())
@@ -323,8 +327,8 @@ impl Rules {
     ///
     /// [`RulesError::OtherDataset`].
     pub fn source(&mut self, rules: Arc<Rules>) -> Result<(), RulesError> {
-        let name = rules.publication.said().dataset();
-        let mut listed = self.publication.said().sources.iter();
+        let name = rules.publication.body().dataset();
+        let mut listed = self.publication.body().sources.iter();
         if !listed.any(|source| source.dataset() == name) {
             return Err(RulesError::OtherDataset);
         }
@@ -334,7 +338,7 @@ impl Rules {
     }
 
     fn about(&self, owner: Account, name: &Word) -> Result<(), RulesError> {
-        let ours = self.publication.said();
+        let ours = self.publication.body();
         if ours.owner == owner && ours.name == *name {
             Ok(())
         } else {
@@ -358,11 +362,11 @@ impl Rules {
         decision
     }
 
-    /// What a keeper would refuse a job by, whatever is spent by then: what an order can be asked
+    /// What a key service would refuse a job by, whatever is spent by then: what an order can be asked
     /// before it is signed. Empty if nothing shows. Texts in Cedar and what the data was made of
-    /// are left to the keeper, which knows more; a provider that is not known yet is the zero
+    /// are left to the key service, which knows more; a provider that is not known yet is the zero
     /// account, which no list need have.
-    pub fn foresee(&self, asked: &ReleaseRequest) -> Vec<Reason> {
+    pub fn foresee(&self, asked: &ReleaseRequest) -> Vec<ClauseReason> {
         let under: Vec<_> = match self.grants.get(&asked.requester) {
             None => vec![None],
             Some(grants) => grants.values().map(Some).collect(),
@@ -387,7 +391,7 @@ impl Rules {
         ledger: &Ledger,
         grant: Option<&Document<Grant>>,
     ) -> Decision {
-        let publication = self.publication.said();
+        let publication = self.publication.body();
         let weighed = self.weigh(asked, ledger, grant.is_some());
         let known = self.known(asked, ledger, publication.version, grant);
         let known = Known { sources: &weighed.unmet, ..known };
@@ -395,7 +399,7 @@ impl Rules {
         let clauses = refusing.clauses.iter();
         let mut reasons: Vec<_> =
             clauses.map(|clause| self.reason(*clause, asked, grant, &weighed)).collect();
-        let texts = refusing.texts.iter().map(|&text| Reason::Cedar { text: text as u64 });
+        let texts = refusing.texts.iter().map(|&text| ClauseReason::Cedar { text: text as u64 });
         reasons.extend(texts);
         if !reasons.is_empty() {
             return Decision::Refuse(reasons);
@@ -417,7 +421,7 @@ impl Rules {
         version: u64,
         grant: Option<&'a Document<Grant>>,
     ) -> Known<'a> {
-        let dataset = self.publication.said().dataset();
+        let dataset = self.publication.body().dataset();
         let spent = ledger.spent(&dataset);
         let revoked = |what| self.revoked.contains(&what);
         let digest = grant.map(Document::digest);
@@ -438,13 +442,13 @@ impl Rules {
 
     /// What a job costs of a budget, in millionths of epsilon.
     fn cost(&self) -> u64 {
-        self.policy.said().budget.map_or(0, |budget| budget.cost_micro_epsilon)
+        self.policy.body().budget.map_or(0, |budget| budget.cost_micro_epsilon)
     }
 
     /// Asks all that the data was made of. What a policy lists they need not be asked: this one's,
     /// being as strict, lists no more.
     fn weigh(&self, asked: &ReleaseRequest, ledger: &Ledger, is_granted: bool) -> Weighed<'_> {
-        let publication = self.publication.said();
+        let publication = self.publication.body();
         let mut weighed = Weighed::default();
         for source in &publication.sources {
             let Some(part) = self.sources.get(&source.dataset()) else {
@@ -488,12 +492,12 @@ impl Rules {
             return Some(None);
         }
         let Some(grants) = self.grants.get(&asked.requester) else {
-            return self.policy.said().requesters.allows(&asked.requester).then_some(None);
+            return self.policy.body().requesters.allows(&asked.requester).then_some(None);
         };
-        let dataset = self.publication.said().dataset();
+        let dataset = self.publication.body().dataset();
         let cost = u64::from(!ledger.counts(&dataset, &asked.job));
         let serves = |grant: &&Document<Grant>| {
-            let (said, digest) = (grant.said(), grant.digest());
+            let (said, digest) = (grant.body(), grant.digest());
             let purpose = match &said.purposes {
                 Allowed::Any => true,
                 listed => asked.purpose.as_ref().is_some_and(|purpose| listed.allows(purpose)),
@@ -508,7 +512,7 @@ impl Rules {
 
     /// Whether this dataset has too little left for a job over what was made of it.
     fn is_spent(&self, known: &Known<'_>, micro_epsilon: u64) -> bool {
-        let policy = self.policy.said();
+        let policy = self.policy.body();
         let uses = u64::from(!known.counted);
         let spent = known.micro_epsilon_spent.saturating_add(uses * micro_epsilon);
         known.uses_spent + uses > policy.uses_max
@@ -517,7 +521,7 @@ impl Rules {
 
     /// Whether this dataset's texts in Cedar do not permit a job over what was made of it.
     fn texts_refuse(&self, asked: &ReleaseRequest, known: &Known<'_>) -> bool {
-        let asked = ReleaseRequest { dataset: self.publication.said().root, ..asked.clone() };
+        let asked = ReleaseRequest { dataset: self.publication.body().root, ..asked.clone() };
         self.compiled.texts_refuse(&asked, known)
     }
 
@@ -527,82 +531,86 @@ impl Rules {
         asked: &ReleaseRequest,
         grant: Option<&Document<Grant>>,
         weighed: &Weighed<'_>,
-    ) -> Reason {
-        let policy = self.policy.said();
+    ) -> ClauseReason {
+        let policy = self.policy.body();
         let (output, program) = (&policy.output, asked.program);
         let digest = grant.map_or(Hash::default(), Document::digest);
         match clause {
-            Clause::Dataset => Reason::Dataset { root: asked.dataset },
+            Clause::Dataset => ClauseReason::Dataset { root: asked.dataset },
             Clause::Fee => {
-                let Publication { owner, fee, .. } = self.publication.said();
-                Reason::Fee { owner: *owner, fee: fee.to_string() }
+                let Publication { owner, fee, .. } = self.publication.body();
+                ClauseReason::Fee { owner: *owner, fee: fee.to_string() }
             }
-            Clause::RevokedAll => Reason::RevokedAll {},
+            Clause::RevokedAll => ClauseReason::RevokedAll {},
             Clause::RevokedVersion => {
-                Reason::RevokedVersion { version: self.publication.said().version }
+                ClauseReason::RevokedVersion { version: self.publication.body().version }
             }
-            Clause::RevokedRequester => Reason::RevokedRequester { requester: asked.requester },
-            Clause::RevokedGrant => Reason::RevokedGrant { grant: digest },
-            Clause::Programs => Reason::Programs { program },
-            Clause::GroupMin => Reason::GroupMin { program, least: output.group_min },
-            Clause::OutputSize => Reason::OutputSize { program, most: output.size_max },
-            Clause::StepsConstant => Reason::StepsConstant { program },
-            Clause::StepLimit => {
-                Reason::StepLimit { step_limit: asked.step_limit, most: output.step_limit_max }
+            Clause::RevokedRequester => {
+                ClauseReason::RevokedRequester { requester: asked.requester }
             }
-            Clause::OutputClass => Reason::OutputClass {},
-            Clause::Providers => Reason::Providers { provider: asked.provider },
-            Clause::StakeMin => Reason::StakeMin { least: policy.providers.stake_min.to_string() },
-            Clause::Measurements => Reason::Measurements {},
-            Clause::Requesters => Reason::Requesters { requester: asked.requester },
-            Clause::GrantPurposes => Reason::GrantPurposes { grant: digest },
-            Clause::GrantUses => Reason::GrantUses { grant: digest },
-            Clause::GrantExpiry => Reason::GrantExpiry {
+            Clause::RevokedGrant => ClauseReason::RevokedGrant { grant: digest },
+            Clause::Programs => ClauseReason::Programs { program },
+            Clause::GroupMin => ClauseReason::GroupMin { program, least: output.group_min },
+            Clause::OutputSize => ClauseReason::OutputSize { program, most: output.size_max },
+            Clause::StepsConstant => ClauseReason::StepsConstant { program },
+            Clause::StepLimit => ClauseReason::StepLimit {
+                step_limit: asked.step_limit,
+                most: output.step_limit_max,
+            },
+            Clause::OutputClass => ClauseReason::OutputClass {},
+            Clause::Providers => ClauseReason::Providers { provider: asked.provider },
+            Clause::StakeMin => {
+                ClauseReason::StakeMin { least: policy.providers.stake_min.to_string() }
+            }
+            Clause::Measurements => ClauseReason::Measurements {},
+            Clause::Requesters => ClauseReason::Requesters { requester: asked.requester },
+            Clause::GrantPurposes => ClauseReason::GrantPurposes { grant: digest },
+            Clause::GrantUses => ClauseReason::GrantUses { grant: digest },
+            Clause::GrantExpiry => ClauseReason::GrantExpiry {
                 grant: digest,
-                expires_at: grant.map_or(0, |grant| grant.said().expires_at),
+                expires_at: grant.map_or(0, |grant| grant.body().expires_at),
             },
             Clause::Beneficiaries => {
                 let is_named = policy.beneficiaries.allows(&asked.beneficiary);
                 let beneficiary = if is_named { asked.requester } else { asked.beneficiary };
-                Reason::Beneficiaries { beneficiary }
+                ClauseReason::Beneficiaries { beneficiary }
             }
-            Clause::Purposes => Reason::Purposes { purpose: asked.purpose.clone() },
-            Clause::Verifiers => Reason::Verifiers { verifier: asked.verifier },
+            Clause::Purposes => ClauseReason::Purposes { purpose: asked.purpose.clone() },
+            Clause::Verifiers => ClauseReason::Verifiers { verifier: asked.verifier },
             Clause::Auditors => {
                 let accounts = &policy.auditors.accounts;
                 let others = asked.auditors.iter().filter(|account| !accounts.allows(account));
-                Reason::Auditors { auditors: others.copied().collect() }
+                ClauseReason::Auditors { auditors: others.copied().collect() }
             }
-            Clause::AuditorsLeast => Reason::AuditorsLeast {
+            Clause::AuditorsLeast => ClauseReason::AuditorsLeast {
                 found: asked.auditors.len() as u64,
                 least: policy.auditors.least,
             },
-            Clause::Expiry => Reason::Expiry { expires_at: policy.expires_at },
-            Clause::Uses => Reason::Uses {},
-            Clause::Budget => Reason::Budget {},
+            Clause::Expiry => ClauseReason::Expiry { expires_at: policy.expires_at },
+            Clause::Uses => ClauseReason::Uses {},
+            Clause::Budget => ClauseReason::Budget {},
             Clause::SourcesPolicy => {
-                weighed.reason(clause, |owner, name| Reason::SourcesPolicy { owner, name })
+                weighed.reason(clause, |owner, name| ClauseReason::SourcesPolicy { owner, name })
             }
             Clause::SourcesRevoked => {
-                weighed.reason(clause, |owner, name| Reason::SourcesRevoked { owner, name })
+                weighed.reason(clause, |owner, name| ClauseReason::SourcesRevoked { owner, name })
             }
-            Clause::SourcesRequesters => {
-                weighed.reason(clause, |owner, name| Reason::SourcesRequesters { owner, name })
-            }
+            Clause::SourcesRequesters => weighed
+                .reason(clause, |owner, name| ClauseReason::SourcesRequesters { owner, name }),
             Clause::SourcesSpent => {
-                weighed.reason(clause, |owner, name| Reason::SourcesSpent { owner, name })
+                weighed.reason(clause, |owner, name| ClauseReason::SourcesSpent { owner, name })
             }
             Clause::SourcesCedar => {
-                weighed.reason(clause, |owner, name| Reason::SourcesCedar { owner, name })
+                weighed.reason(clause, |owner, name| ClauseReason::SourcesCedar { owner, name })
             }
-            Clause::Cedar => Reason::Cedar { text: 0 },
+            Clause::Cedar => ClauseReason::Cedar { text: 0 },
         }
     }
 
     /// The same rules without one clause.
     #[cfg(test)]
     pub(super) fn ignoring(mut self, clause: Clause) -> Self {
-        let (published, policy) = (self.publication.said(), self.policy.said());
+        let (published, policy) = (self.publication.body(), self.policy.body());
         self.compiled = Compiled::without(published, policy, Some(clause));
         self
     }

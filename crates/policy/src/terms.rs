@@ -325,7 +325,7 @@ pub fn stricter(
     a: &Document<Policy>,
     b: &Document<Policy>,
 ) -> Result<Document<Policy>, DocumentError> {
-    let (a, b) = (a.said(), b.said());
+    let (a, b) = (a.body(), b.body());
     let shared = a.programs.iter().filter_map(|(id, ours)| Some((id, ours, b.programs.get(id)?)));
     Document::new(Policy {
         version: a.version.max(b.version),
@@ -357,7 +357,7 @@ pub fn stricter(
 /// for its number.
 pub fn is_as_strict(a: &Document<Policy>, b: &Document<Policy>) -> bool {
     stricter(a, b)
-        .is_ok_and(|both| Policy { version: a.said().version, ..both.said().clone() } == *a.said())
+        .is_ok_and(|both| Policy { version: a.body().version, ..both.body().clone() } == *a.body())
 }
 
 impl Guarantees {

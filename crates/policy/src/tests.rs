@@ -190,7 +190,7 @@ fn request() -> ReleaseRequest {
     }
 }
 
-/// A keeper's state, and what it is asked.
+/// A key service's state, and what it is asked.
 struct Case {
     policy: Policy,
     grants: Vec<Grant>,
@@ -240,7 +240,7 @@ impl Case {
         let mut ledger = Ledger::new();
         for made in &self.sources {
             let rules = made.rules();
-            let root = rules.publication().said().root;
+            let root = rules.publication().body().root;
             for number in 0..made.spent {
                 let job = job(2_000 + number);
                 let requester = account(REQUESTER);
@@ -535,7 +535,7 @@ fn every_clause_refuses_alone_and_only_by_itself() {
         for (number, case) in cases.iter().enumerate() {
             let at = format!("case {number} of {}", clause.code());
             let Decision::Refuse(reasons) = case.decide() else { panic!("{at} is permitted") };
-            let clauses: Vec<Clause> = reasons.iter().map(Reason::clause).collect();
+            let clauses: Vec<Clause> = reasons.iter().map(ClauseReason::clause).collect();
             assert_eq!(clauses, [clause], "{at} is refused by another clause, or by others too");
             let ignoring = case.rules().ignoring(clause).decide(&case.asked, &case.ledger());
             assert!(
@@ -552,7 +552,7 @@ fn every_clause_refuses_alone_and_only_by_itself() {
 fn a_policy_that_says_nothing_permits_nothing() {
     for draft in ["{}", "{\"version\":7}"] {
         let policy = Document::<Policy>::from_draft(draft).unwrap();
-        let case = Case { policy: policy.said().clone(), ..Case::new() };
+        let case = Case { policy: policy.body().clone(), ..Case::new() };
         let Decision::Refuse(reasons) = case.decide() else { panic!("{draft} permits") };
         let stated = [
             Clause::Programs,
@@ -567,7 +567,7 @@ fn a_policy_that_says_nothing_permits_nothing() {
             Clause::Expiry,
             Clause::Uses,
         ];
-        let clauses: Vec<Clause> = reasons.iter().map(Reason::clause).collect();
+        let clauses: Vec<Clause> = reasons.iter().map(ClauseReason::clause).collect();
         assert_eq!(clauses, stated, "each list is empty and each limit is zero");
     }
 }
@@ -614,7 +614,11 @@ fn where_results_are_public_only_the_beneficiary_need_be_listed() {
     assert!(matches!(case.decide(), Decision::Permit(_)), "{:?}", case.decide());
     case.policy.output.class = OutputClass::Sealed;
     let Decision::Refuse(reasons) = case.decide() else { panic!("the requester reads it") };
-    assert_eq!(reasons, [Reason::Beneficiaries { beneficiary: account(REQUESTER) }], "says who");
+    assert_eq!(
+        reasons,
+        [ClauseReason::Beneficiaries { beneficiary: account(REQUESTER) }],
+        "says who"
+    );
 }
 
 #[test]
@@ -625,7 +629,7 @@ fn a_refusal_names_every_clause_that_is_not_met() {
     (case.asked.window_secs, case.spent) = (0, 0);
     case.revocations = vec![Revoked::All, Revoked::Version(3)];
     let Decision::Refuse(reasons) = case.decide() else { panic!("permitted") };
-    let clauses: Vec<Clause> = reasons.iter().map(Reason::clause).collect();
+    let clauses: Vec<Clause> = reasons.iter().map(ClauseReason::clause).collect();
     let expect = [
         Clause::Dataset,
         Clause::RevokedAll,
@@ -655,7 +659,7 @@ fn grants_bind_whoever_has_one() {
     // Uses count by grant.
     let (rules, mut ledger) = (case.rules(), Ledger::new());
     assert!(ledger.spend(&permit, account(PROVIDER), NOW).unwrap().is_some());
-    let dataset = rules.publication().said().dataset();
+    let dataset = rules.publication().body().dataset();
     assert_eq!(ledger.spent_under(&dataset, &second), 1);
     assert_eq!(ledger.spent(&dataset), Spent { uses: 1, micro_epsilon: 1_000_000 });
 }
@@ -703,8 +707,8 @@ fn a_job_is_one_use_for_all_its_recipients() {
         let again = ledger.spend(&first, account(recipient), NOW + 9).unwrap();
         assert_eq!(again, None, "a release that is repeated spends again");
     }
-    assert_eq!(entries.iter().map(|entry| entry.said().uses).collect::<Vec<_>>(), [1, 0]);
-    let dataset = rules.publication().said().dataset();
+    assert_eq!(entries.iter().map(|entry| entry.body().uses).collect::<Vec<_>>(), [1, 0]);
+    let dataset = rules.publication().body().dataset();
     assert_eq!(ledger.spent(&dataset), Spent { uses: 1, micro_epsilon: 1_000_000 });
     let stranger = ledger.spend(&first, account(STRANGER), NOW);
     assert_eq!(stranger, Err(LedgerError::OtherRecipient(account(STRANGER))));
@@ -795,18 +799,18 @@ fn a_ledger_shows_any_change_but_a_missing_end() {
         |entry| entry.recipient = account(PROVIDER),
     ];
     for (number, change) in wrong.into_iter().enumerate() {
-        let mut entry = entries[1].said().clone();
+        let mut entry = entries[1].body().clone();
         change(&mut entry);
         let changed = [entries[0].clone(), Document::new(entry).unwrap()];
         assert_eq!(read(&changed), Err(LedgerError::Count(1)), "change {number}");
     }
-    let mut entry = entries[0].said().clone();
+    let mut entry = entries[0].body().clone();
     entry.uses = 0;
     assert_eq!(read(&[Document::new(entry).unwrap()]), Err(LedgerError::Count(0)), "a free use");
-    let mut most = entries[0].said().clone();
+    let mut most = entries[0].body().clone();
     most.micro_epsilon = NUMBER_MAX;
     let most = Document::new(most).unwrap();
-    let mut next = entries[2].said().clone();
+    let mut next = entries[2].body().clone();
     (next.sequence, next.previous) = (1, most.digest());
     let next = Document::new(next).unwrap();
     assert_eq!(read(&[most, next]), Err(LedgerError::Full), "a sum that no number holds");
@@ -870,8 +874,8 @@ fn a_job_over_combined_data_counts_against_all_that_it_was_made_of() {
     let Decision::Refuse(reasons) = twin.decide(&asked, &ledger) else { panic!("laundered") };
     let (owner, name) = (account(OWNER), word("visits"));
     let expect = [
-        Reason::SourcesRequesters { owner, name: name.clone() },
-        Reason::SourcesSpent { owner, name },
+        ClauseReason::SourcesRequesters { owner, name: name.clone() },
+        ClauseReason::SourcesSpent { owner, name },
     ];
     assert_eq!(reasons, expect, "the grant's uses and the budget are spent");
     assert_eq!(Ledger::from_lines(&lines).unwrap(), ledger, "a restart");
@@ -895,7 +899,7 @@ fn a_release_counts_whole_or_not_at_all() {
         let mut changed: Vec<Document<Entry>> = entries[..at].to_vec();
         let mut previous = at.checked_sub(1).map_or(Hash::default(), |at| entries[at].digest());
         for (number, entry) in entries.iter().enumerate().skip(at) {
-            let mut said = Entry { previous, ..entry.said().clone() };
+            let mut said = Entry { previous, ..entry.body().clone() };
             if number == at {
                 change(&mut said);
             }
@@ -994,7 +998,7 @@ fn what_combined_data_permits_its_sources_permit() {
     for _ in 0..400 {
         let mut made = [Made::of(OWNER, "visits"), Made::of(OTHER_OWNER, "prices")];
         for made in &mut made {
-            made.policy = any_policy(&mut rng).said().clone();
+            made.policy = any_policy(&mut rng).body().clone();
         }
         let draft = if rng.bool() {
             made[0].policy.clone().finish().unwrap()
@@ -1006,7 +1010,7 @@ fn what_combined_data_permits_its_sources_permit() {
         });
         // What was combined by the rule is as strict as each; the draft by itself seldom is.
         let lax = rng.u8(..8) == 0;
-        let policy = if lax { draft.said() } else { combined.said() }.clone();
+        let policy = if lax { draft.body() } else { combined.body() }.clone();
         let case = Case { policy, sources: made.to_vec(), grants: Vec::new(), ..Case::new() };
         let rules = case.rules();
         let apart = made.each_ref().map(Made::rules);
@@ -1022,7 +1026,7 @@ fn what_combined_data_permits_its_sources_permit() {
             if let Decision::Permit(_) = rules.decide(&asked, &ledger) {
                 permitted += 1;
                 for rules in &apart {
-                    let said = rules.publication().said();
+                    let said = rules.publication().body();
                     let (dataset, data_owner) = (said.root, Some(said.owner));
                     let asked = ReleaseRequest { dataset, data_owner, ..asked.clone() };
                     let decision = rules.decide(&asked, &ledger);
@@ -1044,7 +1048,7 @@ fn what_became_stricter_is_told_clause_by_clause() {
     for policy in stricter_on_a_point() {
         let before = policy.clone().finish().unwrap();
         let after = stricter(&before, &self::policy().finish().unwrap()).unwrap();
-        let changes = explain_changes(self::policy().finish().unwrap().said(), after.said());
+        let changes = explain_changes(self::policy().finish().unwrap().body(), after.body());
         assert!(!changes.is_empty(), "not told: {after:?}");
         assert!(changes.iter().all(|change| change.before != change.after), "{changes:?}");
     }
@@ -1209,7 +1213,7 @@ fn bounds_are_held() {
         let read = cedar(&[&text]);
         assert_eq!(read.is_ok(), valid, "{text}: {read:?}");
         if let Ok(policy) = read {
-            let rules = rules_of(policy.said().clone());
+            let rules = rules_of(policy.body().clone());
             // Where Cedar's evaluator runs out of stack it says so, and that refuses.
             let decision = rules.decide(&request(), &Ledger::new());
             let permits = matches!(decision, Decision::Permit(_));
@@ -1233,7 +1237,7 @@ fn damaged_documents_do_not_panic() {
         let read = Document::<T>::from_bytes(bytes);
         let _ = Document::<T>::from_draft(&String::from_utf8_lossy(bytes));
         read.is_ok_and(|read| {
-            assert_eq!(Document::new(read.said().clone_by_bytes()).unwrap().as_bytes(), bytes);
+            assert_eq!(Document::new(read.body().clone_by_bytes()).unwrap().as_bytes(), bytes);
             true
         })
     }
@@ -1370,7 +1374,7 @@ fn what_a_combination_permits_both_permit() {
         assert_eq!(stricter(&a, &a).unwrap(), a, "a policy combined with itself is another");
         let c = any_policy(&mut rng);
         assert_eq!(stricter(&both, &c).unwrap(), stricter(&a, &stricter(&b, &c).unwrap()).unwrap());
-        let [a, b, both] = [a, b, both].map(|policy| rules_of(policy.said().clone()));
+        let [a, b, both] = [a, b, both].map(|policy| rules_of(policy.body().clone()));
         for _ in 0..60 {
             let asked = any_request(&mut rng);
             // Uses and budget that are spent by then.
@@ -1445,7 +1449,7 @@ fn reasons_are_json_under_their_clause_and_say_what_to_do() {
             let Decision::Refuse(reasons) = case.decide() else { panic!("refused") };
             let json = serde_json::to_value(&reasons[0]).unwrap();
             assert_eq!(json["clause"], clause.code());
-            assert_eq!(serde_json::from_value::<Reason>(json).unwrap(), reasons[0]);
+            assert_eq!(serde_json::from_value::<ClauseReason>(json).unwrap(), reasons[0]);
             let sentence = reasons[0].to_string();
             assert!(sentence.contains(": "), "no next step after the cause: {sentence}");
             assert!(
@@ -1464,7 +1468,7 @@ fn our_own_cedar_is_valid_and_our_facts_are_of_its_types() {
         clauses_as_cedar(&published, policy)
     };
     let mut texts = vec![text(&policy()), text(&Policy::deny_all())];
-    texts.extend((0..50).map(|_| text(any_policy(&mut rng).said())));
+    texts.extend((0..50).map(|_| text(any_policy(&mut rng).body())));
     for text in texts {
         let policies: PolicySet = text.parse().unwrap();
         let result = cedar::VALIDATOR.validate(&policies, ValidationMode::Strict);

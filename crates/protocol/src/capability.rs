@@ -29,7 +29,7 @@ pub enum Role {
     /// Re-checks and challenges.
     #[serde(rename = "auditor")]
     Auditor,
-    /// Has data, and a keeper that gives keys out.
+    /// Has data, and a key service that gives keys out.
     #[serde(rename = "data owner")]
     DataOwner,
     /// May read a result.

@@ -386,7 +386,7 @@ impl Wrap {
 }
 
 impl SignedKeyRefusal {
-    /// Signs a keeper's refusal with its owner's key.
+    /// Signs a key service's refusal with its owner's key.
     ///
     /// # Errors
     ///

@@ -328,7 +328,7 @@ pub struct WrapsPage {
     pub next: Option<u64>,
 }
 
-/// Why an owner's keeper gives a recipient no key.
+/// Why an owner's key service gives a recipient no key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyRefusal {
@@ -348,7 +348,7 @@ pub struct KeyRefusal {
     pub at: u64,
 }
 
-/// A keeper's refusal and its owner's signature.
+/// A key service's refusal and its owner's signature.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignedKeyRefusal {
@@ -359,7 +359,7 @@ pub struct SignedKeyRefusal {
     pub signature: Bytes,
 }
 
-/// A keeper's refusal in the book.
+/// A key service's refusal in the book.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeyRefusalEntry {
     /// Its place in the book.
@@ -378,7 +378,7 @@ impl KeyRefusalEntry {
     }
 }
 
-/// Keepers' refusals by sequence.
+/// Key services' refusals by sequence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeyRefusalsPage {
     /// Ascending.

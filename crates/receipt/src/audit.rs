@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 use alloy_primitives::{Address, B256};
 use serde::Serialize;
 
-use crate::life::Life;
 use crate::statement::Judgement;
+use crate::summary::JobSummary;
 
 /// Every time.
 pub const PERIOD_ALL: RangeInclusive<u64> = 0..=u64::MAX;
@@ -64,10 +64,10 @@ impl Audit {
     /// An audit of the jobs that ended within a period, in Unix seconds. Parties are numbered in
     /// the order in which they come, so that who reads two audits can't tell that they are the
     /// same.
-    pub fn of(lives: &[Life], period: RangeInclusive<u64>) -> Self {
+    pub fn of(lives: &[JobSummary], period: RangeInclusive<u64>) -> Self {
         let mut lives: Vec<_> =
-            lives.iter().filter(|life| period.contains(&life.ended_secs)).collect();
-        lives.sort_by_key(|life| (life.ended_secs, life.job));
+            lives.iter().filter(|summary| period.contains(&summary.ended_secs)).collect();
+        lives.sort_by_key(|summary| (summary.ended_secs, summary.job));
         let mut names: BTreeMap<Address, String> = BTreeMap::new();
         let mut name = |address: Address| {
             let number = names.len() + 1;
@@ -75,21 +75,21 @@ impl Audit {
         };
         let list: Vec<AuditedJob> = lives
             .iter()
-            .map(|life| AuditedJob {
-                job: life.job,
-                ended_secs: life.ended_secs,
-                requester: name(life.requester),
-                provider: name(life.provider),
-                verifier: life.verifier,
-                window_secs: life.window_secs,
-                ending: life.ending,
-                verdict: life.verdict(),
-                moves: life.moves.len(),
+            .map(|summary| AuditedJob {
+                job: summary.job,
+                ended_secs: summary.ended_secs,
+                requester: name(summary.requester),
+                provider: name(summary.provider),
+                verifier: summary.verifier,
+                window_secs: summary.window_secs,
+                ending: summary.ending,
+                verdict: summary.verdict(),
+                moves: summary.moves.len(),
             })
             .collect();
         let judged = |as_| list.iter().filter(|job| job.verdict == Some(as_)).count();
-        let paid = lives.iter().filter(|life| life.paid.is_some()).count();
-        let amounts = lives.iter().filter_map(|life| life.paid);
+        let paid = lives.iter().filter(|summary| summary.paid.is_some()).count();
+        let amounts = lives.iter().filter_map(|summary| summary.paid);
         Audit {
             jobs: list.len(),
             paid,
@@ -98,7 +98,7 @@ impl Audit {
             disputed: judged(Judgement::Disagrees),
             challenged: list.iter().filter(|job| job.moves > 0).count(),
             paid_amount: amounts.fold(0u128, u128::saturating_add).to_string(),
-            steps: lives.iter().filter_map(|life| life.steps).fold(0, u64::saturating_add),
+            steps: lives.iter().filter_map(|summary| summary.steps).fold(0, u64::saturating_add),
             parties: names.len(),
             list,
         }

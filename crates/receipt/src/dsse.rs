@@ -7,7 +7,7 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::statement::Said;
+use crate::statement::Statement;
 
 /// What a payload is: an in-toto Statement.
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
@@ -124,9 +124,9 @@ impl Envelope {
 
     /// The statement in it and the key that signed it; `None` for what is no sound statement of
     /// ours.
-    pub fn said(&self) -> Option<(Said, Hash)> {
+    pub fn statement(&self) -> Option<(Statement, Hash)> {
         let (payload, key) = self.open().ok()?;
-        Some((Said::from_payload(&payload).ok()?, key))
+        Some((Statement::from_payload(&payload).ok()?, key))
     }
 
     /// Checks the signature by the key that it names, and gives the payload and the key. Whose key

@@ -4,7 +4,7 @@
 use alloy_primitives::{Address, B256};
 use serde_json::{Map, Value, json};
 
-use crate::life::Life;
+use crate::summary::JobSummary;
 
 /// A time as ISO 8601 has it, in UTC.
 fn time(secs: u64) -> String {
@@ -30,10 +30,10 @@ fn job(id: B256) -> String {
 
 /// Jobs as a W3C PROV document (PROV-JSON, <https://www.w3.org/submissions/prov-json/>). Slots and
 /// accounts that several jobs share are there once, so a chain of jobs is one graph.
-pub fn prov(lives: &[Life]) -> Value {
+pub fn prov(lives: &[JobSummary]) -> Value {
     let mut document = Prov::default();
-    for life in lives {
-        document.add(life);
+    for summary in lives {
+        document.add(summary);
     }
     json!({
         "prefix": { "assay": "urn:assay:" },
@@ -63,12 +63,12 @@ struct Prov {
 }
 
 impl Prov {
-    fn add(&mut self, life: &Life) {
-        let (activity, code) = (job(life.job), program(life.program));
-        let (provider, requester) = (account(life.provider), account(life.requester));
-        let mut facts = json!({ "assay:ending": life.ending, "assay:requester": requester });
-        facts["prov:endTime"] = time(life.claimed_secs.unwrap_or(life.ended_secs)).into();
-        if let Some(steps) = life.steps {
+    fn add(&mut self, summary: &JobSummary) {
+        let (activity, code) = (job(summary.job), program(summary.program));
+        let (provider, requester) = (account(summary.provider), account(summary.requester));
+        let mut facts = json!({ "assay:ending": summary.ending, "assay:requester": requester });
+        facts["prov:endTime"] = time(summary.claimed_secs.unwrap_or(summary.ended_secs)).into();
+        if let Some(steps) = summary.steps {
             facts["assay:steps"] = steps.to_string().into();
         }
         self.activities.insert(activity.clone(), facts);
@@ -78,11 +78,11 @@ impl Prov {
         }
         let inputs = [
             ("program", Some(code)),
-            ("input", life.input.map(slot)),
-            ("dataset", life.dataset.map(slot)),
+            ("input", summary.input.map(slot)),
+            ("dataset", summary.dataset.map(slot)),
         ];
         let read: Vec<_> = inputs.into_iter().filter_map(|(role, id)| Some((role, id?))).collect();
-        let id = |kind: &str| format!("_:{kind}-{}", hex::encode(life.job));
+        let id = |kind: &str| format!("_:{kind}-{}", hex::encode(summary.job));
         for (role, entity) in &read {
             self.entities
                 .entry(entity.clone())
@@ -97,18 +97,18 @@ impl Prov {
             "prov:delegate": provider, "prov:responsible": requester, "prov:activity": activity,
         });
         self.on_behalf.insert(id("order"), on_behalf);
-        if let Some(earlier) = life.input_of {
+        if let Some(earlier) = summary.input_of {
             let said = json!({
                 "prov:informed": activity, "prov:informant": job(earlier), "assay:said_by": requester,
             });
             self.informed.insert(id("result-of"), said);
         }
-        let Some(output) = life.output.map(slot) else { return };
+        let Some(output) = summary.output.map(slot) else { return };
         self.entities.entry(output.clone()).or_insert_with(|| json!({ "prov:type": "assay:Slot" }));
         let generated = json!({ "prov:entity": output, "prov:activity": activity });
         self.generated.insert(id("output"), generated);
         // What lies between input and output: the trace opens to each intermediate state.
-        let states = [("trace", "Trace", life.trace), ("state", "State", life.final_state)];
+        let states = [("trace", "Trace", summary.trace), ("state", "State", summary.final_state)];
         for (name, kind, hash) in states {
             let Some(hash) = hash else { continue };
             let entity = format!("assay:{name}/{}", hex::encode(hash));
@@ -129,11 +129,11 @@ impl Prov {
 
 /// A job as the metadata of a Process Run RO-Crate (<https://w3id.org/ro/wfrun/process/0.5>), whose
 /// one file is the receipt.
-pub fn ro_crate(life: &Life) -> Value {
-    let name = format!("Assay job {}", life.job);
-    let ended = time(life.ended_secs);
+pub fn ro_crate(summary: &JobSummary) -> Value {
+    let name = format!("Assay job {}", summary.job);
+    let ended = time(summary.ended_secs);
     let profile = "https://w3id.org/ro/wfrun/process/0.5";
-    let status = match life.paid {
+    let status = match summary.paid {
         Some(_) => "http://schema.org/CompletedActionStatus",
         None => "http://schema.org/FailedActionStatus",
     };
@@ -146,25 +146,25 @@ pub fn ro_crate(life: &Life) -> Value {
         json!({ "@id": id, "@type": "Organization", "name": format!("Account {address}"),
                 "identifier": address.to_string() })
     };
-    let slots = [("#input", "input", life.input), ("#dataset", "dataset", life.dataset)];
+    let slots = [("#input", "input", summary.input), ("#dataset", "dataset", summary.dataset)];
     let read: Vec<_> =
         slots.into_iter().filter_map(|(id, name, root)| Some((id, name, root?))).collect();
     let mut result = vec![reference("receipt.json")];
-    result.extend(life.output.map(|_| reference("#output")));
+    result.extend(summary.output.map(|_| reference("#output")));
     let mut action = json!({
         "@id": "#run",
         "@type": "CreateAction",
-        "name": format!("Run of {}", life.job),
-        "description": format!("Ordered by {}, run by {}, ended by {}", life.requester, life.provider, life.ending),
+        "name": format!("Run of {}", summary.job),
+        "description": format!("Ordered by {}, run by {}, ended by {}", summary.requester, summary.provider, summary.ending),
         "instrument": reference("#program"),
         "object": read.iter().map(|(id, ..)| reference(id)).collect::<Vec<_>>(),
         "result": result,
         "agent": reference("#provider"),
-        "endTime": time(life.claimed_secs.unwrap_or(life.ended_secs)),
+        "endTime": time(summary.claimed_secs.unwrap_or(summary.ended_secs)),
         "actionStatus": status,
     });
-    if life.paid.is_none() {
-        action["error"] = life.ending.into();
+    if summary.paid.is_none() {
+        action["error"] = summary.ending.into();
     }
     let mut graph = vec![
         json!({ "@id": "ro-crate-metadata.json", "@type": "CreativeWork",
@@ -180,14 +180,14 @@ pub fn ro_crate(life: &Life) -> Value {
         json!({ "@id": "receipt.json", "@type": "File", "name": "Receipt",
                 "description": "assay.receipt/1, checked by `assay verify`",
                 "encodingFormat": "application/vnd.assay.receipt+json" }),
-        json!({ "@id": "#program", "@type": "SoftwareApplication", "name": format!("Program {}", life.program),
-                "identifier": life.program.to_string(), "softwareVersion": life.program.to_string() }),
-        party("#provider", life.provider),
-        party("#requester", life.requester),
+        json!({ "@id": "#program", "@type": "SoftwareApplication", "name": format!("Program {}", summary.program),
+                "identifier": summary.program.to_string(), "softwareVersion": summary.program.to_string() }),
+        party("#provider", summary.provider),
+        party("#requester", summary.requester),
         action,
     ];
     graph.extend(read.iter().map(|(id, name, root)| value(id, name, *root)));
-    graph.extend(life.output.map(|root| value("#output", "output", root)));
+    graph.extend(summary.output.map(|root| value("#output", "output", root)));
     json!({
         "@context": ["https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/terms/workflow-run/context"],
         "@graph": graph,
@@ -195,16 +195,17 @@ pub fn ro_crate(life: &Life) -> Value {
 }
 
 /// A job as an OpenLineage run event (<https://openlineage.io/spec/2-0-2/OpenLineage.json>).
-pub fn open_lineage(life: &Life) -> Value {
-    let namespace = format!("assay://{}/{}", life.market.chain_id, life.market.market);
+pub fn open_lineage(summary: &JobSummary) -> Value {
+    let namespace = format!("assay://{}/{}", summary.market.chain_id, summary.market.market);
     let dataset = |root: B256| json!({ "namespace": namespace, "name": format!("slot/{}", hex::encode(root)) });
-    let inputs: Vec<_> = [life.input, life.dataset].into_iter().flatten().map(dataset).collect();
-    let outputs: Vec<_> = life.output.into_iter().map(dataset).collect();
+    let inputs: Vec<_> =
+        [summary.input, summary.dataset].into_iter().flatten().map(dataset).collect();
+    let outputs: Vec<_> = summary.output.into_iter().map(dataset).collect();
     json!({
-        "eventType": if life.paid.is_some() { "COMPLETE" } else { "FAIL" },
-        "eventTime": time(life.ended_secs),
-        "run": { "runId": run_id(life.job) },
-        "job": { "namespace": namespace, "name": format!("program/{}", hex::encode(life.program)) },
+        "eventType": if summary.paid.is_some() { "COMPLETE" } else { "FAIL" },
+        "eventTime": time(summary.ended_secs),
+        "run": { "runId": run_id(summary.job) },
+        "job": { "namespace": namespace, "name": format!("program/{}", hex::encode(summary.program)) },
         "inputs": inputs,
         "outputs": outputs,
         "producer": concat!("urn:assay:version:", env!("CARGO_PKG_VERSION")),

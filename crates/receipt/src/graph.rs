@@ -6,7 +6,7 @@ use std::fmt::Write;
 use alloy_primitives::B256;
 
 use crate::layout::{Layout, ROW, Spot};
-use crate::life::Life;
+use crate::summary::JobSummary;
 
 /// A box's width and height, what lies between boxes, and what lies around them all, in pixels.
 const BOX: (u32, u32) = (176, 44);
@@ -43,20 +43,20 @@ struct Label {
 
 impl Graph {
     /// The graph of some jobs.
-    pub fn of(lives: &[Life]) -> Self {
+    pub fn of(lives: &[JobSummary]) -> Self {
         let mut graph = Graph::default();
-        for life in lives {
-            let job = Node::Job(life.job);
+        for summary in lives {
+            let job = Node::Job(summary.job);
             let (outcome, fill) =
-                if life.paid.is_some() { ("paid", PAID) } else { (life.ending, UNPAID) };
-            let first = format!("job {} ({outcome})", short(life.job));
-            let second = Some(format!("program {}", short(life.program)));
+                if summary.paid.is_some() { ("paid", PAID) } else { (summary.ending, UNPAID) };
+            let first = format!("job {} ({outcome})", short(summary.job));
+            let second = Some(format!("program {}", short(summary.program)));
             graph.nodes.insert(job, Label { first, second, fill });
-            if let Some(root) = life.output {
+            if let Some(root) = summary.output {
                 graph.slot(root, "output");
                 graph.edges.insert((job, Node::Slot(root)));
             }
-            for (name, root) in [("input", life.input), ("dataset", life.dataset)] {
+            for (name, root) in [("input", summary.input), ("dataset", summary.dataset)] {
                 if let Some(root) = root {
                     graph.slot(root, name);
                     graph.edges.insert((Node::Slot(root), job));
@@ -64,10 +64,10 @@ impl Graph {
             }
         }
         let outputs: BTreeMap<B256, B256> =
-            lives.iter().filter_map(|life| Some((life.job, life.output?))).collect();
-        for life in lives {
-            let earlier = life.input_of.and_then(|job| outputs.get(&job));
-            let (Some(output), Some(input)) = (earlier, life.input) else { continue };
+            lives.iter().filter_map(|summary| Some((summary.job, summary.output?))).collect();
+        for summary in lives {
+            let earlier = summary.input_of.and_then(|job| outputs.get(&job));
+            let (Some(output), Some(input)) = (earlier, summary.input) else { continue };
             let edge = (Node::Slot(*output), Node::Slot(input));
             // Public, the two are one slot, which needs nobody's word.
             if *output != input && graph.edges.insert(edge) {

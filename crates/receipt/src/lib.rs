@@ -10,10 +10,10 @@ mod dsse;
 mod export;
 mod graph;
 mod layout;
-mod life;
 mod presentation;
 mod receipt;
 mod statement;
+mod summary;
 mod trust;
 mod verify;
 mod whole;
@@ -22,7 +22,6 @@ pub use audit::{Audit, AuditedJob, PERIOD_ALL};
 pub use dsse::{Envelope, EnvelopeError, PAYLOAD_TYPE, RoleKey};
 pub use export::{open_lineage, prov, ro_crate};
 pub use graph::Graph;
-pub use life::Life;
 pub use presentation::{
     Expected, PRESENTATION_TYPE, Presentation, PresentationCheck, PresentationCode,
     PresentationError, claim_names, present,
@@ -31,12 +30,13 @@ pub use receipt::{
     LoggedStatement, RECEIPT_SCHEMA, Receipt, ReceiptAnchor, ReceiptError, ReceiptLog,
 };
 pub use statement::{
-    Binding, BlockRef, Claimed, DataFee, GivenKey, Judgement, Locked, MarketId, Masked, Move,
-    Moved, Operator, Ordered, Predicate, Ran, Released, ReleasedSlot, Said, Settled, Statement,
+    Binding, BlockRef, Claimed, DataFee, GivenKey, InToto, Judgement, Locked, MarketId, Masked,
+    Move, Moved, Operator, Ordered, Predicate, Ran, Released, ReleasedSlot, Settled, Statement,
     StatementError, Verdict, binding_text, operator_text, run_statement,
 };
+pub use summary::JobSummary;
 pub use trust::{TRUST_SCHEMA, Trust, TrustError, TrustedLog};
 pub use verify::{
     Anchored, Check, Code, Outcome, Report, Standing, anchored, claim_of, verify, without_noise,
 };
-pub use whole::lives_of_log;
+pub use whole::summaries_of_log;

@@ -12,9 +12,9 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::dsse::{Envelope, RoleKey};
-use crate::life::Life;
 use crate::receipt::Receipt;
-use crate::statement::{Binding, Said, binding_text};
+use crate::statement::{Binding, Statement, binding_text};
+use crate::summary::JobSummary;
 use crate::trust::Trust;
 use crate::verify::{Check, Outcome, Standing, verify};
 
@@ -68,7 +68,7 @@ struct Facts {
 
 impl Facts {
     fn of(receipt: &Receipt) -> Option<Self> {
-        let life = Life::of(receipt)?;
+        let summary = JobSummary::of(receipt)?;
         let order = &receipt.order.order;
         let claimed = receipt.claim.as_ref().and_then(crate::verify::claim_of);
         let root = |root: B256| Value::from(hex::encode(root));
@@ -79,21 +79,24 @@ impl Facts {
             "inputRoot": root(order.inputRoot),
             "datasetRoot": root(order.datasetRoot),
             "outputRoot": claimed.as_ref().map(|claimed| root(claimed.outputRoot)),
-            "ending": life.ending,
-            "verdict": life.verdict(),
+            "ending": summary.ending,
+            "verdict": summary.verdict(),
         });
         let Value::Object(always) = always else { return None };
         let named = |(name, value): (&str, Value)| (name.to_owned(), value);
-        let paid = life.paid.map(|paid| paid.to_string());
+        let paid = summary.paid.map(|paid| paid.to_string());
         let mut by_choice = Vec::from([
             ("market", json!(receipt.market)),
             ("requester", json!(order.requester)),
-            ("provider", json!(life.provider)),
+            ("provider", json!(summary.provider)),
             ("beneficiary", json!(order.beneficiary)),
             ("price", json!({ "max": order.price.max.to_string(), "paid": paid })),
             ("stake", json!(order.stake.to_string())),
-            ("steps", json!(life.steps)),
-            ("times", json!({ "claimedSecs": life.claimed_secs, "endedSecs": life.ended_secs })),
+            ("steps", json!(summary.steps)),
+            (
+                "times",
+                json!({ "claimedSecs": summary.claimed_secs, "endedSecs": summary.ended_secs }),
+            ),
             (
                 "terms",
                 json!({
@@ -119,7 +122,7 @@ impl Facts {
 /// Statements about the job, each under a name of its own.
 fn statements(receipt: &Receipt, claims: &mut Vec<(String, Value)>) {
     for logged in receipt.log.iter().flat_map(|log| &log.statements) {
-        let said = logged.envelope.said().filter(|(said, _)| said.job().is_some());
+        let said = logged.envelope.statement().filter(|(said, _)| said.job().is_some());
         let Some((said, _)) = said else { continue };
         let first = format!("statement-{}", said.name());
         let is_taken = |name: &String| claims.iter().any(|(own, _)| own == name);
@@ -416,7 +419,7 @@ impl Judge<'_> {
         for (name, claim) in shown {
             let envelope: Option<Envelope> = serde_json::from_value(claim.clone()).ok();
             let said = envelope
-                .and_then(|envelope| envelope.said())
+                .and_then(|envelope| envelope.statement())
                 .filter(|(said, _)| said.job().is_some_and(|of| Some(json!(of)) == job));
             match said {
                 None => self.refused(code, format!("{name} is no signed statement of this job")),
@@ -484,8 +487,8 @@ fn account_of(receipt: &Receipt, key: Hash) -> Option<Address> {
         return None;
     }
     let mut statements = receipt.log.iter().flat_map(|log| &log.statements);
-    statements.find_map(|logged| match logged.envelope.said()?.0 {
-        Said::Binding(binding) if binding.key == key => Some(binding.account),
+    statements.find_map(|logged| match logged.envelope.statement()?.0 {
+        Statement::Binding(binding) if binding.key == key => Some(binding.account),
         _ => None,
     })
 }

@@ -43,7 +43,7 @@ pub struct BlockRef {
 /// An in-toto Statement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Statement<P> {
+pub struct InToto<P> {
     #[serde(rename = "_type")]
     type_: String,
     subject: Vec<Resource>,
@@ -61,7 +61,7 @@ struct Resource {
 
 /// What a statement can say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum Statement {
     /// A key signs for an account.
     Binding(Binding),
     /// An account anchors the log.
@@ -354,7 +354,7 @@ pub enum ReleasedSlot {
 }
 
 /// That a sealed dataset is a masked table, and what masking has done to it: by salted commitments,
-/// of one table's statement (spec/mask.md#statement). Said once, when the dataset is published,
+/// of one table's statement (spec/mask.md#statement). Statement once, when the dataset is published,
 /// whatever jobs there will be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -536,7 +536,7 @@ fn resource(name: &str, algorithm: &str, digest: String) -> Resource {
 /// The most statements that one follows.
 const AFTER_MAX: usize = 8;
 
-impl<P: Predicate> Statement<P> {
+impl<P: Predicate> InToto<P> {
     fn read(payload: &[u8]) -> Result<P, StatementError> {
         let read: Self = serde_json::from_slice(payload).map_err(|_| StatementError::Form)?;
         let predicate = read.predicate;
@@ -565,21 +565,21 @@ fn payload_of<P: Predicate>(predicate: &P) -> Vec<u8> {
     serde_json::to_vec(&written).unwrap_or_else(|error| unreachable!("plain structs: {error}"))
 }
 
-impl Said {
+impl Statement {
     /// The payload: JSON without white space, fields in the order of the specification.
     pub fn to_payload(&self) -> Vec<u8> {
         match self {
-            Said::Binding(said) => payload_of(said),
-            Said::Ordered(said) => payload_of(said),
-            Said::Locked(said) => payload_of(said),
-            Said::Ran(said) => payload_of(&**said),
-            Said::Claimed(said) => payload_of(said),
-            Said::Judged(said) => payload_of(said),
-            Said::Moved(said) => payload_of(said),
-            Said::Released(said) => payload_of(said),
-            Said::Masked(said) => payload_of(&**said),
-            Said::Operated(said) => payload_of(said),
-            Said::Settled(said) => payload_of(said),
+            Statement::Binding(said) => payload_of(said),
+            Statement::Ordered(said) => payload_of(said),
+            Statement::Locked(said) => payload_of(said),
+            Statement::Ran(said) => payload_of(&**said),
+            Statement::Claimed(said) => payload_of(said),
+            Statement::Judged(said) => payload_of(said),
+            Statement::Moved(said) => payload_of(said),
+            Statement::Released(said) => payload_of(said),
+            Statement::Masked(said) => payload_of(&**said),
+            Statement::Operated(said) => payload_of(said),
+            Statement::Settled(said) => payload_of(said),
         }
     }
 
@@ -596,17 +596,17 @@ impl Said {
         }
         let kind: Kind = serde_json::from_slice(payload).map_err(|_| StatementError::Form)?;
         let said = match kind.predicate_type.as_str() {
-            Binding::URI => Statement::read(payload).map(Said::Binding),
-            Ordered::URI => Statement::read(payload).map(Said::Ordered),
-            Locked::URI => Statement::read(payload).map(Said::Locked),
-            Ran::URI => Statement::read(payload).map(|ran| Said::Ran(Box::new(ran))),
-            Claimed::URI => Statement::read(payload).map(Said::Claimed),
-            Verdict::URI => Statement::read(payload).map(Said::Judged),
-            Moved::URI => Statement::read(payload).map(Said::Moved),
-            Released::URI => Statement::read(payload).map(Said::Released),
-            Masked::URI => Statement::read(payload).map(|said| Said::Masked(Box::new(said))),
-            Settled::URI => Statement::read(payload).map(Said::Settled),
-            Operator::URI => Statement::read(payload).map(Said::Operated),
+            Binding::URI => InToto::read(payload).map(Statement::Binding),
+            Ordered::URI => InToto::read(payload).map(Statement::Ordered),
+            Locked::URI => InToto::read(payload).map(Statement::Locked),
+            Ran::URI => InToto::read(payload).map(|ran| Statement::Ran(Box::new(ran))),
+            Claimed::URI => InToto::read(payload).map(Statement::Claimed),
+            Verdict::URI => InToto::read(payload).map(Statement::Judged),
+            Moved::URI => InToto::read(payload).map(Statement::Moved),
+            Released::URI => InToto::read(payload).map(Statement::Released),
+            Masked::URI => InToto::read(payload).map(|said| Statement::Masked(Box::new(said))),
+            Settled::URI => InToto::read(payload).map(Statement::Settled),
+            Operator::URI => InToto::read(payload).map(Statement::Operated),
             _ => Err(StatementError::Unknown(kind.predicate_type)),
         }?;
         if said.after().len() > AFTER_MAX { Err(StatementError::Form) } else { Ok(said) }
@@ -620,26 +620,26 @@ impl Said {
     /// The job that it is about; `None` for what is said of keys, of datasets and of the log.
     pub fn job(&self) -> Option<B256> {
         match self {
-            Said::Binding(_) | Said::Operated(_) | Said::Masked(_) => None,
-            Said::Moved(said) => Some(said.job),
-            Said::Released(said) => Some(said.job),
-            Said::Ordered(said) => Some(said.job),
-            Said::Locked(said) => Some(said.job),
-            Said::Ran(said) => Some(said.job().unwrap_or_default()),
-            Said::Claimed(said) => Some(said.job),
-            Said::Judged(said) => Some(said.job),
-            Said::Settled(said) => Some(said.job),
+            Statement::Binding(_) | Statement::Operated(_) | Statement::Masked(_) => None,
+            Statement::Moved(said) => Some(said.job),
+            Statement::Released(said) => Some(said.job),
+            Statement::Ordered(said) => Some(said.job),
+            Statement::Locked(said) => Some(said.job),
+            Statement::Ran(said) => Some(said.job().unwrap_or_default()),
+            Statement::Claimed(said) => Some(said.job),
+            Statement::Judged(said) => Some(said.job),
+            Statement::Settled(said) => Some(said.job),
         }
     }
 
     /// The market that it names. Other statements follow an order's, which names it.
     pub fn market(&self) -> Option<MarketId> {
         match self {
-            Said::Binding(said) => Some(said.market),
-            Said::Ordered(said) => Some(said.market),
-            Said::Operated(said) => Some(said.market),
-            Said::Settled(said) => Some(said.market),
-            Said::Masked(said) => Some(said.market),
+            Statement::Binding(said) => Some(said.market),
+            Statement::Ordered(said) => Some(said.market),
+            Statement::Operated(said) => Some(said.market),
+            Statement::Settled(said) => Some(said.market),
+            Statement::Masked(said) => Some(said.market),
             _ => None,
         }
     }
@@ -647,48 +647,51 @@ impl Said {
     /// The account that speaks.
     pub fn speaker(&self) -> Address {
         match self {
-            Said::Binding(said) => said.account,
-            Said::Ordered(said) => said.requester,
-            Said::Locked(said) => said.provider,
-            Said::Ran(said) => said.provider().unwrap_or_default(),
-            Said::Claimed(said) => said.provider,
-            Said::Judged(said) => said.auditor,
-            Said::Moved(said) => said.account,
-            Said::Released(said) => said.owner,
-            Said::Masked(said) => said.owner,
-            Said::Operated(said) => said.account,
-            Said::Settled(said) => said.observer,
+            Statement::Binding(said) => said.account,
+            Statement::Ordered(said) => said.requester,
+            Statement::Locked(said) => said.provider,
+            Statement::Ran(said) => said.provider().unwrap_or_default(),
+            Statement::Claimed(said) => said.provider,
+            Statement::Judged(said) => said.auditor,
+            Statement::Moved(said) => said.account,
+            Statement::Released(said) => said.owner,
+            Statement::Masked(said) => said.owner,
+            Statement::Operated(said) => said.account,
+            Statement::Settled(said) => said.observer,
         }
     }
 
     /// The statements that it follows, by digest.
     pub fn after(&self) -> &[Hash] {
         match self {
-            Said::Binding(_) | Said::Operated(_) | Said::Masked(_) | Said::Ordered(_) => &[],
-            Said::Moved(said) => &said.after,
-            Said::Released(said) => &said.after,
-            Said::Locked(said) => &said.after,
-            Said::Ran(said) => &said.build_definition.external_parameters.after,
-            Said::Claimed(said) => &said.after,
-            Said::Judged(said) => &said.after,
-            Said::Settled(said) => &said.after,
+            Statement::Binding(_)
+            | Statement::Operated(_)
+            | Statement::Masked(_)
+            | Statement::Ordered(_) => &[],
+            Statement::Moved(said) => &said.after,
+            Statement::Released(said) => &said.after,
+            Statement::Locked(said) => &said.after,
+            Statement::Ran(said) => &said.build_definition.external_parameters.after,
+            Statement::Claimed(said) => &said.after,
+            Statement::Judged(said) => &said.after,
+            Statement::Settled(said) => &said.after,
         }
     }
 
     /// Its name, for people.
     pub fn name(&self) -> &'static str {
         match self {
-            Said::Binding(_) => "binding",
-            Said::Ordered(_) => "order",
-            Said::Locked(_) => "lock",
-            Said::Ran(_) => "run",
-            Said::Claimed(_) => "claim",
-            Said::Judged(_) => "verdict",
-            Said::Moved(said) => said.made.name(),
-            Said::Released(_) => "release",
-            Said::Masked(_) => "mask",
-            Said::Operated(_) => "operator",
-            Said::Settled(_) => "settlement",
+            Statement::Binding(_) => "binding",
+            Statement::Ordered(_) => "order",
+            Statement::Locked(_) => "lock",
+            Statement::Ran(_) => "run",
+            Statement::Claimed(_) => "claim",
+            Statement::Judged(_) => "verdict",
+            Statement::Moved(said) => said.made.name(),
+            Statement::Released(_) => "release",
+            Statement::Masked(_) => "mask",
+            Statement::Operated(_) => "operator",
+            Statement::Settled(_) => "settlement",
         }
     }
 }

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::receipt::{LoggedStatement, Receipt, ReceiptLog, STATEMENTS_MAX};
 use crate::statement::{
-    Binding, BlockRef, Claimed, Judgement, Operator, Ordered, ReleasedSlot, Said, Settled,
+    Binding, BlockRef, Claimed, Judgement, Operator, Ordered, ReleasedSlot, Settled, Statement,
     binding_text, operator_text,
 };
 use crate::trust::Trust;
@@ -137,7 +137,7 @@ pub fn without_noise(mut receipt: Receipt) -> Receipt {
         }
         let Some((size, said)) = payload_of(logged) else { continue };
         let speaker = said.speaker();
-        if matches!(said, Said::Operated(_)) || parties.contains(&speaker) {
+        if matches!(said, Statement::Operated(_)) || parties.contains(&speaker) {
             own += 1;
             if own > OWN_MAX || size > OWN_SIZE_MAX {
                 left_out.insert(logged.index);
@@ -146,9 +146,9 @@ pub fn without_noise(mut receipt: Receipt) -> Receipt {
         }
         let of_account = others.entry(speaker).or_default();
         let place = match said {
-            Said::Binding(_) => &mut of_account.binding,
-            Said::Judged(_) => &mut of_account.verdict,
-            Said::Settled(_) => &mut of_account.settlement,
+            Statement::Binding(_) => &mut of_account.binding,
+            Statement::Judged(_) => &mut of_account.verdict,
+            Statement::Settled(_) => &mut of_account.settlement,
             _ => &mut Some(0),
         };
         if place.is_some() || size > OTHERS_SIZE_MAX {
@@ -205,9 +205,9 @@ fn parties(receipt: &Receipt) -> BTreeSet<Address> {
 }
 
 /// A statement's size in bytes, and what it says.
-fn payload_of(logged: &LoggedStatement) -> Option<(usize, Said)> {
+fn payload_of(logged: &LoggedStatement) -> Option<(usize, Statement)> {
     let (payload, _) = logged.envelope.open().ok()?;
-    Some((payload.len(), Said::from_payload(&payload).ok()?))
+    Some((payload.len(), Statement::from_payload(&payload).ok()?))
 }
 
 /// A receipt being judged.
@@ -236,7 +236,7 @@ impl Ending {
 }
 
 /// What the contract says was claimed.
-struct Claim {
+struct ProvedClaim {
     block: ProvedEvent,
     event: Market::JobClaimed,
 }
@@ -339,7 +339,7 @@ impl<'a> Judge<'a> {
         Some(Ending { block, event, provider, paid, status })
     }
 
-    fn claim(&mut self, settlement: Option<&Ending>) -> Option<Claim> {
+    fn claim(&mut self, settlement: Option<&Ending>) -> Option<ProvedClaim> {
         let Some(proof) = &self.receipt.claim else {
             if settlement.is_some_and(Ending::is_of_a_claim) {
                 self.refused(Code::Claim, "the job ended by its claim and the receipt has none");
@@ -378,11 +378,11 @@ impl<'a> Judge<'a> {
                 None => self.refused(Code::Window, "the window was shorter than the order asked"),
             }
         }
-        Some(Claim { block, event })
+        Some(ProvedClaim { block, event })
     }
 
     /// Judges the statements, and gives what they show.
-    fn log(&mut self, claim: Option<&Claim>, settlement: Option<&Ending>) -> Seen {
+    fn log(&mut self, claim: Option<&ProvedClaim>, settlement: Option<&Ending>) -> Seen {
         let mut seen = Seen::default();
         let Some(log) = &self.receipt.log else {
             self.not_checked(Code::Checkpoint, "the receipt has no part of a log");
@@ -400,13 +400,13 @@ impl<'a> Judge<'a> {
             if self.fits(&said, claim, settlement) {
                 let what = format!("{}, logged at {}, by {account}", told(&said), statement.index);
                 match &said {
-                    Said::Operated(said) => {
+                    Statement::Operated(said) => {
                         self.held(Code::Statement, what, format!("the log's key {}", said.key));
                         seen.operators.push(said.clone());
                     }
                     _ => self.held(Code::Statement, what, seen.keys_of(account)),
                 }
-                if let Said::Settled(said) = &said {
+                if let Statement::Settled(said) = &said {
                     seen.vouching.insert(account);
                     let block = said.anchor_block.map(|block| (block.number, block.hash));
                     seen.vouching_anchor.extend(block.map(|block| (block, account)));
@@ -541,7 +541,7 @@ impl<'a> Judge<'a> {
         logged: &LoggedStatement,
         tree: &Checkpoint,
         seen: &mut Seen,
-    ) -> Option<(Said, Address)> {
+    ) -> Option<(Statement, Address)> {
         let index = logged.index;
         if seen.last.is_some_and(|last| last >= index) {
             self.refused(Code::Inclusion, format!("entry {index} is not in the log's order"));
@@ -558,7 +558,7 @@ impl<'a> Judge<'a> {
                 return None;
             }
         };
-        let said = match Said::from_payload(&payload) {
+        let said = match Statement::from_payload(&payload) {
             Ok(said) => said,
             Err(error) => {
                 self.refused(Code::Statement, format!("entry {index}: {error}"));
@@ -572,12 +572,12 @@ impl<'a> Judge<'a> {
             self.refused(Code::Statement, format!("entry {index} is about another job or market"));
             return None;
         }
-        if let Said::Binding(binding) = &said {
+        if let Statement::Binding(binding) = &said {
             return self
                 .binding(index, binding, key, seen)
                 .then_some((said.clone(), binding.account));
         }
-        if let Said::Operated(operator) = &said {
+        if let Statement::Operated(operator) = &said {
             let holds = self.operator(index, operator, key, tree);
             return holds.then_some((said.clone(), operator.account));
         }
@@ -586,7 +586,8 @@ impl<'a> Judge<'a> {
             let what = format!("entry {index}: no earlier statement binds its key to {speaker}");
             self.refused(Code::Binding, what);
         }
-        if said.after().is_empty() && !matches!(said, Said::Ordered(_) | Said::Masked(_)) {
+        if said.after().is_empty() && !matches!(said, Statement::Ordered(_) | Statement::Masked(_))
+        {
             self.refused(Code::Link, format!("entry {index} follows nothing, so it has no market"));
         }
         Some((said, speaker))
@@ -628,30 +629,35 @@ impl<'a> Judge<'a> {
     }
 
     /// Whether what is said is for the speaker to say, and fits the order and the events.
-    fn fits(&mut self, said: &Said, claim: Option<&Claim>, settlement: Option<&Ending>) -> bool {
+    fn fits(
+        &mut self,
+        said: &Statement,
+        claim: Option<&ProvedClaim>,
+        settlement: Option<&Ending>,
+    ) -> bool {
         let receipt = self.receipt;
         let requester = receipt.order.order.requester;
         let provider = claim.map(|claim| claim.event.provider);
         let terms = receipt.terms();
         let may_speak = match said {
-            Said::Ordered(said) => said.requester == requester,
+            Statement::Ordered(said) => said.requester == requester,
             // Of a job that several have locked, the others' statements stand beside the
             // claimant's.
-            Said::Claimed(_) | Said::Ran(_) => Some(said.speaker()) == provider,
-            Said::Moved(said) if said.made.is_claimants() => Some(said.account) == provider,
+            Statement::Claimed(_) | Statement::Ran(_) => Some(said.speaker()) == provider,
+            Statement::Moved(said) if said.made.is_claimants() => Some(said.account) == provider,
             // Of a sealed job only those who were to have the keys can have run it again.
-            Said::Judged(said) => {
+            Statement::Judged(said) => {
                 let is_named = terms.auditors.contains(&Account(said.auditor.into_array()));
                 Some(said.auditor) != provider && (is_named || !terms.is_sealed())
             }
-            Said::Released(said) => {
+            Statement::Released(said) => {
                 let slot = match said.slot {
                     ReleasedSlot::Input => &terms.input,
                     ReleasedSlot::Dataset => &terms.dataset,
                 };
                 slot.as_ref().is_some_and(|slot| slot.owner.0 == said.owner)
             }
-            Said::Masked(said) => {
+            Statement::Masked(said) => {
                 terms.dataset.as_ref().is_some_and(|slot| slot.owner.0 == said.owner)
             }
             _ => true,
@@ -666,21 +672,24 @@ impl<'a> Judge<'a> {
         }
         let trace = claim.map(|claim| claim.event.traceRoot);
         let fits = match said {
-            Said::Binding(_) | Said::Operated(_) | Said::Locked(_) | Said::Released(_) => true,
-            Said::Masked(said) => {
+            Statement::Binding(_)
+            | Statement::Operated(_)
+            | Statement::Locked(_)
+            | Statement::Released(_) => true,
+            Statement::Masked(said) => {
                 said.root == receipt.order.order.datasetRoot
                     && terms.dataset.as_ref().is_some_and(|slot| slot.envelope.0 == said.envelope.0)
                     && said.mask.owner.parse() == Ok(said.owner)
             }
             // A dispute is about a claim.
-            Said::Moved(_) => claim.is_some(),
-            Said::Ordered(said) => {
+            Statement::Moved(_) => claim.is_some(),
+            Statement::Ordered(said) => {
                 *said == Ordered::of(receipt.market, receipt.job, &receipt.order.order)
             }
-            Said::Ran(said) => said.trace_root().map(str::to_owned) == trace.map(hex::encode),
-            Said::Claimed(said) => claim.is_some_and(|claim| same_claim(said, claim)),
-            Said::Judged(said) => Some(said.trace_root) == trace,
-            Said::Settled(said) => {
+            Statement::Ran(said) => said.trace_root().map(str::to_owned) == trace.map(hex::encode),
+            Statement::Claimed(said) => claim.is_some_and(|claim| same_claim(said, claim)),
+            Statement::Judged(said) => Some(said.trace_root) == trace,
+            Statement::Settled(said) => {
                 settlement.is_some_and(|settlement| same_ending(said, claim, settlement))
             }
         };
@@ -693,7 +702,7 @@ impl<'a> Judge<'a> {
 
     fn header(
         &mut self,
-        claim: Option<&Claim>,
+        claim: Option<&ProvedClaim>,
         settlement: Option<&Ending>,
         vouching: &BTreeSet<Address>,
     ) {
@@ -717,7 +726,7 @@ impl<'a> Judge<'a> {
         self.not_checked(Code::Header, what);
     }
 
-    fn result(&mut self, claim: Option<&Claim>, settlement: Option<&Ending>) {
+    fn result(&mut self, claim: Option<&ProvedClaim>, settlement: Option<&Ending>) {
         if settlement.is_some_and(|settlement| settlement.status == Some(JobStatus::AwaitingLate)) {
             let what = "the provider missed the job; whether another delivered it late, the receipt can't say";
             return self.not_checked(Code::Result, what);
@@ -887,9 +896,9 @@ fn ending(block: &ProvedEvent) -> Option<Ended> {
 }
 
 /// A statement's name, and what an auditor found.
-fn told(said: &Said) -> &'static str {
+fn told(said: &Statement) -> &'static str {
     match said {
-        Said::Judged(verdict) => match verdict.verdict {
+        Statement::Judged(verdict) => match verdict.verdict {
             Judgement::Agrees => "verdict: the run is as claimed",
             Judgement::Disagrees => "verdict: the run is not as claimed",
         },
@@ -901,7 +910,7 @@ fn block_ref(block: &ProvedEvent) -> BlockRef {
     BlockRef { number: block.block_number, hash: block.block_hash }
 }
 
-fn same_claim(said: &Claimed, claim: &Claim) -> bool {
+fn same_claim(said: &Claimed, claim: &ProvedClaim) -> bool {
     let event = &claim.event;
     (said.final_state, said.trace_root, said.output_root)
         == (event.finalState, event.traceRoot, event.outputRoot)
@@ -909,7 +918,7 @@ fn same_claim(said: &Claimed, claim: &Claim) -> bool {
         && said.block == block_ref(&claim.block)
 }
 
-fn same_ending(said: &Settled, claim: Option<&Claim>, settlement: &Ending) -> bool {
+fn same_ending(said: &Settled, claim: Option<&ProvedClaim>, settlement: &Ending) -> bool {
     said.event == settlement.event
         && said.paid == settlement.paid.map(|paid| paid.to_string())
         && said.time == settlement.block.timestamp

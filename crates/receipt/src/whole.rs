@@ -9,8 +9,8 @@ use assay_protocol::verify_account;
 use assay_types::Hash;
 
 use crate::dsse::Envelope;
-use crate::life::Life;
-use crate::statement::{Claimed, Judgement, Locked, Ordered, Said, Settled, binding_text};
+use crate::statement::{Claimed, Judgement, Locked, Ordered, Settled, Statement, binding_text};
+use crate::summary::JobSummary;
 
 /// What is said of a job.
 #[derive(Default)]
@@ -27,12 +27,12 @@ struct Told {
 /// order. Signatures and bindings are checked; that what is said is true is not, for which there
 /// are receipts. Of two that say the same of a job the first counts, and of its settlement the
 /// requester.
-pub fn lives_of_log(entries: impl IntoIterator<Item = Vec<u8>>) -> Vec<Life> {
+pub fn summaries_of_log(entries: impl IntoIterator<Item = Vec<u8>>) -> Vec<JobSummary> {
     let mut accounts: BTreeMap<Hash, Address> = BTreeMap::new();
     let mut jobs: BTreeMap<B256, Told> = BTreeMap::new();
     for entry in entries {
         let Some((said, key)) = opened(&entry) else { continue };
-        if let Said::Binding(binding) = &said {
+        if let Statement::Binding(binding) = &said {
             let text = binding_text(&binding.market, binding.account, binding.key);
             let hash = eip191_hash_message(text.as_bytes());
             let holds = verify_account(hash, &binding.signature, binding.account).is_ok();
@@ -46,37 +46,37 @@ pub fn lives_of_log(entries: impl IntoIterator<Item = Vec<u8>>) -> Vec<Life> {
             jobs.entry(job).or_default().take(said);
         }
     }
-    jobs.into_iter().filter_map(|(job, told)| told.life(job)).collect()
+    jobs.into_iter().filter_map(|(job, told)| told.summary(job)).collect()
 }
 
-fn opened(entry: &[u8]) -> Option<(Said, Hash)> {
-    Envelope::from_bytes(entry).ok()?.said()
+fn opened(entry: &[u8]) -> Option<(Statement, Hash)> {
+    Envelope::from_bytes(entry).ok()?.statement()
 }
 
 impl Told {
-    fn take(&mut self, said: Said) {
+    fn take(&mut self, said: Statement) {
         match said {
-            Said::Ordered(said) => drop(self.ordered.get_or_insert(said)),
+            Statement::Ordered(said) => drop(self.ordered.get_or_insert(said)),
             // Of two locks the later one is the one that the claim is of.
-            Said::Locked(said) => self.locked = Some(said),
-            Said::Claimed(said) => drop(self.claimed.get_or_insert(said)),
-            Said::Judged(said) => self.verdicts.push((said.auditor, said.verdict)),
-            Said::Moved(said) => self.moves.push((said.account, said.made.name())),
-            Said::Settled(said) => {
+            Statement::Locked(said) => self.locked = Some(said),
+            Statement::Claimed(said) => drop(self.claimed.get_or_insert(said)),
+            Statement::Judged(said) => self.verdicts.push((said.auditor, said.verdict)),
+            Statement::Moved(said) => self.moves.push((said.account, said.made.name())),
+            Statement::Settled(said) => {
                 let requester = self.ordered.as_ref().map(|ordered| ordered.requester);
                 if self.settled.is_none() || Some(said.observer) == requester {
                     self.settled = Some(said);
                 }
             }
-            Said::Binding(_)
-            | Said::Operated(_)
-            | Said::Masked(_)
-            | Said::Ran(_)
-            | Said::Released(_) => {}
+            Statement::Binding(_)
+            | Statement::Operated(_)
+            | Statement::Masked(_)
+            | Statement::Ran(_)
+            | Statement::Released(_) => {}
         }
     }
 
-    fn life(self, job: B256) -> Option<Life> {
+    fn summary(self, job: B256) -> Option<JobSummary> {
         let (ordered, settled) = (self.ordered?, self.settled?);
         let claimed = self.claimed;
         let provider = claimed.as_ref().map(|claimed| claimed.provider);
@@ -86,7 +86,7 @@ impl Told {
         let paid: Option<u128> = settled.paid.and_then(|paid| paid.parse().ok());
         let slot = |root: B256| (root.0 != empty_slot().0.0).then_some(root);
         let of_paid = claimed.as_ref().filter(|_| paid.is_some());
-        Some(Life {
+        Some(JobSummary {
             market: ordered.market,
             job,
             requester: ordered.requester,

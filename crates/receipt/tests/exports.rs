@@ -3,19 +3,22 @@
 mod common;
 
 use alloy_primitives::B256;
-use assay_receipt::{Audit, Graph, Life, PERIOD_ALL, lives_of_log, open_lineage, prov};
+use assay_receipt::{Audit, Graph, JobSummary, PERIOD_ALL, open_lineage, prov, summaries_of_log};
 use common::{Ending, World};
 
-fn lives() -> Vec<Life> {
+fn lives() -> Vec<JobSummary> {
     let mut world = World::new(1);
     let endings = [Ending::Paid, Ending::Slashed, Ending::Missed];
-    (1..).zip(endings).map(|(n, ending)| Life::of(&world.job(n, ending)).expect("sound")).collect()
+    (1..)
+        .zip(endings)
+        .map(|(n, ending)| JobSummary::of(&world.job(n, ending)).expect("sound"))
+        .collect()
 }
 
 /// Three jobs, each reading what the one before gave out.
-fn chain() -> Vec<Life> {
+fn chain() -> Vec<JobSummary> {
     let life = &lives()[0];
-    let link = |number: u8| Life {
+    let link = |number: u8| JobSummary {
         job: B256::repeat_byte(number),
         input: Some(B256::repeat_byte(0x80 + number)),
         output: Some(B256::repeat_byte(0x81 + number)),
@@ -27,7 +30,7 @@ fn chain() -> Vec<Life> {
 #[test]
 fn a_life_is_what_the_events_say() {
     let lives = lives();
-    let of = |life: &Life| (life.ending, life.paid, life.output.is_some(), life.steps);
+    let of = |life: &JobSummary| (life.ending, life.paid, life.output.is_some(), life.steps);
     assert_eq!(of(&lives[0]), ("JobPaid", Some(900), true, Some(12_345)));
     assert_eq!(
         of(&lives[1]),
@@ -42,12 +45,13 @@ fn a_whole_log_tells_the_lives_that_its_receipts_prove() {
     let mut world = World::new(1);
     let endings = [Ending::Paid, Ending::Slashed, Ending::Missed];
     let receipts: Vec<_> = (1..).zip(endings).map(|(n, ending)| world.job(n, ending)).collect();
-    let mut proved: Vec<_> = receipts.iter().map(|one| Life::of(one).expect("sound")).collect();
+    let mut proved: Vec<_> =
+        receipts.iter().map(|one| JobSummary::of(one).expect("sound")).collect();
     proved.iter_mut().for_each(|life| life.claimed_secs = None);
     proved.sort_by_key(|life| life.job);
-    assert_eq!(lives_of_log(world.entries()), proved);
+    assert_eq!(summaries_of_log(world.entries()), proved);
     // Without the bindings nobody has said anything.
-    assert_eq!(lives_of_log(world.entries().split_off(3)), []);
+    assert_eq!(summaries_of_log(world.entries().split_off(3)), []);
 }
 
 #[test]

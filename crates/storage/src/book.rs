@@ -35,7 +35,7 @@ pub enum Kind {
     /// A content key, wrapped; the key is its job id, the author its owner, the part recipient,
     /// slot and zeros. The first body stays.
     Wrap,
-    /// Why an owner's keeper gave no key; the key is its job id, the author its owner, the part the
+    /// Why an owner's key service gave no key; the key is its job id, the author its owner, the part the
     /// recipient and zeros. The first body stays.
     KeyRefusal,
     /// A dataset that an owner publishes; the key is its account behind twelve zeros, the part the
@@ -107,7 +107,7 @@ pub struct BookLimits {
     pub wraps_max: u64,
     /// Wraps of one order by one owner: others can't use up what an owner needs.
     pub wraps_per_owner_max: u64,
-    /// Refusals by keepers of all orders.
+    /// Refusals by key services of all orders.
     pub key_refusals_max: u64,
     /// Refusals of one order by one owner.
     pub key_refusals_per_owner_max: u64,

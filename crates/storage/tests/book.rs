@@ -158,7 +158,7 @@ async fn one_author_has_several_entries_about_a_key_by_their_parts() {
     book.put(Kind::Order, key(1), author(9), vec![]).await.expect("put");
     book.remove_order(key(1)).await.expect("removed");
     assert!(book.is_empty(Kind::Wrap).expect("read"), "wraps go with their order");
-    assert!(book.is_empty(Kind::KeyRefusal).expect("read"), "keepers' refusals as well");
+    assert!(book.is_empty(Kind::KeyRefusal).expect("read"), "key services' refusals as well");
     assert_eq!(book.len(Kind::Dataset).expect("read"), 3, "datasets stay");
 }
 

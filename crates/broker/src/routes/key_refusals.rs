@@ -1,4 +1,4 @@
-//! Why keepers give no key, in their owners' names.
+//! Why key services give no key, in their owners' names.
 
 use crate::{Failure, body, error::Fail};
 use assay_protocol::{
@@ -17,7 +17,7 @@ use super::{Answer, json, posted, stored, written};
 use crate::auth::Caller;
 use crate::state::App;
 
-/// Puts a keeper's refusal into the book, if by the order the key is its owner's. An owner's first
+/// Puts a key service's refusal into the book, if by the order the key is its owner's. An owner's first
 /// for a job and recipient stays.
 #[utoipa::path(
     post,
@@ -49,7 +49,7 @@ pub(super) async fn post(State(app): State<App>, caller: Caller, request: Reques
     Ok(posted(job_id, put))
 }
 
-/// Why keepers gave no key for a job. Its requester sees all; a recipient and an owner what is to
+/// Why key services gave no key for a job. Its requester sees all; a recipient and an owner what is to
 /// and by them; others nothing, whatever there is.
 #[utoipa::path(
     get,

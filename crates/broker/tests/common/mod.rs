@@ -12,7 +12,7 @@ use alloy_primitives::aliases::{U40, U96};
 use alloy_primitives::{Address, B256, FixedBytes, U256, keccak256};
 use alloy_signer_local::PrivateKeySigner;
 use assay_broker::{Broker, Server, ServerConfig, serve};
-use assay_broker_client::{Access, BrokerClient, ClientConfig};
+use assay_broker_client::{Access, BrokerClient, BrokerClientConfig};
 use assay_chain::{ManualClock, SystemClock};
 use assay_contracts::Market;
 use assay_contracts::{DEPLOYMENT_SCHEMA, Deployment};
@@ -197,7 +197,7 @@ pub fn client(url: &str) -> BrokerClient {
 
 /// The same with a key.
 pub fn client_of(url: &str, number: u64) -> BrokerClient {
-    let config = ClientConfig { retries: 0, ..ClientConfig::default() };
+    let config = BrokerClientConfig { retries: 0, ..BrokerClientConfig::default() };
     BrokerClient::with_config(url, deployment(), &key(number), config, SystemClock).expect("a URL")
 }
 

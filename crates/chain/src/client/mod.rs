@@ -32,7 +32,7 @@ pub enum Endpoint {
 
 /// How to talk to an endpoint.
 #[derive(Clone, Debug)]
-pub struct ClientConfig {
+pub struct ChainClientConfig {
     /// The chain that the endpoint must serve. None takes whatever it serves.
     pub chain_id: Option<u64>,
     /// How often a request that failed for a passing reason is sent again.
@@ -47,7 +47,7 @@ pub struct ClientConfig {
     pub poll: Option<Duration>,
 }
 
-impl Default for ClientConfig {
+impl Default for ChainClientConfig {
     fn default() -> Self {
         Self {
             chain_id: None,
@@ -81,7 +81,7 @@ pub struct Client {
 pub async fn connect(
     endpoint: Endpoint,
     signer: Option<PrivateKeySigner>,
-    config: ClientConfig,
+    config: ChainClientConfig,
 ) -> Result<Client> {
     let (root, heads, fees) = match &endpoint {
         Endpoint::Embedded(chain) => {
@@ -175,7 +175,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::Transport`], also when [`ClientConfig::receipt_timeout`] is over.
+    /// [`Error::Transport`], also when [`ChainClientConfig::receipt_timeout`] is over.
     pub async fn receipt(&self, transaction: B256) -> Result<TransactionReceipt> {
         let deadline = tokio::time::Instant::now() + self.receipt_timeout;
         loop {
@@ -225,7 +225,7 @@ impl RetryPolicy for RetryTransient {
     }
 }
 
-fn http(url: &str, config: &ClientConfig) -> Result<RpcClient> {
+fn http(url: &str, config: &ChainClientConfig) -> Result<RpcClient> {
     let parsed = reqwest::Url::parse(url)
         .map_err(|error| Error::Config(format!("the RPC URL does not parse: {error}")))?;
     if !matches!(parsed.scheme(), "http" | "https") {

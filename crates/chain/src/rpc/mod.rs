@@ -26,7 +26,7 @@ use crate::{EmbeddedChain, Error};
 use error::{INTERNAL, INVALID_REQUEST, LIMIT_EXCEEDED, METHOD_NOT_FOUND, PARSE, RpcError, SERVER};
 use params::Params;
 
-pub use server::{Server, ServerConfig, serve};
+pub use server::{RpcServer, RpcServerConfig, serve};
 pub use transport::InProcess;
 
 /// The requests of one batch, at most.

@@ -17,7 +17,7 @@ use crate::{EmbeddedChain, Error, Result};
 
 /// Where and how to serve.
 #[derive(Clone, Debug)]
-pub struct ServerConfig {
+pub struct RpcServerConfig {
     /// The address; port 0 lets the system choose.
     pub address: SocketAddr,
     /// The bytes of one request body, at most.
@@ -27,7 +27,7 @@ pub struct ServerConfig {
     pub allow_remote: bool,
 }
 
-impl Default for ServerConfig {
+impl Default for RpcServerConfig {
     fn default() -> Self {
         Self {
             address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
@@ -39,7 +39,7 @@ impl Default for ServerConfig {
 
 /// A running server. Dropping it stops it.
 #[derive(Debug)]
-pub struct Server {
+pub struct RpcServer {
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
@@ -60,7 +60,7 @@ struct Shared {
 ///
 /// [`Error::Config`] for an address beyond loopback without `allow_remote`; [`Error::Io`] if the
 /// address can't be bound.
-pub async fn serve(chain: &EmbeddedChain, config: ServerConfig) -> Result<Server> {
+pub async fn serve(chain: &EmbeddedChain, config: RpcServerConfig) -> Result<RpcServer> {
     let loopback = config.address.ip().is_loopback();
     if !loopback && !config.allow_remote {
         let message = format!("{} is not loopback; set allow_remote to mean it", config.address);
@@ -84,10 +84,10 @@ pub async fn serve(chain: &EmbeddedChain, config: ServerConfig) -> Result<Server
             tracing::error!(%error, "the JSON-RPC server stopped");
         }
     });
-    Ok(Server { address, stop: Some(stop), task })
+    Ok(RpcServer { address, stop: Some(stop), task })
 }
 
-impl Server {
+impl RpcServer {
     /// The bound address.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -107,7 +107,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for RpcServer {
     fn drop(&mut self) {
         self.task.abort();
     }

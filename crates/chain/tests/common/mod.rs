@@ -11,7 +11,9 @@ use alloy_network::TransactionBuilder;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, hex, keccak256};
 use alloy_rpc_types_eth::{TransactionReceipt, TransactionRequest};
 use alloy_signer_local::PrivateKeySigner;
-use assay_chain::{Client, ClientConfig, Config, EmbeddedChain, Endpoint, GenesisAccount, connect};
+use assay_chain::{
+    ChainClientConfig, Client, Config, EmbeddedChain, Endpoint, GenesisAccount, connect,
+};
 
 /// The first topic of the emitter's events.
 pub fn emitter_topic() -> B256 {
@@ -72,7 +74,7 @@ pub fn chain(config: Config) -> (tempfile::TempDir, EmbeddedChain) {
 /// A client of `chain` that signs with key `number`.
 pub async fn client(chain: &EmbeddedChain, number: u64) -> Client {
     let endpoint = Endpoint::Embedded(chain.clone());
-    connect(endpoint, Some(key(number)), ClientConfig::default()).await.expect("connected")
+    connect(endpoint, Some(key(number)), ChainClientConfig::default()).await.expect("connected")
 }
 
 /// A call with `data`.

@@ -1,4 +1,4 @@
-//! Every kind of refusal, by a broker and a keeper that are processes of their own: each by its own
+//! Every kind of refusal, by a broker and a key service that are processes of their own: each by its own
 //! name, each in their logs once, and nothing told there of what was asked.
 
 use std::io::{Read, Write};
@@ -14,7 +14,7 @@ use assay_node::{
     clock_secs,
 };
 use assay_policy::{
-    Allowed, Clause, Document, Guarantees, Output, OutputClass, Policy, Reason, Word,
+    Allowed, Clause, ClauseReason, Document, Guarantees, Output, OutputClass, Policy, Word,
 };
 use assay_protocol::{Role, SignedRequest};
 use assay_types::sha256;
@@ -106,7 +106,7 @@ impl Parties<'_> {
         (program, name, purpose): (&[u8], &str, &str),
     ) -> JobRecord {
         let found = requester.board().dataset(self.owner, name).await.unwrap().unwrap();
-        let (publication, purpose) = (found.publication.said().clone(), purpose.to_owned());
+        let (publication, purpose) = (found.publication.body().clone(), purpose.to_owned());
         let terms = JobTerms {
             program: program.to_vec(),
             input: Some(format!("{CANARY} asks").into_bytes()),
@@ -204,9 +204,9 @@ async fn each_refusal_is_named_and_logged_once_and_tells_nothing() {
     parties.publish(&old, &policy(now - 1, 100 * EPSILON));
     let banned = revoked.contracts().account().to_string();
     parties.owner_does("data revoke", &[&open, "--requester", &banned]);
-    let keeper = market.command("keeper", owner, &[]);
-    let mut keeper = market.accounts.logged("keeper", keeper);
-    assert!(keeper.line().starts_with("keeper"), "it says that it works");
+    let key_service = market.command("key-service", owner, &[]);
+    let mut key_service = market.accounts.logged("key-service", key_service);
+    assert!(key_service.line().starts_with("key-service"), "it says that it works");
 
     // One job that is given its key, and spends the budget.
     let both = (&requester, &holder);
@@ -215,7 +215,7 @@ async fn each_refusal_is_named_and_logged_once_and_tells_nothing() {
     let began = Instant::now();
     let own = holder.contracts().account();
     while client.wraps(given.job_id, own).await.unwrap().is_empty() {
-        assert!(began.elapsed() < PATIENCE, "the keeper gives what the policy permits");
+        assert!(began.elapsed() < PATIENCE, "the key service gives what the policy permits");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     // And one for each reason of the policy's.
@@ -242,16 +242,16 @@ async fn each_refusal_is_named_and_logged_once_and_tells_nothing() {
         };
         let [(by, said)] = &refusals[..] else { panic!("one signed refusal: {refusals:?}") };
         assert_eq!(*by, owner);
-        let clauses: Vec<_> = said.reasons.iter().map(Reason::clause).collect();
+        let clauses: Vec<_> = said.reasons.iter().map(ClauseReason::clause).collect();
         assert!(clauses.contains(clause), "{clause:?} is its own error: {clauses:?}");
         let is_alone = clauses.len() == 1 || *clause == Clause::Programs;
         assert!(is_alone, "{clause:?} and nothing else: {clauses:?}");
     }
     let refused = refused_requests(&parties, given.job_id, own).await;
 
-    // Time for a keeper to say a thing twice.
+    // Time for a key service to say a thing twice.
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let said = lines(&market, "keeper");
+    let said = lines(&market, "key-service");
     assert_eq!(count(&said, &["a key was given"]), 1, "{said:#?}");
     assert_eq!(count(&said, &["a key is refused"]), jobs.len(), "{said:#?}");
     for (_, id, clause) in &jobs {

@@ -18,7 +18,7 @@ use assay_market::{Account, SealedSlot, Terms};
 use assay_protocol::SignedOrder;
 use assay_receipt::{
     Binding, BlockRef, Claimed, Envelope, Judgement, Locked, LoggedStatement, MarketId, Move,
-    Moved, Operator, Ordered, Receipt, ReceiptAnchor, ReceiptLog, RoleKey, Said, Settled,
+    Moved, Operator, Ordered, Receipt, ReceiptAnchor, ReceiptLog, RoleKey, Settled, Statement,
     TRUST_SCHEMA, Trust, TrustedLog, Verdict, binding_text, operator_text, run_statement,
 };
 use assay_tlog::{
@@ -153,7 +153,7 @@ impl World {
 
     /// The key of the requester's statements, and what binds it to the account.
     pub(crate) fn requester_key(&self) -> (RoleKey, Binding) {
-        let Said::Binding(binding) = self.binding(&self.requester) else {
+        let Statement::Binding(binding) = self.binding(&self.requester) else {
             unreachable!("a binding")
         };
         (Self::role(&self.requester), binding)
@@ -187,12 +187,12 @@ impl World {
         RoleKey::derive(&signer.to_bytes().0)
     }
 
-    fn binding(&self, signer: &PrivateKeySigner) -> Said {
+    fn binding(&self, signer: &PrivateKeySigner) -> Statement {
         let (account, key) = (signer.address(), Self::role(signer).public());
         let text = binding_text(&self.market, account, key);
         let signature = signer.sign_message_sync(text.as_bytes()).expect("signed");
         let signature = signature.as_bytes().to_vec().into();
-        Said::Binding(Binding { market: self.market, account, key, signature })
+        Statement::Binding(Binding { market: self.market, account, key, signature })
     }
 
     fn order(&self, nonce: u64) -> Market::Order {
@@ -347,8 +347,8 @@ impl World {
             let proved = proof.check().expect("proved");
             BlockRef { number: proved.block_number, hash: proved.block_hash }
         };
-        let ordered = Said::Ordered(Ordered::of(market, job, order));
-        let locked = Said::Locked(Locked {
+        let ordered = Statement::Ordered(Ordered::of(market, job, order));
+        let locked = Statement::Locked(Locked {
             job,
             after: vec![ordered.digest()],
             provider: self.provider.address(),
@@ -382,9 +382,9 @@ impl World {
             let facts = BTreeMap::from([("engine".to_owned(), "interpreter".to_owned())]);
             let run = run_statement(order, &claimed, locked.digest(), facts);
             let trace_root = claimed.trace_root;
-            let claimed = Said::Claimed(claimed);
+            let claimed = Statement::Claimed(claimed);
             last = claimed.digest();
-            said.push((Said::Ran(Box::new(run)), &self.provider));
+            said.push((Statement::Ran(Box::new(run)), &self.provider));
             said.push((claimed, &self.provider));
             let judge = match self.twist {
                 Some(Twist::JudgedByProvider) => &self.provider,
@@ -400,7 +400,7 @@ impl World {
                     Ending::Slashed | Ending::Missed => Judgement::Disagrees,
                 },
             };
-            let verdict = Said::Judged(verdict);
+            let verdict = Statement::Judged(verdict);
             after.push(last);
             if ending == Ending::Slashed {
                 for moved in self.dispute(job, last, verdict.digest()) {
@@ -419,7 +419,7 @@ impl World {
         let trace_root = B256::repeat_byte(0x66);
         for number in 0..strangers {
             let stranger = signer(number, 77);
-            let verdict = Said::Judged(Verdict {
+            let verdict = Statement::Judged(Verdict {
                 job,
                 after: vec![ordered.digest()],
                 auditor: stranger.address(),
@@ -468,13 +468,14 @@ impl World {
             block: block(settlement),
             anchor_block: anchor.as_ref().map(|(event, _)| block(event)),
         };
-        let payload = Said::Settled(settled.clone()).to_payload();
+        let payload = Statement::Settled(settled.clone()).to_payload();
         envelopes.push(Envelope::sign(&payload, &Self::role(&self.requester)));
         if strangers > 0 {
             let observer = Self::observer();
-            let settled = Said::Settled(Settled { observer: observer.address(), ..settled });
+            let settled = Statement::Settled(Settled { observer: observer.address(), ..settled });
             let said = [self.binding(&observer), settled];
-            let signed = |said: &Said| Envelope::sign(&said.to_payload(), &Self::role(&observer));
+            let signed =
+                |said: &Statement| Envelope::sign(&said.to_payload(), &Self::role(&observer));
             envelopes.extend(said.iter().map(signed));
         }
         added.extend(self.add(&envelopes[added.len()..]));
@@ -500,7 +501,12 @@ impl World {
     }
 
     /// A short dispute, which the auditor wins.
-    fn dispute(&self, job: B256, claim: Hash, verdict: Hash) -> Vec<(Said, &PrivateKeySigner)> {
+    fn dispute(
+        &self,
+        job: B256,
+        claim: Hash,
+        verdict: Hash,
+    ) -> Vec<(Statement, &PrivateKeySigner)> {
         let (auditor, provider) = (&self.auditor, &self.provider);
         let (game, level, position) = (7, 0, 5);
         let hash = B256::repeat_byte;
@@ -521,19 +527,19 @@ impl World {
         });
         let mut said: Vec<_> = said.collect();
         for k in 1..said.len() {
-            said[k].0.after = vec![Said::Moved(said[k - 1].0.clone()).digest()];
+            said[k].0.after = vec![Statement::Moved(said[k - 1].0.clone()).digest()];
         }
-        said.into_iter().map(|(moved, signer)| (Said::Moved(moved), signer)).collect()
+        said.into_iter().map(|(moved, signer)| (Statement::Moved(moved), signer)).collect()
     }
 
-    fn operator_statement(&self) -> Said {
+    fn operator_statement(&self) -> Statement {
         let (market, account, anchors) = (self.market, self.operator.address(), self.anchors);
         let origin = self.log_key.vkey().name().to_owned();
         let key = Hash(self.log_key.vkey().bytes());
         let text = operator_text(&market, account, anchors, &origin, key);
         let signature = self.operator.sign_message_sync(text.as_bytes()).expect("signed");
         let signature = signature.as_bytes().to_vec().into();
-        Said::Operated(Operator { market, account, anchors, origin, key, signature })
+        Statement::Operated(Operator { market, account, anchors, origin, key, signature })
     }
 
     fn anchored(&self, job: B256, tree: &Checkpoint) -> EventProof {

@@ -1,4 +1,4 @@
-//! A keeper: gives the keys of sealed data to who holds a lock and to the auditors that the order
+//! A key service: gives the keys of sealed data to who holds a lock and to the auditors that the order
 //! names, by its owner's decision, and says in the log that it did.
 //!
 //! The decision about an input is the order itself, which its owner has signed. About a dataset the
@@ -13,9 +13,9 @@ use assay_contracts::Market;
 use assay_machine::slot;
 use assay_market::{Account, JobId, JobStatus, SealedSlot, Terms};
 use assay_merkle::empty_slot;
-use assay_policy::{Decision, Permit, Reason, ReleaseRequest};
+use assay_policy::{ClauseReason, Decision, Permit, ReleaseRequest};
 use assay_protocol::SignedOrder;
-use assay_receipt::{GivenKey, Released, ReleasedSlot, Said};
+use assay_receipt::{GivenKey, Released, ReleasedSlot, Statement};
 use assay_seal::{ContentKey, Wrap, WrapContext as Context};
 use assay_types::{BlobRoot, Hash};
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ use crate::contracts::{Contracts, chain};
 use crate::datasets::{Datasets, Decider};
 use crate::inputs::program_id;
 use crate::record::Recorder;
-use crate::role::{Next, Role, Work};
+use crate::role::{Next, Role, Scheduler};
 use crate::sealed::{OUTPUT_SLOT, system_rng, terms_of};
 use crate::story::Story;
 use crate::vault::{Secret, Vault};
@@ -35,33 +35,33 @@ use crate::{Home, Result};
 /// How soon the keys of an account are looked for again that has published none yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// A keeper of what was sealed under one home.
-pub struct Keeper {
+/// A key service of what was sealed under one home.
+pub struct KeyService {
     contracts: Contracts,
     board: Board,
     vault: Vault,
     /// Blocks upon a lock's before it is taken for final.
     confirmations: u64,
-    /// Decides about datasets; none for a keeper of inputs alone.
+    /// Decides about datasets; none for a key service of inputs alone.
     decider: Option<Decider>,
     recorder: Option<Recorder>,
     /// What is known to be given, so that it need not be looked up again.
     given: Mutex<BTreeSet<(B256, Address, u8)>>,
     /// Releases that the log does not have yet.
-    unsaid: Mutex<Vec<Said>>,
+    unsaid: Mutex<Vec<Statement>>,
 }
 
-/// A slot whose key this keeper has.
+/// A slot whose key this key service has.
 struct Kept {
     slot: u8,
     sealed: SealedSlot,
     secret: Secret,
 }
 
-impl Keeper {
-    /// A keeper of what the account itself orders with, and of nothing else.
+impl KeyService {
+    /// A key service of what the account itself orders with, and of nothing else.
     pub(crate) fn of_inputs(contracts: Contracts, board: Board, vault: Vault) -> Self {
-        Keeper {
+        KeyService {
             contracts,
             board,
             vault,
@@ -73,7 +73,7 @@ impl Keeper {
         }
     }
 
-    /// A keeper of the account's datasets and of what it orders with.
+    /// A key service of the account's datasets and of what it orders with.
     ///
     /// # Errors
     ///
@@ -86,26 +86,26 @@ impl Keeper {
     ) -> Result<Self> {
         let datasets = Datasets::of(home, contracts.account());
         let decider = Some(Decider::open(datasets)?);
-        let inputs = Keeper::of_inputs(contracts, board, Vault::at(home.vault()));
-        Ok(Keeper { decider, confirmations, ..inputs })
+        let inputs = KeyService::of_inputs(contracts, board, Vault::at(home.vault()));
+        Ok(KeyService { decider, confirmations, ..inputs })
     }
 
     /// The same, giving keys only for locks with so many blocks upon theirs.
     #[must_use]
     pub(crate) fn confirming(self, confirmations: u64) -> Self {
-        Keeper { confirmations, ..self }
+        KeyService { confirmations, ..self }
     }
 
     /// The same, saying in a log to whom it gives keys.
     #[must_use]
     pub fn recording(self, recorder: Recorder) -> Self {
-        Keeper { recorder: Some(recorder), ..self }
+        KeyService { recorder: Some(recorder), ..self }
     }
 
     /// Works until told to stop.
     pub async fn run(self, stop: watch::Receiver<bool>) {
         let (contracts, board) = (self.contracts.clone(), self.board.clone());
-        Work::new(std::sync::Arc::new(self), board, contracts).run(stop).await;
+        Scheduler::new(std::sync::Arc::new(self), board, contracts).run(stop).await;
     }
 
     /// The slots of a job whose keys are this account's to give.
@@ -200,7 +200,7 @@ impl Keeper {
             let is_own = order.requester == self.contracts.account();
             return if is_own { Ok(Verdict::Own) } else { refuse("other_requester") };
         };
-        // A keeper of inputs leaves datasets to the keeper that has their ledger.
+        // A key service of inputs leaves datasets to the key service that has their ledger.
         let Some(decider) = &self.decider else { return Ok(Verdict::Refuse(KeyReasons::silent())) };
         let input_sealed = terms.input.is_some() && order.inputRoot.0 != empty_slot().0.0;
         let asked = ReleaseRequest {
@@ -268,14 +268,14 @@ impl Keeper {
             return Ok(None);
         }
         let story = Story::of(&self.contracts, id, order).await?;
-        Ok(story.locked.map(|locked| Said::Locked(locked).digest()))
+        Ok(story.locked.map(|locked| Statement::Locked(locked).digest()))
     }
 
     /// That keys were given: to whom, for what, under which policy.
-    fn released(&self, id: B256, locked: Hash, kept: &Kept, given: Vec<GivenKey>) -> Said {
+    fn released(&self, id: B256, locked: Hash, kept: &Kept, given: Vec<GivenKey>) -> Statement {
         let is_input = kept.slot == INPUT_SLOT;
         let decider = self.decider.as_ref().filter(|_| kept.sealed.policy.is_some());
-        Said::Released(Released {
+        Statement::Released(Released {
             job: id,
             after: vec![locked],
             owner: self.contracts.account(),
@@ -331,7 +331,7 @@ impl Keeper {
         Ok(Given::Now(digest))
     }
 
-    fn unsaid(&self) -> MutexGuard<'_, Vec<Said>> {
+    fn unsaid(&self) -> MutexGuard<'_, Vec<Statement>> {
         // As for what is given.
         self.unsaid.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -375,7 +375,7 @@ pub struct KeyReasons {
     /// `policy`, `other_requester` or `version_unknown`.
     pub code: String,
     /// By clause.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<ClauseReason>,
 }
 
 impl std::fmt::Display for KeyReasons {
@@ -391,7 +391,7 @@ impl std::fmt::Display for KeyReasons {
 }
 
 impl KeyReasons {
-    /// Nothing to say: another keeper decides.
+    /// Nothing to say: another key service decides.
     fn silent() -> Self {
         KeyReasons { code: String::new(), reasons: Vec::new() }
     }
@@ -402,8 +402,8 @@ pub(crate) fn account(address: Address) -> Account {
     Account(address.into_array())
 }
 
-impl Role for Keeper {
-    const NAME: &'static str = "keeper";
+impl Role for KeyService {
+    const NAME: &'static str = "key-service";
 
     async fn attend(&self, id: B256) -> Result<Next> {
         let Some(signed) = self.board.find_order(id).await? else { return Ok(Next::Done) };

@@ -1,4 +1,4 @@
-//! Figures of a keeper: decisions a second under a policy that is compiled once, beside compiling
+//! Figures of a key service: decisions a second under a policy that is compiled once, beside compiling
 //! it for each, and beside the same conditions in plain Rust.
 
 use std::collections::BTreeSet;
@@ -20,13 +20,13 @@ const GRANTS: u64 = 1_000;
 const NOW: u64 = 1_800_000_000;
 
 pub(crate) fn figures() -> Result<Vec<Figure>, String> {
-    let (policy, rules) = keeper()?;
+    let (policy, rules) = key_service()?;
     let publication = rules.publication().clone();
     let ledger = Ledger::new();
     let granted = (0..GRANTS).map(|number| account("granted", number)).collect();
     let asked: Vec<ReleaseRequest> = (0..DECISIONS).map(request).collect();
     let permitted = |decision: &Decision| matches!(decision, Decision::Permit(_));
-    let expect = asked.iter().filter(|asked| plain(policy.said(), &granted, asked)).count();
+    let expect = asked.iter().filter(|asked| plain(policy.body(), &granted, asked)).count();
     let found = asked.iter().filter(|asked| permitted(&rules.decide(asked, &ledger))).count();
     if found != expect || expect == 0 || expect == asked.len() {
         return Err(format!("Cedar permits {found} requests, plain Rust {expect}"));
@@ -41,7 +41,7 @@ pub(crate) fn figures() -> Result<Vec<Figure>, String> {
         ));
         rust.push(rate(
             DECISIONS,
-            time(|| all(&asked, |asked| plain(policy.said(), &granted, asked))),
+            time(|| all(&asked, |asked| plain(policy.body(), &granted, asked))),
         ));
         let few = &asked[..COMPILED as usize];
         each.push(rate(
@@ -73,8 +73,8 @@ pub(crate) fn figures() -> Result<Vec<Figure>, String> {
         ("the same conditions in plain Rust".to_owned(), median(rust)),
     ];
     Ok(vec![
-        figure("keeper decisions", once, goal, peers),
-        figure("keeper decisions, entries of the ledger made", spent, goal, Vec::new()),
+        figure("key service decisions", once, goal, peers),
+        figure("key service decisions, entries of the ledger made", spent, goal, Vec::new()),
     ])
 }
 
@@ -103,7 +103,7 @@ fn program(number: u64) -> ProgramId {
     ProgramId(sha256(&number.to_be_bytes()))
 }
 
-fn keeper() -> Result<(Document<Policy>, Rules), String> {
+fn key_service() -> Result<(Document<Policy>, Rules), String> {
     let accounts = |role: &str| -> Allowed<Account> {
         (0..ACCOUNTS).map(|number| account(role, number)).collect()
     };

@@ -4,12 +4,12 @@ use alloy_primitives::{Address, B256};
 use assay_merkle::empty_slot;
 
 use crate::receipt::Receipt;
-use crate::statement::{Judgement, MarketId, Said};
+use crate::statement::{Judgement, MarketId, Statement};
 use crate::verify::{claim_of, ended};
 
 /// What a receipt tells of a job. It is only as good as the receipt's standing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Life {
+pub struct JobSummary {
     /// Where it was.
     pub market: MarketId,
     /// The job.
@@ -53,7 +53,7 @@ pub struct Life {
     pub moves: Vec<(Address, &'static str)>,
 }
 
-impl Life {
+impl JobSummary {
     /// What a receipt tells; `None` if its events prove nothing.
     pub fn of(receipt: &Receipt) -> Option<Self> {
         let order = &receipt.order.order;
@@ -64,15 +64,15 @@ impl Life {
         let output = claimed.as_ref().and_then(|claimed| slot(claimed.outputRoot));
         let statements = receipt.log.iter().flat_map(|log| &log.statements);
         let (mut verdicts, mut moves) = (Vec::new(), Vec::new());
-        for (said, _) in statements.filter_map(|one| one.envelope.said()) {
+        for (said, _) in statements.filter_map(|one| one.envelope.statement()) {
             match said {
-                Said::Judged(verdict) => verdicts.push((verdict.auditor, verdict.verdict)),
-                Said::Moved(moved) => moves.push((moved.account, moved.made.name())),
+                Statement::Judged(verdict) => verdicts.push((verdict.auditor, verdict.verdict)),
+                Statement::Moved(moved) => moves.push((moved.account, moved.made.name())),
                 _ => {}
             }
         }
         let of_paid = claimed.as_ref().filter(|_| paid.is_some());
-        Some(Life {
+        Some(JobSummary {
             market: receipt.market,
             job: receipt.job,
             requester: order.requester,
