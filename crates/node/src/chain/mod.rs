@@ -1,0 +1,7 @@
+//! The chain as roles see it: contracts by typed methods, what happened to a job, games, reputation.
+
+pub(crate) mod contracts;
+pub(crate) mod events;
+pub(crate) mod games;
+pub(crate) mod reputation;
+pub(crate) mod timeline;

@@ -1,0 +1,5 @@
+//! A job's files: inputs, what is sealed of them, and the keys.
+
+pub(crate) mod inputs;
+pub(crate) mod sealed;
+pub(crate) mod vault;

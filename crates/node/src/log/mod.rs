@@ -1,0 +1,5 @@
+//! The log of what roles say: an account's voice in it, its anchors, and its witnesses.
+
+pub(crate) mod anchor;
+pub(crate) mod cosign;
+pub(crate) mod recorder;

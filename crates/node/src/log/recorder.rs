@@ -1,0 +1,523 @@
+//! What roles say of a job, signed and put into the market's log.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use alloy_primitives::{Address, B256, Bytes};
+use alloy_signer::SignerSync;
+use alloy_signer_local::PrivateKeySigner;
+use assay_broker::HostedLog;
+use assay_broker_client::BrokerClient;
+use assay_chain::Client;
+use assay_contracts::Deployment;
+use assay_receipt::{
+    Binding, Envelope, LoggedStatement, MarketId, Operator, ReceiptAnchor, ReceiptLog, RoleKey,
+    Statement, binding_text, operator_text,
+};
+use assay_storage::{LogFiles, LogObjects, Sequencer};
+use assay_tlog::{
+    CHECKPOINT, COSIGNED, Checkpoint, KeyKind, NoteKey, Policy, Reader, Storage, StorageError,
+    Vkey, check_consistency,
+};
+use assay_types::Hash;
+use zeroize::Zeroizing;
+
+use crate::base::files;
+use crate::log::anchor::{self, AnchoredTree};
+use crate::role::blocking;
+use crate::{Error, Home, Result};
+
+/// A market's log, in this process or at a broker. Clones share it.
+#[derive(Clone)]
+pub struct PublicLog {
+    place: Place,
+    key: Vkey,
+    index: Arc<Mutex<Index>>,
+}
+
+#[derive(Clone)]
+enum Place {
+    Here(Sequencer, Arc<dyn Storage>, Arc<RoleKey>),
+    There(Box<BrokerClient>),
+}
+
+/// Which entries speak of what, as far as the log was read.
+#[derive(Default)]
+struct Index {
+    read: u64,
+    /// Of which key, on which market: a key has the same bindings on all, and anyone may carry one
+    /// from log to log.
+    bindings: BTreeMap<(Hash, MarketId), u64>,
+    /// Who anchors the log, by statements of its own key.
+    operators: Vec<(u64, Operator)>,
+    jobs: BTreeMap<B256, Vec<u64>>,
+    /// What datasets came of, by their slots' roots.
+    masked: BTreeMap<B256, Vec<u64>>,
+}
+
+impl PublicLog {
+    /// Opens the log of a market under a home, or begins one there. Its key is derived from a seed
+    /// of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`], for instance if another process has it open; [`Error::File`],
+    /// [`Error::Damaged`], [`Error::Randomness`].
+    pub fn open(home: &Home, deployment: &Deployment) -> Result<Self> {
+        let read = Arc::new(LogFiles::read_only(home.log()));
+        Self::begin(home, deployment, LogFiles::open(home.log())?, read)
+    }
+
+    /// The same in an object store (`s3://BUCKET/PREFIX`, with what the environment says of keys
+    /// and endpoint); the home has only the key. Takes the log over from whoever wrote it before.
+    ///
+    /// # Errors
+    ///
+    /// As [`PublicLog::open`].
+    pub fn open_at(url: &str, home: &Home, deployment: &Deployment) -> Result<Self> {
+        let objects = Arc::new(open_objects(url)?);
+        Self::begin(home, deployment, objects.clone(), objects)
+    }
+
+    fn begin(
+        home: &Home,
+        deployment: &Deployment,
+        storage: impl Storage,
+        read: Arc<dyn Storage>,
+    ) -> Result<Self> {
+        let seed = files::seed(&home.log_seed())?;
+        let origin = format!("assay/{}/{}", deployment.chain_id, deployment.market);
+        let key = NoteKey::new(&origin, KeyKind::Log, &seed);
+        let key = key.map_err(|error| Error::Job(format!("the log's key: {error}")))?;
+        let vkey = key.vkey().clone();
+        let sequencer = Sequencer::open(storage, key)?;
+        let place = Place::Here(sequencer, read, Arc::new(RoleKey::of_log(&seed)));
+        Ok(PublicLog { place, key: vkey, index: Arc::default() })
+    }
+
+    /// The log that a broker keeps; `None` if it keeps none. Its key is whatever the broker says:
+    /// who relies on statements pins the key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Broker`]; [`Error::Job`] for a key that is none.
+    pub async fn at(broker: &BrokerClient) -> Result<Option<Self>> {
+        let Some(key) = broker.log_object("key").await? else { return Ok(None) };
+        let key = String::from_utf8(key).map_err(unreadable)?;
+        let key = key.parse().map_err(unreadable)?;
+        let place = Place::There(Box::new(broker.clone()));
+        Ok(Some(PublicLog { place, key, index: Arc::default() }))
+    }
+
+    /// Its key, which readers pin.
+    pub fn vkey(&self) -> &Vkey {
+        &self.key
+    }
+
+    /// What a broker needs to serve it; `None` for one that is served elsewhere.
+    pub fn hosted(&self) -> Option<HostedLog> {
+        let Place::Here(sequencer, files, _) = &self.place else { return None };
+        let (sequencer, files) = (sequencer.clone(), files.clone());
+        Some(HostedLog { sequencer, files, key: self.key.clone() })
+    }
+
+    async fn add(&self, envelope: &Envelope) -> Result<u64> {
+        match &self.place {
+            Place::Here(sequencer, ..) => Ok(sequencer.add(envelope.to_bytes()).await?.index),
+            Place::There(broker) => Ok(broker.log_add(envelope.to_bytes()).await?.index),
+        }
+    }
+
+    /// The newest anchor of the log that the chain has, and that the newest checkpoint goes on
+    /// from; none if there is none.
+    pub(crate) async fn newest_anchor(
+        &self,
+        client: &Client,
+        deployment: &Deployment,
+    ) -> Result<Option<AnchoredTree>> {
+        let (log, storage) = (self.clone(), self.storage());
+        let read = blocking(move || log.index().read_new(&storage, &log.key));
+        let (_, tree) = read.await??;
+        let operators = self.operators(deployment);
+        anchor::newest(client, deployment, self.key.name(), &operators, tree.size).await
+    }
+
+    /// What the log has about a job, with the bindings of the keys that signed it, under the newest
+    /// checkpoint; and about an anchor, if there is one.
+    async fn about(
+        &self,
+        job: (MarketId, B256),
+        anchor: Option<AnchoredTree>,
+    ) -> Result<ReceiptLog> {
+        let (log, storage) = (self.clone(), self.storage());
+        let proving = move || {
+            let newest = log.index().read_new(&storage, &log.key)?;
+            log.prove_about(job, &storage, newest, anchor)
+        };
+        blocking(proving).await?
+    }
+
+    /// The accounts that the log's own key says anchor it, as far as it was read.
+    pub fn operators(&self, deployment: &Deployment) -> Vec<Address> {
+        let operators: Vec<_> = self.index().operators.iter().map(|(_, one)| one.clone()).collect();
+        accounts_in(deployment, &operators)
+    }
+
+    /// The accounts that a log's own key says, in it, anchor it.
+    pub(crate) fn read_operators(
+        storage: &Arc<dyn Storage>,
+        log: &Vkey,
+        deployment: &Deployment,
+    ) -> Result<Vec<Address>> {
+        let mut index = Index::default();
+        index.read_new(storage, log)?;
+        let operators: Vec<_> = index.operators.into_iter().map(|(_, one)| one).collect();
+        Ok(accounts_in(deployment, &operators))
+    }
+
+    /// Says in the log, by its own key, that an account anchors it. Gives the statement's digest,
+    /// which the contract is to have.
+    pub(crate) async fn say_operator(
+        &self,
+        signer: &PrivateKeySigner,
+        deployment: &Deployment,
+    ) -> Result<Hash> {
+        let Place::Here(_, _, key) = &self.place else {
+            return Err(Error::Job("only who keeps a log may say who anchors it".into()));
+        };
+        let (market, account, anchors) =
+            (market_id(deployment), signer.address(), deployment.anchors);
+        let (origin, public) = (self.key.name().to_owned(), key.public());
+        let text = operator_text(&market, account, anchors, &origin, public);
+        let signature = sign(signer, &text)?;
+        let operator = Operator { market, account, anchors, origin, key: public, signature };
+        let said = Statement::Operated(operator);
+        self.add(&Envelope::sign(&said.to_payload(), key)).await?;
+        Ok(said.digest())
+    }
+
+    /// The newest checkpoint, as it is here.
+    pub(crate) fn newest(&self) -> Result<Checkpoint> {
+        let Place::Here(sequencer, ..) = &self.place else {
+            return Err(Error::Job("the log is kept elsewhere".into()));
+        };
+        let note = sequencer.checkpoint().borrow().clone();
+        let policy = Policy::of_log(self.key.clone()).map_err(unreadable)?;
+        Ok(policy.open(&note).map_err(unreadable)?.checkpoint)
+    }
+
+    fn storage(&self) -> Arc<dyn Storage> {
+        match &self.place {
+            Place::Here(_, storage, _) => storage.clone(),
+            Place::There(broker) => {
+                let runtime = tokio::runtime::Handle::current();
+                Arc::new(Served { broker: (**broker).clone(), runtime, read: Mutex::default() })
+            }
+        }
+    }
+
+    fn prove_about(
+        &self,
+        job: (MarketId, B256),
+        storage: &Arc<dyn Storage>,
+        (newest, tree): (Vec<u8>, Checkpoint),
+        anchor: Option<AnchoredTree>,
+    ) -> Result<ReceiptLog> {
+        let reader = Reader::new(storage, &tree);
+        let indices = self.index().about(job, anchor.as_ref(), &reader)?;
+        let anchor = match anchor {
+            Some(anchor) => Some(prove_anchor(&reader, &tree, anchor)?),
+            None => None,
+        };
+        let mut statements = Vec::new();
+        for index in indices.into_iter().filter(|index| *index < tree.size) {
+            let entry = reader.entry(index).map_err(unreadable)?;
+            let path = reader.prove_inclusion(index).map_err(unreadable)?;
+            let envelope = Envelope::from_bytes(&entry).map_err(unreadable)?;
+            statements.push(LoggedStatement { index, path, envelope });
+        }
+        // The same checkpoint as its witnesses have cosigned it, if they have by now.
+        let policy = Policy::of_log(self.key.clone()).map_err(unreadable)?;
+        let cosigned = storage.get(COSIGNED).ok().flatten();
+        let same = |note: &Vec<u8>| policy.open(note).is_ok_and(|opened| opened.checkpoint == tree);
+        let checkpoint = cosigned.filter(same).unwrap_or(newest);
+        let checkpoint = String::from_utf8(checkpoint).map_err(unreadable)?;
+        Ok(ReceiptLog { checkpoint, statements, anchor })
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        // Each entry is noted whole or not at all, so a panic elsewhere spoils nothing.
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A log that a broker serves, as a storage to read; what was read once is not asked for again.
+/// Calls must come from threads that may block.
+struct Served {
+    broker: BrokerClient,
+    runtime: tokio::runtime::Handle,
+    read: Mutex<BTreeMap<String, Option<Vec<u8>>>>,
+}
+
+impl Storage for Served {
+    fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = read.get(name) {
+            return Ok(known.clone());
+        }
+        let found = self.runtime.block_on(self.broker.log_object(name));
+        let found = found.map_err(|error| StorageError(Box::new(error)))?;
+        read.insert(name.to_owned(), found.clone());
+        Ok(found)
+    }
+
+    fn has_any(&self, _: &str) -> Result<bool, StorageError> {
+        Err(StorageError("a log elsewhere is only read by name".into()))
+    }
+
+    fn put_all(&self, _: &[(String, Vec<u8>)]) -> Result<(), StorageError> {
+        Err(StorageError("a log elsewhere is only read".into()))
+    }
+
+    fn replace(&self, _: &str, _: Option<&[u8]>, _: &[u8]) -> Result<bool, StorageError> {
+        Err(StorageError("a log elsewhere is only read".into()))
+    }
+
+    fn remove_all(&self, _: &str) -> Result<(), StorageError> {
+        Err(StorageError("a log elsewhere is only read".into()))
+    }
+}
+
+impl Index {
+    /// Reads what is new in a log, and gives the checkpoint that it was read under.
+    fn read_new(
+        &mut self,
+        storage: &Arc<dyn Storage>,
+        log: &Vkey,
+    ) -> Result<(Vec<u8>, Checkpoint)> {
+        let newest = storage.get(CHECKPOINT).map_err(unreadable)?;
+        let newest = newest.ok_or_else(|| unreadable("it has no checkpoint"))?;
+        let policy = Policy::of_log(log.clone()).map_err(unreadable)?;
+        let tree = policy.open(&newest).map_err(unreadable)?.checkpoint;
+        let reader = Reader::new(storage, &tree);
+        while self.read < tree.size {
+            let entry = reader.entry(self.read).map_err(unreadable)?;
+            self.note(&entry, Hash(log.bytes()));
+        }
+        Ok((newest, tree))
+    }
+
+    /// Takes note of the next entry. What is no statement of ours is anybody's, and says nothing.
+    fn note(&mut self, entry: &[u8], log_key: Hash) {
+        let place = self.read;
+        self.read += 1;
+        let Some((said, key)) = opened(entry) else { return };
+        match said {
+            Statement::Operated(operator) if key == log_key => {
+                self.operators.push((place, operator))
+            }
+            Statement::Operated(_) => {}
+            Statement::Binding(said) => {
+                self.bindings.entry((key, said.market)).or_insert(place);
+            }
+            Statement::Masked(said) => self.masked.entry(said.root).or_default().push(place),
+            _ => self.jobs.entry(said.job().unwrap_or_default()).or_default().push(place),
+        }
+    }
+
+    /// The entries about a job, its dataset and who anchors the log, and the bindings of their
+    /// keys, in the log's order.
+    fn about<S: Storage>(
+        &self,
+        (market, job): (MarketId, B256),
+        anchor: Option<&AnchoredTree>,
+        reader: &Reader<'_, S>,
+    ) -> Result<Vec<u64>> {
+        let mut places = self.jobs.get(&job).cloned().unwrap_or_default();
+        if let Some(anchor) = anchor {
+            let by = self.operators.iter().filter(|(_, one)| one.account == anchor.operator);
+            places.extend(by.map(|(place, _)| *place));
+        }
+        let mut all = BTreeSet::new();
+        while let Some(place) = places.pop() {
+            if !all.insert(place) {
+                continue;
+            }
+            let entry = reader.entry(place).map_err(unreadable)?;
+            let Some((said, key)) = opened(&entry) else { continue };
+            all.extend(self.bindings.get(&(key, market)));
+            if let Statement::Ordered(order) = said {
+                places.extend(self.masked.get(&order.dataset_root).into_iter().flatten());
+            }
+        }
+        Ok(all.into_iter().collect())
+    }
+}
+
+fn opened(entry: &[u8]) -> Option<(Statement, Hash)> {
+    Envelope::from_bytes(entry).ok()?.statement()
+}
+
+fn unreadable(error: impl std::fmt::Display) -> Error {
+    Error::Job(format!("the market's log can't be read: {error}"))
+}
+
+/// One account's voice in the log.
+#[derive(Clone)]
+pub struct Recorder {
+    log: PublicLog,
+    key: Arc<RoleKey>,
+    account: Address,
+    market: MarketId,
+}
+
+impl Recorder {
+    /// A recorder for an account: logs that its statement key speaks for it, if that is not there
+    /// yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`]; [`Error::Job`] if the account can't sign.
+    pub async fn new(
+        log: PublicLog,
+        signer: &PrivateKeySigner,
+        deployment: &Deployment,
+    ) -> Result<Self> {
+        let (account, market) = (signer.address(), market_id(deployment));
+        let (key, binding) = bound_key(signer, market)?;
+        let recorder = Recorder { log, key: Arc::new(key), account, market };
+        recorder.say(&Statement::Binding(binding)).await?;
+        Ok(recorder)
+    }
+
+    /// The log.
+    pub fn log(&self) -> &PublicLog {
+        &self.log
+    }
+
+    /// What the log has about a job of the market, as a part of its receipt.
+    pub(crate) async fn about(
+        &self,
+        job: B256,
+        anchor: Option<AnchoredTree>,
+    ) -> Result<ReceiptLog> {
+        self.log.about((self.market, job), anchor).await
+    }
+
+    /// The account that speaks.
+    pub fn account(&self) -> Address {
+        self.account
+    }
+
+    /// The market that it speaks of.
+    pub fn market(&self) -> MarketId {
+        self.market
+    }
+
+    /// Signs and logs a statement; durable when it returns. Saying it again changes nothing.
+    pub(crate) async fn say(&self, said: &Statement) -> Result<u64> {
+        self.log.add(&Envelope::sign(&said.to_payload(), &self.key)).await
+    }
+
+    /// The same where nothing hangs on it: a job goes on, and a claim is defended, while a broker
+    /// with a log is away.
+    pub(crate) async fn try_say(&self, said: Statement) {
+        let recorder = self.clone();
+        let saying = async move {
+            if let Err(error) = recorder.say(&said).await {
+                tracing::warn!(statement = said.name(), %error, "a statement could not be logged");
+            }
+        };
+        match self.log.place {
+            // Awaited, so that nothing holds the log when its role has ended.
+            Place::Here(..) => saying.await,
+            Place::There(_) => drop(tokio::spawn(saying)),
+        }
+    }
+}
+
+/// Opens objects to write, with a mark of its own.
+pub(crate) fn open_objects(url: &str) -> Result<LogObjects> {
+    let mut mark = [0; 16];
+    getrandom::fill(&mut mark).map_err(Error::Randomness)?;
+    Ok(LogObjects::open(url, mark)?)
+}
+
+fn sign(signer: &PrivateKeySigner, text: &str) -> Result<Bytes> {
+    let signature = signer.sign_message_sync(text.as_bytes());
+    let signature = signature.map_err(|error| Error::Job(format!("signing failed: {error}")))?;
+    Ok(signature.as_bytes().to_vec().into())
+}
+
+/// Who of the operators anchors in a deployment's contract.
+fn accounts_in(deployment: &Deployment, operators: &[Operator]) -> Vec<Address> {
+    let here = operators.iter().filter(|one| one.anchors == deployment.anchors);
+    here.map(|one| one.account).collect()
+}
+
+/// That a checkpoint goes on from what was anchored.
+fn prove_anchor(
+    reader: &Reader<'_, Arc<dyn Storage>>,
+    tree: &Checkpoint,
+    anchor: AnchoredTree,
+) -> Result<ReceiptAnchor> {
+    let consistency = reader.prove_consistency(anchor.size).map_err(unreadable)?;
+    check_consistency(&consistency, tree.size, tree.root, anchor.size, anchor.root).map_err(
+        |_| {
+            let size = anchor.size;
+            unreadable(format!(
+                "it does not go on from the {size} entries that were anchored: it has forked"
+            ))
+        },
+    )?;
+    Ok(ReceiptAnchor { event: anchor.event, size: anchor.size, consistency })
+}
+
+/// The key of an account's statements on a market, and what binds the two.
+///
+/// # Errors
+///
+/// [`Error::Job`] if the account can't sign.
+pub(crate) fn bound_key(signer: &PrivateKeySigner, market: MarketId) -> Result<(RoleKey, Binding)> {
+    let secret = Zeroizing::new(signer.to_bytes().0);
+    let role = RoleKey::derive(&secret);
+    let (account, key) = (signer.address(), role.public());
+    let text = binding_text(&market, account, key);
+    let signature = sign(signer, &text)?;
+    Ok((role, Binding { market, account, key, signature }))
+}
+
+pub(crate) fn market_id(deployment: &Deployment) -> MarketId {
+    MarketId {
+        chain_id: deployment.chain_id,
+        genesis_hash: deployment.genesis_hash,
+        market: deployment.market,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An account's statement key is the same on all markets, so anyone can carry its binding from
+    /// one log to another's.
+    #[test]
+    fn a_binding_for_another_market_binds_nothing_here() {
+        let signer = PrivateKeySigner::random();
+        let here = MarketId { chain_id: 1, genesis_hash: B256::ZERO, market: Address::ZERO };
+        let elsewhere = MarketId { genesis_hash: B256::repeat_byte(1), ..here };
+        let mut index = Index::default();
+        for market in [elsewhere, here] {
+            let (key, binding) = bound_key(&signer, market).expect("signed");
+            let envelope = Envelope::sign(&Statement::Binding(binding).to_payload(), &key);
+            index.note(&envelope.to_bytes(), Hash::default());
+        }
+        let (key, _) = bound_key(&signer, here).expect("signed");
+        let place = |market| index.bindings.get(&(key.public(), market)).copied();
+        assert_eq!(
+            (place(elsewhere), place(here)),
+            (Some(0), Some(1)),
+            "the first would unbind it"
+        );
+    }
+}

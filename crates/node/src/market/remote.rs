@@ -1,0 +1,235 @@
+//! Taking part in a market that others run: a chain's JSON-RPC, a broker's URL, and where the
+//! contracts are.
+
+use alloy_signer_local::PrivateKeySigner;
+use assay_broker_client::{Access, BrokerClient};
+use assay_chain::{ChainClientConfig, Endpoint};
+use assay_contracts::Deployment;
+use assay_machine::{Engine, Interpreter, Machine};
+use assay_policy::Word;
+use assay_protocol::CapabilityChain;
+
+use crate::auditor::{Auditor, AuditorPlan};
+use crate::base::files;
+use crate::board::{Board, Store};
+use crate::chain::contracts::Contracts;
+use crate::key_service::KeyService;
+use crate::log::recorder::{PublicLog, Recorder};
+use crate::owner::Owner;
+use crate::owner::datasets::Version;
+use crate::provider::{Provider, ProviderPlan};
+use crate::requester::Requester;
+use crate::{Home, Result, Running};
+
+/// Where a market is. The URLs may hold secrets, so this has no `Debug`.
+#[derive(Clone)]
+pub struct RemoteMarket {
+    /// The chain's JSON-RPC endpoint: trusted for what the contracts say.
+    pub rpc: String,
+    /// The broker's URL: trusted for nothing.
+    pub broker: String,
+    /// Where the contracts are: trusted for what is a market at all, so it never comes from a
+    /// broker.
+    pub deployment: Deployment,
+    /// How many blocks must stand upon a lock's before anything hangs on it: a run, or a key that
+    /// goes out.
+    pub confirmations: u64,
+    /// What others let the broker's client do in their name: used where it is for what is asked.
+    pub capabilities: Option<CapabilityChain>,
+}
+
+impl RemoteMarket {
+    /// The market that a process runs under a home, if one does and answers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`](crate::Error::File), [`Error::Damaged`](crate::Error::Damaged).
+    pub async fn running(home: &Home) -> Result<Option<Self>> {
+        let Some(Running { rpc, broker: Some(broker), .. }) = Running::read(home)? else {
+            return Ok(None);
+        };
+        let Some(deployment) = files::read_json::<Deployment>(&home.deployment())? else {
+            return Ok(None);
+        };
+        // What a crash left behind names a process that is gone.
+        let config = assay_broker_client::BrokerClientConfig {
+            retries: 0,
+            ..assay_broker_client::BrokerClientConfig::default()
+        };
+        let client = BrokerClient::with_config(
+            &broker,
+            deployment.clone(),
+            Access::public(),
+            config,
+            assay_chain::SystemClock,
+        )?;
+        let answers = client.market().await.is_ok();
+        // An embedded chain takes no block back.
+        let (confirmations, capabilities) = (0, None);
+        let there = RemoteMarket { rpc, broker, deployment, confirmations, capabilities };
+        Ok(answers.then_some(there))
+    }
+
+    /// A requester that keeps its records under a home.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Chain`](crate::Error::Chain), [`Error::Broker`](crate::Error::Broker).
+    pub async fn requester(&self, key: PrivateKeySigner, home: &Home) -> Result<Requester> {
+        let contracts = self.contracts(key).await?;
+        let broker = self.broker(contracts.signer()).await?;
+        let recorder = recorder(&broker, &contracts).await?;
+        let requester = Requester::new(contracts, Board::of_broker(broker, None), home)
+            .confirming(self.confirmations);
+        Ok(match recorder {
+            Some(recorder) => requester.recording(recorder),
+            None => requester,
+        })
+    }
+
+    /// A provider with so much stake, in the token's smallest unit: what lacks is moved from its
+    /// account.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Funds`](crate::Error::Funds), [`Error::Chain`](crate::Error::Chain),
+    /// [`Error::Broker`](crate::Error::Broker), [`Error::Store`](crate::Error::Store).
+    pub async fn provider<E: Engine + Clone + Send + 'static>(
+        &self,
+        key: PrivateKeySigner,
+        home: &Home,
+        plan: ProviderPlan,
+        stake: u128,
+        engine: fn(Machine) -> E,
+    ) -> Result<Provider<E>> {
+        let contracts = self.contracts(key).await?;
+        contracts.stake(stake).await?;
+        let board = self.board(&contracts, home).await?;
+        let recorder = recorder(&self.broker(contracts.signer()).await?, &contracts).await?;
+        let provider = Provider::new(contracts, board, plan, engine).await?;
+        Ok(match recorder {
+            Some(recorder) => provider.recording(recorder),
+            None => provider,
+        })
+    }
+
+    /// An auditor.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Chain`](crate::Error::Chain), [`Error::Broker`](crate::Error::Broker),
+    /// [`Error::Store`](crate::Error::Store).
+    pub async fn auditor(
+        &self,
+        key: PrivateKeySigner,
+        home: &Home,
+        plan: AuditorPlan,
+    ) -> Result<Auditor<Interpreter>> {
+        let contracts = self.contracts(key).await?;
+        let board = self.board(&contracts, home).await?;
+        let challenges = home.challenges().join(contracts.account().to_string());
+        let recorder = recorder(&self.broker(contracts.signer()).await?, &contracts).await?;
+        let auditor = Auditor::new(contracts, board, plan, challenges, Interpreter::new).await?;
+        Ok(match recorder {
+            Some(recorder) => auditor.recording(recorder),
+            None => auditor,
+        })
+    }
+
+    /// A key service of an owner's datasets, and of what the account orders with.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Chain`](crate::Error::Chain), [`Error::Broker`](crate::Error::Broker),
+    /// [`Error::Store`](crate::Error::Store), [`Error::File`](crate::Error::File), for instance if
+    /// another process keeps them.
+    pub async fn key_service(&self, key: PrivateKeySigner, home: &Home) -> Result<KeyService> {
+        let contracts = self.contracts(key).await?;
+        // Apart from the store of a provider of the same account, which another process may have
+        // open.
+        let store = Store::open(&home.store(contracts.account()).join("key-service"))?;
+        let broker = self.broker(contracts.signer()).await?;
+        let recorder = recorder(&broker, &contracts).await?;
+        let board = Board::of_broker(broker, Some(store));
+        let key_service = KeyService::new(contracts, board, home, self.confirmations)?;
+        Ok(match recorder {
+            Some(recorder) => key_service.recording(recorder),
+            None => key_service,
+        })
+    }
+
+    /// Publishes an owner's newest version of a dataset. Of masked data it says first in the log
+    /// which masking it came of, so that whoever can order over it can read that.
+    ///
+    /// # Errors
+    ///
+    /// As [`Owner::publish`]; [`Error::Job`](crate::Error::Job) for masked data where the broker
+    /// keeps no log.
+    pub async fn publish(
+        &self,
+        owner: &Owner,
+        key: &PrivateKeySigner,
+        name: &Word,
+    ) -> Result<Version> {
+        let broker = self.broker(key).await?;
+        let version = owner.newest(name)?;
+        if owner.mask(&version)?.is_some() {
+            let unlogged = || {
+                crate::Error::Job(
+                    "the broker keeps no log, in which the data's masking could be said".into(),
+                )
+            };
+            let log = PublicLog::at(&broker).await?.ok_or_else(unlogged)?;
+            owner.say_mask(&Recorder::new(log, key, &self.deployment).await?, &version).await?;
+        }
+        owner.publish(&Board::of_broker(broker, None), name).await
+    }
+
+    /// What is on the broker's board, as an account that keeps nothing of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Broker`](crate::Error::Broker).
+    pub async fn board_of(&self, key: &PrivateKeySigner) -> Result<Board> {
+        Ok(Board::of_broker(self.broker(key).await?, None))
+    }
+
+    async fn contracts(&self, key: PrivateKeySigner) -> Result<Contracts> {
+        let endpoint = Endpoint::Url(self.rpc.clone());
+        Contracts::connect(endpoint, key, &self.deployment, ChainClientConfig::default()).await
+    }
+
+    /// A client of the broker that signs what it asks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Broker`](crate::Error::Broker).
+    pub async fn broker(&self, access: impl Into<Access>) -> Result<BrokerClient> {
+        let access: Access = access.into();
+        let access = match &self.capabilities {
+            Some(capabilities) => access.by_or_own(capabilities.clone()),
+            None => access,
+        };
+        let broker = BrokerClient::new(
+            &self.broker,
+            self.deployment.clone(),
+            access,
+            assay_chain::SystemClock,
+        )?;
+        broker.market().await?;
+        Ok(broker)
+    }
+
+    /// With a store of its own, so that a role can go on with what it has begun while the broker is
+    /// away.
+    async fn board(&self, contracts: &Contracts, home: &Home) -> Result<Board> {
+        let store = Store::open(&home.store(contracts.account()))?;
+        Ok(Board::of_broker(self.broker(contracts.signer()).await?, Some(store)))
+    }
+}
+
+/// A voice in the log that a broker keeps, if it keeps one.
+async fn recorder(broker: &BrokerClient, contracts: &Contracts) -> Result<Option<Recorder>> {
+    let Some(log) = PublicLog::at(broker).await? else { return Ok(None) };
+    Ok(Some(Recorder::new(log, contracts.signer(), &contracts.deployment).await?))
+}
