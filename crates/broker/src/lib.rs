@@ -6,6 +6,10 @@
 
 mod auth;
 mod body;
+mod broker;
+mod caller;
+mod connection;
+mod counts;
 mod error;
 mod metrics;
 mod middleware;
@@ -17,8 +21,9 @@ mod server;
 mod state;
 mod witness;
 
+pub use broker::{Broker, openapi};
 pub use error::{Error, Failure, Result};
 pub use retention::{Cleaned, KEEP_SECS};
 pub use server::{Server, ServerConfig, serve};
-pub use state::{Broker, HostedLog, openapi};
+pub use state::HostedLog;
 pub use witness::witness_router;

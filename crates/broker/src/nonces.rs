@@ -1,13 +1,13 @@
 //! Requests that were answered once, remembered until they end.
 
-use crate::Failure;
-use crate::error::Fail;
-use assay_protocol::{Epoch, NONCES_MAX, ProblemKind};
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 
 use alloy_primitives::{Address, B256};
+use assay_protocol::{Epoch, NONCES_MAX, ProblemKind};
+
+use crate::error::{Fail, Failure};
 
 /// Nonces in bounded memory: some 24 bytes each.
 pub(crate) struct Nonces {

@@ -1,6 +1,5 @@
 //! What data owners publish: what describes a dataset, and its policy.
 
-use crate::{Failure, body, error::Fail};
 use alloy_primitives::Address;
 use assay_protocol::{
     DOCUMENT_BODY_BYTES_MAX, DOCUMENT_BYTES_MAX, DOCUMENTS_LIMIT_MAX, DatasetEntry, DatasetsPage,
@@ -10,10 +9,12 @@ use assay_storage::{Entry, Kind};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
-use super::orders::page;
+use super::answer::{Answer, json, put_by, stored, written};
+use super::page::page;
 use super::parameters::{DatasetPlace, Range};
-use super::{Answer, json, put_by, stored, written};
-use crate::auth::Caller;
+use crate::body;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
 use crate::state::{App, Shared};
 
 /// Puts a dataset into the book, in place of an earlier one of its name: of two the higher version

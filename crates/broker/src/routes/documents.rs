@@ -1,6 +1,5 @@
 //! What data owners say besides: grants, revocations.
 
-use crate::{Failure, body, error::Fail};
 use assay_protocol::{
     DOCUMENT_BODY_BYTES_MAX, DOCUMENTS_LIMIT_MAX, EntryPut, NAME_BYTES_MAX, OwnerDocumentEntry,
     OwnerDocumentsPage, ProblemKind, SignedOwnerDocument, is_name,
@@ -9,11 +8,13 @@ use assay_storage::{Entry, Kind};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
+use super::answer::{Answer, json, put_by, stored, written};
 use super::datasets::check_size;
-use super::orders::page;
+use super::page::page;
 use super::parameters::{Account, Range};
-use super::{Answer, json, put_by, stored, written};
-use crate::auth::Caller;
+use crate::body;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
 use crate::state::App;
 
 /// Puts an owner's document into the book: it stays. The same again is harmless.

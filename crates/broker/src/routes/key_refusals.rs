@@ -1,6 +1,5 @@
 //! Why key services give no key, in their owners' names.
 
-use crate::{Failure, body, error::Fail};
 use assay_protocol::{
     ACCOUNT_CLOCK_SKEW_SECS_MAX, KeyRefusalEntry, KeyRefusalsPage, Posted, ProblemKind,
     SignedKeyRefusal, is_for, recipient_part,
@@ -9,12 +8,14 @@ use assay_storage::{Entry, Kind};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
-use super::orders::page;
+use super::answer::{Answer, json, posted, stored, written};
+use super::page::page;
 use super::parameters::{Name, Range};
 use super::refusals::check_reason;
 use super::wraps::{requester_of, require_key_owner};
-use super::{Answer, json, posted, stored, written};
-use crate::auth::Caller;
+use crate::body;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
 use crate::state::App;
 
 /// Puts a key service's refusal into the book, if by the order the key is its owner's. An owner's first

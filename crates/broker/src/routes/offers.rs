@@ -1,6 +1,5 @@
 //! What providers offer.
 
-use crate::{Failure, body, error::Fail};
 use alloy_primitives::Address;
 use assay_protocol::{
     OFFER_SECS_MAX, OfferEntry, OfferPut, OffersPage, ProblemKind, SignedOffer, TERMS_BYTES_MAX,
@@ -9,10 +8,12 @@ use assay_storage::{Entry, Kind};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
-use super::orders::page;
+use super::answer::{Answer, created, json, stored, written};
+use super::page::page;
 use super::parameters::{Account, Range};
-use super::{Answer, created, json, stored, written};
-use crate::auth::Caller;
+use crate::body;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
 use crate::state::App;
 
 /// Puts a provider's offer into the book, in place of an older one. Of two offers the one that ends

@@ -1,6 +1,5 @@
 //! The order book.
 
-use crate::{Failure, body, error::Fail};
 use assay_protocol::{
     ORDER_TERMS_BYTES_MAX, OrderEntry, OrdersPage, Posted, ProblemKind, SignedOrder,
 };
@@ -8,9 +7,12 @@ use assay_storage::{Entry, Kind};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
+use super::answer::{Answer, json, posted, stored, written};
+use super::page::page;
 use super::parameters::{Name, Range};
-use super::{Answer, json, posted, stored, written};
-use crate::auth::Caller;
+use crate::body;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
 use crate::state::App;
 
 /// Puts an order into the book, with its terms. The same order again is harmless. Its own signature
@@ -88,17 +90,4 @@ pub(super) fn entry(entry: Entry) -> Result<OrderEntry, Failure> {
     let SignedOrder { order, terms, signature } = stored(&entry.body)?;
     let (sequence, job_id) = (entry.sequence, entry.key.into());
     Ok(OrderEntry { sequence, job_id, order, terms, signature })
-}
-
-/// A page of entries, and where the next one begins if there is more.
-pub(super) fn page(
-    range: Range,
-    read: impl FnOnce(u64, usize) -> assay_storage::Result<Vec<Entry>>,
-) -> Result<(Vec<Entry>, Option<u64>), Failure> {
-    let limit = range.limit as usize;
-    let mut entries = read(range.after, limit + 1)?;
-    let is_more = entries.len() > limit;
-    entries.truncate(limit);
-    let next = entries.last().filter(|_| is_more).map(|last| last.sequence);
-    Ok((entries, next))
 }

@@ -1,13 +1,14 @@
 //! Parameters of paths and queries: parsed once, refused as problems.
 
-use crate::{Failure, error::Fail};
-use assay_protocol::{LIMIT_DEFAULT, LIMIT_MAX, ProblemKind, is_name};
 use std::str::FromStr;
 
 use alloy_primitives::{Address, B256};
+use assay_protocol::{LIMIT_DEFAULT, LIMIT_MAX, ProblemKind, is_name};
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
+
+use crate::error::{Fail, Failure};
 
 /// The one parameter of a path: a hash of 64 hex digits, with 0x or without.
 pub(super) struct Name(pub(super) B256);

@@ -1,6 +1,5 @@
 //! Why orders are not locked, in their providers' words.
 
-use crate::{Failure, body, error::Fail};
 use assay_protocol::{
     ACCOUNT_CLOCK_SKEW_SECS_MAX, JsonObject, Posted, ProblemKind, REASON_BYTES_MAX,
     REASON_CODE_BYTES_MAX, RefusalEntry, Refusals, SignedRefusal,
@@ -9,9 +8,11 @@ use assay_storage::{Entry, Kind};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
+use super::answer::{Answer, json, posted, stored, written};
 use super::parameters::Name;
-use super::{Answer, json, posted, stored, written};
-use crate::auth::Caller;
+use crate::body;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
 use crate::state::App;
 
 /// Puts a provider's refusal of an order into the book. A provider's first refusal of an order

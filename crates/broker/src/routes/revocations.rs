@@ -1,19 +1,20 @@
 //! Capabilities that their issuers take back.
 
-use crate::{Failure, body, error::Fail};
-use assay_protocol::{
-    Capability, CapabilityError, EntryPut, ProblemKind, REVOCATIONS_SWEEP_SECS, SignedRevocation,
-    revocation_part,
-};
 use std::sync::atomic::Ordering;
 
 use alloy_primitives::B256;
+use assay_protocol::{
+    CapabilityError, EntryPut, ProblemKind, REVOCATIONS_SWEEP_SECS, SignedRevocation,
+    revocation_part,
+};
 use assay_storage::Kind;
 use axum::extract::{Request, State};
 
-use super::{Answer, put_by, written};
-use crate::auth::Caller;
-use crate::state::{App, Shared};
+use super::answer::{Answer, put_by, written};
+use crate::body;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
+use crate::state::App;
 
 /// Takes a capability back: from the answer on, no request may use it, nor what was narrowed from
 /// it.
@@ -64,14 +65,4 @@ async fn forget_ended(app: &App) -> Result<(), Failure> {
         app.book.remove_parts_below(Kind::CapabilityRevocation, below).await?;
     }
     Ok(())
-}
-
-impl Shared {
-    /// Whether a capability was taken back by who gave it.
-    pub(crate) fn is_revoked(&self, capability: &Capability, hash: B256) -> Result<bool, Failure> {
-        let issuer = capability.issuer;
-        let part = revocation_part(capability.not_after, hash);
-        let (key, author) = (issuer.into_word().0, issuer.into_array());
-        Ok(self.book.entry(Kind::CapabilityRevocation, key, author, part)?.is_some())
-    }
 }

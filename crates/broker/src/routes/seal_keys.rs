@@ -1,6 +1,5 @@
 //! To which keys things are sealed for an account.
 
-use crate::{Failure, body, error::Fail};
 use assay_protocol::{
     ACCOUNT_CLOCK_SKEW_SECS_MAX, EntryPut, ProblemKind, SEAL_KEYS_BYTES_MAX, SealKeysEntry,
     SignedSealKeys,
@@ -9,10 +8,12 @@ use assay_storage::{Entry, Kind};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
+use super::answer::{Answer, json, put_by, stored, written};
 use super::parameters::Account;
-use super::{Answer, json, put_by, stored, written};
-use crate::auth::Caller;
-use crate::state::App;
+use crate::body;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
+use crate::state::{App, Shared};
 
 /// Puts an account's seal keys into the book, in place of earlier ones: of two the later `from`
 /// holds.
@@ -79,10 +80,6 @@ pub(super) async fn one(State(app): State<App>, _: Caller, Account(account): Acc
     Ok(json(StatusCode::OK, &entry))
 }
 
-fn known(
-    app: &crate::state::Shared,
-    key: [u8; 32],
-    author: [u8; 20],
-) -> Result<Option<Entry>, Failure> {
+fn known(app: &Shared, key: [u8; 32], author: [u8; 20]) -> Result<Option<Entry>, Failure> {
     Ok(app.book.entry(Kind::SealKeys, key, author, [0; 32])?)
 }

@@ -1,6 +1,5 @@
 //! Content keys, wrapped for who may have them.
 
-use crate::{Failure, body, error::Fail};
 use alloy_primitives::{Address, B256};
 use assay_machine::slot;
 use assay_market::Terms;
@@ -12,10 +11,12 @@ use assay_storage::{Entry, Kind};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
-use super::orders::page;
+use super::answer::{Answer, json, posted, stored, written};
+use super::page::page;
 use super::parameters::{JobAndRecipient, Range, WrapPlace};
-use super::{Answer, json, posted, stored, written};
-use crate::auth::{Caller, not_entitled};
+use crate::body;
+use crate::caller::{Caller, not_entitled};
+use crate::error::{Fail, Failure};
 use crate::state::App;
 
 /// The slots that have keys (spec/machine.md#memory).
