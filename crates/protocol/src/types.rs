@@ -6,7 +6,7 @@ use assay_contracts::Market;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::JsonObject;
+use crate::json_text::JsonObject;
 use crate::limits::NAME_BYTES_MAX;
 use crate::schema;
 
