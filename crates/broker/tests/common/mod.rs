@@ -137,7 +137,7 @@ impl Ask {
             body: Vec::new(),
             content_type: None,
             role: Role::Anyone,
-            access: Access::of(&key(1)),
+            access: Access::new(&key(1)),
             expires: NOW + 60,
             nonce: None,
             signed_path: None,
@@ -186,7 +186,7 @@ impl Ask {
     }
 
     pub fn by(self, number: u64) -> Self {
-        Ask { access: Access::of(&key(number)), ..self }
+        Ask { access: Access::new(&key(number)), ..self }
     }
 }
 
