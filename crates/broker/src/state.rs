@@ -104,15 +104,16 @@ impl Shared {
         })
     }
 
-    /// Checks the signature of what a request brings.
-    pub(crate) async fn verify<T: Send + 'static>(
+    /// Checks the signature of what a request brings. Returns that, and what the check returns.
+    pub(crate) async fn verify<T: Send + 'static, R: Send + 'static>(
         self: &Arc<Self>,
-        check: impl FnOnce(&Deployment) -> Result<T, SignatureError> + Send + 'static,
-    ) -> Result<T, Failure> {
-        let place = self.checks.acquire().await;
-        let checked = self.blocking(|app| check(&app.deployment)).await?;
-        drop(place);
-        Ok(checked?)
+        signed: T,
+        check: impl FnOnce(&T, &Deployment) -> Result<R, SignatureError> + Send + 'static,
+    ) -> Result<(T, R), Failure> {
+        let _place = self.checks.acquire().await;
+        self.blocking(move |app| Ok((check(&signed, &app.deployment)?, signed)))
+            .await?
+            .map(|(checked, signed)| (signed, checked))
     }
 
     /// Uses up one of an account's writes, whose signature was checked: nobody uses up another's.

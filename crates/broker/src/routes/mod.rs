@@ -2,6 +2,7 @@
 
 mod answer;
 mod blobs;
+mod checks;
 mod datasets;
 pub(crate) mod document;
 mod documents;

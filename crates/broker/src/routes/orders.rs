@@ -1,13 +1,15 @@
 //! The order book.
 
+use alloy_primitives::B256;
 use assay_protocol::{
     ORDER_TERMS_BYTES_MAX, OrderEntry, OrdersPage, Posted, ProblemKind, SignedOrder,
 };
-use assay_storage::{Entry, Kind};
+use assay_storage::{Book, Entry, Kind};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
 use super::answer::{Answer, json, posted, stored, written};
+use super::checks::check_size;
 use super::page::page;
 use super::parameters::{Name, Range};
 use crate::body;
@@ -35,13 +37,11 @@ pub(super) async fn post(State(app): State<App>, request: Request) -> Answer {
         let detail = format_args!("the lock deadline is {deadline}, and it is {now}");
         return Err(ProblemKind::OrderExpired.fail(detail));
     }
-    if signed.terms.as_ref().is_some_and(|terms| terms.as_str().len() > ORDER_TERMS_BYTES_MAX) {
-        let detail = format_args!("an order's terms have {ORDER_TERMS_BYTES_MAX} bytes at most");
-        return Err(ProblemKind::BodyMalformed.fail(detail));
+    if let Some(terms) = &signed.terms {
+        check_size("an order's terms have", terms, ORDER_TERMS_BYTES_MAX)?;
     }
+    let (signed, id) = app.verify(signed, SignedOrder::verify).await?;
     let requester = signed.order.requester;
-    let checked = app.verify(move |deployment| Ok((signed.verify(deployment)?, signed)));
-    let (id, signed) = checked.await?;
     app.take_write(requester)?;
     let body = written(&signed);
     let put = app.book.put(Kind::Order, id.0, requester.into_array(), body).await?;
@@ -62,12 +62,9 @@ pub(super) async fn post(State(app): State<App>, request: Request) -> Answer {
     responses((status = 200, body = OrdersPage))
 )]
 pub(super) async fn list(State(app): State<App>, _: Caller, range: Range) -> Answer {
-    let page = app.blocking(move |app| {
-        let (entries, next) = page(range, |after, limit| app.book.orders(after, limit))?;
-        let orders = entries.into_iter().map(entry).collect::<Result<_, Failure>>()?;
-        Ok::<_, Failure>(OrdersPage { orders, next })
-    });
-    Ok(json(StatusCode::OK, &page.await??))
+    let read = |book: &Book, (after, limit)| book.orders(after, limit);
+    let (orders, next) = page(&app, range, read, entry).await?;
+    Ok(json(StatusCode::OK, &OrdersPage { orders, next }))
 }
 
 /// An order by its job id.
@@ -80,10 +77,13 @@ pub(super) async fn list(State(app): State<App>, _: Caller, range: Range) -> Ans
     responses((status = 200, body = OrderEntry))
 )]
 pub(super) async fn one(State(app): State<App>, _: Caller, Name(id): Name) -> Answer {
+    Ok(json(StatusCode::OK, &entry(known(&app, id).await?)?))
+}
+
+/// An order in the book.
+pub(super) async fn known(app: &App, id: B256) -> Result<Entry, Failure> {
     let found = app.blocking(move |app| app.book.order(id.0)).await??;
-    let found =
-        found.ok_or_else(|| ProblemKind::OrderUnknown.fail(format_args!("no order {id}")))?;
-    Ok(json(StatusCode::OK, &entry(found)?))
+    found.ok_or_else(|| ProblemKind::OrderUnknown.fail(format_args!("no order {id}")))
 }
 
 pub(super) fn entry(entry: Entry) -> Result<OrderEntry, Failure> {

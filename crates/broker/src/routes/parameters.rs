@@ -31,6 +31,13 @@ pub(super) struct Range {
     pub(super) limit: u64,
 }
 
+impl Range {
+    /// The same with at most so many.
+    pub(super) fn within(self, limit_max: u64) -> Self {
+        Range { limit: self.limit.min(limit_max), ..self }
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Name {
     type Rejection = Failure;
 

@@ -40,8 +40,7 @@ pub(super) async fn post(State(app): State<App>, caller: Caller, request: Reques
         let detail = "it has ended, so there is nothing to take back";
         return Err(ProblemKind::CapabilityExpired.fail(detail));
     }
-    let checked = app.verify(move |deployment| Ok((signed.verify(deployment)?, signed)));
-    let (hash, signed) = checked.await?;
+    let (signed, hash) = app.verify(signed, SignedRevocation::verify).await?;
     forget_ended(&app).await?;
     let (key, author) = (issuer.into_word().0, issuer.into_array());
     let part = revocation_part(signed.capability.not_after, hash);
