@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use assay_protocol::{JSON, Limits, ProblemKind};
+use assay_protocol::{JSON, ProblemKind};
 use assay_types::{Hash, sha256};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::caller::Caller;
 use crate::error::{Fail, Failure};
+use crate::limits::Limits;
 
 /// What is read of a refused body and thrown away: who is still sending would not read the answer.
 const DRAIN_BYTES_MAX: u64 = 1 << 20;

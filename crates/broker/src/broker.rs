@@ -4,13 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use assay_contracts::Deployment;
-use assay_protocol::{Limits, ProblemKind};
+use assay_protocol::ProblemKind;
 use assay_storage::{Blobs, Book};
 use assay_types::Clock;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 
 use crate::error::Failure;
+use crate::limits::Limits;
 use crate::state::{App, HostedLog, Shared};
 use crate::{auth, metrics, middleware, routes};
 

@@ -11,6 +11,7 @@ mod caller;
 mod connection;
 mod counts;
 mod error;
+mod limits;
 mod metrics;
 mod middleware;
 mod nonces;
@@ -23,6 +24,7 @@ mod witness;
 
 pub use broker::{Broker, openapi};
 pub use error::{Error, Failure, Result};
+pub use limits::{Limits, Rate};
 pub use retention::{Cleaned, KEEP_SECS};
 pub use server::{Server, ServerConfig, serve};
 pub use state::HostedLog;

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use assay_protocol::Rate;
+use crate::limits::Rate;
 
 /// Places of a table: half a megabyte. Two keys that share one share its rate, as one pair in
 /// 65,536 does; who shares with whom is random in each process, so that nobody can aim.

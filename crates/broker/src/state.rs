@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 
 use alloy_primitives::Address;
 use assay_contracts::Deployment;
-use assay_protocol::{Limits, ProblemKind, SignatureError};
+use assay_protocol::{ProblemKind, SignatureError};
 use assay_storage::{Blobs, Book, Sequencer};
 use assay_tlog::{Storage, Vkey};
 use assay_types::Clock;
@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, Semaphore};
 
 use crate::counts::{Refused, Served};
 use crate::error::{Fail, Failure};
+use crate::limits::Limits;
 use crate::nonces::Nonces;
 use crate::rate::Rates;
 

@@ -5,12 +5,12 @@ mod common;
 mod watch;
 
 use alloy_primitives::{Address, B256};
-use assay_broker::{Broker, serve};
+use assay_broker::{Broker, Limits, serve};
 use assay_broker_client::Access;
 use assay_chain::ManualClock;
 use assay_protocol::{
-    Capability, CapabilityChain, Limits, ProblemKind, RULES, Role, SignedCapability,
-    SignedRevocation, SignedWrap, Who, Wrap,
+    Capability, CapabilityChain, KeyWrap, ProblemKind, RULES, Role, SignedCapability,
+    SignedRevocation, SignedWrap, Who,
 };
 use assay_storage::{Blobs, BookLimits, Kind};
 use common::{Ask, Fixture, NOW, Setup, deployment, http, key, kind, order, refused, slot};
@@ -223,8 +223,8 @@ async fn a_route_is_for_its_roles() {
 }
 
 /// A wrap of key 1 for key 5.
-fn wrap(job_id: &B256) -> (Wrap, SignedWrap) {
-    let wrap = Wrap {
+fn wrap(job_id: &B256) -> (KeyWrap, SignedWrap) {
+    let wrap = KeyWrap {
         job_id: *job_id,
         owner: key(1).address(),
         recipient: key(5).address(),

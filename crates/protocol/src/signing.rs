@@ -10,8 +10,8 @@ use crate::eip712::{self, domain, time};
 use crate::json_text::JsonObject;
 use crate::signature::{SignError, SignatureError, sign, verify_account};
 use crate::types::{
-    KeyRefusal, Offer, OwnerDocument, Refusal, SealKeys, SignedDataset, SignedKeyRefusal,
-    SignedOffer, SignedOrder, SignedOwnerDocument, SignedRefusal, SignedSealKeys, SignedWrap, Wrap,
+    KeyRefusal, KeyWrap, Offer, OwnerDocument, Refusal, SealKeys, SignedDataset, SignedKeyRefusal,
+    SignedOffer, SignedOrder, SignedOwnerDocument, SignedRefusal, SignedSealKeys, SignedWrap,
 };
 
 impl SignedOrder {
@@ -201,7 +201,7 @@ impl SignedWrap {
     ///
     /// [`SignError::Signer`].
     pub fn sign(
-        wrap: &Wrap,
+        wrap: &KeyWrap,
         deployment: &Deployment,
         signer: &(impl Signer + SignerSync),
     ) -> Result<Self, SignError> {
@@ -220,12 +220,12 @@ impl SignedWrap {
         deployment: &Deployment,
     ) -> Result<(), SignatureError> {
         let (owner, wrap) = (self.owner, self.wrap.clone());
-        let wrap = Wrap { job_id, owner, recipient, slot, wrap };
+        let wrap = KeyWrap { job_id, owner, recipient, slot, wrap };
         verify_account(wrap.hash(deployment), &self.signature, owner)
     }
 }
 
-impl Wrap {
+impl KeyWrap {
     fn hash(&self, deployment: &Deployment) -> B256 {
         let signed = eip712::Wrap {
             job: self.job_id,

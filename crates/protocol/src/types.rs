@@ -264,7 +264,7 @@ pub struct EntryPut {
 
 /// A content key of one of a job's slots, wrapped by its owner for one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wrap {
+pub struct KeyWrap {
     /// The order.
     pub job_id: B256,
     /// Whose data it is.

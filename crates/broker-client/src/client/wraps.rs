@@ -2,7 +2,7 @@
 
 use alloy_primitives::{Address, B256};
 use assay_contracts::Deployment;
-use assay_protocol::{LIMIT_MAX, Posted, SignedWrap, Wrap, WrapEntry, WrapsPage};
+use assay_protocol::{KeyWrap, LIMIT_MAX, Posted, SignedWrap, WrapEntry, WrapsPage};
 use reqwest::Method;
 
 use super::BrokerClient;
@@ -14,8 +14,8 @@ impl BrokerClient {
     /// # Errors
     ///
     /// As every call.
-    pub async fn put_wrap(&self, wrap: &Wrap, signed: &SignedWrap) -> Result<(Posted, bool)> {
-        let Wrap { job_id, recipient, slot, .. } = wrap;
+    pub async fn put_wrap(&self, wrap: &KeyWrap, signed: &SignedWrap) -> Result<(Posted, bool)> {
+        let KeyWrap { job_id, recipient, slot, .. } = wrap;
         let path = format!("/v1/wraps/{job_id}/{recipient}/{slot}");
         self.write(Method::PUT, &path, signed, |put: &Posted| put.job_id == *job_id).await
     }

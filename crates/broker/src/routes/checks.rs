@@ -7,18 +7,17 @@ use assay_protocol::{
 use crate::error::{Fail, Failure};
 use crate::state::Shared;
 
-/// Refuses an object whose text is too long; `what` names it in the plural or singular with its
-/// verb: "an offer's terms have".
+/// Refuses an object whose text is too long.
 pub(super) fn check_size(what: &str, object: &JsonObject, bytes_max: usize) -> Result<(), Failure> {
     if object.as_str().len() <= bytes_max {
         return Ok(());
     }
-    Err(ProblemKind::BodyMalformed.fail(format_args!("{what} {bytes_max} bytes at most")))
+    Err(ProblemKind::BodyMalformed.fail(format_args!("{what}: {bytes_max} bytes at most")))
 }
 
 /// Refuses a reason that is too long or has no code.
 pub(super) fn check_reason(reason: &JsonObject) -> Result<(), Failure> {
-    check_size("a reason has", reason, REASON_BYTES_MAX)?;
+    check_size("a reason", reason, REASON_BYTES_MAX)?;
     match reason.members().get("code").and_then(|code| code.as_str()) {
         Some(code) if (1..=REASON_CODE_BYTES_MAX).contains(&code.len()) => Ok(()),
         _ => {

@@ -108,8 +108,8 @@ pub(super) async fn list(State(app): State<App>, _: Caller, range: Range) -> Ans
 /// The version, if the documents have their sizes and the name is the path's: the owner's signature
 /// is over the document, so nobody can show one dataset as another.
 fn check_documents(signed: &SignedDataset, name: &str) -> Result<u64, Failure> {
-    check_size("a dataset's document has", &signed.document, DOCUMENT_BYTES_MAX)?;
-    check_size("a policy has", &signed.policy, DOCUMENT_BYTES_MAX)?;
+    check_size("a dataset's document", &signed.document, DOCUMENT_BYTES_MAX)?;
+    check_size("a policy", &signed.policy, DOCUMENT_BYTES_MAX)?;
     match signed.name_and_version() {
         Some((found, version)) if found == name => Ok(version),
         Some(_) => {

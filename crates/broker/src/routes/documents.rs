@@ -39,7 +39,7 @@ pub(super) async fn post(
     caller.must_be(owner)?;
     let signed: SignedOwnerDocument =
         body::json_within(&app.limits, request, DOCUMENT_BODY_BYTES_MAX).await?;
-    check_size("a document has", &signed.document, DOCUMENT_BYTES_MAX)?;
+    check_size("a document", &signed.document, DOCUMENT_BYTES_MAX)?;
     if !is_name(&signed.kind) {
         let detail = format_args!(
             "a document's kind is 1 to {NAME_BYTES_MAX} lower-case letters, digits and -"

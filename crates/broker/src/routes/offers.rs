@@ -39,7 +39,7 @@ pub(super) async fn put(
 ) -> Answer {
     caller.must_be(provider)?;
     let signed: SignedOffer = body::json(&app.limits, request).await?;
-    check_size("an offer's terms have", &signed.offer, TERMS_BYTES_MAX)?;
+    check_size("an offer's terms", &signed.offer, TERMS_BYTES_MAX)?;
     let now = app.now();
     if signed.until < now || signed.until > now + OFFER_SECS_MAX {
         let detail = format_args!("an offer ends within {OFFER_SECS_MAX} seconds from now, {now}");

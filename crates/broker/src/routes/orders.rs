@@ -38,7 +38,7 @@ pub(super) async fn post(State(app): State<App>, request: Request) -> Answer {
         return Err(ProblemKind::OrderExpired.fail(detail));
     }
     if let Some(terms) = &signed.terms {
-        check_size("an order's terms have", terms, ORDER_TERMS_BYTES_MAX)?;
+        check_size("an order's terms", terms, ORDER_TERMS_BYTES_MAX)?;
     }
     let (signed, id) = app.verify(signed, SignedOrder::verify).await?;
     let requester = signed.order.requester;

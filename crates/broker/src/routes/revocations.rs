@@ -3,10 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use alloy_primitives::B256;
-use assay_protocol::{
-    CapabilityError, EntryPut, ProblemKind, REVOCATIONS_SWEEP_SECS, SignedRevocation,
-    revocation_part,
-};
+use assay_protocol::{CapabilityError, EntryPut, ProblemKind, SignedRevocation, revocation_part};
 use assay_storage::Kind;
 use axum::extract::{Request, State};
 
@@ -15,6 +12,9 @@ use crate::body;
 use crate::caller::Caller;
 use crate::error::{Fail, Failure};
 use crate::state::App;
+
+/// How often a broker looks for revocations to forget, in seconds at the least.
+const REVOCATIONS_SWEEP_SECS: u64 = 60;
 
 /// Takes a capability back: from the answer on, no request may use it, nor what was narrowed from
 /// it.

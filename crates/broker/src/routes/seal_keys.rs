@@ -35,7 +35,7 @@ pub(super) async fn put(
 ) -> Answer {
     caller.must_be(account)?;
     let signed: SignedSealKeys = body::json(&app.limits, request).await?;
-    check_size("seal keys have", &signed.keys, SEAL_KEYS_BYTES_MAX)?;
+    check_size("seal keys", &signed.keys, SEAL_KEYS_BYTES_MAX)?;
     check_past(&app, signed.from)?;
     let checked = app.verify(signed, move |signed, deployment| signed.verify(account, deployment));
     let (signed, ()) = checked.await?;
