@@ -1,0 +1,149 @@
+//! `assay broker`, `provider` and `auditor`: one role each, on a market of strangers, until Ctrl-C.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use assay_broker::{KEEP_SECS, Server};
+use assay_contracts::Deployment;
+use assay_node::{Anchorer, AskedWitness, Home, PublicLog, Store, keep_cosigned, with_log};
+use assay_protocol::Limits;
+
+use crate::output::failure::Failure;
+use crate::output::print::print;
+use crate::session::deployment::read_deployment;
+use crate::session::home::HomeArgument;
+use crate::session::keys::KeyArgument;
+use crate::session::runtime::{block_on, until_stopped};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    home: HomeArgument,
+    /// Where the market's contracts are, as `assay chain deploy` wrote it.
+    #[arg(long, value_name = "FILE", env = "ASSAY_DEPLOYMENT")]
+    deployment: PathBuf,
+    /// Where to listen; port 0 takes any that is free. There is no TLS: for other machines put a
+    /// proxy before it.
+    #[arg(long, value_name = "ADDRESS", env = "ASSAY_LISTEN", default_value = "127.0.0.1:8546")]
+    listen: SocketAddr,
+    /// Where its log lies, if not under the home: s3://BUCKET/PREFIX, with AWS_* in the
+    /// environment. The home keeps the log's key. Who opens a log takes it over from whoever wrote
+    /// it before.
+    #[arg(long, value_name = "URL", env = "ASSAY_LOG_URL")]
+    log_url: Option<String>,
+    /// Anchor the log on the chain that often, if it has grown, by the account of the key that is
+    /// named.
+    #[arg(long, value_name = "SECONDS", requires = "rpc", value_parser = clap::value_parser!(u64).range(1..))]
+    anchor_secs: Option<u64>,
+    /// The chain's JSON-RPC endpoint, to anchor. May hold a secret: better in ASSAY_RPC than as an
+    /// argument.
+    #[arg(long, value_name = "URL", env = "ASSAY_RPC", hide_env_values = true)]
+    rpc: Option<String>,
+    #[command(flatten)]
+    key: KeyArgument,
+    /// A witness that its log asks to cosign, as KEY@URL; once for each.
+    #[arg(long = "witness", value_name = "KEY@URL")]
+    witnesses: Vec<String>,
+    /// The largest slot image that it takes, in bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
+    slot_bytes_max: u64,
+    /// Where to serve metrics for Prometheus, as /metrics: an address of this machine's own, apart
+    /// from what strangers reach.
+    #[arg(long, value_name = "ADDRESS", env = "ASSAY_METRICS", value_parser = loopback)]
+    metrics: Option<SocketAddr>,
+    /// How long it keeps an order after its job must have ended, and a blob that nothing names, in
+    /// seconds. The log is kept for ever.
+    #[arg(long, value_name = "SECONDS", default_value_t = KEEP_SECS, value_parser = clap::value_parser!(u64).range(1..))]
+    keep_secs: u64,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
+    let home = arguments.home.open()?;
+    let deployment = read_deployment(&arguments.deployment)?;
+    let witnesses: Vec<_> =
+        arguments.witnesses.iter().map(|text| asked(text)).collect::<Result<_, _>>()?;
+    block_on(async {
+        let store = Store::open(&home.board())?;
+        let limits = Limits { slot_bytes_max: arguments.slot_bytes_max, ..Limits::default() };
+        let log = match &arguments.log_url {
+            Some(url) => PublicLog::open_at(url, &home, &deployment)?,
+            None => PublicLog::open(&home, &deployment)?,
+        };
+        let anchoring = anchoring(arguments, &home, &deployment, &log).await?;
+        let broker = with_log(store.as_broker(&deployment, limits), &log);
+        let server = assay_broker::serve(arguments.listen, broker.router())
+            .await
+            .map_err(|error| Failure::from(error).next("give another --listen"))?;
+        print(&format!("broker     {}\nlog        {}\n", server.url(), log.vkey()))?;
+        if let Some((anchorer, _)) = &anchoring {
+            print(&format!("operator   {}\n", anchorer.account()))?;
+        }
+        let metrics = metrics(arguments, &broker).await?;
+        until_stopped(|stop| async move {
+            let cosigning = async {
+                if let Some(log) = log.hosted().filter(|_| !witnesses.is_empty()) {
+                    keep_cosigned(log, witnesses, stop.clone()).await;
+                }
+            };
+            let anchoring = async {
+                if let Some((anchorer, every)) = anchoring {
+                    anchorer.run(every, stop.clone()).await;
+                }
+            };
+            let cleaning = broker.keep_clean(arguments.keep_secs, stop.clone());
+            tokio::join!(cosigning, anchoring, cleaning);
+        })
+        .await;
+        drop(metrics);
+        server.stop().await;
+        Ok(String::new())
+    })
+}
+
+/// What serves the broker's metrics, if it was asked for.
+async fn metrics(
+    arguments: &Arguments,
+    broker: &assay_broker::Broker,
+) -> Result<Option<Server>, Failure> {
+    let Some(address) = arguments.metrics else { return Ok(None) };
+    let server = assay_broker::serve(address, broker.metrics_router())
+        .await
+        .map_err(|error| Failure::from(error).next("give another --metrics"))?;
+    print(&format!("metrics    {}/metrics\n", server.url()))?;
+    Ok(Some(server))
+}
+
+/// An address that only this machine reaches: who wants it elsewhere puts something before it that
+/// asks who is there.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse::<SocketAddr>().map_err(|error| error.to_string())?;
+    match address.ip().is_loopback() {
+        true => Ok(address),
+        false => Err("metrics are served on loopback only, such as 127.0.0.1:9464".to_owned()),
+    }
+}
+
+/// Who anchors the log, and how often; none if nobody was asked to.
+async fn anchoring(
+    arguments: &Arguments,
+    home: &Home,
+    deployment: &Deployment,
+    log: &PublicLog,
+) -> Result<Option<(Anchorer, Duration)>, Failure> {
+    let (Some(secs), Some(rpc)) = (arguments.anchor_secs, &arguments.rpc) else { return Ok(None) };
+    let key = arguments.key.load(home)?;
+    let anchorer = Anchorer::connect(rpc, key, deployment, log.clone()).await?;
+    Ok(Some((anchorer, Duration::from_secs(secs))))
+}
+
+/// A witness by its key and URL.
+fn asked(text: &str) -> Result<AskedWitness, Failure> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::new(format!("{text:?} names no witness")).cause(error).next("give KEY@URL")
+    };
+    let (key, url) = text.split_once('@').ok_or_else(|| failed(&"there is no @ in it"))?;
+    let key = key.parse::<assay_tlog::Vkey>().map_err(|error| failed(&error))?;
+    let client = assay_broker_client::WitnessClient::new(url).map_err(|error| failed(&error))?;
+    Ok(AskedWitness { client, key })
+}
