@@ -21,7 +21,7 @@ pub struct Access {
 
 impl Access {
     /// An account's own.
-    pub fn of(signer: &PrivateKeySigner) -> Self {
+    pub fn new(signer: &PrivateKeySigner) -> Self {
         Access { signer: Some(Arc::new(signer.clone())), ..Access::public() }
     }
 
@@ -66,7 +66,7 @@ impl Access {
     }
 
     /// In which role a request to a route for these is made, and with which capabilities.
-    pub(crate) fn of_request(&self, method: &str, path: &str, roles: &[Role]) -> (Role, Self) {
+    pub(crate) fn for_request(&self, method: &str, path: &str, roles: &[Role]) -> (Role, Self) {
         let is_for = |role: Role| roles.is_empty() || roles.contains(&role);
         let usual = self.role.or(roles.first().copied()).unwrap_or(Role::Anyone);
         let Some(last) = self.capabilities.as_ref().map(CapabilityChain::last) else {
@@ -84,7 +84,7 @@ impl Access {
 
 impl From<&PrivateKeySigner> for Access {
     fn from(signer: &PrivateKeySigner) -> Self {
-        Access::of(signer)
+        Access::new(signer)
     }
 }
 

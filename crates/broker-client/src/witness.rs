@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use assay_tlog::AddCheckpoint;
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// An answer in bytes, at most: signature lines.
 const ANSWER_BYTES_MAX: usize = 64 << 10;

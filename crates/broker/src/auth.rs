@@ -1,51 +1,21 @@
 //! Whether who asks may: a signature over each request, checked before anything is read or done for
 //! it (spec/access.md).
 
-use crate::{Failure, body, error::Fail};
 use alloy_primitives::{Address, B256};
 use assay_protocol::{
-    EMPTY_DIGEST, ProblemKind, REQUEST_SECS_MAX, Role, SignatureError, SignedCapability,
-    SignedRequest, Use, Who, header, rule_of,
+    Capability, EMPTY_DIGEST, ProblemKind, REQUEST_SECS_MAX, Role, SignedCapability, SignedRequest,
+    Use, Who, header, revocation_part, rule_of,
 };
-use axum::extract::{FromRequestParts, Request, State};
+use assay_storage::Kind;
+use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::state::App;
-
-/// Who asks, once the signature holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Caller {
-    /// In whose name: the signer's own, or that of who gave it its capabilities.
-    pub(crate) account: Address,
-    /// The digest that the body must have.
-    pub(crate) digest: B256,
-}
-
-impl Caller {
-    /// Refuses all that are not in one account's name.
-    pub(crate) fn must_be(&self, account: Address) -> Result<(), Failure> {
-        if self.account == account { Ok(()) } else { Err(not_entitled()) }
-    }
-}
-
-/// The same words whatever is there, so that nobody learns what is.
-pub(crate) fn not_entitled() -> Failure {
-    ProblemKind::NotEntitled.fail("it is for another account, whether it is there or not")
-}
-
-/// A handler that asks for its caller is closed to requests that have none, whatever the table
-/// says.
-impl FromRequestParts<App> for Caller {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Failure> {
-        parts.extensions.get().copied().ok_or_else(|| {
-            ProblemKind::RequestUnsigned.fail("this route is for those who sign their requests")
-        })
-    }
-}
+use crate::body;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
+use crate::state::{App, Shared};
 
 /// Lets through what the table lets through.
 pub(crate) async fn authorise(State(app): State<App>, request: Request, next: Next) -> Response {
@@ -114,20 +84,20 @@ async fn admit(app: &App, roles: &[Role], request: &Parts) -> Result<Caller, Fai
 
 /// In whose name a request is, if its signatures hold.
 fn check(
-    app: &crate::state::Shared,
+    app: &Shared,
     signed: &SignedRequest,
     method: &str,
     target: &str,
     path: &str,
     now: u64,
 ) -> Result<Address, Failure> {
-    signed.verify(method, target, &app.deployment).map_err(refused)?;
+    signed.verify(method, target, &app.deployment)?;
     let Some(chain) = &signed.capabilities else { return Ok(signed.account) };
     let used = Use { signer: signed.account, role: signed.role, method, path, now };
     let issuer = chain.check(used, &app.deployment)?;
     for (place, SignedCapability { capability, .. }) in chain.capabilities().iter().enumerate() {
-        let hash = capability.hash(&app.deployment).map_err(refused)?;
-        if app.is_revoked(capability, hash)? {
+        let hash = capability.hash(&app.deployment)?;
+        if is_revoked(app, capability, hash)? {
             let detail = format_args!("capability {place} was taken back by its issuer");
             return Err(ProblemKind::CapabilityRevoked.fail(detail));
         }
@@ -135,10 +105,10 @@ fn check(
     Ok(issuer)
 }
 
-pub(crate) fn refused(error: SignatureError) -> Failure {
-    match error {
-        SignatureError::Length(_) => ProblemKind::AccountUnsupported.fail(error),
-        SignatureError::Terms => ProblemKind::TermsMismatch.fail(error),
-        other => ProblemKind::SignatureInvalid.fail(other),
-    }
+/// Whether a capability was taken back by who gave it.
+fn is_revoked(app: &Shared, capability: &Capability, hash: B256) -> Result<bool, Failure> {
+    let issuer = capability.issuer;
+    let part = revocation_part(capability.not_after, hash);
+    let (key, author) = (issuer.into_word().0, issuer.into_array());
+    Ok(app.book.entry(Kind::CapabilityRevocation, key, author, part)?.is_some())
 }

@@ -1,9 +1,8 @@
 //! Reading bodies: no more than is asked for, no slower than is bearable.
 
-use crate::{Failure, error::Fail};
-use assay_protocol::{JSON, Limits, ProblemKind};
 use std::time::Duration;
 
+use assay_protocol::{JSON, ProblemKind};
 use assay_types::{Hash, sha256};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
@@ -12,7 +11,9 @@ use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::auth::Caller;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
+use crate::limits::Limits;
 
 /// What is read of a refused body and thrown away: who is still sending would not read the answer.
 const DRAIN_BYTES_MAX: u64 = 1 << 20;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use assay_protocol::{CapabilityError, PROBLEM_TYPE, Problem, ProblemKind};
+use assay_protocol::{CapabilityError, PROBLEM_TYPE, Problem, ProblemKind, SignatureError};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -91,6 +91,16 @@ impl IntoResponse for Failure {
 impl From<CapabilityError> for Failure {
     fn from(error: CapabilityError) -> Self {
         Failure(error.into())
+    }
+}
+
+impl From<SignatureError> for Failure {
+    fn from(error: SignatureError) -> Self {
+        match error {
+            SignatureError::Length(_) => ProblemKind::AccountUnsupported.fail(error),
+            SignatureError::Terms => ProblemKind::TermsMismatch.fail(error),
+            other => ProblemKind::SignatureInvalid.fail(other),
+        }
     }
 }
 

@@ -6,7 +6,12 @@
 
 mod auth;
 mod body;
+mod broker;
+mod caller;
+mod connection;
+mod counts;
 mod error;
+mod limits;
 mod metrics;
 mod middleware;
 mod nonces;
@@ -17,8 +22,10 @@ mod server;
 mod state;
 mod witness;
 
+pub use broker::{Broker, openapi};
 pub use error::{Error, Failure, Result};
+pub use limits::{Limits, Rate};
 pub use retention::{Cleaned, KEEP_SECS};
 pub use server::{Server, ServerConfig, serve};
-pub use state::{Broker, HostedLog, openapi};
+pub use state::HostedLog;
 pub use witness::witness_router;

@@ -1,13 +1,16 @@
 //! Requests that were answered once, remembered until they end.
 
-use crate::Failure;
-use crate::error::Fail;
-use assay_protocol::{Epoch, NONCES_MAX, ProblemKind};
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 
 use alloy_primitives::{Address, B256};
+use assay_protocol::{Epoch, ProblemKind};
+
+use crate::error::{Fail, Failure};
+
+/// Nonces that a broker remembers at once; more requests wait.
+const NONCES_MAX: usize = 1 << 20;
 
 /// Nonces in bounded memory: some 24 bytes each.
 pub(crate) struct Nonces {

@@ -1,14 +1,16 @@
 //! What a broker no longer has to keep (spec/broker.md#what-is-kept).
 
-use crate::{Broker, Failure};
-use assay_protocol::SignedOrder;
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use assay_contracts::Market;
+use assay_protocol::SignedOrder;
 use assay_storage::{BlobKind, Blobs, Book, Kind};
 use assay_types::Hash;
 use tokio::sync::watch;
+
+use crate::broker::Broker;
+use crate::error::Failure;
 
 /// How long after its last possible end an order is kept, and a blob that nothing names, in
 /// seconds, if nobody says.

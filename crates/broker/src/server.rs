@@ -2,7 +2,6 @@
 //!
 //! No TLS: the broker stands on loopback, or behind a proxy that has a certificate.
 
-use crate::{Error, Result};
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
@@ -27,8 +26,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Sleep, sleep, timeout};
 use tower::Service;
 
-use crate::middleware::Peer;
-use crate::routes::Stopping;
+use crate::connection::{Peer, Stopping};
+use crate::error::{Error, Result};
 
 /// What a request's head may take, in bytes.
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -138,7 +137,7 @@ async fn accept(
         };
         match accepted {
             Ok((stream, address)) => {
-                let peer = Peer::of(address.ip());
+                let peer = Peer::new(address.ip());
                 let Some(visit) = peers.enter(peer, config.connections_per_peer_max) else {
                     continue;
                 };

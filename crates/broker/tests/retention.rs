@@ -5,7 +5,7 @@ mod watch;
 
 use alloy_primitives::{B256, aliases::U40};
 use assay_broker::Cleaned;
-use assay_protocol::{JsonObject, ProblemKind, SignedOrder, SignedWrap, Wrap};
+use assay_protocol::{JsonObject, KeyWrap, ProblemKind, SignedOrder, SignedWrap};
 use assay_storage::Kind;
 use assay_types::Clock;
 use assay_types::sha256;
@@ -30,7 +30,7 @@ fn naming(fixture: &Fixture, nonce: u64, envelope: B256) -> SignedOrder {
 
 async fn give_key(fixture: &Fixture, job_id: B256) {
     let (owner, recipient) = (key(1).address(), key(5).address());
-    let wrap = Wrap { job_id, owner, recipient, slot: 2, wrap: b"a key".to_vec().into() };
+    let wrap = KeyWrap { job_id, owner, recipient, slot: 2, wrap: b"a key".to_vec().into() };
     let signed = SignedWrap::sign(&wrap, &deployment(), &key(1)).expect("signed");
     fixture.client().put_wrap(&wrap, &signed).await.expect("put");
 }

@@ -229,7 +229,7 @@ async fn axum_prefix(fixture: &Fixture) -> assay_broker::Server {
         fixture.book.clone(),
         blobs.expect("opened"),
         deployment(),
-        assay_protocol::Limits::default(),
+        assay_broker::Limits::default(),
         clock,
     );
     let router = axum::Router::new().nest("/assay", broker.router());

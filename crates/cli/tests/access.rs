@@ -16,7 +16,7 @@ use alloy_signer_local::PrivateKeySigner;
 use assay_broker_client::BrokerClient;
 use assay_chain::keystore::{self, Password};
 use assay_protocol::{
-    Capability, CapabilityChain, Role, SignedCapability, SignedRequest, SignedWrap, Wrap,
+    Capability, CapabilityChain, KeyWrap, Role, SignedCapability, SignedRequest, SignedWrap,
 };
 use nowhere::{deployment, order};
 use serde_json::Value;
@@ -132,7 +132,7 @@ async fn put_wrap(market: &Running, owner: &PrivateKeySigner) -> String {
     client.post_order(&order).await.unwrap();
     let (job_id, recipient) = (order.job_id(&deployment()), owner.address());
     let key = b"canary-wrapped-key".to_vec().into();
-    let wrap = Wrap { job_id, owner: recipient, recipient, slot: 2, wrap: key };
+    let wrap = KeyWrap { job_id, owner: recipient, recipient, slot: 2, wrap: key };
     let signed = SignedWrap::sign(&wrap, &deployment(), owner).unwrap();
     client.put_wrap(&wrap, &signed).await.unwrap();
     format!("/v1/wraps/{job_id}/{recipient}")

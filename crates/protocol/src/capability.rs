@@ -6,13 +6,16 @@ use std::str::FromStr;
 
 use alloy_primitives::{Address, B256, Bytes};
 use alloy_signer::{Signer, SignerSync};
+use alloy_sol_types::SolStruct;
 use assay_contracts::Deployment;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::eip712::{self, domain, time};
 use crate::limits::{CAPABILITIES_BYTES_MAX, CAPABILITIES_MAX};
+use crate::problem::{Problem, ProblemKind};
 use crate::schema;
-use crate::{Problem, ProblemKind, SignError, SignatureError};
+use crate::signature::{SignError, SignatureError, sign, verify_account};
 
 /// The methods that a capability can name, in the order in which it names them.
 const METHODS: [&str; 4] = ["GET", "HEAD", "POST", "PUT"];
@@ -217,17 +220,35 @@ impl SignedCapability {
         deployment: &Deployment,
         signer: &(impl Signer + SignerSync),
     ) -> Result<Self, SignError> {
-        let signature = crate::signing::sign(signer, capability.hash(deployment)?)?;
+        let signature = sign(signer, capability.hash(deployment)?)?;
         Ok(SignedCapability { capability, signature })
     }
 
     fn verify(&self, deployment: &Deployment) -> Result<(), SignatureError> {
         let hash = self.capability.hash(deployment)?;
-        crate::verify_account(hash, &self.signature, self.capability.issuer)
+        verify_account(hash, &self.signature, self.capability.issuer)
     }
 }
 
 impl Capability {
+    /// What its issuer signs, and what the next one and a request name.
+    ///
+    /// # Errors
+    ///
+    /// [`SignatureError::Time`].
+    pub fn hash(&self, deployment: &Deployment) -> Result<B256, SignatureError> {
+        let signed = eip712::Capability {
+            issuer: self.issuer,
+            holder: self.holder,
+            role: self.role.as_str().to_owned(),
+            methods: self.methods.clone(),
+            pathPrefix: self.path_prefix.clone(),
+            notAfter: time(self.not_after)?,
+            parent: self.parent,
+        };
+        Ok(signed.eip712_signing_hash(&domain(deployment)))
+    }
+
     /// Whether its methods and its path are written as they must be.
     pub fn is_whole(&self) -> bool {
         let mut left = METHODS.iter();
@@ -274,6 +295,45 @@ impl Capability {
         }
         Ok(())
     }
+}
+
+impl SignedRevocation {
+    /// Takes a capability back with its issuer's key.
+    ///
+    /// # Errors
+    ///
+    /// [`SignError::Signer`]; [`SignError::Signature`] for another's key, and for a time beyond 40
+    /// bits.
+    pub fn sign(
+        capability: Capability,
+        deployment: &Deployment,
+        signer: &(impl Signer + SignerSync),
+    ) -> Result<Self, SignError> {
+        let hash = revocation_hash(&capability, deployment)?;
+        let signed = SignedRevocation { signature: sign(signer, hash)?, capability };
+        signed.verify(deployment)?;
+        Ok(signed)
+    }
+
+    /// Checks that the capability's issuer signed it for a market, and gives the capability's hash.
+    ///
+    /// # Errors
+    ///
+    /// [`SignatureError`].
+    pub fn verify(&self, deployment: &Deployment) -> Result<B256, SignatureError> {
+        let hash = revocation_hash(&self.capability, deployment)?;
+        verify_account(hash, &self.signature, self.capability.issuer)?;
+        self.capability.hash(deployment)
+    }
+}
+
+fn revocation_hash(
+    capability: &Capability,
+    deployment: &Deployment,
+) -> Result<B256, SignatureError> {
+    let (issuer, capability) = (capability.issuer, capability.hash(deployment)?);
+    let signed = eip712::CapabilityRevocation { issuer, capability };
+    Ok(signed.eip712_signing_hash(&domain(deployment)))
 }
 
 impl CapabilityChain {

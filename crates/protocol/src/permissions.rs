@@ -1,6 +1,6 @@
 //! Who may do what: one row a route (spec/access.md#routes). What has no row is nobody's.
 
-use crate::Role;
+use crate::capability::Role;
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use alloy_primitives::{Address, B256};
 use assay_types::sha256;
 use serde::{Deserialize, Serialize};
 
-use crate::SignedWrap;
+use crate::types::SignedWrap;
 
 /// A wrap as a book holds it: its place says the rest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

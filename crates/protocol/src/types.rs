@@ -6,7 +6,7 @@ use assay_contracts::Market;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::JsonObject;
+use crate::json_text::JsonObject;
 use crate::limits::NAME_BYTES_MAX;
 use crate::schema;
 
@@ -264,7 +264,7 @@ pub struct EntryPut {
 
 /// A content key of one of a job's slots, wrapped by its owner for one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wrap {
+pub struct KeyWrap {
     /// The order.
     pub job_id: B256,
     /// Whose data it is.

@@ -1,12 +1,12 @@
 //! Programs and slots, by what they are; and reading any blob.
 
-use crate::{Failure, body, error::Fail};
-use assay_protocol::{BINARY, BlobPut, ProblemKind, check_envelope, check_program, check_slot};
 use std::io::SeekFrom;
 use std::ops::Range;
 use std::time::Duration;
 
 use alloy_primitives::B256;
+use assay_protocol::schema::Binary;
+use assay_protocol::{BINARY, BlobPut, ProblemKind, check_envelope, check_program, check_slot};
 use assay_storage::BlobKind;
 use assay_types::{BlobRoot, Hash, ProgramId, sha256};
 use axum::body::{Body, Bytes};
@@ -18,11 +18,12 @@ use futures_util::stream::try_unfold;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, Take};
 use tokio::sync::SemaphorePermit;
 
+use super::answer::{Answer, created, json};
 use super::parameters::Name;
-use super::{Answer, created, json};
-use crate::auth::Caller;
+use crate::body;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
 use crate::state::{App, Shared};
-use assay_protocol::schema::Binary;
 
 /// What is read of a file at once.
 const PIECE_BYTES: usize = 256 << 10;

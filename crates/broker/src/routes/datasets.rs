@@ -1,19 +1,21 @@
 //! What data owners publish: what describes a dataset, and its policy.
 
-use crate::{Failure, body, error::Fail};
 use alloy_primitives::Address;
 use assay_protocol::{
     DOCUMENT_BODY_BYTES_MAX, DOCUMENT_BYTES_MAX, DOCUMENTS_LIMIT_MAX, DatasetEntry, DatasetsPage,
-    EntryPut, JsonObject, ProblemKind, SignedDataset, dataset_part,
+    EntryPut, ProblemKind, SignedDataset, dataset_part,
 };
-use assay_storage::{Entry, Kind};
+use assay_storage::{Book, Entry, Kind};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
-use super::orders::page;
+use super::answer::{Answer, json, put_by, stored, written};
+use super::checks::check_size;
+use super::page::page;
 use super::parameters::{DatasetPlace, Range};
-use super::{Answer, json, put_by, stored, written};
-use crate::auth::Caller;
+use crate::body;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
 use crate::state::{App, Shared};
 
 /// Puts a dataset into the book, in place of an earlier one of its name: of two the higher version
@@ -43,11 +45,8 @@ pub(super) async fn put(
     let signed: SignedDataset =
         body::json_within(&app.limits, request, DOCUMENT_BODY_BYTES_MAX).await?;
     let version = check_documents(&signed, &name)?;
-    let checked = app.verify(move |deployment| {
-        signed.verify(owner, deployment)?;
-        Ok(signed)
-    });
-    let signed = checked.await?;
+    let checked = app.verify(signed, move |signed, deployment| signed.verify(owner, deployment));
+    let (signed, ()) = checked.await?;
     let body = written(&signed);
 
     let _held = app.replacing.lock().await;
@@ -101,20 +100,16 @@ pub(super) async fn one(
     responses((status = 200, body = DatasetsPage))
 )]
 pub(super) async fn list(State(app): State<App>, _: Caller, range: Range) -> Answer {
-    let range = Range { limit: range.limit.min(DOCUMENTS_LIMIT_MAX), ..range };
-    let found = app.blocking(move |app| {
-        page(range, |after, limit| app.book.entries(Kind::Dataset, after, limit))
-    });
-    let (entries, next) = found.await??;
-    let datasets = entries.into_iter().map(entry).collect::<Result<_, _>>()?;
+    let read = |book: &Book, (after, limit)| book.entries(Kind::Dataset, after, limit);
+    let (datasets, next) = page(&app, range.within(DOCUMENTS_LIMIT_MAX), read, entry).await?;
     Ok(json(StatusCode::OK, &DatasetsPage { datasets, next }))
 }
 
 /// The version, if the documents have their sizes and the name is the path's: the owner's signature
 /// is over the document, so nobody can show one dataset as another.
 fn check_documents(signed: &SignedDataset, name: &str) -> Result<u64, Failure> {
-    check_size(&signed.document)?;
-    check_size(&signed.policy)?;
+    check_size("a dataset's document", &signed.document, DOCUMENT_BYTES_MAX)?;
+    check_size("a policy", &signed.policy, DOCUMENT_BYTES_MAX)?;
     match signed.name_and_version() {
         Some((found, version)) if found == name => Ok(version),
         Some(_) => {
@@ -122,14 +117,6 @@ fn check_documents(signed: &SignedDataset, name: &str) -> Result<u64, Failure> {
         }
         None => Err(ProblemKind::BodyMalformed.fail("a dataset has a name and a version")),
     }
-}
-
-pub(super) fn check_size(document: &JsonObject) -> Result<(), Failure> {
-    if document.as_str().len() <= DOCUMENT_BYTES_MAX {
-        return Ok(());
-    }
-    let detail = format_args!("a document has {DOCUMENT_BYTES_MAX} bytes at most");
-    Err(ProblemKind::BodyMalformed.fail(detail))
 }
 
 fn known(app: &Shared, owner: Address, name: &str) -> Result<Option<Entry>, Failure> {

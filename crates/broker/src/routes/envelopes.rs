@@ -1,6 +1,6 @@
 //! What is sealed, by its SHA-256: to the disk as it comes, and back in pieces.
 
-use crate::{Failure, body, error::Fail};
+use assay_protocol::schema::Binary;
 use assay_protocol::{BlobPut, ProblemKind};
 use assay_storage::{BlobDraft, BlobKind};
 use assay_types::Hash;
@@ -9,13 +9,14 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method};
 use sha2::{Digest, Sha256};
 
+use super::answer::{Answer, created, json};
 use super::blobs::{self, begin_upload};
 use super::parameters::Name;
-use super::{Answer, created, json};
-use crate::auth::Caller;
+use crate::body;
 use crate::body::Pieces;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
 use crate::state::App;
-use assay_protocol::schema::Binary;
 
 /// What is hashed and written at once.
 const PIECE_BYTES: usize = 1 << 20;

@@ -1,6 +1,6 @@
 //! The market's log: one route to add, the rest as c2sp.org/tlog-tiles has it, under `/v1/log`.
 
-use crate::{Failure, body, error::Fail};
+use assay_protocol::schema::Binary;
 use assay_protocol::{BINARY, LogAdded, ProblemKind};
 use assay_storage::Error;
 use assay_tlog::{CHECKPOINT, COSIGNED, ENTRY_BYTES_MAX, Policy, Storage, TileName};
@@ -9,10 +9,11 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::{Answer, created, json};
-use crate::auth::Caller;
+use super::answer::{Answer, created, json};
+use crate::body;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
 use crate::state::{App, HostedLog};
-use assay_protocol::schema::Binary;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 
-use super::{Answer, json};
+use super::answer::{Answer, json};
 use crate::state::App;
 
 /// The market that this broker serves, and the broker's limits.

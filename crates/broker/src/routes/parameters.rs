@@ -1,13 +1,14 @@
 //! Parameters of paths and queries: parsed once, refused as problems.
 
-use crate::{Failure, error::Fail};
-use assay_protocol::{LIMIT_DEFAULT, LIMIT_MAX, ProblemKind, is_name};
 use std::str::FromStr;
 
 use alloy_primitives::{Address, B256};
+use assay_protocol::{LIMIT_DEFAULT, LIMIT_MAX, ProblemKind, is_name};
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
+
+use crate::error::{Fail, Failure};
 
 /// The one parameter of a path: a hash of 64 hex digits, with 0x or without.
 pub(super) struct Name(pub(super) B256);
@@ -28,6 +29,13 @@ pub(super) struct DatasetPlace(pub(super) Address, pub(super) String);
 pub(super) struct Range {
     pub(super) after: u64,
     pub(super) limit: u64,
+}
+
+impl Range {
+    /// The same with at most so many.
+    pub(super) fn within(self, limit_max: u64) -> Self {
+        Range { limit: self.limit.min(limit_max), ..self }
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Name {

@@ -1,19 +1,20 @@
 //! Capabilities that their issuers take back.
 
-use crate::{Failure, body, error::Fail};
-use assay_protocol::{
-    Capability, CapabilityError, EntryPut, ProblemKind, REVOCATIONS_SWEEP_SECS, SignedRevocation,
-    revocation_part,
-};
 use std::sync::atomic::Ordering;
 
 use alloy_primitives::B256;
+use assay_protocol::{CapabilityError, EntryPut, ProblemKind, SignedRevocation, revocation_part};
 use assay_storage::Kind;
 use axum::extract::{Request, State};
 
-use super::{Answer, put_by, written};
-use crate::auth::Caller;
-use crate::state::{App, Shared};
+use super::answer::{Answer, put_by, written};
+use crate::body;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
+use crate::state::App;
+
+/// How often a broker looks for revocations to forget, in seconds at the least.
+const REVOCATIONS_SWEEP_SECS: u64 = 60;
 
 /// Takes a capability back: from the answer on, no request may use it, nor what was narrowed from
 /// it.
@@ -39,8 +40,7 @@ pub(super) async fn post(State(app): State<App>, caller: Caller, request: Reques
         let detail = "it has ended, so there is nothing to take back";
         return Err(ProblemKind::CapabilityExpired.fail(detail));
     }
-    let checked = app.verify(move |deployment| Ok((signed.verify(deployment)?, signed)));
-    let (hash, signed) = checked.await?;
+    let (signed, hash) = app.verify(signed, SignedRevocation::verify).await?;
     forget_ended(&app).await?;
     let (key, author) = (issuer.into_word().0, issuer.into_array());
     let part = revocation_part(signed.capability.not_after, hash);
@@ -64,14 +64,4 @@ async fn forget_ended(app: &App) -> Result<(), Failure> {
         app.book.remove_parts_below(Kind::CapabilityRevocation, below).await?;
     }
     Ok(())
-}
-
-impl Shared {
-    /// Whether a capability was taken back by who gave it.
-    pub(crate) fn is_revoked(&self, capability: &Capability, hash: B256) -> Result<bool, Failure> {
-        let issuer = capability.issuer;
-        let part = revocation_part(capability.not_after, hash);
-        let (key, author) = (issuer.into_word().0, issuer.into_array());
-        Ok(self.book.entry(Kind::CapabilityRevocation, key, author, part)?.is_some())
-    }
 }

@@ -1,18 +1,17 @@
 //! To which keys things are sealed for an account.
 
-use crate::{Failure, body, error::Fail};
-use assay_protocol::{
-    ACCOUNT_CLOCK_SKEW_SECS_MAX, EntryPut, ProblemKind, SEAL_KEYS_BYTES_MAX, SealKeysEntry,
-    SignedSealKeys,
-};
+use assay_protocol::{EntryPut, ProblemKind, SEAL_KEYS_BYTES_MAX, SealKeysEntry, SignedSealKeys};
 use assay_storage::{Entry, Kind};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
+use super::answer::{Answer, json, put_by, stored, written};
+use super::checks::{check_past, check_size};
 use super::parameters::Account;
-use super::{Answer, json, put_by, stored, written};
-use crate::auth::Caller;
-use crate::state::App;
+use crate::body;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
+use crate::state::{App, Shared};
 
 /// Puts an account's seal keys into the book, in place of earlier ones: of two the later `from`
 /// holds.
@@ -36,18 +35,10 @@ pub(super) async fn put(
 ) -> Answer {
     caller.must_be(account)?;
     let signed: SignedSealKeys = body::json(&app.limits, request).await?;
-    if signed.keys.as_str().len() > SEAL_KEYS_BYTES_MAX {
-        let detail = format_args!("seal keys have {SEAL_KEYS_BYTES_MAX} bytes at most");
-        return Err(ProblemKind::BodyMalformed.fail(detail));
-    }
-    if signed.from > app.now() + ACCOUNT_CLOCK_SKEW_SECS_MAX {
-        return Err(ProblemKind::TimeImplausible.fail("the keys are from the future"));
-    }
-    let checked = app.verify(move |deployment| {
-        signed.verify(account, deployment)?;
-        Ok(signed)
-    });
-    let signed = checked.await?;
+    check_size("seal keys", &signed.keys, SEAL_KEYS_BYTES_MAX)?;
+    check_past(&app, signed.from)?;
+    let checked = app.verify(signed, move |signed, deployment| signed.verify(account, deployment));
+    let (signed, ()) = checked.await?;
     let body = written(&signed);
 
     let (key, author) = (account.into_word().0, account.into_array());
@@ -79,10 +70,6 @@ pub(super) async fn one(State(app): State<App>, _: Caller, Account(account): Acc
     Ok(json(StatusCode::OK, &entry))
 }
 
-fn known(
-    app: &crate::state::Shared,
-    key: [u8; 32],
-    author: [u8; 20],
-) -> Result<Option<Entry>, Failure> {
+fn known(app: &Shared, key: [u8; 32], author: [u8; 20]) -> Result<Option<Entry>, Failure> {
     Ok(app.book.entry(Kind::SealKeys, key, author, [0; 32])?)
 }

@@ -1,6 +1,5 @@
 //! Content keys, wrapped for who may have them.
 
-use crate::{Failure, body, error::Fail};
 use alloy_primitives::{Address, B256};
 use assay_machine::slot;
 use assay_market::Terms;
@@ -8,14 +7,17 @@ use assay_protocol::{
     KeptWrap, Posted, ProblemKind, SignedOrder, SignedWrap, WRAP_BYTES_MAX, WRAP_RECIPIENTS_MAX,
     WrapEntry, WrapsPage, is_for, recipient_part,
 };
-use assay_storage::{Entry, Kind};
+use assay_storage::{Book, Entry, Kind};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
-use super::orders::page;
+use super::answer::{Answer, json, posted, stored, written};
+use super::orders;
+use super::page::page;
 use super::parameters::{JobAndRecipient, Range, WrapPlace};
-use super::{Answer, json, posted, stored, written};
-use crate::auth::{Caller, not_entitled};
+use crate::body;
+use crate::caller::{Caller, not_entitled};
+use crate::error::{Fail, Failure};
 use crate::state::App;
 
 /// The slots that have keys (spec/machine.md#memory).
@@ -55,11 +57,9 @@ pub(super) async fn put(
         return Err(ProblemKind::BodyMalformed.fail(detail));
     }
     check_place(&known_order(&app, job_id).await?, owner, recipient, slot)?;
-    let checked = app.verify(move |deployment| {
-        signed.verify((job_id, recipient, slot), deployment)?;
-        Ok(signed)
-    });
-    let signed = checked.await?;
+    let place = (job_id, recipient, slot);
+    let checked = app.verify(signed, move |signed, deployment| signed.verify(place, deployment));
+    let (signed, ()) = checked.await?;
     require_room(&app, job_id, owner, recipient, slot).await?;
     let (part, body) = (recipient_part(recipient, slot), written(&KeptWrap { slot, signed }));
     let put = app.book.put_part(Kind::Wrap, job_id.0, owner.into_array(), part, body).await?;
@@ -88,19 +88,14 @@ pub(super) async fn list(
     range: Range,
 ) -> Answer {
     let account = caller.account;
-    let found = app.blocking(move |app| {
-        let wanted = |author: &[u8; 20], part: &[u8; 32]| {
-            is_for(recipient, part) && (account == recipient || author[..] == account[..])
-        };
-        page(range, |after, limit| {
-            app.book.entries_about(Kind::Wrap, job_id.0, (after, limit), wanted)
-        })
-    });
-    let (entries, next) = found.await??;
-    if account != recipient && entries.is_empty() {
+    let wanted = move |author: &[u8; 20], part: &[u8; 32]| {
+        is_for(recipient, part) && (account == recipient || author[..] == account[..])
+    };
+    let read = move |book: &Book, page| book.entries_about(Kind::Wrap, job_id.0, page, wanted);
+    let (wraps, next) = page(&app, range, read, entry).await?;
+    if account != recipient && wraps.is_empty() {
         return Err(not_entitled());
     }
-    let wraps = entries.into_iter().map(entry).collect::<Result<_, _>>()?;
     Ok(json(StatusCode::OK, &WrapsPage { wraps, next }))
 }
 
@@ -170,10 +165,7 @@ async fn require_room(
 }
 
 async fn known_order(app: &App, id: B256) -> Result<SignedOrder, Failure> {
-    let found = app.blocking(move |app| app.book.order(id.0)).await??;
-    let found =
-        found.ok_or_else(|| ProblemKind::OrderUnknown.fail(format_args!("no order {id}")))?;
-    stored(&found.body)
+    stored(&orders::known(app, id).await?.body)
 }
 
 fn entry(entry: Entry) -> Result<WrapEntry, Failure> {

@@ -385,7 +385,7 @@ struct Stored {
 /// A client that asks all in the name of the capability's issuer, if one was given.
 async fn client(at: &TakePart, home: &Home) -> Result<BrokerClient, Failure> {
     let (mut there, signer) = open(at, home).await?;
-    let own = Access::of(&signer);
+    let own = Access::new(&signer);
     let access = match there.capabilities.take() {
         Some(chain) => own.by(chain),
         None => own,

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use assay_broker::Limits;
 use assay_broker::{KEEP_SECS, Server};
 use assay_contracts::Deployment;
 use assay_node::{Anchorer, AskedWitness, Home, PublicLog, Store, keep_cosigned, with_log};
-use assay_protocol::Limits;
 
 use crate::output::failure::Failure;
 use crate::output::print::print;

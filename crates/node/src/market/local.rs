@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::{Address, U256};
-use assay_broker::{Broker, Server};
+use assay_broker::{Broker, Limits, Server};
 use assay_chain::{ChainClientConfig, Endpoint, SystemClock};
 use assay_machine::Interpreter;
 use assay_market::CostModel;
-use assay_protocol::Limits;
 use assay_types::Clock;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
