@@ -180,7 +180,7 @@ fn a_sealed_job_is_run_again_by_who_has_its_keys() {
     assert!(home.done(&["job", "receive"]).contains("0x"));
     // The root is of a salted blob, so the bytes alone are not enough.
     let files = ["replay", &receipt, "--program", &program, "--input", &input];
-    assert!(Home::new().error(1, &files).contains("encrypted"));
+    assert!(Home::new().error(1, &files).contains("sealed"));
 }
 
 #[test]

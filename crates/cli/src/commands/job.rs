@@ -29,7 +29,7 @@ pub(crate) enum Command {
     Cancel(One),
     /// Read the result of a job whose beneficiary you are
     Output(Output),
-    /// Publish the public keys with which results are encrypted for you. Do it once, before others
+    /// Publish the public keys with which results are sealed for you. Do it once, before others
     /// name you as the beneficiary
     Receive(TakePart),
 }
@@ -141,15 +141,18 @@ pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
     })
 }
 
+/// The job of an id, of how it begins, or of its short form as a terminal shows it.
 fn find(records: Vec<JobRecord>, wanted: &str) -> Result<JobRecord, Failure> {
     let wanted = wanted.trim_start_matches("0x").to_ascii_lowercase();
+    let (begin, end) = wanted.split_once('…').unwrap_or((&wanted, ""));
     let is_it = |record: &JobRecord| {
-        wanted.len() >= 4 && format!("{:x}", record.job_id).starts_with(&wanted)
+        let id = format!("{:x}", record.job_id);
+        begin.len() >= 4 && id.starts_with(begin) && id.ends_with(end)
     };
     let mut found: Vec<_> = records.into_iter().filter(is_it).collect();
     match (found.pop(), found.is_empty()) {
         (Some(record), true) => Ok(record),
-        (Some(_), false) => Err(Failure::new("several jobs have ids that begin like this")
+        (Some(_), false) => Err(Failure::new("several jobs have such an id")
             .cause(format!("{} other jobs", found.len()))
             .next("give more digits of the id")),
         (None, _) => Err(Failure::new("no such job was ordered from this home")

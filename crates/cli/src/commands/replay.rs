@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
     let found = block_on(async {
         match &arguments.program {
             Some(_) if receipt.order.order.beginSecs != 0 => {
-                Err(Failure::new("the job's inputs are encrypted, so they cannot be replayed from plain files").next(
+                Err(Failure::new("the job's inputs are sealed, so they cannot be replayed from plain files").next(
                     "leave out --program, and use the home that ordered the job, or --account with an account that was given its keys",
                 ))
             }

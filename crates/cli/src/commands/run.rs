@@ -34,14 +34,14 @@ pub(crate) struct Arguments {
     at: TakePart,
     /// The program, an ELF file for the machine
     program: PathBuf,
-    /// The input, any file. Input and output are encrypted unless --public is given
+    /// The input, any file. Input and output are sealed (encrypted) unless --public is given
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
     /// Use the result of an earlier job as the input, by the job's whole id. The order and the
     /// receipt show which job it was
     #[arg(long, value_name = "JOB", conflicts_with = "input")]
     input_of: Option<B256>,
-    /// The dataset, any file, encrypted as the input is
+    /// The dataset, any file, sealed as the input is
     #[arg(long, value_name = "FILE")]
     dataset: Option<PathBuf>,
     /// Another owner's dataset, used as its policy allows
@@ -60,7 +60,7 @@ pub(crate) struct Arguments {
     /// local market's auditor]
     #[arg(long, value_name = "ADDRESS")]
     auditor: Vec<Address>,
-    /// How long the provider may take to decrypt the inputs, in seconds
+    /// How long the provider may take to open sealed inputs, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     begin_secs: u32,
     /// The lowest reputation that a provider may have, in basis points (spec/reputation.md)
@@ -239,7 +239,7 @@ fn sealing(market: &Session, arguments: &Arguments) -> Result<Option<Sealing>, F
         auditors.extend(market.auditor());
     }
     if auditors.is_empty() {
-        return Err(Failure::new("an encrypted job needs an auditor that can check the claim")
+        return Err(Failure::new("a sealed job needs an auditor that can check the claim")
             .cause("without one nobody could challenge a false claim")
             .next("give --auditor ADDRESS, or --public to publish the data unencrypted"));
     }

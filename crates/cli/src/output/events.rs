@@ -13,7 +13,7 @@ pub(crate) fn sentence(event: &JobEvent) -> String {
             let (price, stake) = (dollars(*price), dollars(*stake));
             format!("locked     by {provider} for at most {price}, with {stake} at stake{late}")
         }
-        JobEvent::Begun { .. } => "begun      the provider has decrypted the inputs".to_owned(),
+        JobEvent::Begun { .. } => "begun      the provider has opened the inputs".to_owned(),
         JobEvent::Lapsed { provider, fee } => {
             let fee = dollars(*fee);
             format!("lapsed     {provider} did not begin in time; each side pays {fee}")

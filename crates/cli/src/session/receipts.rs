@@ -49,7 +49,7 @@ pub(crate) async fn board(at: &TakePart, key: &PrivateKeySigner) -> Result<Board
     }
     let missing = || {
         Failure::new(format!("there is no market under {}", home.path().display()))
-            .next("give --program, --input and --dataset, or name the job's market with --market, --rpc and --deployment")
+            .next("give --program, --input and --dataset, or name the job's market")
     };
     if !home.deployment().is_file() {
         return Err(missing());

@@ -18,10 +18,10 @@ use crate::session::keys::KeyArgument;
 pub(crate) enum Command {
     /// Mask a table: a plan says what happens to each column (spec/mask.md)
     Mask(Mask),
-    /// Encrypt data as a new version of a dataset. Nothing is published; the key stays under the
+    /// Seal (encrypt) data as a new version of a dataset. Nothing is published; the key stays under the
     /// home
     Seal(owner::Seal),
-    /// Publish a dataset's newest version: the encrypted data and the policy
+    /// Publish a dataset's newest version: the sealed data and the policy
     Publish(owner::Named),
     /// Show a dataset's policy in sentences, or replace it
     Policy(owner::PolicyOf),

@@ -1,5 +1,5 @@
-//! `assay data seal | publish | policy | grant | revoke | uses | list` and `assay key-service`: what a
-//! data owner does.
+//! `assay data seal | publish | policy | grant | revoke | uses`: what a data owner does with
+//! datasets.
 
 use std::path::{Path, PathBuf};
 

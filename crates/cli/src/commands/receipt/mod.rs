@@ -52,7 +52,7 @@ pub(crate) enum Command {
     Present(present::Present),
     /// Check a presentation
     Presented(present::Presented),
-    /// Disclose rows or cells of a job's encrypted table, and nothing of the others
+    /// Disclose rows or cells of a job's sealed table, and nothing of the others
     Disclose(disclose::Disclose),
     /// Check disclosed cells against the job's settled output: needs two files and no network
     Disclosed(disclose::Disclosed),
