@@ -171,7 +171,7 @@ pub(crate) fn broker(arguments: &Broker) -> Result<String, Failure> {
                     anchorer.run(every, stop.clone()).await;
                 }
             };
-            let cleaning = broker.keep_clean(arguments.keep_secs, stop.clone());
+            let cleaning = broker.run_retention(arguments.keep_secs, stop.clone());
             tokio::join!(cosigning, anchoring, cleaning);
         })
         .await;
