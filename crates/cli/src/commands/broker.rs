@@ -89,7 +89,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
                     anchorer.run(every, stop.clone()).await;
                 }
             };
-            let cleaning = broker.keep_clean(arguments.keep_secs, stop.clone());
+            let cleaning = broker.run_retention(arguments.keep_secs, stop.clone());
             tokio::join!(cosigning, anchoring, cleaning);
         })
         .await;
