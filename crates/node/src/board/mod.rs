@@ -24,10 +24,10 @@ use assay_types::{BlobRoot, Hash, ProgramId, sha256};
 use serde::Serialize;
 use tokio::sync::watch;
 
+use crate::base::blocking::blocking;
 use crate::job::inputs::program_id;
 use crate::key_service::KeyReasons;
 use crate::owner::datasets::Version;
-use crate::role::blocking;
 use crate::{Error, Result};
 
 /// How many orders are read at once.
@@ -257,7 +257,7 @@ impl Board {
     /// Whether an envelope is to be had.
     pub(crate) async fn has_envelope(&self, digest: Hash) -> Result<bool> {
         if let Some(Store { blobs, .. }) = self.store.clone()
-            && blocking(move || blobs.size(BlobKind::Envelope, digest.0)).await??.is_some()
+            && blocking(move || blobs.size(BlobKind::Envelope, digest.0)).await?.is_some()
         {
             return Ok(true);
         }
@@ -530,7 +530,7 @@ impl Board {
 
     async fn keep_blob(&self, kind: BlobKind, name: [u8; 32], content: Vec<u8>) -> Result<()> {
         let Some(Store { blobs, .. }) = self.store.clone() else { return Ok(()) };
-        blocking(move || blobs.put(kind, name, &content)).await??;
+        blocking(move || blobs.put(kind, name, &content)).await?;
         Ok(())
     }
 
@@ -572,7 +572,7 @@ impl Board {
     /// How much room is left where blobs are kept, in bytes; `None` where none are.
     pub(crate) async fn free_size(&self) -> Result<Option<u64>> {
         let Some(Store { blobs, .. }) = self.store.clone() else { return Ok(None) };
-        blocking(move || blobs.free_size()).await.map(Some)
+        Ok(Some(blocking(move || blobs.free_size()).await))
     }
 
     /// The blobs that are kept beside a broker's, for the account's own use; `None` where others
@@ -597,12 +597,12 @@ impl Board {
 
     async fn has_slot(&self, root: BlobRoot) -> Result<bool> {
         let Some(Store { blobs, .. }) = self.store.clone() else { return Ok(false) };
-        Ok(blocking(move || blobs.size(BlobKind::Slot, root.0.0)).await??.is_some())
+        Ok(blocking(move || blobs.size(BlobKind::Slot, root.0.0)).await?.is_some())
     }
 
     async fn blob(&self, kind: BlobKind, name: [u8; 32]) -> Result<Option<Vec<u8>>> {
         let Some(Store { blobs, .. }) = self.store.clone() else { return Ok(None) };
-        Ok(blocking(move || blobs.get(kind, name)).await??)
+        Ok(blocking(move || blobs.get(kind, name)).await?)
     }
 
     /// Says, signed, why a provider declines an order. Its first reason stays.

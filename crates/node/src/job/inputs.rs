@@ -14,10 +14,10 @@ use assay_seal::ContentKey;
 use assay_types::{BlobRoot, Hash, ProgramId, Salt};
 use zeroize::Zeroizing;
 
+use crate::base::blocking::blocking;
 use crate::board::Board;
 use crate::job::sealed::{Opener, open_image, terms_of};
 use crate::job::vault::Vault;
-use crate::role::blocking;
 use crate::{Error, Home, Result};
 
 /// A slot's image in memory, wiped when dropped: it may be somebody's secret.
@@ -55,7 +55,7 @@ pub(crate) async fn start<E: Engine + Clone + Send + 'static>(
     }
     let dataset = image(board, dataset, dataset_key).await?;
     let order = order.clone();
-    blocking(move || begin(program, input, dataset, &order, engine)).await?
+    blocking(move || begin(program, input, dataset, &order, engine)).await
 }
 
 /// The same with the slots' images at hand.
@@ -129,7 +129,7 @@ pub async fn replay_files(files: JobFiles, order: &Market::Order) -> Result<Repl
         let (input, dataset) = (image(files.input)?, image(files.dataset)?);
         begin(program, input, dataset, &order, Interpreter::new)
     });
-    replayed(run.await??.1).await
+    Ok(replayed(run.await?.1).await)
 }
 
 /// Runs an order's job again, with what a board has, as an account that may open what is sealed:
@@ -146,10 +146,10 @@ pub async fn replay(
     signed: &SignedOrder,
 ) -> Result<Replayed> {
     let opener = Opener::of(key).with(Vault::at(home.vault()));
-    replayed(start(board, &opener, signed, Interpreter::new).await?.1).await
+    Ok(replayed(start(board, &opener, signed, Interpreter::new).await?.1).await)
 }
 
-async fn replayed(mut tracer: Tracer<Interpreter>) -> Result<Replayed> {
+async fn replayed(mut tracer: Tracer<Interpreter>) -> Replayed {
     blocking(move || {
         let claim = Claim::of(&mut tracer);
         Replayed {

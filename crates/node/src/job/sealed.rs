@@ -15,10 +15,10 @@ use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
 use zeroize::Zeroizing;
 
+use crate::base::blocking::blocking;
 use crate::board::Board;
 use crate::job::inputs::{blob_bytes, image_of};
 use crate::job::vault::{Secret, Vault};
-use crate::role::blocking;
 use crate::{Error, Home, Result};
 
 /// The system's randomness. It fails only where the machine has none, and then nothing can be
@@ -122,7 +122,7 @@ pub(crate) async fn seal_bytes(bytes: Vec<u8>) -> Result<(Secret, Vec<u8>)> {
             Secret { envelope: sha256(&envelope), bytes: envelope.len() as u64, root, key, salt };
         Ok((secret, envelope))
     })
-    .await?
+    .await
 }
 
 /// The image of the slot whose blob an envelope holds.
@@ -141,7 +141,7 @@ pub(crate) async fn open_image(
         }
         Ok(Zeroizing::new(image_of(&blob)))
     })
-    .await?
+    .await
 }
 
 /// The key of a job's sealed output, if its input was sealed under a home.

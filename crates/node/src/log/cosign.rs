@@ -13,9 +13,9 @@ use assay_tlog::{
 };
 use tokio::sync::watch;
 
+use crate::base::blocking::blocking;
 use crate::base::files;
 use crate::log::recorder::{PublicLog, open_objects};
-use crate::role::blocking;
 use crate::{Error, Home, Result};
 
 /// How often witnesses are asked at the most, and again when some did not answer.
@@ -88,7 +88,7 @@ async fn cosign(
         let old = files.get(COSIGNED)?;
         files.replace(COSIGNED, old.as_deref(), &cosigned)
     });
-    stored.await?.map_err(unsound)?;
+    stored.await.map_err(unsound)?;
     Ok(signed == witnesses.len())
 }
 
@@ -115,7 +115,7 @@ async fn ask(
             let consistency = reader.prove_consistency(old_size).map_err(unsound)?;
             Ok::<_, Error>((AddCheckpoint { old_size, consistency, checkpoint }, size))
         });
-        let (asked, size) = asked.await??;
+        let (asked, size) = asked.await?;
         match witness.client.add_checkpoint(&asked).await.map_err(of_witness)? {
             Cosigned::Lines(lines) => {
                 let keys = vec![witness.key.clone()];

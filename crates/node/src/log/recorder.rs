@@ -22,9 +22,9 @@ use assay_tlog::{
 use assay_types::Hash;
 use zeroize::Zeroizing;
 
+use crate::base::blocking::blocking;
 use crate::base::files;
 use crate::log::anchor::{self, AnchoredTree};
-use crate::role::blocking;
 use crate::{Error, Home, Result};
 
 /// A market's log, in this process or at a broker. Clones share it.
@@ -137,7 +137,7 @@ impl PublicLog {
     ) -> Result<Option<AnchoredTree>> {
         let (log, storage) = (self.clone(), self.storage());
         let read = blocking(move || log.index().read_new(&storage, &log.key));
-        let (_, tree) = read.await??;
+        let (_, tree) = read.await?;
         let operators = self.operators(deployment);
         anchor::newest(client, deployment, self.key.name(), &operators, tree.size).await
     }
@@ -154,7 +154,7 @@ impl PublicLog {
             let newest = log.index().read_new(&storage, &log.key)?;
             log.prove_about(job, &storage, newest, anchor)
         };
-        blocking(proving).await?
+        blocking(proving).await
     }
 
     /// The accounts that the log's own key says anchor it, as far as it was read.

@@ -16,9 +16,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::Result;
 use crate::board::Board;
 use crate::chain::contracts::Contracts;
-use crate::{Error, Result};
 
 /// How often a chain that can't call is asked.
 const POLL: Duration = Duration::from_millis(500);
@@ -312,9 +312,9 @@ async fn changed<T>(of: &mut Option<watch::Receiver<T>>) {
     }
 }
 
-/// Scheduler that keeps a core busy, off the threads that wait for chains.
+/// [`base::blocking`](crate::base::blocking::blocking), until its callers are moved there.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Job(error.to_string()))
+    Ok(crate::base::blocking::blocking(work).await)
 }
