@@ -604,7 +604,10 @@ async fn combined_data_is_bound_by_all_that_it_was_made_of() {
     let refused = data.refused(&market, id).await;
     assert!(refused.contains(&Clause::SourcesPolicy), "{refused:?}");
     let laxer = data.owner.publish(&board, &word("both")).await;
-    assert!(matches!(&laxer, Err(Error::Job(why)) if why.contains("people")), "{laxer:?}");
+    assert!(
+        matches!(&laxer, Err(Error::PolicyLaxer(of)) if of.name.as_str().contains("people")),
+        "{laxer:?}"
+    );
     let again = data.owner.amend(&word("both"), draft, FEE).expect("amended");
     assert_eq!(again.policy.body().uses_max, 1);
     data.owner.publish(&board, &word("both")).await.expect("as strict now");
@@ -613,7 +616,7 @@ async fn combined_data_is_bound_by_all_that_it_was_made_of() {
     let more = data.owner.combine(None, word("more"), SECRET.into(), (&from, None), FEE).await;
     assert_eq!(more.expect("combined").publication.body().sources.len(), 3);
     let itself = data.owner.combine(None, word("visits"), SECRET.into(), (&from, None), FEE).await;
-    assert!(matches!(itself, Err(Error::Job(_))), "{itself:?}");
+    assert!(matches!(itself, Err(Error::Document(_))), "{itself:?}");
     data.stop().await;
     market.close().await.expect("closed");
 }
@@ -633,10 +636,10 @@ async fn what_another_owner_published_binds_what_is_made_of_it() {
         async move { owner.combine(board.as_ref(), name, SECRET.into(), (&from, None), FEE).await }
     };
     let apart = made(&from, None).await;
-    assert!(matches!(&apart, Err(Error::Job(why)) if why.contains("another owner")), "{apart:?}");
+    assert!(matches!(&apart, Err(Error::DatasetElsewhere(_))), "{apart:?}");
     let missing = format!("{}/nothing", theirs.owner.account()).parse().expect("a name");
     let missing = made(&[missing], Some(&board)).await;
-    assert!(matches!(&missing, Err(Error::Job(why)) if why.contains("nobody publishes")));
+    assert!(matches!(&missing, Err(Error::DatasetUnpublished(_))));
     let both = made(&from, Some(&board)).await.expect("combined");
     assert_eq!(both.policy.body().uses_max, 3, "the other owner's is the lower");
     ours.owner.publish(&board, &name).await.expect("published");

@@ -141,7 +141,7 @@ impl Board {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`]; [`Error::Job`] if what is there is no order.
+    /// [`Error::Store`]; [`Error::BoardDamaged`] if what is there is no order.
     pub(crate) fn order(&self, id: B256) -> Result<Option<SignedOrder>> {
         let Some(book) = self.book() else { return Ok(None) };
         book.order(id.0)?.map(|entry| parse(&entry.body)).transpose()
@@ -421,7 +421,7 @@ impl Board {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`], [`Error::Broker`]; [`Error::Job`] if what is there is no dataset.
+    /// [`Error::Store`], [`Error::Broker`]; [`Error::DatasetInvalid`].
     pub async fn dataset(&self, owner: Address, name: &str) -> Result<Option<Version>> {
         Ok(self.signed_dataset(owner, name).await?.map(|(version, _)| version))
     }
@@ -442,7 +442,10 @@ impl Board {
             (None, None) => None,
         };
         let Some(signed) = signed else { return Ok(None) };
-        let unfit = |what: &dyn std::fmt::Display| Error::Job(format!("dataset {name:?}: {what}"));
+        let unfit = |what: &dyn std::fmt::Display| Error::DatasetInvalid {
+            name: name.to_owned(),
+            cause: what.to_string(),
+        };
         signed.verify(owner, &self.deployment).map_err(|error| unfit(&error))?;
         let publication = Document::<Publication>::from_bytes(signed.document.as_str().as_bytes());
         let policy = Document::<Policy>::from_bytes(signed.policy.as_str().as_bytes());
@@ -470,7 +473,7 @@ impl Board {
         let owner = signer.address();
         if let Some(book) = self.book() {
             let part = signed.verify(owner, &self.deployment);
-            let part = part.map_err(|error| Error::Job(error.to_string()))?;
+            let part = part.map_err(|error| Error::NotObject(error.to_string()))?;
             let (key, body) = (owner.into_word().0, json(&signed)?);
             book.put_part(Kind::OwnerDocument, key, owner.into_array(), part.0, body).await?;
         }
@@ -626,7 +629,7 @@ impl Board {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`], [`Error::Broker`]; [`Error::Job`] if what is there is no refusal.
+    /// [`Error::Store`], [`Error::Broker`]; [`Error::BoardDamaged`].
     pub async fn refusals(&self, id: B256) -> Result<Vec<Refusal>> {
         let signed: Vec<SignedRefusal> = match (&self.broker, self.book()) {
             (Some(broker), _) => {
@@ -670,7 +673,7 @@ impl Board {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`], [`Error::Broker`]; [`Error::Job`] if what is there is no offer.
+    /// [`Error::Store`], [`Error::Broker`]; [`Error::BoardDamaged`].
     pub async fn offers(&self) -> Result<Vec<Offer>> {
         let signed: Vec<([u8; 20], SignedOffer)> = match (&self.broker, self.book()) {
             (Some(broker), _) => {
@@ -697,20 +700,19 @@ impl Board {
 const KEY_REFUSALS_MAX: usize = 256;
 
 fn text_object(text: &[u8]) -> Result<assay_protocol::JsonObject> {
-    let unfit = |error: &dyn std::fmt::Display| Error::Job(format!("not a document: {error}"));
+    let unfit = |error: &dyn std::fmt::Display| Error::NotObject(error.to_string());
     let text = std::str::from_utf8(text).map_err(|error| unfit(&error))?;
     text.parse().map_err(|error: assay_protocol::JsonObjectError| unfit(&error))
 }
 
 fn object(value: &impl Serialize) -> Result<assay_protocol::JsonObject> {
-    let text = serde_json::to_string(value).map_err(|error| Error::Job(error.to_string()))?;
-    text.parse().map_err(|error| Error::Job(format!("{error}")))
+    text_object(&json(value)?)
 }
 
 fn json(value: &impl Serialize) -> Result<Vec<u8>> {
-    serde_json::to_vec(value).map_err(|error| Error::Job(error.to_string()))
+    serde_json::to_vec(value).map_err(|error| Error::NotObject(error.to_string()))
 }
 
 fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T> {
-    serde_json::from_slice(body).map_err(|error| Error::Job(format!("on the board: {error}")))
+    serde_json::from_slice(body).map_err(Error::BoardDamaged)
 }

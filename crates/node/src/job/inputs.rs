@@ -28,8 +28,8 @@ type Image = Zeroizing<Vec<u8>>;
 /// # Errors
 ///
 /// [`Error::Program`], [`Error::InputMissing`], [`Error::KeyMissing`], [`Error::KeyUnusable`],
-/// [`Error::SealBroken`], [`Error::InputMismatch`]; [`Error::Job`] for what is not what the order
-/// says.
+/// [`Error::SealBroken`], [`Error::InputMismatch`]; [`Error::Terms`], [`Error::StepLimit`],
+/// [`Error::Image`] for what is not what the order says.
 pub(crate) async fn start<E: Engine + Clone + Send + 'static>(
     board: &Board,
     opener: &Opener,
@@ -112,7 +112,7 @@ pub struct JobFiles {
 /// # Errors
 ///
 /// [`Error::Program`] and [`Error::InputMismatch`] for files that are not the order's;
-/// [`Error::Job`].
+/// [`Error::StepLimit`], [`Error::Blob`].
 pub async fn replay_files(files: JobFiles, order: &Market::Order) -> Result<Replayed> {
     let order = order.clone();
     let run = blocking(move || {
@@ -204,12 +204,11 @@ async fn image(
 }
 
 fn machine(program: &Program, step_limit: u64, images: &[(u32, Option<Image>)]) -> Result<Machine> {
-    let limit = StepLimit::new(step_limit).map_err(|error| Error::Job(error.to_string()))?;
+    let limit = StepLimit::new(step_limit)?;
     let mut machine = Machine::new(program, limit);
     for (slot, image) in images {
         if let Some(image) = image {
-            let put = machine.memory.put_image(*slot, image);
-            put.map_err(|error| Error::Job(format!("a published slot: {error}")))?;
+            machine.memory.put_image(*slot, image)?;
         }
     }
     Ok(machine)
@@ -219,7 +218,7 @@ fn machine(program: &Program, step_limit: u64, images: &[(u32, Option<Image>)]) 
 ///
 /// # Errors
 ///
-/// [`Error::Job`] if they are too long for a slot.
+/// [`Error::Blob`] if they are too long for a slot.
 pub(crate) fn public_blob(bytes: &[u8]) -> Result<(BlobRoot, Vec<u8>)> {
     salted_blob(Salt::PUBLIC, bytes)
 }
@@ -228,16 +227,15 @@ pub(crate) fn public_blob(bytes: &[u8]) -> Result<(BlobRoot, Vec<u8>)> {
 ///
 /// # Errors
 ///
-/// [`Error::Job`] if they are too long for a slot.
+/// [`Error::Blob`] if they are too long for a slot.
 pub(crate) fn salted_blob(salt: Salt, bytes: &[u8]) -> Result<(BlobRoot, Vec<u8>)> {
-    let root = blob_root(salt, bytes).map_err(|error| Error::Job(error.to_string()))?;
+    let root = blob_root(salt, bytes)?;
     Ok((root, image_of(&blob_bytes(salt, bytes)?)))
 }
 
 /// A blob as its slot holds it: header and bytes. Wiped when dropped.
 pub(crate) fn blob_bytes(salt: Salt, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
-    let header = BlobHeader::new(bytes.len() as u64, salt);
-    let header = header.map_err(|error| Error::Job(error.to_string()))?;
+    let header = BlobHeader::new(bytes.len() as u64, salt)?;
     let mut content = Zeroizing::new(Vec::with_capacity(bytes.len() + 32));
     content.extend(header.to_bytes());
     content.extend(bytes);
@@ -261,7 +259,7 @@ pub(crate) fn output_image<E: Engine>(engine: &E) -> Vec<u8> {
 ///
 /// # Errors
 ///
-/// [`Error::Job`] if it is no image.
+/// [`Error::Image`] if it is none.
 pub(crate) fn slot_bytes(image: &[u8]) -> Result<Vec<u8>> {
     let mut memory = Vec::new();
     let put = |leaf: u32, bytes: &assay_merkle::Leaf| {
@@ -269,7 +267,7 @@ pub(crate) fn slot_bytes(image: &[u8]) -> Result<Vec<u8>> {
         memory.resize(memory.len().max(at + bytes.len()), 0);
         memory[at..at + bytes.len()].copy_from_slice(bytes);
     };
-    assay_merkle::read_image(image, put).map_err(|error| Error::Job(error.to_string()))?;
+    assay_merkle::read_image(image, put)?;
     Ok(memory)
 }
 
@@ -277,22 +275,22 @@ pub(crate) fn slot_bytes(image: &[u8]) -> Result<Vec<u8>> {
 ///
 /// # Errors
 ///
-/// [`Error::Job`] if it has another root, or holds no blob.
+/// [`Error::Output`] if it has another root, or holds no blob; [`Error::Image`].
 pub(crate) fn blob_of(root: BlobRoot, image: &[u8]) -> Result<Vec<u8>> {
-    let job = |what: String| Error::Job(what);
+    let unfit = |cause: String| Error::Output { root, cause };
     let mut memory = slot_bytes(image)?;
     memory.resize(memory.len().max(32), 0);
     let (header, bytes) = memory.split_first_chunk().unwrap_or_else(|| unreachable!("32 bytes"));
-    let header = BlobHeader::from_bytes(header).map_err(|error| job(error.to_string()))?;
-    let length = usize::try_from(header.length()).map_err(|error| job(error.to_string()))?;
+    let header = BlobHeader::from_bytes(header).map_err(|error| unfit(error.to_string()))?;
+    let length = usize::try_from(header.length()).map_err(|error| unfit(error.to_string()))?;
     let mut bytes = bytes.to_vec();
     if bytes.iter().skip(length).any(|byte| *byte != 0) {
-        return Err(job("the output holds bytes after its blob's end".into()));
+        return Err(unfit("the output holds bytes after its blob's end".into()));
     }
     bytes.resize(length, 0);
-    let found = blob_root(header.salt(), &bytes).map_err(|error| job(error.to_string()))?;
+    let found = blob_root(header.salt(), &bytes).map_err(|error| unfit(error.to_string()))?;
     if found != root {
-        return Err(job(format!("what was published as slot {root} is {found}")));
+        return Err(unfit(format!("what was published has root {found}")));
     }
     Ok(bytes)
 }

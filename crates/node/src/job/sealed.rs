@@ -112,12 +112,11 @@ pub(crate) async fn seal_bytes(bytes: Vec<u8>) -> Result<(Secret, Vec<u8>)> {
     blocking(move || {
         let mut salt = Salt::PUBLIC;
         getrandom::fill(&mut salt.0).map_err(Error::Randomness)?;
-        let root = blob_root(salt, &bytes).map_err(|error| Error::Job(error.to_string()))?;
+        let root = blob_root(salt, &bytes)?;
         let blob = blob_bytes(salt, &bytes)?;
         let mut rng = system_rng();
         let key = ContentKey::draw(&mut rng);
-        let envelope = seal(&key, &blob, Hash::default(), &mut rng);
-        let envelope = envelope.map_err(|error| Error::Job(error.to_string()))?;
+        let envelope = seal(&key, &blob, Hash::default(), &mut rng)?;
         let secret =
             Secret { envelope: sha256(&envelope), bytes: envelope.len() as u64, root, key, salt };
         Ok((secret, envelope))
@@ -148,7 +147,7 @@ pub(crate) async fn open_image(
 ///
 /// # Errors
 ///
-/// [`Error::Damaged`], [`Error::File`]; [`Error::Job`] for terms that are none.
+/// [`Error::Damaged`], [`Error::File`]; [`Error::Terms`].
 pub fn kept_output_key(home: &Home, signed: &SignedOrder) -> Result<Option<ContentKey>> {
     let Some(input) = terms_of(signed)?.input else { return Ok(None) };
     let secret = Vault::at(home.vault()).find(input.envelope)?;
@@ -158,5 +157,5 @@ pub fn kept_output_key(home: &Home, signed: &SignedOrder) -> Result<Option<Conte
 /// What an order agrees besides what the contract reads.
 pub(crate) fn terms_of(signed: &SignedOrder) -> Result<Terms> {
     let Some(text) = &signed.terms else { return Ok(Terms::open()) };
-    Terms::from_text(text.as_str()).map_err(|error| Error::Job(error.to_string()))
+    Ok(Terms::from_text(text.as_str())?)
 }

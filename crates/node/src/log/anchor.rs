@@ -44,8 +44,8 @@ impl Anchorer {
     ///
     /// # Errors
     ///
-    /// [`Error::Chain`], [`Error::Store`]; [`Error::Job`] if the account is registered for another
-    /// statement.
+    /// [`Error::Chain`], [`Error::Store`], [`Error::LogElsewhere`]; [`Error::AnchorTaken`] if the
+    /// account is registered for another statement.
     pub async fn new(contracts: Contracts, log: PublicLog) -> Result<Self> {
         let deployment = &contracts.deployment;
         let statement = log.say_operator(contracts.signer(), deployment).await?;
@@ -61,9 +61,7 @@ impl Anchorer {
         let registered = anchorer.registered().await?;
         if registered != statement {
             let account = anchorer.contracts.account();
-            return Err(Error::Job(format!(
-                "account {account} is registered for this log by another statement, {registered}; use another account to anchor"
-            )));
+            return Err(Error::AnchorTaken { account, registered });
         }
         Ok(anchorer)
     }
@@ -94,23 +92,19 @@ impl Anchorer {
     ///
     /// # Errors
     ///
-    /// [`Error::Chain`]; [`Error::Job`] for a log that does not go on from what was anchored:
-    /// nothing is anchored over it.
+    /// [`Error::Chain`]; [`Error::LogRolledBack`] and [`Error::LogForked`] for a log that does not go
+    /// on from what was anchored: nothing is anchored over it.
     pub async fn anchor(&self) -> Result<Option<u64>> {
         let tree = self.log.newest()?;
         let latest = self.anchors.latestOf(self.origin, self.account());
         let latest = latest.call().await.map_err(chain)?;
         if latest.size > tree.size {
-            return Err(Error::Job(format!(
-                "{} entries of this log are anchored and it has {}: it was rolled back; restore it from a copy",
-                latest.size, tree.size
-            )));
+            let (seen, size) = (latest.size, tree.size);
+            return Err(Error::LogRolledBack { how: "anchored", seen, size });
         }
         if latest.size == tree.size {
             let is_same = latest.size == 0 || latest.root.0 == tree.root.0;
-            let forked =
-                || Error::Job("another tree of this size is anchored: this log has forked".into());
-            return if is_same { Ok(None) } else { Err(forked()) };
+            return if is_same { Ok(None) } else { Err(Error::LogForked) };
         }
         let call = self.anchors.anchor(self.origin, tree.size, B256::from(tree.root.0));
         let sent = self.contracts.attempt(call.into_transaction_request()).await?;

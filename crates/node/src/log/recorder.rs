@@ -87,8 +87,7 @@ impl PublicLog {
     ) -> Result<Self> {
         let seed = files::seed(&home.log_seed())?;
         let origin = format!("assay/{}/{}", deployment.chain_id, deployment.market);
-        let key = NoteKey::new(&origin, KeyKind::Log, &seed);
-        let key = key.map_err(|error| Error::Job(format!("the log's key: {error}")))?;
+        let key = NoteKey::new(&origin, KeyKind::Log, &seed)?;
         let vkey = key.vkey().clone();
         let sequencer = Sequencer::open(storage, key)?;
         let place = Place::Here(sequencer, read, Arc::new(RoleKey::of_log(&seed)));
@@ -100,7 +99,7 @@ impl PublicLog {
     ///
     /// # Errors
     ///
-    /// [`Error::Broker`]; [`Error::Job`] for a key that is none.
+    /// [`Error::Broker`]; [`Error::LogUnreadable`] for a key that is none.
     pub async fn at(broker: &BrokerClient) -> Result<Option<Self>> {
         let Some(key) = broker.log_object("key").await? else { return Ok(None) };
         let key = String::from_utf8(key).map_err(unreadable)?;
@@ -183,7 +182,7 @@ impl PublicLog {
         deployment: &Deployment,
     ) -> Result<Hash> {
         let Place::Here(_, _, key) = &self.place else {
-            return Err(Error::Job("only who keeps a log may say who anchors it".into()));
+            return Err(Error::LogElsewhere("say who anchors it"));
         };
         let (market, account, anchors) =
             (market_id(deployment), signer.address(), deployment.anchors);
@@ -199,7 +198,7 @@ impl PublicLog {
     /// The newest checkpoint, as it is here.
     pub(crate) fn newest(&self) -> Result<Checkpoint> {
         let Place::Here(sequencer, ..) = &self.place else {
-            return Err(Error::Job("the log is kept elsewhere".into()));
+            return Err(Error::LogElsewhere("anchor it"));
         };
         let note = sequencer.checkpoint().borrow().clone();
         let policy = Policy::of_log(self.key.clone()).map_err(unreadable)?;
@@ -358,8 +357,8 @@ fn opened(entry: &[u8]) -> Option<(Statement, Hash)> {
     Envelope::from_bytes(entry).ok()?.statement()
 }
 
-fn unreadable(error: impl std::fmt::Display) -> Error {
-    Error::Job(format!("the market's log can't be read: {error}"))
+pub(crate) fn unreadable(error: impl std::fmt::Display) -> Error {
+    Error::LogUnreadable(error.to_string())
 }
 
 /// One account's voice in the log.
@@ -377,7 +376,7 @@ impl Recorder {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`]; [`Error::Job`] if the account can't sign.
+    /// [`Error::Store`]; [`Error::Signing`].
     pub async fn new(
         log: PublicLog,
         signer: &PrivateKeySigner,
@@ -444,9 +443,7 @@ pub(crate) fn open_objects(url: &str) -> Result<LogObjects> {
 }
 
 fn sign(signer: &PrivateKeySigner, text: &str) -> Result<Bytes> {
-    let signature = signer.sign_message_sync(text.as_bytes());
-    let signature = signature.map_err(|error| Error::Job(format!("signing failed: {error}")))?;
-    Ok(signature.as_bytes().to_vec().into())
+    Ok(signer.sign_message_sync(text.as_bytes())?.as_bytes().to_vec().into())
 }
 
 /// Who of the operators anchors in a deployment's contract.
@@ -477,7 +474,7 @@ fn prove_anchor(
 ///
 /// # Errors
 ///
-/// [`Error::Job`] if the account can't sign.
+/// [`Error::Signing`].
 pub(crate) fn bound_key(signer: &PrivateKeySigner, market: MarketId) -> Result<(RoleKey, Binding)> {
     let secret = Zeroizing::new(signer.to_bytes().0);
     let role = RoleKey::derive(&secret);

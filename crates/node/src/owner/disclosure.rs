@@ -20,7 +20,7 @@ use crate::{Board, Error, Result};
 ///
 /// # Errors
 ///
-/// [`Error::Randomness`], [`Error::Job`] if the account can't sign; within, [`PresentationError`].
+/// [`Error::Randomness`], [`Error::Signing`]; within, [`PresentationError`].
 pub fn presented_by(
     signer: &PrivateKeySigner,
     receipt: &Receipt,
@@ -38,7 +38,7 @@ pub fn presented_by(
 ///
 /// # Errors
 ///
-/// [`Error::InputMissing`], [`Error::Job`] for what is no image; as the board's.
+/// [`Error::InputMissing`], [`Error::Image`]; as the board's.
 pub async fn output_slot(board: &Board, root: BlobRoot) -> Result<Vec<u8>> {
     let image = board.slot(root).await?;
     slot_bytes(&image.ok_or(Error::InputMissing { root })?)
@@ -48,7 +48,7 @@ pub async fn output_slot(board: &Board, root: BlobRoot) -> Result<Vec<u8>> {
 ///
 /// # Errors
 ///
-/// [`Error::Job`] for what is no image.
+/// [`Error::Image`].
 pub fn slot_of_image(image: &[u8]) -> Result<Vec<u8>> {
     slot_bytes(image)
 }
