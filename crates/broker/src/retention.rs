@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use assay_contracts::Market;
-use assay_storage::{BlobKind, Blobs, Book, Kind};
+use assay_storage::{BlobKind, Blobs, Kind, OrderBook};
 use assay_types::Hash;
 use tokio::sync::watch;
 
@@ -60,7 +60,7 @@ impl Broker {
     pub async fn clean(&self, keep_secs: u64) -> Result<Cleaned, Failure> {
         let time = self.app().now().saturating_sub(keep_secs);
         let orders = self.remove_orders(time).await?;
-        let removed = self.app().blocking(move |app| remove_blobs(&app.book, &app.blobs, time));
+        let removed = self.app().blocking(move |app| remove_blobs(&*app.book, &*app.blobs, time));
         Ok(Cleaned { orders, blobs: removed.await?? })
     }
 
@@ -89,7 +89,7 @@ fn ends_at(order: &Market::Order) -> u64 {
     order.lockDeadline.to::<u64>() + secs.iter().sum::<u64>()
 }
 
-fn remove_blobs(book: &Book, blobs: &Blobs, time: u64) -> assay_storage::Result<u64> {
+fn remove_blobs(book: &dyn OrderBook, blobs: &dyn Blobs, time: u64) -> assay_storage::Result<u64> {
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(time);
     let mut unnamed = BTreeSet::new();
     for kind in BlobKind::ALL {

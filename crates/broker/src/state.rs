@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 
 use alloy_primitives::Address;
 use assay_contracts::Deployment;
-use assay_storage::{Blobs, Book, Sequencer};
+use assay_storage::{Blobs, OrderBook, Sequencer};
 use assay_tlog::{Storage, Vkey};
 use assay_types::Clock;
 use axum::Router;
@@ -42,8 +42,8 @@ pub struct HostedLog {
 pub(crate) type App = Arc<Shared>;
 
 pub(crate) struct Shared {
-    pub(crate) book: Book,
-    pub(crate) blobs: Blobs,
+    pub(crate) book: Arc<dyn OrderBook>,
+    pub(crate) blobs: Arc<dyn Blobs>,
     pub(crate) deployment: Deployment,
     pub(crate) limits: Limits,
     pub(crate) clock: Box<dyn Clock>,
@@ -69,8 +69,8 @@ pub(crate) struct Shared {
 impl Broker {
     /// A broker for the market of a deployment, which asks a clock what has expired.
     pub fn new(
-        book: Book,
-        blobs: Blobs,
+        book: impl Into<Arc<dyn OrderBook>>,
+        blobs: impl Into<Arc<dyn Blobs>>,
         deployment: Deployment,
         limits: Limits,
         clock: impl Clock,
@@ -92,8 +92,8 @@ impl Broker {
                 log: None,
                 openapi: openapi().into(),
                 clock: Box::new(clock),
-                book,
-                blobs,
+                book: book.into(),
+                blobs: blobs.into(),
                 deployment,
                 limits,
             }),

@@ -16,7 +16,7 @@ use std::time::Duration;
 use assay_broker::{Broker, HostedLog, Server, serve};
 use assay_chain::SystemClock;
 use assay_protocol::{Limits, ProblemKind, Rate};
-use assay_storage::{Blobs, Book, BookLimits, LogFiles, Sequencer};
+use assay_storage::{BookLimits, FileBlobs, LogFiles, OrderBook, RedbBook, Sequencer};
 use assay_tlog::{CHECKPOINT, KeyKind, NoteKey, Policy, Reader, Storage, StorageError, fsck};
 use assay_types::Clock;
 use common::{Ask, Fixture, client, deployment, http, kind};
@@ -42,8 +42,8 @@ fn entry(number: u64) -> Vec<u8> {
 }
 
 async fn broker(folder: &Path) -> Server {
-    let book = Book::open(folder.join("book.redb"), BookLimits::default()).expect("opened");
-    let blobs = Blobs::open(folder.join("blobs"), 1 << 30).expect("opened");
+    let book = RedbBook::open(folder.join("book.redb"), BookLimits::default()).expect("opened");
+    let blobs = FileBlobs::open(folder.join("blobs"), 1 << 30).expect("opened");
     let files = LogFiles::open(folder.join("log")).expect("opened");
     let log = HostedLog {
         sequencer: Sequencer::open(files, key()).expect("a start after a crash works"),
@@ -288,8 +288,9 @@ impl Storage for Panicking {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_in_the_work_for_a_request_answers_500_and_the_broker_goes_on() {
     let folder = tempfile::tempdir().expect("a folder");
-    let book = Book::open(folder.path().join("book.redb"), BookLimits::default()).expect("opened");
-    let blobs = Blobs::open(folder.path().join("blobs"), 1 << 30).expect("opened");
+    let book =
+        RedbBook::open(folder.path().join("book.redb"), BookLimits::default()).expect("opened");
+    let blobs = FileBlobs::open(folder.path().join("blobs"), 1 << 30).expect("opened");
     let files = LogFiles::open(folder.path().join("log")).expect("opened");
     let log = HostedLog {
         sequencer: Sequencer::open(files, key()).expect("opened"),

@@ -9,8 +9,8 @@ use alloy_primitives::{Address, B256};
 use assay_disclosure::cells::{Disclosure, OutputOpening, Place, ShownCell, Table, TableKey};
 use assay_disclosure::statistics::{Entry, MicroEpsilon, Scale, Terms};
 use assay_node::{
-    DevelopmentKeys, Role, budget_left, create_budget, kept_output_key, output_slot, presented_by,
-    release_statistics, slot_of_image,
+    DevelopmentKeys, Env, Role, budget_left, create_budget, kept_output_key, output_slot,
+    presented_by, release_statistics, slot_of_image,
 };
 use assay_receipt::{
     Expected, JobSummary, Outcome, Presentation, PresentationCheck, Receipt, Standing, claim_names,
@@ -202,11 +202,12 @@ pub(crate) fn present(arguments: &Present, as_json: bool) -> Result<String, Fail
         false => DevelopmentKeys::open(&home)?.key(Role::Requester),
     };
     let audience = arguments.audience.as_deref().zip(arguments.nonce.as_deref());
-    let made = presented_by(&signer, &receipt, &show, audience)?.map_err(|error| {
-        Failure::new("the receipt can't be presented").cause(error).next(
-            "`assay verify` checks it, `assay receipt present --help` lists what can be shown",
-        )
-    })?;
+    let made =
+        presented_by(&Env::system(), &signer, &receipt, &show, audience)?.map_err(|error| {
+            Failure::new("the receipt can't be presented").cause(error).next(
+                "`assay verify` checks it, `assay receipt present --help` lists what can be shown",
+            )
+        })?;
     let Some(path) = &arguments.output else { return Ok(made + "\n") };
     write_file(path, made.as_bytes())?;
     let shown = show.into_iter().collect::<Vec<_>>();
@@ -534,7 +535,8 @@ pub(crate) fn statistics(arguments: &Statistics, as_json: bool) -> Result<String
     };
     let purpose =
         format!("jobs that ended from {} to {}, by {party}", arguments.from, arguments.to);
-    let made = release_statistics(&arguments.ledger, &terms, &entries, &ENDINGS, &purpose);
+    let made =
+        release_statistics(&Env::system(), &arguments.ledger, &terms, &entries, &ENDINGS, &purpose);
     let made = made.map_err(|error| unpaid(error, &arguments.ledger))?;
     let (left, _) = budget_left(&arguments.ledger)?;
     let small = |count: Option<i128>| {

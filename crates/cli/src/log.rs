@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use assay_node::Home;
+use assay_node::{Env, Home};
 use assay_receipt::{Receipt, Trust, TrustedLog, anchored};
 use assay_tlog::{Checkpoint, Known, Policy, Storage, fsck};
 use serde::Serialize;
@@ -189,7 +189,8 @@ fn anchors(
     }
     let origin = policy.log().name().to_owned();
     crate::block_on(async {
-        Ok(assay_node::anchored_trees(rpc, &deployment, &origin, &operators).await?)
+        Ok(assay_node::anchored_trees(&Env::system(), rpc, &deployment, &origin, &operators)
+            .await?)
     })
 }
 

@@ -7,8 +7,8 @@ use alloy_signer_local::PrivateKeySigner;
 use assay_chain::{ChainClientConfig, Endpoint};
 use assay_contracts::Deployment;
 use assay_node::{
-    Contracts, DevelopmentKeys, Home, LocalChain, LocalMarket, MarketPlan, RemoteMarket, Requester,
-    Role,
+    Contracts, DevelopmentKeys, Env, Home, LocalChain, LocalMarket, MarketPlan, RemoteMarket,
+    Requester, Role,
 };
 
 use crate::access;
@@ -79,6 +79,7 @@ impl MarketArgument {
         match (&self.market, &self.rpc, &self.deployment) {
             (None, None, None) => Ok(None),
             (Some(broker), Some(rpc), Some(path)) => Ok(Some(RemoteMarket {
+                env: Env::system(),
                 rpc: rpc.clone(),
                 broker: broker.clone(),
                 deployment: deployment(path)?,
@@ -139,7 +140,7 @@ pub(crate) fn on_contracts(
 /// The contracts as a stranger sees them, who never signs.
 async fn reader(endpoint: Endpoint, deployment: &Deployment) -> Result<Contracts, Failure> {
     let (key, config) = (PrivateKeySigner::random(), ChainClientConfig::default());
-    Ok(Contracts::connect(endpoint, key, deployment, config).await?)
+    Ok(Contracts::connect(&Env::system(), endpoint, key, deployment, config).await?)
 }
 
 pub(crate) fn deployment(path: &std::path::Path) -> Result<Deployment, Failure> {

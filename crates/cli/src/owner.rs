@@ -7,7 +7,7 @@ use alloy_primitives::Address;
 use alloy_signer_local::PrivateKeySigner;
 use assay_mask::{Commit, MaskStatement, Masked, Openings};
 use assay_node::{
-    Board, DevelopmentKeys, Home, MadeOf, Owner, RemoteMarket, Role, SourceName, Version,
+    Board, DevelopmentKeys, Env, Home, MadeOf, Owner, RemoteMarket, Role, SourceName, Version,
 };
 use assay_policy::{
     Allowed, Change, Document, Grant, Policy, Revoked, Word, explain, explain_changes,
@@ -213,7 +213,12 @@ impl Session {
             Some(there) => Some(there),
             None => at.running(&home).await?,
         };
-        Ok(Session { owner: Owner::new(signer.clone(), &home), home, there, signer })
+        Ok(Session {
+            owner: Owner::new(&Env::system(), signer.clone(), &home),
+            home,
+            there,
+            signer,
+        })
     }
 
     async fn board(&self) -> Result<Board, Failure> {

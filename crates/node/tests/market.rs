@@ -11,7 +11,7 @@ use assay_chain::{ChainClientConfig, Endpoint, SystemClock};
 use assay_machine::{Interpreter, Program};
 use assay_market::{CostModel, OutcomeKind, PriceTerms, Reason, Refusal, Repricing, reputation};
 use assay_node::{
-    Auditor, AuditorPlan, Board, Contracts, DatasetTerms, Error, Home, JobEvent, JobRecord,
+    Auditor, AuditorPlan, Board, Contracts, DatasetTerms, Env, Error, Home, JobEvent, JobRecord,
     JobStatus, JobTerms, Liar, LocalMarket, MarketPlan, Provider, ProviderPlan, Store,
     provider_record, provider_records,
 };
@@ -836,7 +836,9 @@ async fn stranger(market: &LocalMarket) -> Contracts {
 async fn stranger_of(market: &LocalMarket, key: PrivateKeySigner) -> Contracts {
     let endpoint = Endpoint::Embedded(market.chain().chain().clone());
     let config = ChainClientConfig::default();
-    let contracts = Contracts::connect(endpoint, key, market.chain().deployment(), config).await;
+    let contracts =
+        Contracts::connect(&Env::system(), endpoint, key, market.chain().deployment(), config)
+            .await;
     let contracts = contracts.expect("connected");
     let mint = contracts.token.mint(contracts.account(), U256::from(1_000 * DOLLAR));
     contracts.send(mint.into_transaction_request()).await.expect("minted");

@@ -75,7 +75,7 @@ pub(super) async fn list(
     let key = owner.into_word().0;
     let found = app.blocking(move |app| {
         page(range, |after, limit| {
-            app.book.entries_about(Kind::OwnerDocument, key, (after, limit), |_, _| true)
+            app.book.entries_about(Kind::OwnerDocument, key, (after, limit), &|_, _| true)
         })
     });
     let (entries, next) = found.await??;

@@ -76,7 +76,7 @@ pub(super) async fn list(
             sees_all || author[..] == account[..] || is_for(account, part)
         };
         page(range, |after, limit| {
-            app.book.entries_about(Kind::KeyRefusal, job_id.0, (after, limit), wanted)
+            app.book.entries_about(Kind::KeyRefusal, job_id.0, (after, limit), &wanted)
         })
     });
     let (entries, next) = found.await??;

@@ -93,7 +93,7 @@ pub(super) async fn list(
             is_for(recipient, part) && (account == recipient || author[..] == account[..])
         };
         page(range, |after, limit| {
-            app.book.entries_about(Kind::Wrap, job_id.0, (after, limit), wanted)
+            app.book.entries_about(Kind::Wrap, job_id.0, (after, limit), &wanted)
         })
     });
     let (entries, next) = found.await??;
@@ -161,7 +161,8 @@ async fn require_room(
         author[..] == owner[..] && part[20] == slot && *part != own
     };
     let page = (0, WRAP_RECIPIENTS_MAX);
-    let found = app.blocking(move |app| app.book.entries_about(Kind::Wrap, job_id.0, page, others));
+    let found =
+        app.blocking(move |app| app.book.entries_about(Kind::Wrap, job_id.0, page, &others));
     if found.await??.len() < WRAP_RECIPIENTS_MAX {
         return Ok(());
     }

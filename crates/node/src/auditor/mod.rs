@@ -84,7 +84,7 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
     ) -> Result<Self> {
         contracts.allow(contracts.deployment.disputes).await?;
         let running = Semaphore::new(plan.runs_at_once.max(1));
-        let secret = random()?;
+        let secret = contracts.env().random()?.into();
         let (found, told) = (Mutex::default(), Mutex::default());
         let opener = Opener::of(contracts.signer());
         board.put_seal_keys(contracts.signer(), &opener.public(), contracts.now()).await?;
@@ -242,7 +242,7 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
         let commitment = match self.commitment(id)? {
             Some(commitment) => commitment,
             None => {
-                let commitment = Commitment { salt: random()? };
+                let commitment = Commitment { salt: self.contracts.env().random()?.into() };
                 files::write_json(&self.file(id), &commitment)?;
                 commitment
             }
@@ -392,10 +392,4 @@ fn pointing(pointing: Pointing) -> Disputes::Pointing {
         leaf: b256(pointing.leaf),
         siblings: pointing.siblings.into_iter().map(b256).collect(),
     }
-}
-
-fn random() -> Result<B256> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(Error::Randomness)?;
-    Ok(bytes.into())
 }

@@ -191,6 +191,11 @@ pub enum Error {
     /// The market's log is damaged, of another key, or its storage fails.
     #[error("the market's log can't be read: {0}")]
     LogUnreadable(String),
+    /// An `s3://` URL in a program that was built without object stores.
+    #[error(
+        "this program was built without object stores: build it with the feature `s3`, or name a folder"
+    )]
+    ObjectsAbsent,
     /// The name under a home's seed makes no key of a log or witness.
     #[error("the key of a log or witness can't be made: {0}")]
     LogKey(#[from] assay_tlog::KeyError),

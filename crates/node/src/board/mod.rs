@@ -1,6 +1,7 @@
 //! Where orders and blobs are.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256};
@@ -19,12 +20,13 @@ use assay_protocol::{
     dataset_part, recipient_part,
 };
 use assay_seal::{SealPublic, WrapContext};
-use assay_storage::{BlobKind, Blobs, Book, BookLimits, Kind};
+use assay_storage::{BlobKind, Blobs, BookLimits, FileBlobs, Kind, OrderBook, RedbBook};
 use assay_types::{BlobRoot, Hash, ProgramId, sha256};
 use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::base::blocking::blocking;
+use crate::base::env::Env;
 use crate::job::inputs::program_id;
 use crate::key_service::KeyReasons;
 use crate::owner::datasets::Version;
@@ -48,8 +50,8 @@ const BROKER_PAUSE: Duration = Duration::from_secs(1);
 /// Orders, refusals, offers and blobs on disk.
 #[derive(Clone)]
 pub struct Store {
-    book: Book,
-    blobs: Blobs,
+    book: Arc<dyn OrderBook>,
+    blobs: Arc<dyn Blobs>,
 }
 
 /// Where a role finds orders, refusals, offers and blobs: in a store of its own, at a broker, or
@@ -72,20 +74,14 @@ impl Store {
     pub fn open(folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(|error| Error::file("making", folder, error))?;
         Ok(Store {
-            book: Book::open(folder.join("book.redb"), BookLimits::default())?,
-            blobs: Blobs::open(folder.join("blobs"), BLOB_BYTES_MAX)?,
+            book: RedbBook::open(folder.join("book.redb"), BookLimits::default())?.into(),
+            blobs: FileBlobs::open(folder.join("blobs"), BLOB_BYTES_MAX)?.into(),
         })
     }
 
     /// The store as the broker of a market, to be served.
-    pub fn as_broker(&self, deployment: &Deployment, limits: Limits) -> Broker {
-        Broker::new(
-            self.book.clone(),
-            self.blobs.clone(),
-            deployment.clone(),
-            limits,
-            assay_chain::SystemClock,
-        )
+    pub fn as_broker(&self, env: &Env, deployment: &Deployment, limits: Limits) -> Broker {
+        Broker::new(self.book.clone(), self.blobs.clone(), deployment.clone(), limits, env.clone())
     }
 }
 
@@ -100,13 +96,13 @@ impl Board {
         Board { store, deployment: broker.deployment().clone(), broker: Some(broker) }
     }
 
-    fn book(&self) -> Option<&Book> {
-        self.store.as_ref().map(|store| &store.book)
+    fn book(&self) -> Option<&dyn OrderBook> {
+        self.store.as_ref().map(|store| &*store.book)
     }
 
     /// Takes over the broker's orders as they come, until told to stop. Without a broker there is
     /// nothing to do.
-    pub(crate) async fn follow(&self, mut stop: watch::Receiver<bool>) {
+    pub(crate) async fn follow(&self, env: &Env, mut stop: watch::Receiver<bool>) {
         let Some(broker) = &self.broker else { return };
         let mut orders = broker.follow(0);
         loop {
@@ -120,14 +116,14 @@ impl Board {
             };
             if let Err(error) = taken {
                 tracing::warn!(%error, "the broker's orders do not come in");
-                tokio::time::sleep(BROKER_PAUSE).await;
+                env.sleep(BROKER_PAUSE).await;
             }
         }
     }
 
     /// Changes when there are new orders.
     pub(crate) fn newest(&self) -> Option<watch::Receiver<u64>> {
-        self.book().map(Book::newest)
+        self.book().map(OrderBook::newest)
     }
 
     /// The job ids of the next orders after a place in the book, with their places.
@@ -383,7 +379,7 @@ impl Board {
             }
             (None, Some(book)) => {
                 let page = (0, KEY_REFUSALS_MAX);
-                let found = book.entries_about(Kind::KeyRefusal, job.0, page, |_, _| true)?;
+                let found = book.entries_about(Kind::KeyRefusal, job.0, page, &|_, _| true)?;
                 found.iter().map(|entry| parse(&entry.body)).collect::<Result<_>>()?
             }
             (None, None) => Vec::new(),
@@ -496,7 +492,7 @@ impl Board {
             }
             (None, Some(book)) => {
                 let (key, page) = (owner.into_word().0, (0, usize::MAX));
-                let found = book.entries_about(Kind::OwnerDocument, key, page, |_, _| true)?;
+                let found = book.entries_about(Kind::OwnerDocument, key, page, &|_, _| true)?;
                 found.iter().map(|entry| parse(&entry.body)).collect::<Result<_>>()?
             }
             (None, None) => Vec::new(),
@@ -580,7 +576,7 @@ impl Board {
 
     /// The blobs that are kept beside a broker's, for the account's own use; `None` where others
     /// read them too.
-    pub(crate) fn own_blobs(&self) -> Option<&Blobs> {
+    pub(crate) fn own_blobs(&self) -> Option<&Arc<dyn Blobs>> {
         self.broker.as_ref()?;
         self.store.as_ref().map(|store| &store.blobs)
     }

@@ -11,21 +11,14 @@ use assay_protocol::SignedOrder;
 use assay_seal::envelope::{open, seal};
 use assay_seal::{ContentKey, SealKeys, SealPublic, Wrap, WrapContext as Context};
 use assay_types::{BlobRoot, Hash, Salt, sha256};
-use getrandom::SysRng;
-use getrandom::rand_core::UnwrapErr;
 use zeroize::Zeroizing;
 
 use crate::base::blocking::blocking;
+use crate::base::env::Env;
 use crate::board::Board;
 use crate::job::inputs::{blob_bytes, image_of};
 use crate::job::vault::{Secret, Vault};
 use crate::{Error, Home, Result};
-
-/// The system's randomness. It fails only where the machine has none, and then nothing can be
-/// sealed.
-pub(crate) fn system_rng() -> UnwrapErr<SysRng> {
-    UnwrapErr(SysRng)
-}
 
 /// What an account opens what was sealed to it by.
 #[derive(Clone)]
@@ -107,14 +100,13 @@ impl Opener {
 pub(crate) const OUTPUT_SLOT: u8 = slot::OUTPUT as u8;
 
 /// Bytes under seal: what opens them, and the envelope.
-pub(crate) async fn seal_bytes(bytes: Vec<u8>) -> Result<(Secret, Vec<u8>)> {
-    let bytes = Zeroizing::new(bytes);
+pub(crate) async fn seal_bytes(env: &Env, bytes: Vec<u8>) -> Result<(Secret, Vec<u8>)> {
+    let (env, bytes) = (env.clone(), Zeroizing::new(bytes));
     blocking(move || {
-        let mut salt = Salt::PUBLIC;
-        getrandom::fill(&mut salt.0).map_err(Error::Randomness)?;
+        let salt = Salt(env.random()?);
         let root = blob_root(salt, &bytes)?;
         let blob = blob_bytes(salt, &bytes)?;
-        let mut rng = system_rng();
+        let mut rng = env.rng();
         let key = ContentKey::draw(&mut rng);
         let envelope = seal(&key, &blob, Hash::default(), &mut rng)?;
         let secret =

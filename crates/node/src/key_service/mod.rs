@@ -17,7 +17,7 @@ use assay_policy::{ClauseReason, Decision, Permit, ReleaseRequest};
 use assay_protocol::SignedOrder;
 use assay_receipt::{GivenKey, Released, ReleasedSlot, Statement};
 use assay_seal::{ContentKey, Wrap, WrapContext as Context};
-use assay_types::{BlobRoot, Hash};
+use assay_types::{BlobRoot, Clock as _, Hash};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -25,7 +25,7 @@ use crate::board::Board;
 use crate::chain::contracts::{Contracts, chain};
 use crate::chain::timeline::Story;
 use crate::job::inputs::program_id;
-use crate::job::sealed::{OUTPUT_SLOT, system_rng, terms_of};
+use crate::job::sealed::{OUTPUT_SLOT, terms_of};
 use crate::job::vault::{Secret, Vault};
 use crate::log::recorder::Recorder;
 use crate::owner::datasets::{Datasets, Decider};
@@ -130,7 +130,8 @@ impl KeyService {
         let mut waits = !self.say_rest(id).await;
         for kept in self.kept(&terms)? {
             if let (Some(decider), Some(policy)) = (&self.decider, kept.sealed.policy) {
-                decider.look(&self.board, (kept.sealed.envelope, policy)).await?;
+                let now = self.contracts.env().unix_secs();
+                decider.look(&self.board, (kept.sealed.envelope, policy), now).await?;
             }
             let permit = match self.decide(id, order, job, &terms, &kept)? {
                 Verdict::Own => None,
@@ -315,7 +316,7 @@ impl KeyService {
         let Some(public) = self.board.seal_keys(to).await? else { return Ok(Given::NoKeys) };
         // Keys that nothing can be wrapped to cost no use of the data, and keep nobody else from
         // theirs.
-        let wrap = match Wrap::seal(key, &public, context, &mut system_rng()) {
+        let wrap = match Wrap::seal(key, &public, context, &mut self.contracts.env().rng()) {
             Ok(wrap) => wrap.to_bytes(),
             Err(error) => {
                 tracing::debug!(%id, %error, "a recipient's keys can't be used");

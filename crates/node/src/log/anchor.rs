@@ -7,7 +7,7 @@ use alloy_provider::{DynProvider, Provider};
 use alloy_rpc_types_eth::{Filter, Log};
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolEvent;
-use assay_chain::{ChainClientConfig, Client, Endpoint, connect};
+use assay_chain::{ChainClientConfig, Client, Endpoint};
 use assay_contracts::Anchors;
 use assay_contracts::{Deployment, EventProof};
 use assay_receipt::BlockRef;
@@ -15,6 +15,7 @@ use assay_tlog::Known;
 use assay_types::{Hash, sha256};
 use tokio::sync::watch;
 
+use crate::base::env::Env;
 use crate::chain::contracts::{Contracts, chain};
 use crate::chain::timeline::block;
 use crate::log::recorder::PublicLog;
@@ -72,6 +73,7 @@ impl Anchorer {
     ///
     /// As [`Anchorer::new`].
     pub async fn connect(
+        env: &Env,
         rpc: &str,
         signer: PrivateKeySigner,
         deployment: &Deployment,
@@ -79,7 +81,8 @@ impl Anchorer {
     ) -> Result<Self> {
         let endpoint = Endpoint::Url(rpc.to_owned());
         let contracts =
-            Contracts::connect(endpoint, signer, deployment, ChainClientConfig::default()).await?;
+            Contracts::connect(env, endpoint, signer, deployment, ChainClientConfig::default())
+                .await?;
         Self::new(contracts, log).await
     }
 
@@ -125,7 +128,7 @@ impl Anchorer {
             }
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
-                () = tokio::time::sleep(every) => {}
+                () = self.contracts.env().sleep(every) => {}
             }
         }
     }
@@ -159,6 +162,7 @@ pub(crate) async fn newest(
 ///
 /// [`Error::Chain`].
 pub async fn anchored_trees(
+    env: &Env,
     rpc: &str,
     deployment: &Deployment,
     origin: &str,
@@ -166,7 +170,7 @@ pub async fn anchored_trees(
 ) -> Result<Vec<Known>> {
     let config =
         ChainClientConfig { chain_id: Some(deployment.chain_id), ..ChainClientConfig::default() };
-    let client = connect(Endpoint::Url(rpc.to_owned()), None, config).await?;
+    let client = env.chain(Endpoint::Url(rpc.to_owned()), None, config).await?;
     assay_chain::check_deployment(&deployment, &client).await?;
     let all = events(&client, deployment, origin, operators).await?;
     let known = all.into_iter().map(|(event, log)| {

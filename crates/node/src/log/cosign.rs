@@ -7,7 +7,7 @@ use alloy_primitives::Address;
 use assay_broker::HostedLog;
 use assay_broker_client::{Cosigned, WitnessClient};
 use assay_contracts::Deployment;
-use assay_storage::{LogFiles, LogObjects};
+use assay_storage::LogFiles;
 use assay_tlog::{
     AddCheckpoint, CHECKPOINT, COSIGNED, CheckpointError, NoteKey, Policy, Reader, Storage, Vkey,
     Witness,
@@ -15,8 +15,10 @@ use assay_tlog::{
 use tokio::sync::watch;
 
 use crate::base::blocking::blocking;
+use crate::base::env::Env;
 use crate::base::files;
-use crate::log::recorder::{PublicLog, open_objects, unreadable};
+use crate::log::objects::{open_objects, read_objects};
+use crate::log::recorder::{PublicLog, unreadable};
 use crate::{Error, Home, Result};
 
 /// How often witnesses are asked at the most, and again when some did not answer.
@@ -34,6 +36,7 @@ pub struct AskedWitness {
 /// Has a log's new checkpoints cosigned, until told to stop. A witness that is away is asked again,
 /// and holds nobody up.
 pub async fn keep_cosigned(
+    env: &Env,
     log: HostedLog,
     witnesses: Vec<AskedWitness>,
     mut stop: watch::Receiver<bool>,
@@ -50,7 +53,7 @@ pub async fn keep_cosigned(
             }
         };
         let next = async {
-            tokio::time::sleep(PAUSE).await;
+            env.sleep(PAUSE).await;
             if whole {
                 let _ = newest.changed().await;
             }
@@ -148,6 +151,7 @@ fn of_witness(error: assay_broker_client::Error) -> Error {
 /// [`Error::Damaged`], [`Error::Randomness`]; [`Error::LogKey`] for a name that is none,
 /// [`Error::LogUnreadable`] for the keys of no log.
 pub fn open_witness(
+    env: &Env,
     home: &Home,
     name: &str,
     logs: Vec<Vkey>,
@@ -156,7 +160,7 @@ pub fn open_witness(
     let seed = files::seed(&home.witness_seed())?;
     let key = NoteKey::new(name, assay_tlog::KeyKind::Witness, &seed)?;
     let storage: Arc<dyn Storage> = match url {
-        Some(url) => Arc::new(open_objects(url)?),
+        Some(url) => open_objects(env, url)?,
         None => Arc::new(LogFiles::open(home.witness())?),
     };
     Witness::new(storage, key, logs).map_err(unreadable)
@@ -170,7 +174,7 @@ pub fn open_witness(
 /// [`Error::Store`].
 pub fn log_at(place: &str) -> Result<Arc<dyn Storage>> {
     Ok(match place.starts_with("s3://") {
-        true => Arc::new(LogObjects::read_only(place)?),
+        true => read_objects(place)?,
         false => Arc::new(LogFiles::read_only(place)),
     })
 }

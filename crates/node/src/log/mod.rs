@@ -2,4 +2,5 @@
 
 pub(crate) mod anchor;
 pub(crate) mod cosign;
+pub(crate) mod objects;
 pub(crate) mod recorder;

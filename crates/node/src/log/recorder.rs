@@ -14,7 +14,7 @@ use assay_receipt::{
     Binding, Envelope, LoggedStatement, MarketId, Operator, ReceiptAnchor, ReceiptLog, RoleKey,
     Statement, binding_text, operator_text,
 };
-use assay_storage::{LogFiles, LogObjects, Sequencer};
+use assay_storage::{LogFiles, Sequencer};
 use assay_tlog::{
     CHECKPOINT, COSIGNED, Checkpoint, KeyKind, NoteKey, Policy, Reader, Storage, StorageError,
     Vkey, check_consistency,
@@ -23,8 +23,10 @@ use assay_types::Hash;
 use zeroize::Zeroizing;
 
 use crate::base::blocking::blocking;
+use crate::base::env::Env;
 use crate::base::files;
 use crate::log::anchor::{self, AnchoredTree};
+use crate::log::objects::open_objects;
 use crate::{Error, Home, Result};
 
 /// A market's log, in this process or at a broker. Clones share it.
@@ -74,8 +76,8 @@ impl PublicLog {
     /// # Errors
     ///
     /// As [`PublicLog::open`].
-    pub fn open_at(url: &str, home: &Home, deployment: &Deployment) -> Result<Self> {
-        let objects = Arc::new(open_objects(url)?);
+    pub fn open_at(env: &Env, url: &str, home: &Home, deployment: &Deployment) -> Result<Self> {
+        let objects = open_objects(env, url)?;
         Self::begin(home, deployment, objects.clone(), objects)
     }
 
@@ -364,6 +366,7 @@ pub(crate) fn unreadable(error: impl std::fmt::Display) -> Error {
 /// One account's voice in the log.
 #[derive(Clone)]
 pub struct Recorder {
+    env: Env,
     log: PublicLog,
     key: Arc<RoleKey>,
     account: Address,
@@ -378,13 +381,14 @@ impl Recorder {
     ///
     /// [`Error::Store`]; [`Error::Signing`].
     pub async fn new(
+        env: &Env,
         log: PublicLog,
         signer: &PrivateKeySigner,
         deployment: &Deployment,
     ) -> Result<Self> {
         let (account, market) = (signer.address(), market_id(deployment));
         let (key, binding) = bound_key(signer, market)?;
-        let recorder = Recorder { log, key: Arc::new(key), account, market };
+        let recorder = Recorder { env: env.clone(), log, key: Arc::new(key), account, market };
         recorder.say(&Statement::Binding(binding)).await?;
         Ok(recorder)
     }
@@ -430,16 +434,9 @@ impl Recorder {
         match self.log.place {
             // Awaited, so that nothing holds the log when its role has ended.
             Place::Here(..) => saying.await,
-            Place::There(_) => drop(tokio::spawn(saying)),
+            Place::There(_) => self.env.spawn(saying),
         }
     }
-}
-
-/// Opens objects to write, with a mark of its own.
-pub(crate) fn open_objects(url: &str) -> Result<LogObjects> {
-    let mut mark = [0; 16];
-    getrandom::fill(&mut mark).map_err(Error::Randomness)?;
-    Ok(LogObjects::open(url, mark)?)
 }
 
 fn sign(signer: &PrivateKeySigner, text: &str) -> Result<Bytes> {

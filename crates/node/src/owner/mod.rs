@@ -16,11 +16,11 @@ use assay_policy::{
     DatasetName, Document, Grant, Policy, Publication, Revocation, Revoked, Source, Spent, Word,
 };
 use assay_receipt::{Masked, Statement};
-use assay_types::Account;
+use assay_types::{Account, Clock as _};
 
+use crate::base::env::Env;
 use crate::base::files;
 use crate::board::Board;
-use crate::chain::contracts::clock_secs;
 use crate::job::sealed::seal_bytes;
 use crate::job::vault::Vault;
 use crate::log::recorder::Recorder;
@@ -30,6 +30,7 @@ use crate::{Error, Home, Result};
 
 /// An owner of datasets, at work on a market.
 pub struct Owner {
+    env: Env,
     signer: PrivateKeySigner,
     home: Home,
     datasets: Datasets,
@@ -37,9 +38,9 @@ pub struct Owner {
 
 impl Owner {
     /// The owner whose key this is, with what it keeps under a home.
-    pub fn new(signer: PrivateKeySigner, home: &Home) -> Self {
+    pub fn new(env: &Env, signer: PrivateKeySigner, home: &Home) -> Self {
         let datasets = Datasets::of(home, signer.address());
-        Owner { signer, home: home.clone(), datasets }
+        Owner { env: env.clone(), signer, home: home.clone(), datasets }
     }
 
     /// Its account.
@@ -98,7 +99,7 @@ impl Owner {
         fee: u128,
         sources: BTreeSet<Source>,
     ) -> Result<Version> {
-        let (secret, envelope) = seal_bytes(data).await?;
+        let (secret, envelope) = seal_bytes(&self.env, data).await?;
         Vault::at(self.home.vault()).put(&secret)?;
         files::write(&self.envelope(&name, secret.envelope), &envelope)?;
         let publication = Publication {
@@ -151,7 +152,7 @@ impl Owner {
         }
         board.put_dataset(&self.signer, &version).await?;
         // Only now does a key service decide by it: what nobody could read must refuse nobody's order.
-        self.datasets.keep_published(&version, clock_secs())?;
+        self.datasets.keep_published(&version, self.env.unix_secs())?;
         Ok(version)
     }
 
@@ -178,7 +179,7 @@ impl Owner {
     pub async fn grant(&self, board: &Board, grant: Grant) -> Result<Document<Grant>> {
         let grant = Document::new(grant)?;
         self.newest(&grant.body().name)?;
-        self.datasets.check_grants(grant.body(), clock_secs())?;
+        self.datasets.check_grants(grant.body(), self.env.unix_secs())?;
         // Kept first: what a key service heeds is what is here.
         self.datasets.keep_grant(&grant)?;
         board.put_document(&self.signer, "grant", grant.as_bytes()).await?;

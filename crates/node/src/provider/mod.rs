@@ -262,7 +262,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         loop {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
-                () = tokio::time::sleep(Duration::from_secs(pause)) => {}
+                () = self.contracts.env().sleep(Duration::from_secs(pause)) => {}
             }
             let said = self.offer().await;
             if let Err(error) = &said {
@@ -278,7 +278,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         loop {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
-                () = tokio::time::sleep(self.plan.sweep_every) => {}
+                () = self.contracts.env().sleep(self.plan.sweep_every) => {}
             }
             match self.sweep(&mut sweep).await {
                 Ok(0) => {}

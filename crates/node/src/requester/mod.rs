@@ -551,9 +551,9 @@ impl Requester {
             }
             match &mut heads {
                 Some(heads) => {
-                    let _ = tokio::time::timeout(POLL, heads.changed()).await;
+                    let _ = self.contracts.env().within(POLL, heads.changed()).await;
                 }
-                None => tokio::time::sleep(POLL).await,
+                None => self.contracts.env().sleep(POLL).await,
             }
         }
     }
@@ -757,7 +757,7 @@ impl Requester {
     }
 
     async fn publish_sealed(&self, bytes: &[u8]) -> Result<(BlobRoot, SealedSlot)> {
-        let (secret, envelope) = seal_bytes(bytes.to_vec()).await?;
+        let (secret, envelope) = seal_bytes(self.contracts.env(), bytes.to_vec()).await?;
         // A key that was lost would leave an envelope that nobody can open; an envelope that was
         // lost leaves an idle key.
         self.vault.put(&secret)?;
@@ -781,8 +781,7 @@ impl Requester {
     ) -> Result<JobRecord> {
         let requester = self.contracts.account();
         let sealing = terms.sealing.as_ref();
-        let mut nonce = [0; 32];
-        getrandom::fill(&mut nonce).map_err(Error::Randomness)?;
+        let nonce = self.contracts.env().random::<32>()?;
         let shortest = self.contracts.window_min(terms.step_limit).await?;
         let window_secs = match terms.window_secs {
             Some(secs) => secs,
