@@ -61,7 +61,8 @@ fn command(arguments: &[&str]) -> Result<(), String> {
         ["programs"] => programs::write(),
         ["programs", "--check"] => programs::check(),
         ["contracts", "prove"] => contracts::prove(),
-        ["tidy"] => tidy::tidy(root()),
+        ["tidy"] => tidy::tidy(root(), false),
+        ["tidy", "--all"] => tidy::tidy(root(), true),
         _ => Err(format!("what?\n\n{USAGE}")),
     }
 }

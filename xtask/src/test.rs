@@ -13,7 +13,7 @@ const TESTS_MIN: u64 = 680;
 pub(crate) fn check() -> Result<(), String> {
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
-    tidy::tidy(root())
+    tidy::tidy(root(), false)
 }
 
 /// Everything that must hold.
