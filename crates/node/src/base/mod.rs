@@ -5,5 +5,6 @@ pub(crate) mod env;
 pub(crate) mod error;
 pub(crate) mod files;
 pub(crate) mod home;
+pub(crate) mod ids;
 pub(crate) mod keys;
 pub(crate) mod progress;

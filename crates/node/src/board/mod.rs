@@ -1,5 +1,9 @@
 //! Where orders and blobs are.
 
+mod key_reasons;
+mod terms;
+mod version;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,10 +31,12 @@ use tokio::sync::watch;
 
 use crate::base::blocking::blocking;
 use crate::base::env::Env;
-use crate::job::inputs::program_id;
-use crate::key_service::KeyReasons;
-use crate::owner::datasets::Version;
+use crate::base::ids::program_id;
 use crate::{Error, Result};
+
+pub use key_reasons::KeyReasons;
+pub(crate) use terms::terms_of;
+pub use version::Version;
 
 /// How many orders are read at once.
 const PAGE: usize = 500;

@@ -11,12 +11,13 @@ use assay_market::SealedSlot;
 use assay_merkle::{BlobHeader, PAGE_SIZE, Page, blob_root, empty_slot, write_image};
 use assay_protocol::SignedOrder;
 use assay_seal::ContentKey;
-use assay_types::{BlobRoot, Hash, ProgramId, Salt};
+use assay_types::{BlobRoot, Hash, Salt};
 use zeroize::Zeroizing;
 
 use crate::base::blocking::blocking;
-use crate::board::Board;
-use crate::job::sealed::{Opener, open_image, terms_of};
+use crate::base::ids::program_id;
+use crate::board::{Board, terms_of};
+use crate::job::sealed::{Opener, open_image};
 use crate::job::vault::Vault;
 use crate::{Error, Home, Result};
 
@@ -293,10 +294,6 @@ pub(crate) fn blob_of(root: BlobRoot, image: &[u8]) -> Result<Vec<u8>> {
         return Err(unfit(format!("what was published has root {found}")));
     }
     Ok(bytes)
-}
-
-pub(crate) fn program_id(order: &Market::Order) -> ProgramId {
-    ProgramId(Hash(order.programId.0))
 }
 
 fn blob(root: alloy_primitives::B256) -> BlobRoot {

@@ -2,5 +2,6 @@
 
 pub(crate) mod anchor;
 pub(crate) mod cosign;
+pub(crate) mod moves;
 pub(crate) mod objects;
 pub(crate) mod recorder;

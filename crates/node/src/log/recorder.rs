@@ -25,6 +25,7 @@ use zeroize::Zeroizing;
 use crate::base::blocking::blocking;
 use crate::base::env::Env;
 use crate::base::files;
+use crate::base::ids::market_id;
 use crate::log::anchor::{self, AnchoredTree};
 use crate::log::objects::open_objects;
 use crate::{Error, Home, Result};
@@ -479,14 +480,6 @@ pub(crate) fn bound_key(signer: &PrivateKeySigner, market: MarketId) -> Result<(
     let text = binding_text(&market, account, key);
     let signature = sign(signer, &text)?;
     Ok((role, Binding { market, account, key, signature }))
-}
-
-pub(crate) fn market_id(deployment: &Deployment) -> MarketId {
-    MarketId {
-        chain_id: deployment.chain_id,
-        genesis_hash: deployment.genesis_hash,
-        market: deployment.market,
-    }
 }
 
 #[cfg(test)]

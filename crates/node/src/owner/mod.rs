@@ -20,11 +20,11 @@ use assay_types::{Account, Clock as _};
 
 use crate::base::env::Env;
 use crate::base::files;
-use crate::board::Board;
+use crate::board::{Board, Version};
 use crate::job::sealed::seal_bytes;
 use crate::job::vault::Vault;
 use crate::log::recorder::Recorder;
-use crate::owner::datasets::{Datasets, Version};
+use crate::owner::datasets::Datasets;
 use crate::owner::sources::{MadeOf, SourceName};
 use crate::{Error, Home, Result};
 
