@@ -16,7 +16,7 @@ use std::time::Duration;
 use assay_broker::{Broker, HostedLog, Server, serve};
 use assay_chain::SystemClock;
 use assay_protocol::{Limits, ProblemKind, Rate};
-use assay_storage::{BookLimits, FileBlobs, LogFiles, OrderBook, RedbBook, Sequencer};
+use assay_storage::{BookLimits, FileBlobs, LogFiles, RedbBook, Sequencer};
 use assay_tlog::{CHECKPOINT, KeyKind, NoteKey, Policy, Reader, Storage, StorageError, fsck};
 use assay_types::Clock;
 use common::{Ask, Fixture, client, deployment, http, kind};

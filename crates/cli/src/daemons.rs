@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use assay_broker::{KEEP_SECS, Server};
 use assay_contracts::Deployment;
-use assay_machine::Interpreter;
 use assay_market::CostModel;
 use assay_node::{
-    Anchorer, AskedWitness, AuditorPlan, Env, Home, HostFact, Liar, ProviderPlan, PublicLog,
-    SWEEP_EVERY, Store, keep_cosigned, with_log,
+    Anchorer, AskedWitness, AuditorPlan, Env, Home, HostFact, InProcess, Liar, ProviderPlan,
+    PublicLog, SWEEP_EVERY, Store, keep_cosigned, with_log,
 };
 use assay_protocol::Limits;
 use tokio::sync::watch;
@@ -261,11 +260,11 @@ pub(crate) fn provider(arguments: &Provider, as_json: bool) -> Result<String, Fa
         let account = key.address();
         let (stake, said) = (arguments.stake, format!("provider   {account}\n"));
         if arguments.lie {
-            let provider = there.provider(key, &home, plan, stake, Liar::new).await?;
+            let provider = there.provider(key, &home, plan, stake, Liar).await?;
             crate::print(&said)?;
             until_stopped(|stop| provider.run(stop)).await;
         } else {
-            let provider = there.provider(key, &home, plan, stake, Interpreter::new).await?;
+            let provider = there.provider(key, &home, plan, stake, InProcess::default()).await?;
             crate::print(&said)?;
             until_stopped(|stop| provider.run(stop)).await;
         }

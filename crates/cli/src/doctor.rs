@@ -365,13 +365,8 @@ impl Doctor {
         let is_embedded = matches!(endpoint, Endpoint::Embedded(_));
         let config = ChainClientConfig { retries: 0, ..ChainClientConfig::default() };
         // It reads only, so anyone's key does.
-        let contracts = Contracts::connect(
-            &Env::system(),
-            endpoint,
-            PrivateKeySigner::random(),
-            deployment,
-            config,
-        );
+        let (env, key) = (Env::system(), PrivateKeySigner::random());
+        let contracts = Contracts::connect(&env, endpoint, key, deployment, config);
         let contracts = match contracts.await {
             Ok(contracts) => contracts,
             Err(error) => {

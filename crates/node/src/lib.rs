@@ -30,6 +30,9 @@ pub use board::{Board, KeyReasons, Store, Version};
 pub use chain::contracts::{CHUNK_FEE_MIN, Contracts, Funds};
 pub use chain::events::{JobEvent, history};
 pub use chain::reputation::{ProviderRecord, provider_record, provider_records};
+pub use job::executor::{
+    EngineKind, EngineKindError, Executor, Image, InProcess, JobImages, JobRun,
+};
 pub use job::inputs::{JobFiles, Replayed, replay, replay_files};
 pub use job::sealed::kept_output_key;
 pub use key_service::KeyService;

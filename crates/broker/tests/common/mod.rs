@@ -33,7 +33,7 @@ pub struct Fixture {
     pub folder: TempDir,
     pub clock: Arc<ManualClock>,
     pub server: Server,
-    pub book: RedbBook,
+    pub book: Arc<dyn OrderBook>,
     pub broker: Broker,
     pub watch: Watch,
 }
@@ -71,6 +71,7 @@ impl Fixture {
         let folder = tempfile::tempdir().expect("a folder");
         let clock = Arc::new(ManualClock::at(NOW));
         let book = RedbBook::open(folder.path().join("book.redb"), setup.book).expect("opened");
+        let book: Arc<dyn OrderBook> = book.into();
         let blobs =
             FileBlobs::open(folder.path().join("blobs"), setup.blob_bytes_max).expect("opened");
         let broker = Broker::new(book.clone(), blobs, deployment(), setup.limits, clock.clone());
@@ -316,11 +317,11 @@ pub fn refused<T: std::fmt::Debug>(result: Result<T, assay_broker_client::Error>
 }
 
 /// Opens a book whose last user may still be letting go.
-pub async fn reopen(path: &std::path::Path) -> RedbBook {
+pub async fn reopen(path: &std::path::Path) -> Arc<dyn OrderBook> {
     let patience = Instant::now() + Duration::from_secs(20);
     loop {
         match RedbBook::open(path, BookLimits::default()) {
-            Ok(book) => return book,
+            Ok(book) => return book.into(),
             Err(error) if Instant::now() > patience => panic!("{error}"),
             Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
         }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use alloy_primitives::{Address, U256};
 use assay_broker::{Broker, Server};
 use assay_chain::{ChainClientConfig, Endpoint};
-use assay_machine::Interpreter;
 use assay_market::CostModel;
 use assay_protocol::Limits;
 use assay_types::Clock;
@@ -18,6 +17,7 @@ use crate::base::env::{Env, Tasks};
 use crate::base::progress::Progress;
 use crate::board::{Board, Store};
 use crate::chain::contracts::{Contracts, chain};
+use crate::job::executor::InProcess;
 use crate::log::anchor::Anchorer;
 use crate::log::recorder::{PublicLog, Recorder};
 use crate::market::liar::Liar;
@@ -121,7 +121,8 @@ impl LocalMarket {
             let contracts = provider(&env, &local, number).await?;
             let plan = provider_plan(*cost);
             let recorder = recorder(&log, &contracts).await?;
-            let provider = Provider::new(contracts, board.clone(), plan, Interpreter::new).await?;
+            let provider =
+                Provider::new(contracts, board.clone(), plan, InProcess::default()).await?;
             let provider = provider.recording(recorder).telling(progress.clone());
             tasks.spawn(provider.run(stopped.clone()));
         }
@@ -133,7 +134,7 @@ impl LocalMarket {
             // It must be asked for: nobody's ordinary job is to fall to it.
             let plan = ProviderPlan { only_named: true, ..plan };
             let recorder = recorder(&log, &contracts).await?;
-            let provider = Provider::new(contracts, board.clone(), plan, Liar::new).await?;
+            let provider = Provider::new(contracts, board.clone(), plan, Liar).await?;
             let provider = provider.recording(recorder).telling(progress.clone());
             tasks.spawn(provider.run(stopped.clone()));
         }
@@ -143,7 +144,7 @@ impl LocalMarket {
         let plan = AuditorPlan { share_bps: 10_000, runs_at_once: 1 };
         let saying = recorder(&log, &contracts).await?;
         let auditor =
-            Auditor::new(contracts, board.clone(), plan, home.challenges(), Interpreter::new)
+            Auditor::new(contracts, board.clone(), plan, home.challenges(), InProcess::default())
                 .await?;
         tasks.spawn(auditor.recording(saying).run(stopped.clone()));
         let contracts = connected(&env, &local, Role::Operator).await?;

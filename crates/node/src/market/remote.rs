@@ -5,7 +5,6 @@ use alloy_signer_local::PrivateKeySigner;
 use assay_broker_client::{Access, BrokerClient, BrokerClientConfig};
 use assay_chain::{ChainClientConfig, Endpoint};
 use assay_contracts::Deployment;
-use assay_machine::{Engine, Interpreter, Machine};
 use assay_policy::Word;
 use assay_protocol::CapabilityChain;
 
@@ -14,6 +13,7 @@ use crate::base::env::Env;
 use crate::base::files;
 use crate::board::{Board, Store, Version};
 use crate::chain::contracts::Contracts;
+use crate::job::executor::{Executor, InProcess};
 use crate::key_service::KeyService;
 use crate::log::recorder::{PublicLog, Recorder};
 use crate::owner::Owner;
@@ -88,19 +88,19 @@ impl RemoteMarket {
     ///
     /// [`Error::Funds`](crate::Error::Funds), [`Error::Chain`](crate::Error::Chain),
     /// [`Error::Broker`](crate::Error::Broker), [`Error::Store`](crate::Error::Store).
-    pub async fn provider<E: Engine + Clone + Send + 'static>(
+    pub async fn provider(
         &self,
         key: PrivateKeySigner,
         home: &Home,
         plan: ProviderPlan,
         stake: u128,
-        engine: fn(Machine) -> E,
-    ) -> Result<Provider<E>> {
+        executor: impl Executor,
+    ) -> Result<Provider> {
         let contracts = self.contracts(key).await?;
         contracts.stake(stake).await?;
         let board = self.board(&contracts, home).await?;
         let recorder = recorder(&self.broker(contracts.signer()).await?, &contracts).await?;
-        let provider = Provider::new(contracts, board, plan, engine).await?;
+        let provider = Provider::new(contracts, board, plan, executor).await?;
         Ok(match recorder {
             Some(recorder) => provider.recording(recorder),
             None => provider,
@@ -118,12 +118,13 @@ impl RemoteMarket {
         key: PrivateKeySigner,
         home: &Home,
         plan: AuditorPlan,
-    ) -> Result<Auditor<Interpreter>> {
+    ) -> Result<Auditor> {
         let contracts = self.contracts(key).await?;
         let board = self.board(&contracts, home).await?;
         let challenges = home.challenges().join(contracts.account().to_string());
         let recorder = recorder(&self.broker(contracts.signer()).await?, &contracts).await?;
-        let auditor = Auditor::new(contracts, board, plan, challenges, Interpreter::new).await?;
+        let auditor =
+            Auditor::new(contracts, board, plan, challenges, InProcess::default()).await?;
         Ok(match recorder {
             Some(recorder) => auditor.recording(recorder),
             None => auditor,

@@ -311,10 +311,3 @@ async fn changed<T>(of: &mut Option<watch::Receiver<T>>) {
         *of = None;
     }
 }
-
-/// [`base::blocking`](crate::base::blocking::blocking), until its callers are moved there.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T> {
-    Ok(crate::base::blocking::blocking(work).await)
-}
