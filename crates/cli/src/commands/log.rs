@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use assay_node::Env;
 use assay_receipt::{Receipt, TrustedLog, anchored};
 use assay_tlog::{Checkpoint, Known, Policy, Storage, fsck};
 use serde::Serialize;
@@ -182,5 +183,8 @@ fn anchors(
             .next("name the account in the trust file, or leave --rpc out"));
     }
     let origin = policy.log().name().to_owned();
-    block_on(async { Ok(assay_node::anchored_trees(rpc, &deployment, &origin, &operators).await?) })
+    block_on(async {
+        let env = Env::system();
+        Ok(assay_node::anchored_trees(&env, rpc, &deployment, &origin, &operators).await?)
+    })
 }

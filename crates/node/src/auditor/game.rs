@@ -6,17 +6,18 @@ use std::time::Duration;
 use alloy_primitives::{B256, hex};
 use alloy_rpc_types_eth::TransactionRequest;
 use assay_contracts::{Disputes, Market};
-use assay_dispute::{Challenge, Known, Pointing, Segment, Tracer, challenge};
-use assay_machine::Engine;
+use assay_dispute::{Challenge, Known, Pointing, Segment};
 use assay_types::Hash;
 use serde::{Deserialize, Serialize};
 
-use crate::auditor::{Auditor, random};
+use crate::auditor::Auditor;
+use crate::base::blocking::blocking;
 use crate::base::files;
 use crate::base::ids::b256;
 use crate::chain::contracts::chain;
 use crate::chain::games::{self, segment, stage};
-use crate::role::{Next, blocking};
+use crate::job::executor::JobRun;
+use crate::role::Next;
 use crate::{Error, Result};
 
 /// What must be remembered of a commitment, written before it is made: without the salt it could
@@ -27,13 +28,13 @@ pub(super) struct Commitment {
 }
 
 /// A claim that was found false.
-pub(super) struct False<E> {
-    pub(super) tracer: Tracer<E>,
+pub(super) struct False {
+    pub(super) run: Box<dyn JobRun>,
     pub(super) start: Hash,
     pub(super) root: Hash,
 }
 
-impl<E: Engine + Clone + Send + 'static> Auditor<E> {
+impl Auditor {
     /// Makes the next move in the own game, or opens it.
     pub(super) async fn play(
         &self,
@@ -69,8 +70,7 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
         };
         let segment = segment(&game)?;
         let (start, root) = (Hash(game.start.0), Hash(view.root.0));
-        let choose =
-            move |own: &mut False<E>| challenge(&mut own.tracer, segment, start, root, &known);
+        let choose = move |own: &mut False| own.run.challenge(segment, start, root, &known);
         let next = self.with_found(id, choose).await?.ok_or_else(no_difference)?;
         let salt = self.commitment(id)?.map_or(B256::ZERO, |commitment| commitment.salt);
         // Too soon after the commitment, or ended by another's win: looked at again in either case.
@@ -106,9 +106,9 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
 
     /// Commits to the first move, with the bond.
     async fn commit(&self, id: B256) -> Result<Next> {
-        let choose = |own: &mut False<E>| {
+        let choose = |own: &mut False| {
             let (start, root) = (own.start, own.root);
-            let first = challenge(&mut own.tracer, Segment::WHOLE, start, root, &Known::new());
+            let first = own.run.challenge(Segment::WHOLE, start, root, &Known::new());
             (start, root, first)
         };
         let (start, root, first) = self.with_found(id, choose).await?;
@@ -120,7 +120,7 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
         let commitment = match self.commitment(id)? {
             Some(commitment) => commitment,
             None => {
-                let commitment = Commitment { salt: random()? };
+                let commitment = Commitment { salt: self.contracts.env().random()?.into() };
                 files::write_json(&self.file(id), &commitment)?;
                 commitment
             }
@@ -179,7 +179,7 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
     async fn with_found<T: Send + 'static>(
         &self,
         id: B256,
-        work: impl FnOnce(&mut False<E>) -> T + Send + 'static,
+        work: impl FnOnce(&mut False) -> T + Send + 'static,
     ) -> Result<T> {
         let lost = || Error::Job("the run of a false claim is lost and will be made again".into());
         let mut own = self.found().remove(&id).ok_or_else(lost)?;
@@ -187,7 +187,7 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
             let done = work(&mut own);
             (own, done)
         })
-        .await?;
+        .await;
         self.found().insert(id, own);
         Ok(done)
     }

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use alloy_primitives::{B256, keccak256};
 use assay_contracts::Market;
 use assay_dispute::Segment;
-use assay_machine::{Engine, Machine};
 use assay_market::{Account, JobStatus};
 use assay_protocol::SignedOrder;
 use assay_receipt::{Judgement, Statement, Verdict};
@@ -17,14 +16,16 @@ use assay_types::Hash;
 use tokio::sync::{Semaphore, watch};
 
 use crate::auditor::game::False;
+use crate::base::blocking::blocking;
 use crate::board::Board;
 use crate::board::terms_of;
 use crate::chain::contracts::{Contracts, chain};
 use crate::chain::timeline::{Timeline, disagreement};
+use crate::job::executor::Executor;
 use crate::job::inputs::start;
 use crate::job::sealed::Opener;
 use crate::log::recorder::Recorder;
-use crate::role::{Next, Role, Scheduler, blocking};
+use crate::role::{Next, Role, Scheduler};
 use crate::{Error, Result};
 
 /// How an auditor works.
@@ -38,23 +39,23 @@ pub struct AuditorPlan {
 }
 
 /// An auditor of every claim whose inputs it can get.
-pub struct Auditor<E> {
+pub struct Auditor {
     contracts: Contracts,
     board: Board,
     plan: AuditorPlan,
     opener: Opener,
-    engine: fn(Machine) -> E,
+    executor: Arc<dyn Executor>,
     challenges: PathBuf,
     /// Chooses the claims.
     secret: B256,
     running: Semaphore,
-    found: Mutex<BTreeMap<B256, False<E>>>,
+    found: Mutex<BTreeMap<B256, False>>,
     recorder: Option<Recorder>,
     /// How many of its moves about a claim it has said.
     told: Mutex<BTreeMap<B256, usize>>,
 }
 
-impl<E: Engine + Clone + Send + 'static> Auditor<E> {
+impl Auditor {
     /// An auditor on an engine, that remembers its commitments in a folder.
     ///
     /// # Errors
@@ -65,11 +66,11 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
         board: Board,
         plan: AuditorPlan,
         challenges: PathBuf,
-        engine: fn(Machine) -> E,
+        executor: impl Executor,
     ) -> Result<Self> {
         contracts.allow(contracts.deployment.disputes).await?;
         let running = Semaphore::new(plan.runs_at_once.max(1));
-        let secret = random()?;
+        let secret = contracts.env().random()?.into();
         let (found, told) = (Mutex::default(), Mutex::default());
         let opener = Opener::of(contracts.signer());
         board.put_seal_keys(contracts.signer(), &opener.public(), contracts.now()).await?;
@@ -78,7 +79,7 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
             board,
             plan,
             opener,
-            engine,
+            executor: Arc::new(executor),
             challenges,
             secret,
             running,
@@ -107,19 +108,19 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
         id: B256,
         signed: &SignedOrder,
         lock_block: u64,
-    ) -> Result<Option<False<E>>> {
+    ) -> Result<Option<False>> {
         let opened = self.contracts.disputes.ClaimOpened_filter().topic1(id);
         let opened = opened.from_block(lock_block).query().await.map_err(chain)?;
         let (claim, _) = opened.first().ok_or_else(|| Error::Job("a claim has no event".into()))?;
         let (start_hash, root) = (Hash(claim.initialState.0), Hash(claim.traceRoot.0));
         let turn = self.running.acquire().await.map_err(|error| Error::Job(error.to_string()))?;
-        let (_, tracer) = start(&self.board, &self.opener, signed, self.engine).await?;
+        let run = start(&self.board, &self.opener, signed, &*self.executor).await?;
         let found = blocking(move || {
-            let mut tracer = tracer;
-            let is_true = tracer.tree(Segment::WHOLE).root() == root;
-            (!is_true).then_some(False { tracer, start: start_hash, root })
+            let mut run = run;
+            let is_true = run.tree(Segment::WHOLE).root() == root;
+            (!is_true).then_some(False { run, start: start_hash, root })
         });
-        let found = found.await?;
+        let found = found.await;
         // The next may run while this verdict is logged.
         drop(turn);
         self.record(id, &signed.order, found.is_none()).await?;
@@ -158,13 +159,13 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
         u16::from_be_bytes([draw[0], draw[1]]) % 10_000 < self.plan.share_bps
     }
 
-    fn found(&self) -> MutexGuard<'_, BTreeMap<B256, False<E>>> {
+    fn found(&self) -> MutexGuard<'_, BTreeMap<B256, False>> {
         // What it holds can be found again by running, so a panic elsewhere spoils nothing.
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<E: Engine + Clone + Send + 'static> Role for Auditor<E> {
+impl Role for Auditor {
     const NAME: &'static str = "auditor";
 
     async fn attend(&self, id: B256) -> Result<Next> {
@@ -209,10 +210,4 @@ impl<E: Engine + Clone + Send + 'static> Role for Auditor<E> {
         }
         self.play(id, order, &job).await
     }
-}
-
-fn random() -> Result<B256> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(Error::Randomness)?;
-    Ok(bytes.into())
 }

@@ -6,7 +6,7 @@ use alloy_primitives::B256;
 use alloy_primitives::aliases::{U40, U96};
 use assay_contracts::Market;
 use assay_dispute::SNAPSHOTS_MIN;
-use assay_machine::{Engine, slot};
+use assay_machine::slot;
 use assay_market::{Account, JobId, JobStatus, Needed, Reason, Refusal};
 use assay_protocol::SignedOrder;
 use assay_types::{BlobRoot, Hash};
@@ -35,7 +35,7 @@ const SEGMENT_STEPS: u64 = 1 << 30;
 /// How often an answer's time must fit in the dispute's clock.
 const ANSWERS_MIN: u64 = 2;
 
-impl<E: Engine + Clone + Send + 'static> Provider<E> {
+impl Provider {
     /// Locks an order that pays, or says why not.
     pub(super) async fn consider(
         &self,
@@ -312,7 +312,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         if terms_of(signed)?.is_sealed() {
             return self.fetch_sealed(signed).await;
         }
-        match start(&self.board, &self.opener, signed, self.engine).await {
+        match start(&self.board, &self.opener, signed, &*self.executor).await {
             Ok(run) => {
                 self.keep(id, run);
                 Ok(None)

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use alloy_primitives::{B256, Bytes};
 use assay_contracts::{Disputes, Market};
-use assay_dispute::{Tracer, answer, reveal};
-use assay_machine::{Engine, Program, slot};
+use assay_dispute::reveal;
+use assay_machine::slot;
 use assay_merkle::PAGE_SIZE;
 use assay_protocol::SignedOrder;
 use assay_types::Hash;
@@ -15,13 +15,14 @@ use crate::base::ids::b256;
 use crate::chain::contracts::chain;
 use crate::chain::games::{self, segment, stage};
 use crate::chain::timeline::Timeline;
+use crate::job::executor::JobRun;
 use crate::provider::Provider;
 use crate::role::Next;
 
 /// How soon an output is published again that could not be, in seconds.
 const PUBLISH_AGAIN_SECS: u64 = 10;
 
-impl<E: Engine + Clone + Send + 'static> Provider<E> {
+impl Provider {
     /// Answers what the games about its claim ask, ends those whose challenger is late, and
     /// settles.
     pub(super) async fn defend(
@@ -120,7 +121,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         state: B256,
     ) -> Result<alloy_rpc_types_eth::TransactionRequest> {
         let segment = segment(game)?;
-        let answer = self.with_run(id, signed, move |_, tracer| answer(tracer, segment)).await?;
+        let answer = self.with_run(id, signed, move |run| run.answer(segment)).await?;
         let proof = answer.last_leaf_proof.0.map(b256);
         let call = self.contracts.disputes.answer(game_id, state, b256(answer.root), proof);
         Ok(call.into_transaction_request())
@@ -135,8 +136,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         state: B256,
     ) -> Result<Option<alloy_rpc_types_eth::TransactionRequest>> {
         let (segment, target) = (segment(game)?, Hash(game.target.0));
-        let reveal =
-            move |_: &Program, tracer: &mut Tracer<E>| reveal(&tracer.tree(segment), target);
+        let reveal = move |run: &mut dyn JobRun| reveal(&run.tree(segment), target);
         let children = self.with_run(id, signed, reveal).await?;
         let call = |children: [Hash; 32]| {
             let children = children.map(b256).to_vec();
@@ -181,7 +181,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         chunk: u32,
     ) -> Result<(Bytes, [B256; 17])> {
         let number = slot::base(slot::OUTPUT) / PAGE_SIZE + chunk;
-        let page = move |_: &Program, tracer: &mut Tracer<E>| tracer.end_page(number);
+        let page = move |run: &mut dyn JobRun| run.end_page(number);
         let (page, proof) = self.with_run(id, signed, page).await?;
         Ok((page.to_vec().into(), std::array::from_fn(|k| b256(proof.0[k]))))
     }

@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use alloy_primitives::B256;
 use assay_contracts::Market;
-use assay_machine::{Engine, Machine};
 use assay_market::{Account, CostModel, JobStatus, Offer};
 use tokio::sync::{Semaphore, watch};
 
@@ -21,6 +20,7 @@ use crate::Result;
 use crate::base::progress::Progress;
 use crate::board::Board;
 use crate::chain::contracts::{Contracts, chain};
+use crate::job::executor::Executor;
 use crate::job::sealed::Opener;
 use crate::log::recorder::Recorder;
 use crate::provider::admission::work_of;
@@ -90,11 +90,9 @@ pub enum HostFact {
 
 impl HostFact {
     /// Its name, and what it is here.
-    fn of<E>(self) -> (String, String) {
+    fn of(self, executor: &dyn Executor) -> (String, String) {
         let (name, fact) = match self {
-            HostFact::Engine => {
-                ("engine", std::any::type_name::<E>().rsplit("::").next().unwrap_or_default())
-            }
+            HostFact::Engine => ("engine", executor.engine()),
             HostFact::Arch => ("arch", std::env::consts::ARCH),
             HostFact::Os => ("os", std::env::consts::OS),
             HostFact::Cores => {
@@ -108,12 +106,12 @@ impl HostFact {
 
 /// A provider at work. What it has locked and claimed is on the chain, what to run is on the board,
 /// and it keeps nothing besides: a crash at any point is followed by an ordinary start.
-pub struct Provider<E> {
+pub struct Provider {
     contracts: Contracts,
     board: Board,
     plan: ProviderPlan,
     opener: Opener,
-    engine: fn(Machine) -> E,
+    executor: Arc<dyn Executor>,
     running: Semaphore,
     backlog: Backlog,
     /// What a claimant's clock holds in each game, in seconds.
@@ -122,12 +120,12 @@ pub struct Provider<E> {
     /// each knows of the other.
     binding: tokio::sync::Mutex<()>,
     losses: tokio::sync::Mutex<Losses>,
-    memory: Mutex<Memory<E>>,
+    memory: Mutex<Memory>,
     recorder: Option<Recorder>,
     progress: Progress,
 }
 
-impl<E: Engine + Clone + Send + 'static> Provider<E> {
+impl Provider {
     /// A provider on an engine. Reads what it has lost lately, and says what it works for before
     /// anyone can ask.
     ///
@@ -138,7 +136,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         contracts: Contracts,
         board: Board,
         plan: ProviderPlan,
-        engine: fn(Machine) -> E,
+        executor: impl Executor,
     ) -> Result<Self> {
         let parameters = contracts.disputes.parameters().call().await.map_err(chain)?;
         let provider = Provider {
@@ -152,7 +150,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
             contracts,
             board,
             plan,
-            engine,
+            executor: Arc::new(executor),
             recorder: None,
             progress: Progress::default(),
         };
@@ -190,7 +188,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         loop {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
-                () = tokio::time::sleep(Duration::from_secs(pause)) => {}
+                () = self.contracts.env().sleep(Duration::from_secs(pause)) => {}
             }
             let said = self.offer().await;
             if let Err(error) = &said {
@@ -206,7 +204,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         loop {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
-                () = tokio::time::sleep(self.plan.sweep_every) => {}
+                () = self.contracts.env().sleep(self.plan.sweep_every) => {}
             }
             match self.sweep(&mut sweep).await {
                 Ok(0) => {}
@@ -294,7 +292,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
     }
 }
 
-impl<E: Engine + Clone + Send + 'static> Role for Provider<E> {
+impl Role for Provider {
     const NAME: &'static str = "provider";
 
     async fn attend(&self, id: B256) -> Result<Next> {
