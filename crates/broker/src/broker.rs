@@ -30,8 +30,7 @@ impl Broker {
         limits: Limits,
         clock: impl Clock,
     ) -> Self {
-        let openapi = openapi().into();
-        Broker { app: Arc::new(Shared::new(book, blobs, deployment, limits, clock, openapi)) }
+        Broker { app: Arc::new(Shared::new(book, blobs, deployment, limits, clock)) }
     }
 
     /// The same broker with a log.
@@ -69,8 +68,7 @@ impl Broker {
 
     /// The broker's routes, for [`crate::serve`].
     pub fn router(&self) -> Router {
-        let (router, _) = routes::all().split_for_parts();
-        router
+        routes::all()
             .fallback(routes::unknown_path)
             .method_not_allowed_fallback(routes::unknown_method)
             .layer(from_fn_with_state(self.app.clone(), auth::authorise))
@@ -87,8 +85,8 @@ impl fmt::Debug for Broker {
 }
 
 /// The OpenAPI document of the routes, as `spec/openapi.json` holds it.
+#[cfg(feature = "openapi")]
 pub fn openapi() -> String {
-    let (_, document) = routes::all().split_for_parts();
-    let text = routes::document::finish(document).to_pretty_json();
+    let text = routes::document::document().to_pretty_json();
     text.unwrap_or_else(|error| unreachable!("plain structs: {error}")) + "\n"
 }
