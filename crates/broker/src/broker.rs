@@ -30,8 +30,7 @@ impl Broker {
         limits: Limits,
         clock: impl Clock,
     ) -> Self {
-        let openapi = openapi().into();
-        let shared = Shared::new(book.into(), blobs.into(), deployment, limits, clock, openapi);
+        let shared = Shared::new(book.into(), blobs.into(), deployment, limits, clock);
         Broker { app: Arc::new(shared) }
     }
 
@@ -70,8 +69,7 @@ impl Broker {
 
     /// The broker's routes, for [`crate::serve`].
     pub fn router(&self) -> Router {
-        let (router, _) = routes::all().split_for_parts();
-        router
+        routes::all()
             .fallback(routes::unknown_path)
             .method_not_allowed_fallback(routes::unknown_method)
             .layer(from_fn_with_state(self.app.clone(), auth::authorise))
@@ -88,8 +86,8 @@ impl fmt::Debug for Broker {
 }
 
 /// The OpenAPI document of the routes, as `spec/openapi.json` holds it.
+#[cfg(feature = "openapi")]
 pub fn openapi() -> String {
-    let (_, document) = routes::all().split_for_parts();
-    let text = routes::document::finish(document).to_pretty_json();
+    let text = routes::document::document().to_pretty_json();
     text.unwrap_or_else(|error| unreachable!("plain structs: {error}")) + "\n"
 }

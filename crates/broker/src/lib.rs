@@ -22,7 +22,9 @@ mod server;
 mod state;
 mod witness;
 
-pub use broker::{Broker, openapi};
+pub use broker::Broker;
+#[cfg(feature = "openapi")]
+pub use broker::openapi;
 pub use error::{Error, Failure, Result};
 pub use limits::{Limits, Rate};
 pub use retention::{KEEP_SECS, Removed};

@@ -9,7 +9,6 @@ use assay_protocol::{ProblemKind, SignatureError};
 use assay_storage::{Blobs, OrderBook, Sequencer};
 use assay_tlog::{Storage, Vkey};
 use assay_types::Clock;
-use axum::body::Bytes;
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::counts::{Refused, Served};
@@ -39,7 +38,6 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) log: Option<HostedLog>,
-    pub(crate) openapi: Bytes,
     pub(crate) per_address: Rates,
     per_account: Rates,
     pub(crate) nonces: Nonces,
@@ -64,7 +62,6 @@ impl Shared {
         deployment: Deployment,
         limits: Limits,
         clock: impl Clock,
-        openapi: Bytes,
     ) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Shared {
@@ -81,7 +78,6 @@ impl Shared {
             next_sweep: AtomicU64::new(0),
             log: None,
             clock: Box::new(clock),
-            openapi,
             book,
             blobs,
             deployment,

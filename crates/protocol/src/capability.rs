@@ -10,11 +10,11 @@ use alloy_signer::{Signer, SignerSync};
 use alloy_sol_types::SolStruct;
 use assay_contracts::Deployment;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use crate::eip712::{self, domain, time};
 use crate::limits::{CAPABILITIES_BYTES_MAX, CAPABILITIES_MAX};
 use crate::problem::{Problem, ProblemKind};
+#[cfg(feature = "openapi")]
 use crate::schema;
 use crate::signature::{SignError, SignatureError, sign, verify_account};
 
@@ -133,14 +133,15 @@ pub struct SignedCapability {
 }
 
 /// The revocation of a capability, signed by its issuer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SignedRevocation {
     /// The capability, as it was signed.
-    #[schema(schema_with = schema::capability)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::capability))]
     pub capability: Capability,
     /// The issuer's signature over the EIP-712 struct `CapabilityRevocation`: 65 bytes.
-    #[schema(schema_with = schema::signature)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::signature))]
     pub signature: Bytes,
 }
 

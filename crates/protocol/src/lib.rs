@@ -12,6 +12,7 @@ mod permissions;
 mod places;
 mod problem;
 mod request;
+#[cfg(feature = "openapi")]
 pub mod schema;
 mod signature;
 mod signing;

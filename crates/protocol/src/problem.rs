@@ -5,13 +5,13 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 /// The media type of a problem.
 pub const PROBLEM_TYPE: &str = "application/problem+json";
 
 /// A problem as JSON, by RFC 9457.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// The kind: `/problems/NAME`.
     pub r#type: String,

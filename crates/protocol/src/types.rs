@@ -4,48 +4,50 @@ use alloy_primitives::{Address, B256, Bytes, FixedBytes};
 use assay_contracts::Deployment;
 use assay_contracts::Market;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use crate::json_text::JsonObject;
 use crate::limits::NAME_BYTES_MAX;
+#[cfg(feature = "openapi")]
 use crate::schema;
 
 /// The `schema` of [`MarketInfo`].
 pub const BROKER_SCHEMA: &str = "assay.broker/1";
 
 /// An order and its requester's signature.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SignedOrder {
     /// The order.
-    #[schema(schema_with = schema::order)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::order))]
     pub order: Market::Order,
     /// The terms, whose text has the order's `termsHash` as its SHA-256; none if that is zero.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub terms: Option<JsonObject>,
     /// The requester's signature over the job id: 65 bytes, or what a contract account takes.
-    #[schema(schema_with = schema::signature)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::signature))]
     pub signature: Bytes,
 }
 
 /// An order in the book.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OrderEntry {
     /// Its place in the book.
     pub sequence: u64,
     /// Its id on this market.
-    #[schema(schema_with = schema::hash)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::hash))]
     pub job_id: B256,
     /// The order.
-    #[schema(schema_with = schema::order)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::order))]
     pub order: Market::Order,
     /// The terms, whose text has the order's `termsHash` as its SHA-256; none if that is zero.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub terms: Option<JsonObject>,
     /// The requester's signature over the job id.
-    #[schema(schema_with = schema::signature)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::signature))]
     pub signature: Bytes,
 }
 
@@ -58,62 +60,67 @@ impl OrderEntry {
 }
 
 /// Orders by sequence.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OrdersPage {
     /// By ascending sequence.
     pub orders: Vec<OrderEntry>,
     /// The `after` of the next page; null if there is none yet.
-    #[schema(required)]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub next: Option<u64>,
 }
 
 /// The answer to an entry that is about an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Posted {
     /// The order's id.
-    #[schema(schema_with = schema::hash)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::hash))]
     pub job_id: B256,
     /// Its place in the book.
     pub sequence: u64,
 }
 
 /// A provider's refusal of an order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Refusal {
     /// The order.
-    #[schema(schema_with = schema::hash)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::hash))]
     pub job_id: B256,
     /// The provider that declines.
-    #[schema(schema_with = schema::address)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::address))]
     pub provider: Address,
     /// Why: an object with a `code`, and what else the code needs.
-    #[schema(schema_with = schema::reason)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::reason))]
     pub reason: JsonObject,
     /// When, in Unix seconds.
     pub at: u64,
 }
 
 /// A refusal and its provider's signature.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SignedRefusal {
     /// The refusal.
     pub refusal: Refusal,
     /// The provider's signature over the EIP-712 struct `Refusal`.
-    #[schema(schema_with = schema::signature)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::signature))]
     pub signature: Bytes,
 }
 
 /// A refusal in the book.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RefusalEntry {
     /// Its place in the book.
     pub sequence: u64,
     /// The refusal.
     pub refusal: Refusal,
     /// The provider's signature.
-    #[schema(schema_with = schema::signature)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::signature))]
     pub signature: Bytes,
 }
 
@@ -125,7 +132,8 @@ impl RefusalEntry {
 }
 
 /// All refusals of an order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Refusals {
     /// By provider.
     pub refusals: Vec<RefusalEntry>,
@@ -141,44 +149,47 @@ pub struct Offer {
 }
 
 /// An offer and its provider's signature.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SignedOffer {
     /// The terms.
-    #[schema(value_type = Object)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub offer: JsonObject,
     /// When it expires, in Unix seconds.
     pub until: u64,
     /// The provider's signature over the EIP-712 struct `Offer`.
-    #[schema(schema_with = schema::signature)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::signature))]
     pub signature: Bytes,
 }
 
 /// The answer to an offer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OfferPut {
     /// The provider.
-    #[schema(schema_with = schema::address)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::address))]
     pub provider: Address,
     /// Its place in the book.
     pub sequence: u64,
 }
 
 /// An offer in the book.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OfferEntry {
     /// Its place in the book.
     pub sequence: u64,
     /// The provider.
-    #[schema(schema_with = schema::address)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::address))]
     pub provider: Address,
     /// The terms.
-    #[schema(value_type = Object)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub offer: JsonObject,
     /// When it expires, in Unix seconds.
     pub until: u64,
     /// The provider's signature.
-    #[schema(schema_with = schema::signature)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::signature))]
     pub signature: Bytes,
 }
 
@@ -194,12 +205,13 @@ impl OfferEntry {
 }
 
 /// Offers by sequence, without those that have expired.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OffersPage {
     /// By ascending sequence.
     pub offers: Vec<OfferEntry>,
     /// The `after` of the next page; null if there is none yet.
-    #[schema(required)]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub next: Option<u64>,
 }
 
@@ -213,34 +225,36 @@ pub struct SealKeys {
 }
 
 /// Seal keys and their account's signature.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SignedSealKeys {
     /// The keys.
-    #[schema(value_type = Object)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub keys: JsonObject,
     /// When they were made, in Unix seconds: of two, the later replaces the other.
     pub from: u64,
     /// The account's signature over the EIP-712 struct `SealKeys`.
-    #[schema(schema_with = schema::signature)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::signature))]
     pub signature: Bytes,
 }
 
 /// Seal keys in the book.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SealKeysEntry {
     /// Their place in the book.
     pub sequence: u64,
     /// The account.
-    #[schema(schema_with = schema::address)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::address))]
     pub account: Address,
     /// The keys.
-    #[schema(value_type = Object)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub keys: JsonObject,
     /// When they were made, in Unix seconds.
     pub from: u64,
     /// The account's signature.
-    #[schema(schema_with = schema::signature)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::signature))]
     pub signature: Bytes,
 }
 
@@ -253,10 +267,11 @@ impl SealKeysEntry {
 }
 
 /// The answer to an entry that is about the account itself, or its data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EntryPut {
     /// The account.
-    #[schema(schema_with = schema::address)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::address))]
     pub account: Address,
     /// Its place in the book.
     pub sequence: u64,
@@ -278,35 +293,37 @@ pub struct KeyWrap {
 }
 
 /// A wrap and its owner's signature; job, recipient and slot are in the path.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SignedWrap {
     /// The owner of the data.
-    #[schema(schema_with = schema::address)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::address))]
     pub owner: Address,
     /// The wrap: 4,096 bytes at most.
-    #[schema(schema_with = schema::wrap)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::wrap))]
     pub wrap: Bytes,
     /// The owner's signature over the EIP-712 struct `Wrap`.
-    #[schema(schema_with = schema::signature)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::signature))]
     pub signature: Bytes,
 }
 
 /// A wrap in the book.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WrapEntry {
     /// Its place in the book.
     pub sequence: u64,
     /// The owner of the data.
-    #[schema(schema_with = schema::address)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::address))]
     pub owner: Address,
     /// The slot that the key is for.
     pub slot: u8,
     /// The wrap.
-    #[schema(schema_with = schema::wrap)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::wrap))]
     pub wrap: Bytes,
     /// The owner's signature.
-    #[schema(schema_with = schema::signature)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::signature))]
     pub signature: Bytes,
 }
 
@@ -319,55 +336,59 @@ impl WrapEntry {
 }
 
 /// Wraps by sequence.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WrapsPage {
     /// By ascending sequence.
     pub wraps: Vec<WrapEntry>,
     /// The `after` of the next page; null if there is none yet.
-    #[schema(required)]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub next: Option<u64>,
 }
 
 /// A key service's refusal to release a key, in its owner's name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct KeyRefusal {
     /// The order.
-    #[schema(schema_with = schema::hash)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::hash))]
     pub job_id: B256,
     /// The owner of the data.
-    #[schema(schema_with = schema::address)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::address))]
     pub owner: Address,
     /// The account that gets no key.
-    #[schema(schema_with = schema::address)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::address))]
     pub recipient: Address,
     /// Why: an object with a `code`, and what else the code needs.
-    #[schema(schema_with = schema::reason)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::reason))]
     pub reason: JsonObject,
     /// When, in Unix seconds.
     pub at: u64,
 }
 
 /// A key service's refusal and its owner's signature.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SignedKeyRefusal {
     /// The refusal.
     pub refusal: KeyRefusal,
     /// The owner's signature over the EIP-712 struct `KeyRefusal`.
-    #[schema(schema_with = schema::signature)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::signature))]
     pub signature: Bytes,
 }
 
 /// A key service's refusal in the book.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct KeyRefusalEntry {
     /// Its place in the book.
     pub sequence: u64,
     /// The refusal.
     pub refusal: KeyRefusal,
     /// The owner's signature.
-    #[schema(schema_with = schema::signature)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::signature))]
     pub signature: Bytes,
 }
 
@@ -379,31 +400,33 @@ impl KeyRefusalEntry {
 }
 
 /// Key services' refusals by sequence.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct KeyRefusalsPage {
     /// By ascending sequence.
     pub refusals: Vec<KeyRefusalEntry>,
     /// The `after` of the next page; null if there is none yet.
-    #[schema(required)]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub next: Option<u64>,
 }
 
 /// A dataset's document and its policy, both signed by the owner.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SignedDataset {
     /// An object with the dataset's `name` and `version`, and what else `spec/envelope.md`
     /// requires.
-    #[schema(schema_with = schema::dataset)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::dataset))]
     pub document: JsonObject,
     /// The owner's signature over the EIP-712 struct `Dataset`.
-    #[schema(schema_with = schema::signature)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::signature))]
     pub signature: Bytes,
     /// The policy.
-    #[schema(value_type = Object)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub policy: JsonObject,
     /// The owner's signature over the EIP-712 struct `Policy`.
-    #[schema(schema_with = schema::signature)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::signature))]
     pub policy_signature: Bytes,
 }
 
@@ -426,24 +449,25 @@ pub fn is_name(text: &str) -> bool {
 }
 
 /// A dataset in the book.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DatasetEntry {
     /// Its place in the book.
     pub sequence: u64,
     /// The owner.
-    #[schema(schema_with = schema::address)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::address))]
     pub owner: Address,
     /// The dataset's document.
-    #[schema(schema_with = schema::dataset)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::dataset))]
     pub document: JsonObject,
     /// The owner's signature over the document.
-    #[schema(schema_with = schema::signature)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::signature))]
     pub signature: Bytes,
     /// The policy.
-    #[schema(value_type = Object)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub policy: JsonObject,
     /// The owner's signature over the policy.
-    #[schema(schema_with = schema::signature)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::signature))]
     pub policy_signature: Bytes,
 }
 
@@ -460,12 +484,13 @@ impl DatasetEntry {
 }
 
 /// Datasets by sequence.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DatasetsPage {
     /// By ascending sequence; 50 at most.
     pub datasets: Vec<DatasetEntry>,
     /// The `after` of the next page; null if there is none yet.
-    #[schema(required)]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub next: Option<u64>,
 }
 
@@ -479,33 +504,35 @@ pub struct OwnerDocument {
 }
 
 /// An owner's document and its signature.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SignedOwnerDocument {
     /// Its kind.
-    #[schema(schema_with = schema::name)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::name))]
     pub kind: String,
     /// The document.
-    #[schema(value_type = Object)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub document: JsonObject,
     /// The owner's signature over the EIP-712 struct `OwnerDocument`.
-    #[schema(schema_with = schema::signature)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::signature))]
     pub signature: Bytes,
 }
 
 /// An owner's document in the book.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OwnerDocumentEntry {
     /// Its place in the book.
     pub sequence: u64,
     /// Its kind.
-    #[schema(schema_with = schema::name)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::name))]
     pub kind: String,
     /// The document.
-    #[schema(value_type = Object)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub document: JsonObject,
     /// The owner's signature.
-    #[schema(schema_with = schema::signature)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::signature))]
     pub signature: Bytes,
 }
 
@@ -518,46 +545,51 @@ impl OwnerDocumentEntry {
 }
 
 /// An owner's documents by sequence.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OwnerDocumentsPage {
     /// By ascending sequence; 50 at most.
     pub documents: Vec<OwnerDocumentEntry>,
     /// The `after` of the next page; null if there is none yet.
-    #[schema(required)]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub next: Option<u64>,
 }
 
 /// The answer to a blob.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BlobPut {
     /// Its size in bytes.
     pub bytes: u64,
 }
 
 /// The answer to an entry of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LogAdded {
     /// Its index in the log, which never changes.
     pub index: u64,
 }
 
 /// What a broker serves: its market, and its limits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MarketInfo {
     /// [`BROKER_SCHEMA`].
     pub schema: String,
     /// The addresses of the market's contracts: `assay.deployment/1`.
-    #[schema(schema_with = schema::deployment)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::deployment))]
     pub deployment: Deployment,
     /// The 16 bytes that nonces of signed requests begin with, until the broker restarts.
-    #[schema(schema_with = schema::epoch)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::epoch))]
     pub epoch: FixedBytes<16>,
     /// The broker's limits.
     pub limits: MarketLimits,
 }
 
 /// A broker's limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MarketLimits {
     /// The body of an order, a refusal, an offer, a wrap or seal keys, in bytes.
     pub json_bytes_max: u64,
@@ -582,7 +614,8 @@ pub struct MarketLimits {
 }
 
 /// The health of a broker that works.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Health {
     /// `ok`.
     pub status: String,

@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::time::Duration;
 
 use alloy_primitives::B256;
-use assay_protocol::schema::Binary;
 use assay_protocol::{BINARY, BlobPut, ProblemKind, check_envelope, check_program, check_slot};
 use assay_storage::{BlobKind, BlobReader};
 use assay_types::{BlobRoot, Hash, ProgramId, sha256};
@@ -27,19 +26,19 @@ use crate::state::{App, Shared};
 const PIECE_BYTES: usize = 256 << 10;
 
 /// Stores a program under its id. Repeating is harmless, whoever does it.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     put,
     path = "/v1/programs/{id}",
     tag = "blobs",
     params(
         ("id" = String, Path, description = "The program's id: 64 hex digits, with 0x or without"),
     ),
-    request_body(content = inline(Binary), content_type = "application/octet-stream", description = "An ELF"),
+    request_body(content = inline(assay_protocol::schema::Binary), content_type = "application/octet-stream", description = "An ELF"),
     responses(
         (status = 201, body = BlobPut, description = "It is stored, durably"),
         (status = 200, body = BlobPut, description = "It was there"),
     )
-)]
+))]
 pub(super) async fn put_program(
     State(app): State<App>,
     caller: Caller,
@@ -50,13 +49,13 @@ pub(super) async fn put_program(
 }
 
 /// Returns a program's ELF.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     method(get, head),
     path = "/v1/programs/{id}",
     tag = "blobs",
     params(("id" = String, Path, description = "The program's id: 64 hex digits, with 0x or without")),
-    responses((status = 200, body = inline(Binary), content_type = "application/octet-stream"))
-)]
+    responses((status = 200, body = inline(assay_protocol::schema::Binary), content_type = "application/octet-stream"))
+))]
 pub(super) async fn program(
     State(app): State<App>,
     _: Caller,
@@ -68,19 +67,19 @@ pub(super) async fn program(
 }
 
 /// Stores the image of a slot under its root. Repeating is harmless, whoever does it.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     put,
     path = "/v1/slots/{root}",
     tag = "blobs",
     params(
         ("root" = String, Path, description = "The slot's root: 64 hex digits, with 0x or without"),
     ),
-    request_body(content = inline(Binary), content_type = "application/octet-stream", description = "A slot image"),
+    request_body(content = inline(assay_protocol::schema::Binary), content_type = "application/octet-stream", description = "A slot image"),
     responses(
         (status = 201, body = BlobPut, description = "It is stored, durably"),
         (status = 200, body = BlobPut, description = "It was there"),
     )
-)]
+))]
 pub(super) async fn put_slot(
     State(app): State<App>,
     caller: Caller,
@@ -91,13 +90,13 @@ pub(super) async fn put_slot(
 }
 
 /// Returns the image of a slot.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     method(get, head),
     path = "/v1/slots/{root}",
     tag = "blobs",
     params(("root" = String, Path, description = "The slot's root: 64 hex digits, with 0x or without")),
-    responses((status = 200, body = inline(Binary), content_type = "application/octet-stream"))
-)]
+    responses((status = 200, body = inline(assay_protocol::schema::Binary), content_type = "application/octet-stream"))
+))]
 pub(super) async fn slot(
     State(app): State<App>,
     _: Caller,

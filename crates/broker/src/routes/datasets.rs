@@ -3,7 +3,7 @@
 use alloy_primitives::Address;
 use assay_protocol::{
     DOCUMENT_BODY_BYTES_MAX, DOCUMENT_BYTES_MAX, DOCUMENTS_LIMIT_MAX, DatasetEntry, DatasetsPage,
-    EntryPut, ProblemKind, SignedDataset, dataset_part,
+    ProblemKind, SignedDataset, dataset_part,
 };
 use assay_storage::{Entry, Kind, OrderBook};
 use axum::extract::{Request, State};
@@ -20,7 +20,7 @@ use crate::state::{App, Shared};
 
 /// Puts a dataset into the book. It replaces the owner's dataset of the same name if its version is
 /// higher.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     put,
     path = "/v1/datasets/{owner}/{name}",
     operation_id = "put_dataset",
@@ -31,10 +31,10 @@ use crate::state::{App, Shared};
     ),
     request_body = SignedDataset,
     responses(
-        (status = 201, body = EntryPut, description = "It is in the book, durably"),
-        (status = 200, body = EntryPut, description = "It was in the book"),
+        (status = 201, body = assay_protocol::EntryPut, description = "It is in the book, durably"),
+        (status = 200, body = assay_protocol::EntryPut, description = "It was in the book"),
     )
-)]
+))]
 pub(super) async fn put(
     State(app): State<App>,
     caller: Caller,
@@ -66,7 +66,7 @@ pub(super) async fn put(
 }
 
 /// Returns a dataset.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     get,
     path = "/v1/datasets/{owner}/{name}",
     operation_id = "dataset",
@@ -76,7 +76,7 @@ pub(super) async fn put(
         ("name" = String, Path, description = "1 to 64 lower-case letters, digits and -"),
     ),
     responses((status = 200, body = DatasetEntry))
-)]
+))]
 pub(super) async fn one(
     State(app): State<App>,
     _: Caller,
@@ -90,7 +90,7 @@ pub(super) async fn one(
 }
 
 /// Lists datasets by sequence. One that was replaced gets a new sequence, so it is listed again.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     get,
     path = "/v1/datasets",
     operation_id = "datasets",
@@ -100,7 +100,7 @@ pub(super) async fn one(
         ("limit" = Option<u64>, Query, description = "1 to 500, of which 50 are given; 50 if unset", minimum = 1, maximum = 500),
     ),
     responses((status = 200, body = DatasetsPage))
-)]
+))]
 pub(super) async fn list(State(app): State<App>, _: Caller, range: Range) -> Answer {
     let read = |book: &dyn OrderBook, (after, limit)| book.entries(Kind::Dataset, after, limit);
     let (datasets, next) = page(&app, range.within(DOCUMENTS_LIMIT_MAX), read, entry).await?;

@@ -1,4 +1,4 @@
-//! The OpenAPI document's frame.
+//! The OpenAPI document of the routes.
 
 use assay_protocol::{PROBLEM_TYPE, Problem, Who, header, permission_of};
 use utoipa::OpenApi;
@@ -6,7 +6,12 @@ use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, ResponseBuilder};
 
-/// What stands before the routes.
+use super::{
+    blobs, datasets, documents, envelopes, events, key_refusals, log, market, offers, orders,
+    refusals, revocations, seal_keys, wraps,
+};
+
+/// What the routes say of themselves, and what stands before it.
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -16,12 +21,49 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, ResponseBuilder};
                        See spec/broker.md.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
+    // OpenAPI has no parameter that spans several segments, so tiles of the log are not here.
+    paths(
+        market::market,
+        market::health,
+        market::openapi,
+        orders::post,
+        orders::list,
+        events::follow,
+        orders::one,
+        refusals::list,
+        refusals::post,
+        offers::list,
+        offers::put,
+        blobs::put_program,
+        blobs::program,
+        blobs::put_slot,
+        blobs::slot,
+        envelopes::put,
+        envelopes::one,
+        seal_keys::put,
+        seal_keys::one,
+        wraps::put,
+        wraps::list,
+        key_refusals::post,
+        key_refusals::list,
+        datasets::list,
+        datasets::put,
+        datasets::one,
+        documents::post,
+        documents::list,
+        revocations::post,
+        log::add,
+        log::key,
+        log::checkpoint,
+        log::cosigned,
+    ),
     components(schemas(Problem))
 )]
-pub(crate) struct Document;
+struct Document;
 
-/// Every operation may answer a problem, and all but the public ones want their request signed.
-pub(crate) fn finish(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+/// The document. Every operation may answer a problem, and all but the public ones must be signed.
+pub(crate) fn document() -> utoipa::openapi::OpenApi {
+    let mut document = Document::openapi();
     let problem = Ref::from_schema_name("Problem");
     let content = ContentBuilder::new().schema(Some(RefOr::Ref(problem))).build();
     let response = ResponseBuilder::new()

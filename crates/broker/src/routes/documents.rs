@@ -1,7 +1,7 @@
 //! Further documents of data owners: grants, revocations.
 
 use assay_protocol::{
-    DOCUMENT_BODY_BYTES_MAX, DOCUMENT_BYTES_MAX, DOCUMENTS_LIMIT_MAX, EntryPut, NAME_BYTES_MAX,
+    DOCUMENT_BODY_BYTES_MAX, DOCUMENT_BYTES_MAX, DOCUMENTS_LIMIT_MAX, NAME_BYTES_MAX,
     OwnerDocumentEntry, OwnerDocumentsPage, ProblemKind, SignedOwnerDocument, is_name,
 };
 use assay_storage::{Entry, Kind, OrderBook};
@@ -18,7 +18,7 @@ use crate::error::{Fail, Failure};
 use crate::state::App;
 
 /// Puts an owner's document into the book, where it stays. Repeating is harmless.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     post,
     path = "/v1/owners/{owner}/documents",
     operation_id = "post_owner_document",
@@ -26,10 +26,10 @@ use crate::state::App;
     params(("owner" = String, Path, description = "An address")),
     request_body = SignedOwnerDocument,
     responses(
-        (status = 201, body = EntryPut, description = "It is in the book, durably"),
-        (status = 200, body = EntryPut, description = "It was in the book"),
+        (status = 201, body = assay_protocol::EntryPut, description = "It is in the book, durably"),
+        (status = 200, body = assay_protocol::EntryPut, description = "It was in the book"),
     )
-)]
+))]
 pub(super) async fn post(
     State(app): State<App>,
     caller: Caller,
@@ -54,7 +54,7 @@ pub(super) async fn post(
 }
 
 /// Lists an owner's documents by sequence.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     get,
     path = "/v1/owners/{owner}/documents",
     operation_id = "owner_documents",
@@ -65,7 +65,7 @@ pub(super) async fn post(
         ("limit" = Option<u64>, Query, description = "1 to 500, of which 50 are given; 50 if unset", minimum = 1, maximum = 500),
     ),
     responses((status = 200, body = OwnerDocumentsPage))
-)]
+))]
 pub(super) async fn list(
     State(app): State<App>,
     _: Caller,

@@ -1,6 +1,5 @@
 //! Envelopes: sealed data, named by its SHA-256; written to the disk as it arrives.
 
-use assay_protocol::schema::Binary;
 use assay_protocol::{BlobPut, ProblemKind};
 use assay_storage::{BlobDraft, BlobKind};
 use assay_types::Hash;
@@ -22,18 +21,18 @@ use crate::state::App;
 const PIECE_BYTES: usize = 1 << 20;
 
 /// Stores an envelope under its SHA-256. Repeating is harmless.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     put,
     path = "/v1/envelopes/{sha256}",
     operation_id = "put_envelope",
     tag = "sealing",
     params(("sha256" = String, Path, description = "Its SHA-256: 64 hex digits, with 0x or without")),
-    request_body(content = inline(Binary), content_type = "application/octet-stream", description = "Ciphertext"),
+    request_body(content = inline(assay_protocol::schema::Binary), content_type = "application/octet-stream", description = "Ciphertext"),
     responses(
         (status = 201, body = BlobPut, description = "It is stored, durably"),
         (status = 200, body = BlobPut, description = "It was there"),
     )
-)]
+))]
 pub(super) async fn put(
     State(app): State<App>,
     caller: Caller,
@@ -54,7 +53,7 @@ pub(super) async fn put(
 }
 
 /// Returns an envelope, or a range of it.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     method(get, head),
     path = "/v1/envelopes/{sha256}",
     operation_id = "envelope",
@@ -64,10 +63,10 @@ pub(super) async fn put(
         ("range" = Option<String>, Header, description = "One range of bytes"),
     ),
     responses(
-        (status = 200, body = inline(Binary), content_type = "application/octet-stream"),
-        (status = 206, body = inline(Binary), content_type = "application/octet-stream", description = "The range"),
+        (status = 200, body = inline(assay_protocol::schema::Binary), content_type = "application/octet-stream"),
+        (status = 206, body = inline(assay_protocol::schema::Binary), content_type = "application/octet-stream", description = "The range"),
     )
-)]
+))]
 pub(super) async fn one(
     State(app): State<App>,
     _: Caller,

@@ -43,7 +43,7 @@ pub(super) struct Follower(Option<Stopping>);
 ///
 /// An event's id is its order's sequence. A client that reconnects sends `Last-Event-ID`, which
 /// replaces `after`.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     get,
     path = "/v1/orders/events",
     operation_id = "follow_orders",
@@ -58,7 +58,7 @@ pub(super) struct Follower(Option<Stopping>);
         content_type = "text/event-stream",
         description = "Events `order`; the data is an OrderEntry"
     ))
-)]
+))]
 pub(super) async fn follow(
     State(app): State<App>,
     _: Caller,

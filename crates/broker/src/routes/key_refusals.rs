@@ -1,8 +1,6 @@
 //! Refusals of keys: why key services do not release them.
 
-use assay_protocol::{
-    KeyRefusalEntry, KeyRefusalsPage, Posted, SignedKeyRefusal, is_for, recipient_part,
-};
+use assay_protocol::{KeyRefusalEntry, KeyRefusalsPage, SignedKeyRefusal, is_for, recipient_part};
 use assay_storage::{Entry, Kind, OrderBook};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -19,17 +17,17 @@ use crate::state::App;
 
 /// Puts a key service's refusal into the book, if by the order the owner has a key of the job. The
 /// owner's first refusal for a job and recipient stays; later ones are ignored.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     post,
     path = "/v1/key-refusals",
     operation_id = "post_key_refusal",
     tag = "sealing",
     request_body = SignedKeyRefusal,
     responses(
-        (status = 201, body = Posted, description = "It is in the book, durably"),
-        (status = 200, body = Posted, description = "The owner has refused this recipient before"),
+        (status = 201, body = assay_protocol::Posted, description = "It is in the book, durably"),
+        (status = 200, body = assay_protocol::Posted, description = "The owner has refused this recipient before"),
     )
-)]
+))]
 pub(super) async fn post(State(app): State<App>, caller: Caller, request: Request) -> Answer {
     let signed: SignedKeyRefusal = body::json(&app.limits, request).await?;
     let (job_id, owner) = (signed.refusal.job_id, signed.refusal.owner);
@@ -45,7 +43,7 @@ pub(super) async fn post(State(app): State<App>, caller: Caller, request: Reques
 
 /// Lists why key services released no key of a job. Its requester sees all refusals, a recipient
 /// and an owner those to and by them, and others none.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     get,
     path = "/v1/orders/{job_id}/key-refusals",
     operation_id = "key_refusals",
@@ -56,7 +54,7 @@ pub(super) async fn post(State(app): State<App>, caller: Caller, request: Reques
         ("limit" = Option<u64>, Query, description = "1 to 500; 100 if unset", minimum = 1, maximum = 500),
     ),
     responses((status = 200, body = KeyRefusalsPage))
-)]
+))]
 pub(super) async fn list(
     State(app): State<App>,
     caller: Caller,

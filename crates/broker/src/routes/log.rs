@@ -1,7 +1,6 @@
 //! The market's log: one route that adds entries, and those of c2sp.org/tlog-tiles, under
 //! `/v1/log`.
 
-use assay_protocol::schema::Binary;
 use assay_protocol::{BINARY, LogAdded, ProblemKind};
 use assay_storage::Error;
 use assay_tlog::{CHECKPOINT, COSIGNED, ENTRY_BYTES_MAX, Policy, Storage, TileName};
@@ -19,17 +18,17 @@ use crate::state::{App, HostedLog};
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Adds an entry: a statement in a DSSE envelope, as JSON. The same bytes again keep their index.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     post,
     path = "/v1/log/add",
     operation_id = "log_add",
     tag = "log",
-    request_body(content = inline(Binary), content_type = "application/octet-stream", description = "A DSSE envelope, 65,535 bytes at most"),
+    request_body(content = inline(assay_protocol::schema::Binary), content_type = "application/octet-stream", description = "A DSSE envelope, 65,535 bytes at most"),
     responses(
         (status = 201, body = LogAdded, description = "It is in the log, durably, under a signed checkpoint"),
         (status = 200, body = LogAdded, description = "It was in the log"),
     )
-)]
+))]
 pub(super) async fn add(State(app): State<App>, _: Caller, request: Request) -> Answer {
     if let Err(problem) = hosted(&app) {
         body::drain(request.into_body()).await;
@@ -47,38 +46,38 @@ pub(super) async fn add(State(app): State<App>, _: Caller, request: Request) -> 
 
 /// Returns the log's public key: a verifier key for signed notes. Pin it; don't ask for it each
 /// time.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     get,
     path = "/v1/log/key",
     operation_id = "log_key",
     tag = "log",
     responses((status = 200, body = String, content_type = "text/plain"))
-)]
+))]
 pub(super) async fn key(State(app): State<App>) -> Answer {
     let key = hosted(&app)?.key.to_string();
     Ok(([(header::CONTENT_TYPE, TEXT)], key).into_response())
 }
 
 /// Returns the newest checkpoint, signed by the log.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     get,
     path = "/v1/log/checkpoint",
     operation_id = "log_checkpoint",
     tag = "log",
     responses((status = 200, body = String, content_type = "text/plain"))
-)]
+))]
 pub(super) async fn checkpoint(State(app): State<App>) -> Answer {
     object(&app, CHECKPOINT.to_owned(), TEXT, "no-cache").await
 }
 
 /// Returns the newest checkpoint that witnesses have cosigned, which may lag behind.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     get,
     path = "/v1/log/cosigned",
     operation_id = "log_cosigned",
     tag = "log",
     responses((status = 200, body = String, content_type = "text/plain"))
-)]
+))]
 pub(super) async fn cosigned(State(app): State<App>) -> Answer {
     object(&app, COSIGNED.to_owned(), TEXT, "no-cache").await
 }

@@ -4,6 +4,7 @@ mod answer;
 mod blobs;
 mod checks;
 mod datasets;
+#[cfg(feature = "openapi")]
 pub(crate) mod document;
 mod documents;
 mod envelopes;
@@ -21,45 +22,42 @@ mod seal_keys;
 mod wraps;
 
 use assay_protocol::ProblemKind;
+use axum::Router;
 use axum::http::{Method, Uri};
-use axum::routing::get;
-use utoipa::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
+use axum::routing::{get, post, put};
 
 use crate::error::{Fail, Failure};
 use crate::state::App;
 
-/// All routes with their documents.
-pub(crate) fn all() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(document::Document::openapi())
-        .routes(routes!(market::market))
-        .routes(routes!(market::health))
-        .routes(routes!(market::openapi))
-        .routes(routes!(orders::post, orders::list))
-        .routes(routes!(events::follow))
-        .routes(routes!(orders::one))
-        .routes(routes!(refusals::list))
-        .routes(routes!(refusals::post))
-        .routes(routes!(offers::list))
-        .routes(routes!(offers::put))
-        .routes(routes!(blobs::put_program, blobs::program))
-        .routes(routes!(blobs::put_slot, blobs::slot))
-        .routes(routes!(envelopes::put, envelopes::one))
-        .routes(routes!(seal_keys::put, seal_keys::one))
-        .routes(routes!(wraps::put))
-        .routes(routes!(wraps::list))
-        .routes(routes!(key_refusals::post))
-        .routes(routes!(key_refusals::list))
-        .routes(routes!(datasets::list))
-        .routes(routes!(datasets::put, datasets::one))
-        .routes(routes!(documents::post, documents::list))
-        .routes(routes!(revocations::post))
-        .routes(routes!(log::add))
-        .routes(routes!(log::key))
-        .routes(routes!(log::checkpoint))
-        .routes(routes!(log::cosigned))
-        // OpenAPI has no parameter that spans several segments.
+/// All routes.
+pub(crate) fn all() -> Router<App> {
+    Router::new()
+        .route("/v1/market", get(market::market))
+        .route("/v1/health", get(market::health))
+        .route("/v1/openapi.json", get(market::openapi))
+        .route("/v1/orders", get(orders::list).post(orders::post))
+        .route("/v1/orders/events", get(events::follow))
+        .route("/v1/orders/{job_id}", get(orders::one))
+        .route("/v1/orders/{job_id}/refusals", get(refusals::list))
+        .route("/v1/refusals", post(refusals::post))
+        .route("/v1/offers", get(offers::list))
+        .route("/v1/offers/{provider}", put(offers::put))
+        .route("/v1/programs/{id}", get(blobs::program).put(blobs::put_program))
+        .route("/v1/slots/{root}", get(blobs::slot).put(blobs::put_slot))
+        .route("/v1/envelopes/{sha256}", get(envelopes::one).put(envelopes::put))
+        .route("/v1/seal-keys/{account}", get(seal_keys::one).put(seal_keys::put))
+        .route("/v1/wraps/{job_id}/{recipient}", get(wraps::list))
+        .route("/v1/wraps/{job_id}/{recipient}/{slot}", put(wraps::put))
+        .route("/v1/key-refusals", post(key_refusals::post))
+        .route("/v1/orders/{job_id}/key-refusals", get(key_refusals::list))
+        .route("/v1/datasets", get(datasets::list))
+        .route("/v1/datasets/{owner}/{name}", get(datasets::one).put(datasets::put))
+        .route("/v1/owners/{owner}/documents", get(documents::list).post(documents::post))
+        .route("/v1/capability-revocations", post(revocations::post))
+        .route("/v1/log/add", post(log::add))
+        .route("/v1/log/key", get(log::key))
+        .route("/v1/log/checkpoint", get(log::checkpoint))
+        .route("/v1/log/cosigned", get(log::cosigned))
         .route("/v1/log/tile/{*path}", get(log::tile))
 }
 

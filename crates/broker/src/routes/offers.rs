@@ -19,7 +19,7 @@ use crate::state::App;
 
 /// Puts a provider's offer into the book. It replaces the provider's earlier offer if it expires
 /// later, so nobody can put an old offer back.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     put,
     path = "/v1/offers/{provider}",
     operation_id = "put_offer",
@@ -30,7 +30,7 @@ use crate::state::App;
         (status = 201, body = OfferPut, description = "It is in the book, durably"),
         (status = 200, body = OfferPut, description = "It was in the book"),
     )
-)]
+))]
 pub(super) async fn put(
     State(app): State<App>,
     caller: Caller,
@@ -64,7 +64,7 @@ pub(super) async fn put(
 }
 
 /// Lists the offers that have not expired, by sequence.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     get,
     path = "/v1/offers",
     operation_id = "offers",
@@ -74,7 +74,7 @@ pub(super) async fn put(
         ("limit" = Option<u64>, Query, description = "1 to 500; 100 if unset", minimum = 1, maximum = 500),
     ),
     responses((status = 200, body = OffersPage))
-)]
+))]
 pub(super) async fn list(State(app): State<App>, _: Caller, range: Range) -> Answer {
     let now = app.now();
     let read = |book: &dyn OrderBook, (after, limit)| book.offers_after(after, limit);

@@ -1,9 +1,7 @@
 //! The order book.
 
 use alloy_primitives::B256;
-use assay_protocol::{
-    ORDER_TERMS_BYTES_MAX, OrderEntry, OrdersPage, Posted, ProblemKind, SignedOrder,
-};
+use assay_protocol::{ORDER_TERMS_BYTES_MAX, OrderEntry, OrdersPage, ProblemKind, SignedOrder};
 use assay_storage::{Entry, Kind, OrderBook};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -19,17 +17,17 @@ use crate::state::App;
 
 /// Puts an order into the book, with its terms. Repeating is harmless. The request needs no
 /// signature: the order has its own.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     post,
     path = "/v1/orders",
     operation_id = "post_order",
     tag = "orders",
     request_body = SignedOrder,
     responses(
-        (status = 201, body = Posted, description = "It is in the book, durably"),
-        (status = 200, body = Posted, description = "It was in the book"),
+        (status = 201, body = assay_protocol::Posted, description = "It is in the book, durably"),
+        (status = 200, body = assay_protocol::Posted, description = "It was in the book"),
     )
-)]
+))]
 pub(super) async fn post(State(app): State<App>, request: Request) -> Answer {
     let signed: SignedOrder = body::json(&app.limits, request).await?;
     let (deadline, now) = (signed.order.lockDeadline.to::<u64>(), app.now());
@@ -50,7 +48,7 @@ pub(super) async fn post(State(app): State<App>, request: Request) -> Answer {
 
 /// Lists orders by sequence. Whoever reads all pages, and later continues after the last sequence,
 /// misses no order.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     get,
     path = "/v1/orders",
     operation_id = "orders",
@@ -60,7 +58,7 @@ pub(super) async fn post(State(app): State<App>, request: Request) -> Answer {
         ("limit" = Option<u64>, Query, description = "1 to 500; 100 if unset", minimum = 1, maximum = 500),
     ),
     responses((status = 200, body = OrdersPage))
-)]
+))]
 pub(super) async fn list(State(app): State<App>, _: Caller, range: Range) -> Answer {
     let read = |book: &dyn OrderBook, (after, limit)| book.orders(after, limit);
     let (orders, next) = page(&app, range, read, entry).await?;
@@ -68,14 +66,14 @@ pub(super) async fn list(State(app): State<App>, _: Caller, range: Range) -> Ans
 }
 
 /// Returns an order by its job id.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     get,
     path = "/v1/orders/{job_id}",
     operation_id = "order",
     tag = "orders",
     params(("job_id" = String, Path, description = "64 hex digits, with 0x or without")),
     responses((status = 200, body = OrderEntry))
-)]
+))]
 pub(super) async fn one(State(app): State<App>, _: Caller, Name(id): Name) -> Answer {
     Ok(json(StatusCode::OK, &entry(known(&app, id).await?)?))
 }

@@ -1,6 +1,6 @@
 //! Refusals of orders: why providers do not lock them.
 
-use assay_protocol::{Posted, RefusalEntry, Refusals, SignedRefusal};
+use assay_protocol::{RefusalEntry, Refusals, SignedRefusal};
 use assay_storage::{Entry, Kind};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -16,17 +16,17 @@ use crate::state::App;
 
 /// Puts a provider's refusal of an order into the book. The first refusal of a provider stays;
 /// later ones are ignored.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     post,
     path = "/v1/refusals",
     operation_id = "post_refusal",
     tag = "refusals",
     request_body = SignedRefusal,
     responses(
-        (status = 201, body = Posted, description = "It is in the book, durably"),
-        (status = 200, body = Posted, description = "The provider has refused the order before"),
+        (status = 201, body = assay_protocol::Posted, description = "It is in the book, durably"),
+        (status = 200, body = assay_protocol::Posted, description = "The provider has refused the order before"),
     )
-)]
+))]
 pub(super) async fn post(State(app): State<App>, caller: Caller, request: Request) -> Answer {
     let signed: SignedRefusal = body::json(&app.limits, request).await?;
     check_reason(&signed.refusal.reason)?;
@@ -41,14 +41,14 @@ pub(super) async fn post(State(app): State<App>, caller: Caller, request: Reques
 }
 
 /// Lists why providers declined an order.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     get,
     path = "/v1/orders/{job_id}/refusals",
     operation_id = "refusals",
     tag = "refusals",
     params(("job_id" = String, Path, description = "64 hex digits, with 0x or without")),
     responses((status = 200, body = Refusals))
-)]
+))]
 pub(super) async fn list(State(app): State<App>, _: Caller, Name(id): Name) -> Answer {
     orders::known(&app, id).await?;
     let found = app.blocking(move |app| app.book.refusals(id.0)).await??;

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use alloy_primitives::B256;
-use assay_protocol::{CapabilityError, EntryPut, ProblemKind, SignedRevocation, revocation_part};
+use assay_protocol::{CapabilityError, ProblemKind, SignedRevocation, revocation_part};
 use assay_storage::Kind;
 use axum::extract::{Request, State};
 
@@ -17,17 +17,17 @@ use crate::state::App;
 const REVOCATIONS_SWEEP_SECS: u64 = 60;
 
 /// Revokes a capability. After the answer no request may use it, or one that is derived from it.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     post,
     path = "/v1/capability-revocations",
     operation_id = "post_capability_revocation",
     tag = "access",
     request_body = SignedRevocation,
     responses(
-        (status = 201, body = EntryPut, description = "It is revoked, durably"),
-        (status = 200, body = EntryPut, description = "It was revoked before"),
+        (status = 201, body = assay_protocol::EntryPut, description = "It is revoked, durably"),
+        (status = 200, body = assay_protocol::EntryPut, description = "It was revoked before"),
     )
-)]
+))]
 pub(super) async fn post(State(app): State<App>, caller: Caller, request: Request) -> Answer {
     let signed: SignedRevocation = body::json(&app.limits, request).await?;
     let issuer = signed.capability.issuer;

@@ -1,6 +1,6 @@
 //! Seal keys: the public keys of accounts, for which others seal data.
 
-use assay_protocol::{EntryPut, ProblemKind, SEAL_KEYS_BYTES_MAX, SealKeysEntry, SignedSealKeys};
+use assay_protocol::{ProblemKind, SEAL_KEYS_BYTES_MAX, SealKeysEntry, SignedSealKeys};
 use assay_storage::{Entry, Kind};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -15,7 +15,7 @@ use crate::state::{App, Shared};
 
 /// Puts an account's seal keys into the book. They replace its earlier ones if their `from` is
 /// later.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     put,
     path = "/v1/seal-keys/{account}",
     operation_id = "put_seal_keys",
@@ -23,10 +23,10 @@ use crate::state::{App, Shared};
     params(("account" = String, Path, description = "An address")),
     request_body = SignedSealKeys,
     responses(
-        (status = 201, body = EntryPut, description = "They are in the book, durably"),
-        (status = 200, body = EntryPut, description = "They were in the book"),
+        (status = 201, body = assay_protocol::EntryPut, description = "They are in the book, durably"),
+        (status = 200, body = assay_protocol::EntryPut, description = "They were in the book"),
     )
-)]
+))]
 pub(super) async fn put(
     State(app): State<App>,
     caller: Caller,
@@ -54,14 +54,14 @@ pub(super) async fn put(
 }
 
 /// Returns an account's seal keys.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     get,
     path = "/v1/seal-keys/{account}",
     operation_id = "seal_keys",
     tag = "sealing",
     params(("account" = String, Path, description = "An address")),
     responses((status = 200, body = SealKeysEntry))
-)]
+))]
 pub(super) async fn one(State(app): State<App>, _: Caller, Account(account): Account) -> Answer {
     let (key, author) = (account.into_word().0, account.into_array());
     let found = app.blocking(move |app| known(app, key, author)).await??;

@@ -4,8 +4,8 @@ use alloy_primitives::{Address, B256};
 use assay_machine::slot;
 use assay_market::Terms;
 use assay_protocol::{
-    KeptWrap, Posted, ProblemKind, SignedOrder, SignedWrap, WRAP_BYTES_MAX, WRAP_RECIPIENTS_MAX,
-    WrapEntry, WrapsPage, is_for, recipient_part,
+    KeptWrap, ProblemKind, SignedOrder, SignedWrap, WRAP_BYTES_MAX, WRAP_RECIPIENTS_MAX, WrapEntry,
+    WrapsPage, is_for, recipient_part,
 };
 use assay_storage::{Entry, Kind, OrderBook};
 use axum::extract::{Request, State};
@@ -27,7 +27,7 @@ const OUTPUT: u8 = slot::OUTPUT as u8;
 
 /// Puts a wrapped key into the book, if by the order the key of the slot is its owner's. The
 /// owner's first wrap for a job, recipient and slot stays; later ones are ignored.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     put,
     path = "/v1/wraps/{job_id}/{recipient}/{slot}",
     operation_id = "put_wrap",
@@ -39,10 +39,10 @@ const OUTPUT: u8 = slot::OUTPUT as u8;
     ),
     request_body = SignedWrap,
     responses(
-        (status = 201, body = Posted, description = "It is in the book, durably"),
-        (status = 200, body = Posted, description = "The owner has put one before"),
+        (status = 201, body = assay_protocol::Posted, description = "It is in the book, durably"),
+        (status = 200, body = assay_protocol::Posted, description = "The owner has put one before"),
     )
-)]
+))]
 pub(super) async fn put(
     State(app): State<App>,
     caller: Caller,
@@ -68,7 +68,7 @@ pub(super) async fn put(
 
 /// Lists the keys of a job that are wrapped for a recipient. The recipient sees all, an owner those
 /// it has wrapped; others are refused, whether there are any or not.
-#[utoipa::path(
+#[cfg_attr(feature = "openapi", utoipa::path(
     get,
     path = "/v1/wraps/{job_id}/{recipient}",
     operation_id = "wraps",
@@ -80,7 +80,7 @@ pub(super) async fn put(
         ("limit" = Option<u64>, Query, description = "1 to 500; 100 if unset", minimum = 1, maximum = 500),
     ),
     responses((status = 200, body = WrapsPage))
-)]
+))]
 pub(super) async fn list(
     State(app): State<App>,
     caller: Caller,

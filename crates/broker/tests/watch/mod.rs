@@ -71,8 +71,12 @@ impl Drop for Watch {
         let log = self.log();
         let count = |what: &str| log.lines().filter(|line| line.contains(what)).count() as u64;
         let (done, refused) = (self.answers.0.load(SeqCst), self.answers.1.load(SeqCst));
-        assert_eq!(count(" assay_protocol::access: refused "), refused, "lines of refusals\n{log}");
-        assert_eq!(count(" assay_protocol::access: request "), done, "lines of answers\n{log}");
+        assert_eq!(
+            count(" assay_broker::middleware: refused "),
+            refused,
+            "lines of refusals\n{log}"
+        );
+        assert_eq!(count(" assay_broker::middleware: request "), done, "lines of answers\n{log}");
         for kind in ProblemKind::ALL {
             let lines = count(&format!(" problem=\"{}\" ", kind.name()));
             assert_eq!(self.broker.refused(*kind), lines, "{kind:?} is counted as it is logged");
