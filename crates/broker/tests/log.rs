@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use assay_broker::{Broker, HostedLog, Server, serve};
+use assay_broker::{Broker, HostedLog, Limits, Rate, Server, serve};
 use assay_chain::SystemClock;
-use assay_protocol::{Limits, ProblemKind, Rate};
+use assay_protocol::ProblemKind;
 use assay_storage::{BookLimits, FileBlobs, LogFiles, RedbBook, Sequencer};
 use assay_tlog::{CHECKPOINT, KeyKind, NoteKey, Policy, Reader, Storage, StorageError, fsck};
 use assay_types::Clock;
@@ -258,52 +258,4 @@ fn child_that_serves() {
         out.flush().expect("told");
         std::future::pending::<()>().await;
     });
-}
-
-/// A storage with a bug.
-struct Panicking;
-
-impl Storage for Panicking {
-    fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
-        panic!("a bug in reading {name}")
-    }
-
-    fn has_any(&self, _: &str) -> Result<bool, StorageError> {
-        unreachable!("brokers only read by name")
-    }
-
-    fn put_all(&self, _: &[(String, Vec<u8>)]) -> Result<(), StorageError> {
-        unreachable!("brokers only read")
-    }
-
-    fn replace(&self, _: &str, _: Option<&[u8]>, _: &[u8]) -> Result<bool, StorageError> {
-        unreachable!("brokers only read")
-    }
-
-    fn remove_all(&self, _: &str) -> Result<(), StorageError> {
-        unreachable!("brokers only read")
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_panic_in_the_work_for_a_request_answers_500_and_the_broker_goes_on() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let book =
-        RedbBook::open(folder.path().join("book.redb"), BookLimits::default()).expect("opened");
-    let blobs = FileBlobs::open(folder.path().join("blobs"), 1 << 30).expect("opened");
-    let files = LogFiles::open(folder.path().join("log")).expect("opened");
-    let log = HostedLog {
-        sequencer: Sequencer::open(files, key()).expect("opened"),
-        files: Arc::new(Panicking),
-        key: key().vkey().clone(),
-    };
-    let limits = Limits::default();
-    let broker = Broker::new(book, blobs, deployment(), limits, SystemClock).with_log(log);
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let server = serve(address, broker.router()).await.expect("served");
-    let checkpoint = http().get(format!("{}/v1/log/checkpoint", server.url())).send().await;
-    let answer = checkpoint.expect("a panic must not cut the connection");
-    assert_eq!(answer.status(), 500);
-    assert_eq!(kind(answer).await, ProblemKind::Internal);
-    client(&server.url()).health().await.expect("a panic for one must not stop it for others");
 }

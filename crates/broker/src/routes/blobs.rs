@@ -1,12 +1,12 @@
-//! Programs and slots, by what they are; and reading any blob.
+//! Blobs: content that is named by its hash. Programs and slots; and reading any blob.
 
-use crate::{Failure, body, error::Fail};
-use assay_protocol::{BINARY, BlobPut, ProblemKind, check_envelope, check_program, check_slot};
 use std::io::SeekFrom;
 use std::ops::Range;
 use std::time::Duration;
 
 use alloy_primitives::B256;
+use assay_protocol::schema::Binary;
+use assay_protocol::{BINARY, BlobPut, ProblemKind, check_envelope, check_program, check_slot};
 use assay_storage::{BlobKind, BlobReader};
 use assay_types::{BlobRoot, Hash, ProgramId, sha256};
 use axum::body::{Body, Bytes};
@@ -16,17 +16,17 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::try_unfold;
 use tokio::sync::SemaphorePermit;
 
+use super::answer::{Answer, created, json};
 use super::parameters::Name;
-use super::{Answer, created, json};
-use crate::auth::Caller;
+use crate::body;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
 use crate::state::{App, Shared};
-use assay_protocol::schema::Binary;
 
 /// What is read of a file at once.
 const PIECE_BYTES: usize = 256 << 10;
 
-/// Puts a program under its id. The same again is harmless, also by someone else who saw the
-/// request.
+/// Stores a program under its id. Repeating is harmless, whoever does it.
 #[utoipa::path(
     put,
     path = "/v1/programs/{id}",
@@ -49,7 +49,7 @@ pub(super) async fn put_program(
     put(app, BlobKind::Program, caller, name, request).await
 }
 
-/// A program's ELF.
+/// Returns a program's ELF.
 #[utoipa::path(
     method(get, head),
     path = "/v1/programs/{id}",
@@ -67,8 +67,7 @@ pub(super) async fn program(
     one(app, BlobKind::Program, (method, headers), name).await
 }
 
-/// Puts a slot's image under its root. The same again is harmless, also by someone else who saw the
-/// request.
+/// Stores the image of a slot under its root. Repeating is harmless, whoever does it.
 #[utoipa::path(
     put,
     path = "/v1/slots/{root}",
@@ -91,7 +90,7 @@ pub(super) async fn put_slot(
     put(app, BlobKind::Slot, caller, name, request).await
 }
 
-/// A slot's image.
+/// Returns the image of a slot.
 #[utoipa::path(
     method(get, head),
     path = "/v1/slots/{root}",
@@ -135,7 +134,7 @@ pub(super) async fn begin_upload<'a>(
     body: Body,
 ) -> Result<(SemaphorePermit<'a>, Body), Failure> {
     let place = body::expect_type(headers, BINARY).and_then(|()| {
-        let busy = ProblemKind::Busy.fail("too many blobs come in already");
+        let busy = ProblemKind::Busy.fail("too many uploads are under way");
         app.uploads.try_acquire().map_err(|_| busy.after(Duration::from_secs(2)))
     });
     match place {
@@ -177,7 +176,7 @@ pub(super) async fn one(
         app.blobs.open_blob(kind, name.0)
     });
     let found = found.await??;
-    let unknown = || ProblemKind::BlobUnknown.fail(format_args!("nothing is stored as {name}"));
+    let unknown = || ProblemKind::BlobUnknown.fail(format_args!("the broker has no blob {name}"));
     let (blob, size) = found.ok_or_else(unknown)?;
     let asked = headers.get(header::RANGE).and_then(|range| range.to_str().ok());
     let range = match asked.map_or(Asked::All, |range| asked_range(range, size)) {
@@ -241,7 +240,7 @@ fn asked_range(header: &str, size: u64) -> Asked {
 }
 
 fn unsatisfiable(size: u64) -> Response {
-    let problem = ProblemKind::RangeUnsatisfiable.fail(format_args!("it has {size} bytes"));
+    let problem = ProblemKind::RangeUnsatisfiable.fail(format_args!("the blob has {size} bytes"));
     ([(header::CONTENT_RANGE, format!("bytes */{size}"))], problem).into_response()
 }
 
@@ -260,8 +259,9 @@ async fn blob_at(
 ) -> Result<Box<dyn BlobReader>, Failure> {
     let placed = app.blocking(move |_| blob.seek(SeekFrom::Start(start)).map(|_| blob)).await?;
     placed.map_err(|error| {
-        tracing::error!(%error, "a blob can't be read");
-        ProblemKind::Internal.fail("the store failed; its operator finds more in the log")
+        tracing::error!(%error, "a blob could not be read");
+        ProblemKind::Internal
+            .fail("the broker's storage failed; its operator finds the cause in its log")
     })
 }
 
