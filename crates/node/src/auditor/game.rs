@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::auditor::{Auditor, random};
 use crate::base::files;
+use crate::base::ids::b256;
 use crate::chain::contracts::chain;
-use crate::chain::games::{self, b256, segment, stage};
+use crate::chain::games::{self, segment, stage};
 use crate::role::{Next, blocking};
 use crate::{Error, Result};
 

@@ -18,10 +18,11 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::auditor::game::False;
 use crate::board::Board;
+use crate::board::terms_of;
 use crate::chain::contracts::{Contracts, chain};
-use crate::chain::timeline::{Story, disagreement};
+use crate::chain::timeline::{Timeline, disagreement};
 use crate::job::inputs::start;
-use crate::job::sealed::{Opener, terms_of};
+use crate::job::sealed::Opener;
 use crate::log::recorder::Recorder;
 use crate::role::{Next, Role, Scheduler, blocking};
 use crate::{Error, Result};
@@ -128,8 +129,8 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
     /// Says in the log what it has found.
     async fn record(&self, id: B256, order: &Market::Order, is_true: bool) -> Result<()> {
         let Some(recorder) = &self.recorder else { return Ok(()) };
-        let story = Story::of(&self.contracts, id, order).await?;
-        let Some(claimed) = story.claimed else { return Ok(()) };
+        let timeline = Timeline::read(&self.contracts, id, order).await?;
+        let Some(claimed) = timeline.claimed else { return Ok(()) };
         let verdict = if is_true { Judgement::Agrees } else { Judgement::Disagrees };
         let verdict = Verdict { verdict, ..disagreement(&claimed, recorder.account()) };
         recorder.try_say(Statement::Judged(verdict)).await;
@@ -140,8 +141,8 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
     async fn record_moves(&self, id: B256, order: &Market::Order) -> Result<()> {
         let Some(recorder) = &self.recorder else { return Ok(()) };
         let told = self.told().get(&id).copied().unwrap_or_default();
-        let story = Story::of(&self.contracts, id, order).await?;
-        let told = story.say_moves(recorder, told).await;
+        let timeline = Timeline::read(&self.contracts, id, order).await?;
+        let told = recorder.say_moves(&timeline, told).await;
         self.told().insert(id, told);
         Ok(())
     }

@@ -11,12 +11,13 @@ use assay_market::{Account, JobId, JobStatus, Needed, Reason, Refusal};
 use assay_protocol::SignedOrder;
 use assay_types::{BlobRoot, Hash};
 
+use crate::board::terms_of;
 use crate::chain::contracts::chain;
+use crate::chain::price::price_terms;
 use crate::chain::reputation::provider_record;
 use crate::job::inputs::start;
-use crate::job::sealed::terms_of;
 use crate::provider::losses::BREAK_SECS;
-use crate::provider::{LOCK_VALID_SECS, Provider, backlog, price_terms};
+use crate::provider::{LOCK_VALID_SECS, Provider, backlog};
 use crate::role::Next;
 use crate::{Error, Result};
 

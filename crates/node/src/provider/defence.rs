@@ -11,9 +11,10 @@ use assay_protocol::SignedOrder;
 use assay_types::Hash;
 
 use crate::Result;
+use crate::base::ids::b256;
 use crate::chain::contracts::chain;
-use crate::chain::games::{self, b256, segment, stage};
-use crate::chain::timeline::Story;
+use crate::chain::games::{self, segment, stage};
+use crate::chain::timeline::Timeline;
 use crate::provider::Provider;
 use crate::role::Next;
 
@@ -59,7 +60,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
     async fn record_moves(&self, id: B256, order: &Market::Order) -> Result<()> {
         let Some(recorder) = &self.recorder else { return Ok(()) };
         let told = self.memory().moves_told.get(&id).copied().unwrap_or_default();
-        let told = Story::of(&self.contracts, id, order).await?.say_moves(recorder, told).await;
+        let told =
+            recorder.say_moves(&Timeline::read(&self.contracts, id, order).await?, told).await;
         self.memory().moves_told.insert(id, told);
         Ok(())
     }

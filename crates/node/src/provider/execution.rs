@@ -10,8 +10,8 @@ use assay_protocol::SignedOrder;
 use assay_receipt::{Statement, run_statement};
 use assay_types::{BlobRoot, Hash};
 
-use crate::chain::games::b256;
-use crate::chain::timeline::Story;
+use crate::base::ids::b256;
+use crate::chain::timeline::Timeline;
 use crate::job::inputs::{output_image, start};
 use crate::provider::admission::work_of;
 use crate::provider::{LOCK_VALID_SECS, Provider, backlog};
@@ -139,8 +139,10 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         if self.memory().recorded.contains(&id) {
             return Ok(());
         }
-        let story = Story::of(&self.contracts, id, order).await?;
-        let (Some(locked), Some(claimed)) = (story.locked, story.claimed) else { return Ok(()) };
+        let timeline = Timeline::read(&self.contracts, id, order).await?;
+        let (Some(locked), Some(claimed)) = (timeline.locked, timeline.claimed) else {
+            return Ok(());
+        };
         let lock = Statement::Locked(locked);
         let facts = self.plan.host_facts.iter().map(|fact| fact.of::<E>()).collect();
         let run = run_statement(order, &claimed, lock.digest(), facts);

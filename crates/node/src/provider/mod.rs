@@ -14,7 +14,7 @@ use std::time::Duration;
 use alloy_primitives::B256;
 use assay_contracts::Market;
 use assay_machine::{Engine, Machine};
-use assay_market::{Account, CostModel, JobStatus, Offer, PriceTerms};
+use assay_market::{Account, CostModel, JobStatus, Offer};
 use tokio::sync::{Semaphore, watch};
 
 use crate::Result;
@@ -337,18 +337,5 @@ impl<E: Engine + Clone + Send + 'static> Role for Provider<E> {
 
     fn woken(&self) -> Vec<B256> {
         self.backlog.woken()
-    }
-}
-
-/// An order's price as forecasts take it.
-pub(crate) fn price_terms(order: &Market::Order) -> PriceTerms {
-    let price = &order.price;
-    PriceTerms {
-        min: price.min.to(),
-        max: price.max.to(),
-        base: price.base.to(),
-        per_mebistep: price.mebistep.to(),
-        ramp_start_at: price.rampStartAt.to(),
-        ramp_secs: price.rampSecs,
     }
 }

@@ -12,10 +12,9 @@ use assay_types::{BlobRoot, Hash};
 use crate::base::files;
 use crate::chain::contracts::chain;
 use crate::chain::events::{JobEvent, history};
-use crate::provider::price_terms;
-use crate::requester::terms::price;
+use crate::chain::price::{price, price_terms};
+use crate::job::keys::Giving;
 use crate::requester::{JobRecord, Requester};
-use crate::role::{Next, Role};
 use crate::{Error, Result};
 
 /// How often a chain that can't call is asked.
@@ -69,7 +68,7 @@ impl Requester {
             }
             let (deadline, order) = (job.deadline.to::<u64>(), &record.signed.order);
             let lock = Some((job.provider, job.lockBlock));
-            if order.beginSecs != 0 && has_keys != lock && self.give_keys(id, status).await? {
+            if order.beginSecs != 0 && has_keys != lock && self.give_keys(id).await? {
                 has_keys = lock;
             }
             let market = &self.contracts.market;
@@ -121,13 +120,9 @@ impl Requester {
     }
 
     /// Gives the keys of a sealed job that is locked. True once everyone has theirs.
-    async fn give_keys(&self, id: B256, status: JobStatus) -> Result<bool> {
-        let is_locked = matches!(
-            status,
-            JobStatus::AwaitingBegin | JobStatus::AwaitingClaim | JobStatus::AwaitingVerdict
-        );
-        match self.key_service.attend(id).await {
-            Ok(next) => Ok(is_locked && next == Next::Event),
+    async fn give_keys(&self, id: B256) -> Result<bool> {
+        match self.key_giver.attend(id).await {
+            Ok(giving) => Ok(giving == Giving::Given),
             Err(Error::Broker(error)) => {
                 tracing::warn!(%id, %error, "keys can't be given while the broker is away");
                 Ok(false)

@@ -9,6 +9,7 @@ mod record;
 mod terms;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,11 +22,11 @@ use futures_util::StreamExt as _;
 use crate::base::files;
 use crate::board::Board;
 use crate::chain::contracts::{Contracts, chain};
+use crate::chain::price::price_terms;
+use crate::job::keys::KeyGiver;
 use crate::job::sealed::Opener;
 use crate::job::vault::Vault;
-use crate::key_service::KeyService;
 use crate::log::recorder::Recorder;
-use crate::provider::price_terms;
 use crate::role::blocking;
 use crate::{Error, Home, Result};
 
@@ -50,7 +51,7 @@ pub struct Requester {
     /// the first.
     keys: Mutex<BTreeMap<Hash, Arc<tokio::sync::Mutex<()>>>>,
     /// Gives the keys of what this requester has sealed.
-    key_service: KeyService,
+    key_giver: KeyGiver<Infallible>,
     vault: Vault,
     opener: Opener,
     recorder: Option<Recorder>,
@@ -60,14 +61,14 @@ impl Requester {
     /// The same, giving keys only for locks with so many blocks upon theirs.
     #[must_use]
     pub fn confirming(self, blocks: u64) -> Self {
-        Requester { key_service: self.key_service.confirming(blocks), ..self }
+        Requester { key_giver: self.key_giver.confirming(blocks), ..self }
     }
 
     /// A requester that remembers its orders, and the keys of what it seals, under a home.
     pub fn new(contracts: Contracts, board: Board, home: &Home) -> Self {
         let vault = Vault::at(home.vault());
         Requester {
-            key_service: KeyService::of_inputs(contracts.clone(), board.clone(), vault.clone()),
+            key_giver: KeyGiver::of_inputs(contracts.clone(), board.clone(), vault.clone()),
             opener: Opener::of(contracts.signer()),
             contracts,
             board,
@@ -83,8 +84,8 @@ impl Requester {
     /// The same, saying in a log what it orders and how it ends, and to whom it gives keys.
     #[must_use]
     pub fn recording(self, recorder: Recorder) -> Self {
-        let key_service = self.key_service.recording(recorder.clone());
-        Requester { key_service, recorder: Some(recorder), ..self }
+        let key_giver = self.key_giver.recording(recorder.clone());
+        Requester { key_giver, recorder: Some(recorder), ..self }
     }
 
     /// Where its orders are.

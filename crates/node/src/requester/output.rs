@@ -5,10 +5,10 @@ use assay_merkle::empty_slot;
 use assay_seal::open_output_by;
 use assay_types::{BlobRoot, Hash};
 
+use crate::base::ids::account;
+use crate::board::terms_of;
 use crate::chain::contracts::chain;
 use crate::job::inputs::blob_of;
-use crate::job::sealed::terms_of;
-use crate::key_service::account;
 use crate::requester::Requester;
 use crate::role::blocking;
 use crate::{Error, Result};

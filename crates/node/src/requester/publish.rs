@@ -5,9 +5,9 @@ use assay_market::{SealedSlot, Terms};
 use assay_merkle::empty_slot;
 use assay_types::{BlobRoot, Hash};
 
+use crate::base::ids::account;
 use crate::job::inputs::public_blob;
 use crate::job::sealed::seal_bytes;
-use crate::key_service::account;
 use crate::requester::Requester;
 use crate::requester::terms::{DatasetTerms, JobTerms};
 use crate::{Error, Result};

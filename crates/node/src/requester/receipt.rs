@@ -6,8 +6,9 @@ use assay_receipt::{
     Ordered, Receipt, Settled, Statement, TRUST_SCHEMA, Trust, TrustedLog, without_noise,
 };
 
-use crate::chain::timeline::{Story, block};
-use crate::log::recorder::market_id;
+use crate::base::ids::market_id;
+use crate::chain::block::block;
+use crate::chain::timeline::Timeline;
 use crate::requester::{JobRecord, Requester};
 use crate::{Error, Result};
 
@@ -20,12 +21,12 @@ impl Requester {
     /// [`Error::Job`] if it has not ended; [`Error::Chain`], [`Error::Store`].
     pub async fn receipt(&self, record: &JobRecord) -> Result<Receipt> {
         let (id, order) = (record.job_id, &record.signed.order);
-        let story = Story::of(&self.contracts, id, order).await?;
+        let timeline = Timeline::read(&self.contracts, id, order).await?;
         let not_ended = || Error::Job("the job has not ended yet, so it has no receipt".into());
-        let (event, ending) = story.ending.clone().ok_or_else(not_ended)?;
+        let (event, ending) = timeline.ending.clone().ok_or_else(not_ended)?;
         let client = self.contracts.client();
         let settlement = assay_chain::prove_event(client, &ending).await?;
-        let claim = match &story.claim {
+        let claim = match &timeline.claim {
             Some(claim) => Some(assay_chain::prove_event(client, claim).await?),
             None => None,
         };
@@ -38,12 +39,12 @@ impl Requester {
                 let said = Statement::Settled(Settled {
                     market: recorder.market(),
                     job: id,
-                    after: story.before_settlement(),
+                    after: timeline.before_settlement(),
                     observer: recorder.account(),
                     event: event.to_owned(),
                     paid: paid(&proved.log),
                     time: proved.timestamp,
-                    claim_block: story.claim.as_ref().map(block),
+                    claim_block: timeline.claim.as_ref().map(block),
                     block: block(&ending),
                     anchor_block: anchor.as_ref().map(|anchor| anchor.block),
                 });

@@ -11,9 +11,10 @@ use assay_policy::{Document, Grant, Policy, Publication, ReleaseRequest, Revocat
 use assay_protocol::SignedOrder;
 use assay_types::Hash;
 
+use crate::base::ids::account;
+use crate::base::ids::b256;
 use crate::chain::contracts::amount;
-use crate::chain::games::b256;
-use crate::key_service::account;
+use crate::chain::price::price;
 use crate::requester::publish::Reads;
 use crate::requester::{JobRecord, Requester};
 use crate::{Error, Result};
@@ -212,16 +213,4 @@ impl Requester {
 /// Small, and the same for both sides (spec/contracts.md#orders).
 fn lapse_fee(terms: &JobTerms) -> u128 {
     terms.price.min.min(terms.stake) * LAPSE_FEE_BPS / 10_000
-}
-
-/// An order's price, from the terms that describe it.
-pub(super) fn price(terms: &PriceTerms) -> Result<Market::Price> {
-    Ok(Market::Price {
-        min: amount(terms.min)?,
-        max: amount(terms.max)?,
-        base: amount(terms.base)?,
-        mebistep: amount(terms.per_mebistep)?,
-        rampStartAt: U40::from(terms.ramp_start_at),
-        rampSecs: terms.ramp_secs,
-    })
 }
