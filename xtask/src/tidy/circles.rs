@@ -65,7 +65,7 @@ fn rooms(modules: &Modules, arrows: &[Arrow]) -> Vec<String> {
     let homeless =
         modules.files().into_iter().filter(|file| *file != library && place(file).is_none());
     let homeless = homeless.map(|file| {
-        format!("{file} is in no room: see house.md's order, in xtask/src/tidy/circles.rs")
+        format!("{file} is in no room: see ROOMS in xtask/src/tidy/circles.rs")
     });
     let upward = arrows
         .iter()
