@@ -132,7 +132,8 @@ fn assay() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_assay"))
 }
 
-/// Cargo gives a test the path of its own package's binaries only; that of another lies beside them.
+/// Cargo gives a test the path of its own package's binaries only; that of another lies beside
+/// them.
 fn assay_verify() -> PathBuf {
     let beside = assay().with_file_name("assay-verify");
     assert!(beside.is_file(), "no assay-verify beside assay: run `cargo build -p assay-verify`");

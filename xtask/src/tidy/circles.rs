@@ -64,9 +64,8 @@ fn rooms(modules: &Modules, arrows: &[Arrow]) -> Vec<String> {
     let library = format!("{NODE}/src/lib.rs");
     let homeless =
         modules.files().into_iter().filter(|file| *file != library && place(file).is_none());
-    let homeless = homeless.map(|file| {
-        format!("{file} is in no room: see house.md's order, in xtask/src/tidy/circles.rs")
-    });
+    let homeless = homeless
+        .map(|file| format!("{file} is in no room: see ROOMS in xtask/src/tidy/circles.rs"));
     let upward = arrows
         .iter()
         .filter(|arrow| arrow.from != library && place(&arrow.from) < place(&arrow.to));

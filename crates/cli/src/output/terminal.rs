@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn what_is_to_be_copied_stays_whole() {
-        let path = format!("/home/keys/{ACCOUNT}.json");
+        let path = format!("/srv/keys/{ACCOUNT}.json");
         let dataset = format!("--dataset-of {ACCOUNT}/clinic");
         let version = "1234567 2f9d92fb no\u{a0}word\n\n  end";
         for text in [path.as_str(), &dataset, version, ""] {

@@ -18,8 +18,8 @@ use crate::session::keys::KeyArgument;
 pub(crate) enum Command {
     /// Mask a table: a plan says what happens to each column (spec/mask.md)
     Mask(Mask),
-    /// Seal (encrypt) data as a new version of a dataset. Nothing is published; the key stays under the
-    /// home
+    /// Seal (encrypt) data as a new version of a dataset. Nothing is published; the key stays under
+    /// the home
     Seal(owner::Seal),
     /// Publish a dataset's newest version: the sealed data and the policy
     Publish(owner::Named),
