@@ -22,8 +22,8 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("assay-protocol", &["assay-contracts", "assay-machine", "assay-merkle", "assay-types"]),
     ("assay-seal", &["assay-types"]),
     ("assay-policy", &["assay-types"]),
-    ("assay-mask", &["assay-types"]),
-    ("assay-disclosure", &["assay-merkle", "assay-seal", "assay-types"]),
+    ("assay-mask", &["assay-guest", "assay-types"]),
+    ("assay-disclosure", &["assay-guest", "assay-merkle", "assay-seal", "assay-types"]),
     (
         "assay-receipt",
         &[

@@ -208,6 +208,47 @@ mod tests {
         check_error("value=v\nfoo=1", "v\n1", "this program has no parameter foo");
     }
 
+    /// The same files are refused by masking: crates/mask.
+    #[test]
+    fn a_table_that_is_damaged_or_saved_otherwise_is_refused() {
+        let files: [(&[u8], &str); 6] = [
+            (
+                include_bytes!("../../../crates/mask/tests/tables/unclosed.csv"),
+                "row 3 is no CSV (RFC 4180): a quote that is never closed",
+            ),
+            (
+                include_bytes!("../../../crates/mask/tests/tables/dup.csv"),
+                "columns 1 and 2 have the same name",
+            ),
+            (
+                include_bytes!("../../../crates/mask/tests/tables/ragged.csv"),
+                "row 3 has 1 cells and the header 2",
+            ),
+            (
+                include_bytes!("../../../crates/mask/tests/tables/sep.csv"),
+                "the table looks like a spreadsheet's export: remove its first line, sep=",
+            ),
+            (
+                include_bytes!("../../../crates/mask/tests/tables/semi.csv"),
+                "the table looks like one with semicolons between its cells: write commas, and \
+                 points in numbers",
+            ),
+            (
+                include_bytes!("../../../crates/mask/tests/tables/utf16.csv"),
+                "the table looks like UTF-16: save it as UTF-8",
+            ),
+        ];
+        for (table, expect) in files {
+            let error = run(b"value=amount", table, &mut Output::new()).unwrap_err();
+            assert_eq!(error.to_string(), expect);
+        }
+        check_error(
+            "value=v",
+            "g, v\na,1\n",
+            "the table has the column \"v\" with blanks around its name, remove them: it has \"g,  v\"",
+        );
+    }
+
     #[test]
     fn no_rows_make_no_groups() {
         check("value=v", "v\n", "group,count,mean,min,max,q0.25,q0.5,q0.75\n");
