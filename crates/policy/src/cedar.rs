@@ -331,7 +331,7 @@ fn condition(clause: Clause, published: &Publication, policy: &Policy) -> Option
         | Clause::SourcesSpent
         | Clause::SourcesCedar => sources_fact(clause).map(|fact| format!("!context.{fact}")),
         // The owner's own texts, each a set of policies for itself.
-        Clause::Cedar => None,
+        Clause::Cedar | Clause::Other => None,
     }
 }
 

@@ -107,7 +107,8 @@ fn sentence(clause: Clause, policy: &Policy, most: usize) -> Option<String> {
         | Clause::SourcesRevoked
         | Clause::SourcesRequesters
         | Clause::SourcesSpent
-        | Clause::SourcesCedar => return None,
+        | Clause::SourcesCedar
+        | Clause::Other => return None,
         Clause::Programs if policy.programs.is_empty() => {
             "No program may run over the data.".to_owned()
         }

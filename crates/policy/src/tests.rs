@@ -455,6 +455,7 @@ fn violations(clause: Clause) -> Vec<Case> {
             };
             vec![about(0, "context.uses_spent < 1", 1), about(2, "context.version != 7", 0)]
         }
+        Clause::Other => Vec::new(),
         Clause::Cedar => vec![
             asked(&|asked| asked.window_secs = 599),
             // A sum that overflows: what cannot be evaluated does not permit.
