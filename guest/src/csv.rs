@@ -1,7 +1,7 @@
 //! Tables in CSV (RFC 4180): a header, then rows of as many fields.
 //!
-//! The one reader of tables: programs read by it what masking and disclosing on a host read by it too, so that no two of them see
-//! different cells in the same bytes (spec/guest.md#tables).
+//! The one reader of tables: programs read by it what masking and disclosing on a host read by it
+//! too, so that no two of them see different cells in the same bytes (spec/guest.md#tables).
 
 use crate::cells::Cells;
 use crate::{Error, Output, OutputFull, bail};
@@ -142,8 +142,8 @@ impl<'r> Row<'r> {
     }
 }
 
-/// Reads a table from pieces of any size, in the memory of one row: records, of which the first is a header of names that all differ,
-/// and the others are as wide as it.
+/// Reads a table from pieces of any size, in the memory of one row: records, of which the first is
+/// a header of names that all differ, and the others are as wide as it.
 #[derive(Default)]
 pub struct TableReader {
     records: RecordReader,
@@ -156,13 +156,15 @@ impl TableReader {
         Self { records: RecordReader { bytes_max, fields_max, ..Default::default() }, width: 0 }
     }
 
-    /// Reads on to the end of a row, which [`Self::row`] then is, or of the input: then it is false. Errors with a [`TableError`].
+    /// Reads on to the end of a row, which [`Self::row`] then is, or of the input: then it is
+    /// false. Errors with a [`TableError`].
     pub fn read(&mut self, input: &mut &[u8]) -> Result<bool, TableError> {
         let is_row = self.records.read(input);
         self.checked(is_row)
     }
 
-    /// Says that there is no more input; true if a last row had no line end. Errors with a [`TableError`]; not if there was no row.
+    /// Says that there is no more input; true if a last row had no line end. Errors with a
+    /// [`TableError`]; not if there was no row.
     pub fn end(&mut self) -> Result<bool, TableError> {
         let is_row = self.records.end();
         self.checked(is_row)
@@ -195,7 +197,8 @@ impl TableReader {
         Ok(true)
     }
 
-    /// Whether the header is one of a table that was saved otherwise; also where it could not be read.
+    /// Whether the header is one of a table that was saved otherwise; also where it could not be
+    /// read.
     fn check_looks(&self) -> Result<(), TableError> {
         let (text, ends) = (&self.records.fields[..], &self.records.ends[..]);
         let first = &text[..ends.first().copied().unwrap_or(text.len())];
@@ -235,8 +238,8 @@ fn check_names(header: Row<'_>) -> Result<(), TableError> {
     Ok(())
 }
 
-/// Reads records from pieces of any size: rows as CSV has them (RFC 4180, LF also alone), whatever they mean. A byte order mark before
-/// the first is skipped, and so are empty lines.
+/// Reads records from pieces of any size: rows as CSV has them (RFC 4180, LF also alone), whatever
+/// they mean. A byte order mark before the first is skipped, and so are empty lines.
 pub struct RecordReader {
     at: At,
     fields: Vec<u8>,
@@ -284,8 +287,8 @@ impl Default for RecordReader {
 }
 
 impl RecordReader {
-    /// Reads on to the end of a record, which [`Self::row`] then is, or of the input: then it is false. Errors with
-    /// [`TableError::Form`] and [`TableError::Large`].
+    /// Reads on to the end of a record, which [`Self::row`] then is, or of the input: then it is
+    /// false. Errors with [`TableError::Form`] and [`TableError::Large`].
     pub fn read(&mut self, input: &mut &[u8]) -> Result<bool, TableError> {
         if matches!(self.at, At::Row) {
             self.begin();
@@ -351,7 +354,8 @@ impl RecordReader {
         Ok(false)
     }
 
-    /// Says that there is no more input; true if a last record had no line end. Errors as [`Self::read`].
+    /// Says that there is no more input; true if a last record had no line end. Errors as
+    /// [`Self::read`].
     pub fn end(&mut self) -> Result<bool, TableError> {
         match self.at {
             At::Row => return Ok(false),
@@ -431,8 +435,9 @@ const RETURN_ALONE: &str = "a carriage return without a line feed";
 /// What some editors put before a text; a reader skips it at the start of a file.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Writes a table as it comes, a header and rows, and in a private job commits to each of its cells, so that the beneficiary can show
-/// some of them later and nothing of the others (spec/disclosure.md#cells).
+/// Writes a table as it comes, a header and rows, and in a private job commits to each of its
+/// cells, so that the beneficiary can show some of them later and nothing of the others
+/// (spec/disclosure.md#cells).
 pub struct TableWriter<'o> {
     output: &'o mut Output,
     /// None in a public job.
@@ -451,7 +456,8 @@ impl<'o> TableWriter<'o> {
         Self { output, cells, fields: 0, is_blank: true, text: Vec::new() }
     }
 
-    /// Appends a field to the row. Errors if the output is full, or the row beyond 1024 fields in a private job.
+    /// Appends a field to the row. Errors if the output is full, or the row beyond 1024 fields in a
+    /// private job.
     pub fn field(&mut self, field: &[u8]) -> Result<(), Error> {
         if self.fields > 0 {
             self.output.write(b",")?;

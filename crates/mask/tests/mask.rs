@@ -111,7 +111,10 @@ fn a_plan_and_a_table_belong_together() {
 #[test]
 fn a_table_that_is_damaged_or_saved_otherwise_is_refused() {
     let files: [(&[u8], &str); 6] = [
-        (include_bytes!("tables/unclosed.csv"), "row 3 is no CSV (RFC 4180): a quote that is never"),
+        (
+            include_bytes!("tables/unclosed.csv"),
+            "row 3 is no CSV (RFC 4180): a quote that is never",
+        ),
         (include_bytes!("tables/dup.csv"), "columns 1 and 2 have the same name"),
         (include_bytes!("tables/ragged.csv"), "row 3 has 1 cells and the header 2"),
         (include_bytes!("tables/sep.csv"), "a spreadsheet's export: remove its first line"),

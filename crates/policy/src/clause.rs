@@ -347,11 +347,13 @@ mod tests {
 
     #[test]
     fn a_newer_key_services_clause_is_shown_as_another() {
-        let page =
-            r#"[{"clause":"moon","phase":[1]},{"clause":"uses_max"},{"clause":"a\n\u001b"},{"clause":"providers.stake_min","least":"\u001b[2J"}]"#;
+        let page = r#"[{"clause":"moon","phase":[1]},{"clause":"uses_max"},{"clause":"a\n\u001b"},{"clause":"providers.stake_min","least":"\u001b[2J"}]"#;
         let reasons: Vec<ClauseReason> = serde_json::from_str(page).unwrap();
         let other = |name: &str| ClauseReason::Other { name: name.into() };
-        assert_eq!(reasons, [other("moon"), ClauseReason::Uses {}, other("a??"), other("providers.stake_min")]);
+        assert_eq!(
+            reasons,
+            [other("moon"), ClauseReason::Uses {}, other("a??"), other("providers.stake_min")]
+        );
         assert_eq!(reasons[0].clause().code(), "other");
         assert!(reasons[0].to_string().contains("moon"));
         for bad in ["{}", r#"{"clause":1}"#, "[]"] {

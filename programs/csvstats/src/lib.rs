@@ -134,7 +134,8 @@ fn write_group(
     table.end_row()
 }
 
-/// The place of a quantile among so many sorted values (at least one), from 0: ceil(q n) - 1, or 0 for q = 0.
+/// The place of a quantile among so many sorted values (at least one), from 0: ceil(q n) - 1, or 0
+/// for q = 0.
 fn quantile_index(quantile: Decimal, count: usize) -> usize {
     // INVARIANT: 0 <= q <= 1, so the product is below 2^62 and the rank at most the count.
     let rank = (quantile.nanos() as u64 * count as u64).div_ceil(Decimal::ONE_NANOS as u64);
