@@ -247,6 +247,8 @@ pub struct RecordReader {
     number: u64,
     bytes_max: u64,
     fields_max: u64,
+    /// The record is whole, and the next byte begins another.
+    is_given: bool,
     /// The record has a field in quotes.
     is_quoted: bool,
     /// An empty line stands between the record and the one before.
@@ -280,6 +282,7 @@ impl Default for RecordReader {
             number: 0,
             bytes_max: u64::MAX,
             fields_max: u64::MAX,
+            is_given: false,
             is_quoted: false,
             is_after_blank: false,
         }
@@ -290,7 +293,7 @@ impl RecordReader {
     /// Reads on to the end of a record, which [`Self::row`] then is, or of the input: then it is
     /// false. Errors with [`TableError::Form`] and [`TableError::Large`].
     pub fn read(&mut self, input: &mut &[u8]) -> Result<bool, TableError> {
-        if matches!(self.at, At::Row) {
+        if self.is_given {
             self.begin();
         }
         while let Some((&byte, rest)) = input.split_first() {
@@ -379,6 +382,7 @@ impl RecordReader {
     fn begin(&mut self) {
         self.fields.clear();
         self.ends.clear();
+        self.is_given = false;
         self.is_quoted = false;
         self.is_after_blank = false;
     }
@@ -417,6 +421,7 @@ impl RecordReader {
         self.at = At::Row;
         let is_record = !self.ends.is_empty();
         self.number += u64::from(is_record);
+        self.is_given = is_record;
         self.is_after_blank |= !is_record;
         is_record
     }
@@ -579,7 +584,7 @@ mod tests {
             (b"a\n\"x\"y\n", "row 2 is no CSV (RFC 4180): text after a closing quote"),
             (b"a\rb\n", "row 1 is no CSV (RFC 4180): a carriage return without a line feed"),
             (b"a\nb\r", "row 2 is no CSV (RFC 4180): a carriage return without a line feed"),
-            (b"a\n1\n\n2", "row 3 is no CSV (RFC 4180): an empty line before it"),
+            (b"a\n1\r\n\r\n2", "row 3 is no CSV (RFC 4180): an empty line before it"),
             (b"a,b,a\n", "columns 1 and 3 have the same name"),
             (b"a;b\n1;2,5\n", "looks like one with semicolons between its cells: write commas"),
             (b"a\tb\n", "looks like one with tabs between its cells: write commas"),
@@ -594,6 +599,12 @@ mod tests {
         for (table, expect) in cases {
             let error = read(table).unwrap_err();
             assert!(error.contains(expect), "{table:?}: {error}");
+            let mut reader = TableReader::default();
+            let mut bytes = table.chunks(1);
+            let pieces = bytes.try_for_each(|mut byte| reader.read(&mut byte).map(|_| ()));
+            let ended = pieces.and_then(|()| reader.end());
+            let is_empty = expect == "the table is empty";
+            assert!(is_empty || ended.unwrap_err().to_string() == error, "{table:?} in pieces");
         }
         let table = Table::new(b"a, b\n").unwrap();
         let error = table.column("c").unwrap_err().to_string();

@@ -170,8 +170,9 @@ impl Keystore {
                 return Err(KeystoreError::Figure { field: "dklen", found, must: "32 or more" });
             }
         }
+        let address = file.has("address").then(|| file.bytes("address")).transpose()?;
         Ok(Keystore {
-            address: file.has("address").then(|| file.bytes("address")).transpose()?.map(Address),
+            address: address.map(Address::from),
             derivation,
             salt: parameters.any_bytes("salt")?,
             iv: crypto.object("cipherparams")?.bytes("iv")?,
@@ -356,14 +357,10 @@ impl<'a> Fields<'a> {
         bytes.map_err(|_| KeystoreError::Missing { field, kind: "hexadecimal text" })
     }
 
-    fn bytes<const N: usize, T: From<[u8; N]>>(
-        &self,
-        field: &'static str,
-    ) -> Result<T, KeystoreError> {
+    fn bytes<const N: usize>(&self, field: &'static str) -> Result<[u8; N], KeystoreError> {
         let bytes = self.any_bytes(field)?;
-        let sized: Result<[u8; N], _> = bytes.as_slice().try_into();
         let size = |_| KeystoreError::Size { field, found: bytes.len(), needed: N };
-        sized.map(T::from).map_err(size)
+        bytes.as_slice().try_into().map_err(size)
     }
 }
 
