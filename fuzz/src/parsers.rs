@@ -7,9 +7,11 @@ use std::panic::catch_unwind;
 use assay_disclosure::cells::{Disclosure, OutputOpening, ShownCell, Table, TableKey};
 use assay_disclosure::sd_jwt::{self, Claims, Issued, Presented};
 use assay_disclosure::statistics::{Budget, MicroEpsilon};
-use assay_market::{SealedSlot, Terms};
+use assay_market::{Reason, SealedSlot, Terms};
 use assay_mask::{MaskError, MaskStatement, Plan, Row, Rows};
-use assay_policy::{Document, Entry, Form, Grant, Policy, Publication, Revocation};
+use assay_policy::{
+    ClauseReason, Document, Entry, Form, Grant, Policy, Publication, Revocation, never_permits,
+};
 use assay_protocol::{CapabilityChain, SignedRequest};
 use assay_seal::envelope::{self, Header};
 use assay_seal::rand_core::{TryCryptoRng, TryRng};
@@ -62,7 +64,7 @@ pub struct Parser {
 }
 
 /// All of them.
-pub const PARSERS: [Parser; 19] = [
+pub const PARSERS: [Parser; 22] = [
     Parser { name: "envelope header", seeds: headers, check: read_header },
     Parser { name: "envelope", seeds: envelopes, check: open_envelope },
     Parser { name: "wrap", seeds: wraps, check: read_wrap },
@@ -71,6 +73,9 @@ pub const PARSERS: [Parser; 19] = [
     Parser { name: "disclosure", seeds: disclosures, check: read_disclosure },
     Parser { name: "budget ledger", seeds: budgets, check: read_budget },
     Parser { name: "table", seeds: tables, check: read_table },
+    Parser { name: "refusal", seeds: refusals, check: read_refusal },
+    Parser { name: "clause reason", seeds: clause_reasons, check: read_clause_reason },
+    Parser { name: "policy draft", seeds: policies, check: read_draft },
     Parser { name: "policy", seeds: policies, check: read_document::<Policy> },
     Parser { name: "publication", seeds: publications, check: read_document::<Publication> },
     Parser { name: "grant", seeds: grants, check: read_document::<Grant> },
@@ -87,6 +92,50 @@ pub const PARSERS: [Parser; 19] = [
 const SALT: Salt = Salt([7; 24]);
 
 const PRESENTED: &str = "example+sd-jwt";
+
+/// A draft means one document, and that reads as itself.
+fn read_draft(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let Ok(document) = Document::<Policy>::from_draft(text) else { return false };
+    assert!(Document::<Policy>::from_bytes(document.as_bytes()).is_ok(), "a draft means none");
+    let _ = never_permits(document.body(), 1);
+    true
+}
+
+fn refusals() -> Vec<Vec<u8>> {
+    let reasons = [
+        r#"{"code":"price_low","needed":"1200000","at_most":"900000"}"#,
+        r#"{"code":"nonce_used"}"#,
+        r#"{"code":"moon_wrong","phase":[1,{"a":null}]}"#,
+    ];
+    reasons.map(|reason| reason.as_bytes().to_vec()).into()
+}
+
+/// What is shown of a stranger's reason is short, and moves no terminal.
+fn read_refusal(bytes: &[u8]) -> bool {
+    let Ok(reason) = serde_json::from_slice::<Reason>(bytes) else { return false };
+    let shown = reason.to_string();
+    assert!(shown.len() < 1_000 && !shown.contains(char::is_control), "{shown:?}");
+    assert!(!reason.code().is_empty());
+    true
+}
+
+fn clause_reasons() -> Vec<Vec<u8>> {
+    let reasons = [
+        r#"{"clause":"verifiers","verifier":2}"#,
+        r#"{"clause":"uses_max"}"#,
+        r#"{"clause":"fee","owner":"0x0101010101010101010101010101010101010101","fee":"5"}"#,
+        r#"{"clause":"moon","phase":[1,{"a":null}]}"#,
+    ];
+    reasons.map(|reason| reason.as_bytes().to_vec()).into()
+}
+
+fn read_clause_reason(bytes: &[u8]) -> bool {
+    let Ok(reason) = serde_json::from_slice::<ClauseReason>(bytes) else { return false };
+    let shown = reason.to_string();
+    assert!(shown.len() < 1_000 && !shown.contains(char::is_control), "{shown:?}");
+    true
+}
 
 fn read_document<T: Form>(bytes: &[u8]) -> bool {
     let Ok(document) = Document::<T>::from_bytes(bytes) else { return false };

@@ -12,8 +12,8 @@ pub const MAX_BYTES: u32 = (1 << 29) - HEADER_BYTES;
 pub type Salt = [u8; 24];
 
 /// The salt of a program's output: zero if both are zero, else the first 24 bytes of
-/// `H("assayo" 01 01 || input salt || dataset salt)`, so that nobody who doesn't know the inputs can guess an output
-/// and confirm it by its root.
+/// `H("assayo" 01 01 || input salt || dataset salt)`, so that nobody who doesn't know the inputs
+/// can guess an output and confirm it by its root.
 pub fn output_salt(input: &Salt, dataset: &Salt) -> Salt {
     if input.iter().chain(dataset).all(|byte| *byte == 0) {
         return [0; 24];

@@ -1,7 +1,8 @@
-//! Cells: a table's root, over individually salted cells, so that some can be shown later without a hint of the others
-//! (spec/disclosure.md#cells).
+//! Cells: a table's root, over individually salted cells, so that some can be shown later without a
+//! hint of the others (spec/disclosure.md#cells).
 //!
-//! The root is the same as `assay-privacy` computes from the finished table. [`csv::TableWriter`](crate::csv::TableWriter) does it all.
+//! The root is the same as `assay-disclosure` computes from the finished table.
+//! [`csv::TableWriter`](crate::csv::TableWriter) does it all.
 
 use crate::{Error, bail};
 use alloc::vec::Vec;

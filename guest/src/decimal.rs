@@ -1,16 +1,18 @@
 use core::fmt;
 
-/// A decimal number with up to nine places: an `i64` count of 10^-9, from -9,223,372,036.854775808 to
-/// 9,223,372,036.854775807. Numbers of tables are read and written without rounding.
+/// A decimal number with up to nine places: an `i64` count of 10^-9, from -9,223,372,036.854775808
+/// to 9,223,372,036.854775807. Numbers of tables are read and written without rounding.
 ///
-/// It is for text. To compute, sum and compare [`nanos`](Self::nanos), or turn it into a [`fixed`](crate::fixed) type.
+/// It is for text. To compute, sum and compare [`nanos`](Self::nanos), or turn it into a
+/// [`fixed`](crate::fixed) type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Decimal(i64);
 
 /// Why a field is no [`Decimal`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DecimalError {
-    /// Something else than an optional sign, digits, and a point with digits; exponents are not read.
+    /// Something else than an optional sign, digits, and a point with digits; exponents are not
+    /// read.
     NotANumber,
     /// More than nine digits after the point that are not zeros.
     TooPrecise,
@@ -48,7 +50,8 @@ impl Decimal {
         self.0
     }
 
-    /// Reads a field: spaces around it, a sign, digits, and a point with digits; `.5` and `5.` are numbers.
+    /// Reads a field: spaces around it, a sign, digits, and a point with digits; `.5` and `5.` are
+    /// numbers.
     pub fn parse(field: &[u8]) -> Result<Self, DecimalError> {
         let (nanos, exact) = parse(field, Self::PLACES)?;
         if !exact {
@@ -57,8 +60,8 @@ impl Decimal {
         nanos.map(Self).ok_or(DecimalError::OutOfRange)
     }
 
-    /// `numerator / denominator` rounded to so many places (at most 9), half to even. Both are in the same unit; the
-    /// denominator is above zero. `None` if the result is out of range.
+    /// `numerator / denominator` rounded to so many places (at most 9), half to even. Both are in
+    /// the same unit; the denominator is above zero. `None` if the result is out of range.
     pub fn from_ratio(numerator: i128, denominator: i128, places: u32) -> Option<Self> {
         let numerator = numerator.checked_mul(10i128.pow(places))?;
         let (quotient, rest) =
@@ -73,13 +76,15 @@ impl Decimal {
         i64::try_from(nanos).ok().map(Self)
     }
 
-    /// This number rounded to so many places (at most 9), half to even. `None` if that leaves the range.
+    /// This number rounded to so many places (at most 9), half to even. `None` if that leaves the
+    /// range.
     pub fn round(self, places: u32) -> Option<Self> {
         Self::from_ratio(i128::from(self.0), i128::from(Self::ONE_NANOS), places)
     }
 }
 
-/// Shows all digits that are not trailing zeros, or exactly as many places as asked for with `{:.2}`, cutting the rest off.
+/// Shows all digits that are not trailing zeros, or exactly as many places as asked for with
+/// `{:.2}`, cutting the rest off.
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let magnitude = self.0.unsigned_abs();
@@ -110,8 +115,9 @@ impl fmt::Display for Decimal {
 
 /// Reads a field as a count of 10^-places (at most 9), rounded up, and saturated to an `i32`.
 ///
-/// Comparing with a threshold `t` strictly within the range decides as the exact number would: `x <= t` if and only if
-/// the rounded x is. So a table of any precision can be compared in 32 bits.
+/// Comparing with a threshold `t` strictly within the range decides as the exact number would:
+/// `x <= t` if and only if the rounded x is. So a table of any precision can be compared in 32
+/// bits.
 pub fn parse_rounding_up(field: &[u8], places: u32) -> Result<i32, DecimalError> {
     let (value, exact) = parse(field, places)?;
     let negative = field.trim_ascii().first() == Some(&b'-');
@@ -125,7 +131,8 @@ pub fn parse_rounding_up(field: &[u8], places: u32) -> Result<i32, DecimalError>
     Ok(value.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32)
 }
 
-/// The number in 10^-places, cut towards zero (`None` beyond an `i64`), and whether nothing was cut off.
+/// The number in 10^-places, cut towards zero (`None` beyond an `i64`), and whether nothing was cut
+/// off.
 fn parse(field: &[u8], places: u32) -> Result<(Option<i64>, bool), DecimalError> {
     let field = field.trim_ascii();
     let (negative, unsigned) = match field.split_first() {

@@ -3,8 +3,8 @@ use core::fmt;
 
 /// Why a program refuses its input: a sentence for a person.
 ///
-/// Any `core::error::Error` turns into one by `?`. A program that returns it exits with code 1, and the message
-/// stands in scratch (spec/guest.md#messages).
+/// Any `core::error::Error` turns into one by `?`. A program that returns it exits with code 1, and
+/// the message stands in scratch (spec/guest.md#messages).
 pub struct Error(String);
 
 impl Error {

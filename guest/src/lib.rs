@@ -26,25 +26,27 @@
 //! assay_guest::main!(hello::run);
 //! ```
 //!
-//! Input and dataset are the slots' own memory, not copies. An error ends the program with exit code 1, a panic with 101,
-//! and both leave their message where `assay exec` shows it; the output is then empty. `spec/guest.md` has the
-//! conventions byte for byte.
+//! Input and dataset are the slots' own memory, not copies. An error ends the program with exit
+//! code 1, a panic with 101, and both leave their message where `assay exec` shows it; the output
+//! is then empty. `spec/guest.md` has the conventions byte for byte.
 //!
 //! # Private jobs
 //!
-//! Where the input's salt is not zero the output is sealed as the program ends, under a key that follows from that salt: see
-//! [`seal`]. A program need not know.
+//! Where the input's salt is not zero the output is sealed as the program ends, under a key that
+//! follows from that salt: see [`seal`]. A program need not know.
 //!
 //! # No floats
 //!
-//! The machine is RV32IM: 32-bit integers and nothing else. `f64` compiles, to calls of a software library that take
-//! about 64 times as long as native doubles, and `u64` takes about 4 times as long as `u32`. So compute in [`fixed`] point,
-//! whose types are integers with a binary point; multiply `i32`-sized ones where the range allows. [`Decimal`] reads and
-//! writes the numbers of tables exactly, [`math`] has the exponential.
+//! The machine is RV32IM: 32-bit integers and nothing else. `f64` compiles, to calls of a software
+//! library that take about 64 times as long as native doubles, and `u64` takes about 4 times as
+//! long as `u32`. So compute in [`fixed`] point, whose types are integers with a binary point;
+//! multiply `i32`-sized ones where the range allows. [`Decimal`] reads and writes the numbers of
+//! tables exactly, [`math`] has the exponential.
 //!
 //! # Building
 //!
-//! Link with `-Tassay.ld`, which this crate's build script puts on the search path: see `guest/template`.
+//! Link with `-Tassay.ld`, which this crate's build script puts on the search path: see
+//! `guest/template`.
 
 #![no_std]
 
@@ -76,7 +78,8 @@ pub use sha2;
 
 /// Makes a function the program: `main!(path::to::run)`, once, in `src/main.rs`.
 ///
-/// The function has the shape `fn(input: &[u8], dataset: &[u8], output: &mut Output) -> Result<(), Error>`. Away from the
+/// The function has the shape
+/// `fn(input: &[u8], dataset: &[u8], output: &mut Output) -> Result<(), Error>`. Away from the
 /// machine the same macro makes an ordinary `main` that reads files: see [`native`].
 #[macro_export]
 macro_rules! main {

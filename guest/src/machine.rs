@@ -1,8 +1,8 @@
 //! The machine side: entry, slots, heap, messages, exit. The only unsafe code of the SDK.
 //!
-//! What makes it sound: one hart, no interrupts, so nothing runs at the same time; every address of the slots is
-//! mapped (spec/machine.md#memory); and the program's own objects live in slot 0, so the other slots are touched by
-//! nobody but the functions below.
+//! What makes it sound: one hart, no interrupts, so nothing runs at the same time; every address of
+//! the slots is mapped (spec/machine.md#memory); and the program's own objects live in slot 0, so
+//! the other slots are touched by nobody but the functions below.
 #![expect(unsafe_code, reason = "slots are raw memory, and an entry point has an address")]
 
 use crate::blob::{self, HEADER_BYTES, MAX_BYTES, Salt};
@@ -63,15 +63,16 @@ pub fn input() -> &'static [u8] {
     blob_bytes(INPUT)
 }
 
-/// The dataset's bytes, where they lie; empty for a job without one. A length beyond the slot is cut to it.
+/// The dataset's bytes, where they lie; empty for a job without one. A length beyond the slot is
+/// cut to it.
 pub fn dataset() -> &'static [u8] {
     blob_bytes(DATASET)
 }
 
 fn blob_bytes(slot: usize) -> &'static [u8] {
     let header = ptr::with_exposed_provenance::<u32>(slot);
-    // SAFETY: the slot's first 8 bytes are mapped and aligned, and nothing ever writes to this slot, so the bytes
-    // live as long as the program.
+    // SAFETY: the slot's first 8 bytes are mapped and aligned, and nothing ever writes to this
+    // slot, so the bytes live as long as the program.
     unsafe {
         let length = match header.add(1).read() {
             0 => header.read().min(MAX_BYTES),
@@ -97,22 +98,24 @@ fn end(code: u32) -> ! {
     unsafe { asm!("ecall", in("a7") EXIT, in("a0") code, options(noreturn, nostack)) }
 }
 
-/// Where the output is written. Public: the output slot, whose header is a valid blob's after every call. Private: the spare
-/// slot, so that the output slot never holds a byte in the clear, even where a run traps or runs out of steps; it is then
-/// an empty blob, until [`seal`](Self::seal).
+/// Where the output is written. Public: the output slot, whose header is a valid blob's after every
+/// call. Private: the spare slot, so that the output slot never holds a byte in the clear, even
+/// where a run traps or runs out of steps; it is then an empty blob, until [`seal`](Self::seal).
 pub(crate) struct OutputSlot {
     length: usize,
     is_private: bool,
 }
 
-/// What waits in the spare slot: its length (u32), at 4 a salt, at 32 the root of its cells, at 64 the bytes. A claim shows the slot's
-/// root beside the output's, so without the salt whoever guesses an output could check the guess.
+/// What waits in the spare slot: its length (u32), at 4 a salt, at 32 the root of its cells, at 64
+/// the bytes. A claim shows the slot's root beside the output's, so without the salt whoever
+/// guesses an output could check the guess.
 const WAITING_SALT: usize = SPARE + 4;
 const WAITING_ROOT: usize = SPARE + 32;
 const WAITING: usize = SPARE + 64;
 
 impl OutputSlot {
-    /// Derives the salt, so that whatever follows, even running out of steps, leaves a salted output.
+    /// Derives the salt, so that whatever follows, even running out of steps, leaves a salted
+    /// output.
     fn open() -> Self {
         let input_salt = salt(INPUT);
         let salt = blob::output_salt(&input_salt, &salt(DATASET));
@@ -151,7 +154,8 @@ impl OutputSlot {
             true => (SPARE, WAITING),
             false => (OUTPUT, OUTPUT + HEADER_BYTES as usize),
         };
-        // SAFETY: within the slot by the bound above; `bytes` lies in another slot, as this one is lent to nobody.
+        // SAFETY: within the slot by the bound above; `bytes` lies in another slot, as this one is
+        // lent to nobody.
         unsafe {
             let end = ptr::with_exposed_provenance_mut::<u8>(start + self.length);
             end.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
@@ -173,8 +177,9 @@ impl OutputSlot {
         if !is_private(&input_salt) {
             return;
         }
-        // SAFETY: the length is what `append` wrote, so the bytes are within the spare slot, and nobody writes there any
-        // more; the envelope is within the output slot by `seal::MAX_BYTES`, which nothing else borrows.
+        // SAFETY: the length is what `append` wrote, so the bytes are within the spare slot, and
+        // nobody writes there any more; the envelope is within the output slot by
+        // `seal::MAX_BYTES`, which nothing else borrows.
         let (waiting, root, envelope) = unsafe {
             let length = ptr::with_exposed_provenance::<u32>(SPARE).read().min(seal::MAX_BYTES);
             let start = OUTPUT + HEADER_BYTES as usize;
@@ -194,14 +199,16 @@ impl OutputSlot {
             // From slot to slot: not for a moment does the output slot hold a byte in the clear.
             sealing.chunk(index, &waiting[start..start + chunk.len() - TAG_BYTES], chunk);
         }
-        // SAFETY: the output slot's header is mapped. The length comes last, so an envelope that was cut is never a blob's.
+        // SAFETY: the output slot's header is mapped. The length comes last, so an envelope that
+        // was cut is never a blob's.
         unsafe { ptr::with_exposed_provenance_mut::<u32>(OUTPUT).write(envelope.len() as u32) }
     }
 
     /// Empties the output, so that half an answer can't pass for one. The salt stays.
     fn clear() {
         let header = ptr::with_exposed_provenance_mut::<u32>(OUTPUT);
-        // SAFETY: the length is what `append` wrote, so this clears what was written, within the slot.
+        // SAFETY: the length is what `append` wrote, so this clears what was written, within the
+        // slot.
         unsafe {
             let length = header.read().min(MAX_BYTES) as usize;
             header.write(0);
@@ -210,7 +217,8 @@ impl OutputSlot {
     }
 }
 
-/// Whether the output is sealed: the input has a salt, so there is a key that only those know who have it.
+/// Whether the output is sealed: the input has a salt, so there is a key that only those know who
+/// have it.
 fn is_private(input_salt: &Salt) -> bool {
     *input_salt != [0; 24]
 }
@@ -258,8 +266,9 @@ impl Write for Message {
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    // A panic while this one is formatted would come back here for ever; the stack would end in a trap, which says
-    // as much. Running out of memory arrives here too, and formatting takes no heap.
+    // A panic while this one is formatted would come back here for ever; the stack would end in a
+    // trap, which says as much. Running out of memory arrives here too, and formatting takes no
+    // heap.
     fail(EXIT_PANICKED, format_args!("{info}"))
 }
 

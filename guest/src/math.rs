@@ -1,4 +1,5 @@
-//! Functions on fixed-point numbers that the `fixed` crate doesn't have. Square roots are its own: `x.sqrt()`.
+//! Functions on fixed-point numbers that the `fixed` crate doesn't have. Square roots are its own:
+//! `x.sqrt()`.
 
 use fixed::types::I32F32;
 
@@ -6,7 +7,8 @@ const LN2_Q62: i64 = 3_196_577_161_300_663_915;
 const INV_LN2_Q32: i64 = 6_196_328_019;
 const ONE_Q62: i64 = 1 << 62;
 
-/// e^x, within 2^-31 of the true value, or within 2^-31 of it relatively above one; about 10,000 steps.
+/// e^x, within 2^-31 of the true value, or within 2^-31 of it relatively above one; about 10,000
+/// steps.
 ///
 /// Saturates at the largest number from x = 21.49 on, and is zero below x = -22.9.
 pub fn exp(x: I32F32) -> I32F32 {

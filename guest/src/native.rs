@@ -1,4 +1,5 @@
-//! The same program as an ordinary executable: `NAME --input FILE [--dataset FILE]`, the output on standard output.
+//! The same program as an ordinary executable: `NAME --input FILE [--dataset FILE]`, the output on
+//! standard output.
 
 use crate::{Error, Output};
 use std::io::Write;
@@ -10,8 +11,9 @@ use std::{env, eprintln, format, fs, io};
 /// What a program is: input and dataset in, output out, or why not.
 pub type Run = fn(&[u8], &[u8], &mut Output) -> Result<(), Error>;
 
-/// The body of a native `main`, which [`main!`](crate::main!) generates. The exit code is 0, 1 when the program refuses
-/// its input (the reason goes to standard error), or 2 when the arguments are wrong.
+/// The body of a native `main`, which [`main!`](crate::main!) generates. The exit code is 0, 1 when
+/// the program refuses its input (the reason goes to standard error), or 2 when the arguments are
+/// wrong.
 pub fn main(run: Run) -> ExitCode {
     let (input, dataset) = match read_arguments() {
         Ok(files) => files,

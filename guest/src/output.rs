@@ -8,9 +8,9 @@ use alloc::vec::Vec;
 
 /// Where a program writes its answer: the output slot on the machine, a vector elsewhere.
 ///
-/// On the machine the bytes go straight to their place, and the blob's header is right after every write, so there
-/// is nothing to flush; in a private job they wait in the spare slot and are sealed as the program ends. `write!` works on
-/// it.
+/// On the machine the bytes go straight to their place, and the blob's header is right after every
+/// write, so there is nothing to flush; in a private job they wait in the spare slot and are sealed
+/// as the program ends. `write!` works on it.
 pub struct Output {
     #[cfg(not(target_os = "none"))]
     bytes: Vec<u8>,
@@ -18,8 +18,8 @@ pub struct Output {
     slot: crate::machine::OutputSlot,
 }
 
-/// The output would be larger than a blob can be: 2^29 - 32 bytes, and if it is to be sealed some 130 kB less
-/// ([`seal::MAX_BYTES`](crate::seal::MAX_BYTES)).
+/// The output would be larger than a blob can be: 2^29 - 32 bytes, and if it is to be sealed some
+/// 130 kB less ([`seal::MAX_BYTES`](crate::seal::MAX_BYTES)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutputFull {
     max_bytes: u32,
@@ -103,13 +103,15 @@ impl Output {
         Ok(())
     }
 
-    /// The key of the cells of a table in this output; nothing where the output is public, as in native runs.
+    /// The key of the cells of a table in this output; nothing where the output is public, as in
+    /// native runs.
     pub fn table_key(&self) -> Option<TableKey> {
         self.output_key().map(|key| TableKey::new(&key))
     }
 
-    /// Puts the root of a table's cells, each salted, into the sealed output's header, where it stands in the clear: single
-    /// cells can be shown against it later. It changes nothing where the output is public, as in native runs.
+    /// Puts the root of a table's cells, each salted, into the sealed output's header, where it
+    /// stands in the clear: single cells can be shown against it later. It changes nothing where
+    /// the output is public, as in native runs.
     pub fn set_cells_root(&mut self, root: [u8; 32]) {
         self.keep_cells_root(root);
     }

@@ -2,17 +2,18 @@ use crate::{Decimal, Error, bail};
 use alloc::vec::Vec;
 use core::str::FromStr;
 
-/// The parameters at the start of an input: `key=value` lines up to an empty line or the end (spec/guest.md#parameters).
+/// The parameters at the start of an input: `key=value` lines up to an empty line or the end
+/// (spec/guest.md#parameters).
 ///
-/// Take each by name, then call [`finish`](Self::finish): a key nobody took is an error, so a typing mistake can't pass
-/// for a default.
+/// Take each by name, then call [`finish`](Self::finish): a key nobody took is an error, so a
+/// typing mistake can't pass for a default.
 pub struct Params<'a> {
     left: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> Params<'a> {
-    /// Splits an input into its parameters and the body after the empty line. Errors on a line that is no `key=value`,
-    /// on a key that comes twice, and on bytes that are no UTF-8.
+    /// Splits an input into its parameters and the body after the empty line. Errors on a line that
+    /// is no `key=value`, on a key that comes twice, and on bytes that are no UTF-8.
     pub fn split(input: &'a [u8]) -> Result<(Self, &'a [u8]), Error> {
         let mut left: Vec<(&str, &str)> = Vec::new();
         let mut rest = input;

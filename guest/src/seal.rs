@@ -1,7 +1,7 @@
 //! Sealing an output as it leaves the program (spec/envelope.md#outputs).
 //!
-//! The key follows from the input's salt, which whoever sealed the input has drawn; the envelope from key and output, so
-//! every run of a job seals the same bytes.
+//! The key follows from the input's salt, which whoever sealed the input has drawn; the envelope
+//! from key and output, so every run of a job seals the same bytes.
 
 use crate::blob::{self, Salt};
 use chacha20poly1305::aead::inout::InOutBuf;
@@ -39,7 +39,8 @@ pub struct Seal {
 }
 
 impl Seal {
-    /// Reads the whole output once, since the envelope's salt follows from it. `cells_root` is zero for none.
+    /// Reads the whole output once, since the envelope's salt follows from it. `cells_root` is zero
+    /// for none.
     pub fn new(input_salt: &Salt, output: &[u8], cells_root: &[u8; 32]) -> Self {
         let key = output_key(input_salt);
         let salt = hmac(&key, &[OUTPUT_SALT, cells_root, output]);

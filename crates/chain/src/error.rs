@@ -124,12 +124,12 @@ pub enum Error {
         what: String,
     },
     /// A keystore can't be written or opened: a wrong password, or not a keystore.
-    #[error("keystore {path}: {what}")]
+    #[error("keystore {path}: {why}")]
     Keystore {
         /// The keystore file.
         path: PathBuf,
-        /// What failed.
-        what: String,
+        /// What is wrong with it, and what to do.
+        why: crate::keystore::KeystoreError,
     },
 }
 

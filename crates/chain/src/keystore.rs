@@ -1,15 +1,19 @@
-//! Keys at rest: web3 secret storage, version 3.
+//! Keys at rest: web3 secret storage, version 3 (spec/chain.md#keystores).
 //!
 //! A password comes from a file or a prompt, never from an argument, which other users could see.
 
+mod format;
+
 use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use alloy_signer_local::PrivateKeySigner;
 
 use crate::{Error, Result};
+
+pub use format::{Keystore, KeystoreError};
 
 /// The bytes of a password file, at most.
 const PASSWORD_BYTES_MAX: u64 = 4096;
@@ -50,36 +54,34 @@ pub fn create(directory: &Path, password: Password) -> Result<(PathBuf, PrivateK
 /// [`Error::Keystore`] also if there is one already; [`Error::Io`].
 pub fn import(directory: &Path, signer: &PrivateKeySigner, password: Password) -> Result<PathBuf> {
     let path = directory.join(format!("{}.json", signer.address()));
+    let refused = |why| Error::Keystore { path: path.clone(), why };
     if path.exists() {
-        return Err(keystore_error(&path, "it exists already; remove it first"));
+        return Err(refused(KeystoreError::Exists));
     }
     let password = read(password)?;
     if password.is_empty() {
-        return Err(keystore_error(&path, "an empty password protects nothing"));
+        return Err(refused(KeystoreError::PasswordEmpty));
     }
-    let draft = Draft::new(directory)?;
-    let name = "keystore";
-    let mut random = rand::rngs::OsRng;
-    let key = signer.to_bytes();
-    PrivateKeySigner::encrypt_keystore(&draft.0, &mut random, key, password, Some(name))
-        .map_err(|error| keystore_error(&path, error.to_string()))?;
-    publish(&draft.0.join(name), &path)?;
+    let mut random = [0; format::RANDOM_SIZE];
+    getrandom::fill(&mut random).map_err(Error::Randomness)?;
+    let bytes = format::seal(signer, &password, &random);
+    publish(directory, &path, &bytes)?;
     Ok(path)
 }
 
-/// Opens a keystore.
+/// Opens a keystore. What is wrong with the file is found before the password is asked for.
 ///
 /// # Errors
 ///
 /// [`Error::Keystore`] for a wrong password or a file that is no keystore; [`Error::Io`].
 pub fn load(path: &Path, password: Password) -> Result<PrivateKeySigner> {
-    PrivateKeySigner::decrypt_keystore(path, read(password)?).map_err(|error| {
-        let what = match error.to_string() {
-            text if text.contains("Mac Mismatch") => "the password is not this keystore's".into(),
-            text => text,
-        };
-        keystore_error(path, what)
-    })
+    let refused = |why| Error::Keystore { path: path.into(), why };
+    let io = |source| Error::io(format!("reading {}", path.display()), source);
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(io)?;
+    file.take(format::BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(io)?;
+    let keystore = Keystore::from_bytes(&bytes).map_err(refused)?;
+    keystore.open(&read(password)?).map_err(refused)
 }
 
 fn read(password: Password) -> Result<String> {
@@ -100,46 +102,35 @@ fn read(password: Password) -> Result<String> {
     }
 }
 
-/// A directory for the unfinished file, removed again however this ends.
-struct Draft(PathBuf);
-
-impl Draft {
-    fn new(directory: &Path) -> Result<Self> {
-        let failed = |source| Error::io(format!("creating {}", directory.display()), source);
-        fs::create_dir_all(directory).map_err(failed)?;
-        let unique = getrandom::u64().map_err(Error::Randomness)?;
-        let path = directory.join(format!(".draft-{unique:016x}"));
-        let mut builder = fs::DirBuilder::new();
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&path).map_err(failed)?;
-        Ok(Self(path))
-    }
+/// Owner-only, synced, then linked into place: a crash leaves no half-written key, and two writers
+/// never overwrite each other.
+fn publish(directory: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
+    let failed = |source| Error::io(format!("writing {}", path.display()), source);
+    fs::create_dir_all(directory).map_err(failed)?;
+    let unique = getrandom::u64().map_err(Error::Randomness)?;
+    let draft = Draft(directory.join(format!(".draft-{unique:016x}")));
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&draft.0).map_err(failed)?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::hard_link(&draft.0, path))
+        .map_err(failed)?;
+    // The name is durable too: an account that was announced must not be lost with the power.
+    #[cfg(unix)]
+    fs::File::open(directory).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    Ok(())
 }
+
+/// The unfinished file, removed again however this ends.
+struct Draft(PathBuf);
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = fs::remove_file(&self.0);
     }
-}
-
-/// Owner-only, synced, then renamed into place: a crash leaves no half-written key.
-fn publish(from: &Path, to: &Path) -> Result<()> {
-    let what = || format!("writing {}", to.display());
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(from, fs::Permissions::from_mode(0o600))
-            .map_err(|source| Error::io(what(), source))?;
-    }
-    fs::File::open(from)
-        .and_then(|file| file.sync_all())
-        .and_then(|()| fs::hard_link(from, to))
-        .map_err(|source| Error::io(what(), source))
-}
-
-fn keystore_error(path: &Path, what: impl Into<String>) -> Error {
-    Error::Keystore { path: path.into(), what: what.into() }
 }
 
 #[cfg(test)]
@@ -179,6 +170,55 @@ mod tests {
         fs::write(&file, "secret\nnot this\n").expect("written");
         let (path, _) = create(directory.path(), Password::File(file)).expect("created");
         load(&path, prompt("secret")).expect("the line without its end is the password");
+    }
+
+    /// The password is never asked for where the file alone can be refused.
+    fn unasked() -> Password {
+        Password::Prompt(Box::new(|| panic!("the password is asked for a file that is refused")))
+    }
+
+    fn case(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/keystores").join(format!("{name}.json"))
+    }
+
+    #[test]
+    fn what_other_wallets_write_is_opened() {
+        for name in ["ok", "Crypto", "x0", "noid"] {
+            let signer = load(&case(name), prompt("ones")).expect(name);
+            let expect = "0x19E7E376E7C213B7E7e7e46cc70A5dD086DAff2A";
+            assert_eq!(signer.address().to_string(), expect, "{name}");
+        }
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("marked.json");
+        let text = fs::read_to_string(case("ok")).expect("read");
+        let utf16 = |unit: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            format!("\u{feff}{text}").encode_utf16().flat_map(unit).collect()
+        };
+        let marked = format!("\u{feff}{text}").into_bytes();
+        for bytes in [marked, utf16(u16::to_le_bytes), utf16(u16::to_be_bytes)] {
+            fs::write(&path, bytes).expect("written");
+            load(&path, prompt("ones")).expect("a byte order mark says how to read on");
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_refused_before_the_password_is_asked_for() {
+        let cases = [
+            ("cbc", "its cipher is aes-128-cbc"),
+            ("v1", "it is of version 1"),
+            ("shortiv", "its iv has 8 bytes, and 16 are needed"),
+            ("dklen16", "dklen is 16"),
+            ("bigN", "would take more than 512 MiB"),
+            ("bigC", "c is 4294967295"),
+        ];
+        for (name, what) in cases {
+            let refused = load(&case(name), unasked()).expect_err(name).to_string();
+            assert!(refused.contains(what), "{name}: {refused}");
+            let (_, next) = refused.split_once("; ").expect("a cause and a next step");
+            assert!(next.len() > 10, "{name}: {refused}");
+        }
+        let refused = load(&case("addr"), prompt("ones")).expect_err("another's").to_string();
+        assert!(refused.contains("0x0000000000000000000000000000000000000000"), "{refused}");
     }
 
     #[test]

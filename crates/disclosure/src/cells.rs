@@ -5,8 +5,8 @@ mod disclosure;
 
 use std::collections::BTreeSet;
 
+use assay_guest::csv::{RecordReader, Row, TableError};
 use assay_types::{Hash, Tag, sha256_pair};
-use csv_core::{ReadRecordResult, Reader};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -115,6 +115,9 @@ pub enum CellError {
     /// A table without a row has no tree.
     #[error("the table is empty: it has no cell to show")]
     Empty,
+    /// The bytes are no CSV.
+    #[error(transparent)]
+    Csv(#[from] TableError),
     /// The table has more rows or columns than a tree has places.
     #[error("row {0} of the table, or a column of it, is beyond 2^22 rows of 2^10 columns")]
     Size(usize),
@@ -144,32 +147,19 @@ pub enum CellError {
 pub struct Table(Vec<Vec<Vec<u8>>>);
 
 impl Table {
-    /// Reads CSV (RFC 4180) as the SDK does: empty lines are no rows; a line with an empty quoted
-    /// field is one.
+    /// Reads CSV (RFC 4180) with the SDK's reader: empty lines are no rows; a line with an empty
+    /// quoted field is one. Rows may have other numbers of fields than the first, and names may come
+    /// twice: a program may write so, and its cells can be shown all the same.
     ///
     /// # Errors
     ///
-    /// [`CellError::Empty`], [`CellError::Size`].
+    /// [`CellError::Csv`], [`CellError::Empty`], [`CellError::Size`].
     pub fn from_csv(text: &[u8]) -> Result<Self, CellError> {
-        let mut rows = Vec::new();
-        let mut reader = Reader::new();
-        let (mut rest, mut fields, mut ends) = (text, vec![0; 256], vec![0; 16]);
-        let (mut written, mut count) = (0, 0);
-        loop {
-            let (result, read, bytes, read_ends) =
-                reader.read_record(rest, &mut fields[written..], &mut ends[count..]);
-            (rest, written, count) = (&rest[read..], written + bytes, count + read_ends);
-            match result {
-                ReadRecordResult::InputEmpty => {}
-                ReadRecordResult::OutputFull => fields.resize(fields.len() * 2, 0),
-                ReadRecordResult::OutputEndsFull => ends.resize(ends.len() * 2, 0),
-                ReadRecordResult::Record => {
-                    rows.push(row_of(&fields[..written], &ends[..count]));
-                    (written, count) = (0, 0);
-                }
-                ReadRecordResult::End => return Table::new(rows),
-            }
+        let (mut reader, mut rest, mut rows) = (RecordReader::default(), text, Vec::new());
+        while reader.read(&mut rest)? || reader.end()? {
+            rows.push(fields_of(reader.row()));
         }
+        Table::new(rows)
     }
 
     /// A table of its rows.
@@ -276,9 +266,8 @@ impl std::fmt::Debug for Table {
     }
 }
 
-fn row_of(fields: &[u8], ends: &[usize]) -> Vec<Vec<u8>> {
-    let starts = std::iter::once(&0).chain(ends);
-    starts.zip(ends).map(|(&start, &end)| fields[start..end].to_vec()).collect()
+fn fields_of(row: Row<'_>) -> Vec<Vec<u8>> {
+    (0..row.len()).map(|index| row.field(index).to_vec()).collect()
 }
 
 /// What of cells in order lies in the left and in the right half of a subtree of a height above 0.
@@ -529,6 +518,15 @@ mod tests {
         assert_eq!(cell(3, 0), Some(&b"C\xff"[..]), "bytes that are no text stay as they are");
         let lone = Table::from_csv(b"a\n\"\"\n\nb").expect("a table");
         assert_eq!(lone.rows(), 3, "a quoted empty field is a row, an empty line is none");
+    }
+
+    #[test]
+    fn what_is_no_csv_is_refused_with_its_row() {
+        let refused = Table::from_csv(b"a,b\n1,2\n3,\"4\n5,6\n").err();
+        let what = "a quote that is never closed";
+        assert_eq!(refused, Some(CellError::Csv(TableError::Form { row: 3, what })));
+        let ragged = Table::from_csv(b"a,a\n1\n").expect("a program may write so");
+        assert_eq!(ragged.row(1).len(), 1);
     }
 
     #[test]

@@ -31,6 +31,6 @@ pub use reputation::{
     DAY_MAX, HALF_LIFE_DAYS, Outcome, OutcomeKind, PRIOR, PRIOR_KEPT, Reputation, SCORE_MAX,
     reputation,
 };
-pub use status::{JobStatus, UnknownStatus};
+pub use status::{JobStatus, ShownStatus, UnknownStatus};
 pub use terms::{AUDITORS_MAX, PURPOSE_SIZE_MAX, SealedSlot, TERMS_SCHEMA, Terms, TermsError};
 pub use why::{Explanation, Facts, Finding, explain};

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use assay_types::{BlobRoot, ProgramId};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
 
 use crate::amount::text;
 use crate::{Account, JobId};
@@ -32,9 +34,10 @@ pub struct Refusal {
 /// looks at the job's files last: `price_low` is what a price can mend, though something else may
 /// be found then.
 ///
-/// Grounds without figures have braces, so that unknown fields are refused there too.
+/// Grounds without figures have braces, so that unknown fields are refused there too: a ground of a
+/// newer version is [`Reason::Other`], whatever else it says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[serde(tag = "code", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "code", rename_all = "snake_case", deny_unknown_fields, remote = "Self")]
 pub enum Reason {
     /// It can no longer be locked.
     #[error(
@@ -282,6 +285,39 @@ pub enum Reason {
         #[serde(with = "text")]
         at_most: u128,
     },
+    /// A ground that this program does not know, or not with these figures. It is read and shown,
+    /// never said.
+    #[error(
+        "it declines by a ground that this program does not know ({name}): use a newer version, \
+         or ask the provider"
+    )]
+    #[serde(skip_deserializing)]
+    Other {
+        /// The code that it gave, as far as it can be shown.
+        name: Cause,
+    },
+}
+
+/// The longest unknown code that is shown, in bytes.
+const NAME_SIZE_MAX: usize = 64;
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Reason::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Reason {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let said = Map::<String, Value>::deserialize(deserializer)?;
+        let code = said.get("code").and_then(Value::as_str).map(str::to_owned);
+        match (Reason::deserialize(Value::Object(said)), code) {
+            (Ok(known), _) => Ok(known),
+            // A newer peer's word is a word all the same: one of them must not hide the others.
+            (Err(_), Some(code)) => Ok(Reason::Other { name: Cause::new(&code, NAME_SIZE_MAX) }),
+            (Err(error), None) => Err(D::Error::custom(error)),
+        }
+    }
 }
 
 impl Reason {
@@ -312,6 +348,7 @@ impl Reason {
             Reason::BaseLow { .. } => "base_low",
             Reason::RateLow { .. } => "rate_low",
             Reason::PriceLow { .. } => "price_low",
+            Reason::Other { .. } => "other",
         }
     }
 
@@ -335,17 +372,23 @@ pub const CAUSE_SIZE_MAX: usize = 256;
 #[serde(from = "String")]
 pub struct Cause(String);
 
-impl From<&str> for Cause {
-    fn from(text: &str) -> Self {
+impl Cause {
+    fn new(text: &str, size_max: usize) -> Self {
         let shown = |c: char| if c.is_control() || reorders(c) { ' ' } else { c };
         let mut line = String::new();
         for c in text.chars().map(shown) {
-            if line.len() + c.len_utf8() > CAUSE_SIZE_MAX {
+            if line.len() + c.len_utf8() > size_max {
                 break;
             }
             line.push(c);
         }
         Cause(line)
+    }
+}
+
+impl From<&str> for Cause {
+    fn from(text: &str) -> Self {
+        Cause::new(text, CAUSE_SIZE_MAX)
     }
 }
 
@@ -448,12 +491,26 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn unknown_codes_and_fields_are_refused() {
-        for bad in [
-            r#"{"code":"price_high"}"#,
-            r#"{"code":"auditor_missing","to":"me"}"#,
-            r#"{"code":"price_low","needed":5,"at_most":"1"}"#,
-        ] {
+    fn a_newer_peers_ground_is_shown_as_another() {
+        let long = "x".repeat(1000);
+        let cases = [
+            (r#"{"code":"price_high"}"#, "price_high"),
+            (r#"{"code":"auditor_missing","to":"me"}"#, "auditor_missing"),
+            (r#"{"code":"price_low","needed":5,"at_most":"1"}"#, "price_low"),
+            (r#"{"code":"other","name":"x"}"#, "other"),
+            (r#"{"code":"a\n\u001b[2J\u202eb","figures":[1,{"b":2}]}"#, "a  [2J b"),
+            (&format!(r#"{{"code":"{long}"}}"#), &long[..NAME_SIZE_MAX]),
+        ];
+        for (text, name) in cases {
+            let reason: Reason = serde_json::from_str(text).unwrap();
+            assert_eq!(reason, Reason::Other { name: name.into() }, "{text}");
+            assert_eq!(reason.code(), "other");
+            assert!(reason.to_string().contains(name), "{reason}");
+        }
+        let page = r#"[{"code":"price_high"},{"code":"nonce_used"}]"#;
+        let page: Vec<Reason> = serde_json::from_str(page).unwrap();
+        assert_eq!(page[1], Reason::NonceUsed {}, "one unknown code must not hide a page");
+        for bad in [r#"{"why":"expired"}"#, r#"{"code":7}"#, "[]", r#""expired""#] {
             assert!(serde_json::from_str::<Reason>(bad).is_err(), "{bad}");
         }
     }

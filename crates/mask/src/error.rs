@@ -1,6 +1,8 @@
 //! What can be wrong with a plan or a table. No variant holds a cell's content: rows and columns
 //! are told by number, or by the plan's own names.
 
+use assay_guest::csv::TableError;
+
 /// Why a table is not masked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -19,14 +21,9 @@ pub enum MaskError {
     /// There is no header.
     #[error("the table is empty: it has not even a header")]
     Empty,
-    /// It is no CSV as RFC 4180 has it.
-    #[error("row {row} is no CSV (RFC 4180): {what}")]
-    Csv {
-        /// Counted from 1, the header's.
-        row: u64,
-        /// What does not fit.
-        what: &'static str,
-    },
+    /// What is wrong with it as a table.
+    #[error(transparent)]
+    Table(TableError),
     /// A cell is not text.
     #[error("row {row}, column {column} is not UTF-8")]
     Utf8 {
@@ -35,37 +32,19 @@ pub enum MaskError {
         /// Counted from 1.
         column: u64,
     },
-    /// A row is not as wide as the header.
-    #[error("row {row} has {has} cells and the header {needs}")]
-    Ragged {
-        /// Counted from 1, the header's.
-        row: u64,
-        /// What it has.
-        has: u64,
-        /// What the header has.
-        needs: u64,
-    },
-    /// A row passes a bound.
-    #[error("row {row} passes the bound of {max} {of}")]
-    TooLarge {
-        /// Counted from 1, the header's.
-        row: u64,
-        /// The bound.
-        max: u64,
-        /// What is counted.
-        of: &'static str,
-    },
-    /// Two columns have one name.
-    #[error("column {column} of the table has the name of one before it")]
-    Twice {
-        /// Counted from 1.
-        column: u64,
-    },
     /// A column that the plan does not name: nothing leaves by accident.
     #[error("the plan does not name column {column} of the table")]
     Unnamed {
         /// Counted from 1.
         column: u64,
+    },
+    /// A column of the plan that the table has with blanks around its name.
+    #[error("the name of column {column} of the table is {name:?} with blanks around it")]
+    Blanks {
+        /// Counted from 1.
+        column: u64,
+        /// The plan's name.
+        name: String,
     },
     /// A column of the plan that is not in the table.
     #[error("the table has no column {column:?}, which the plan names")]
@@ -117,13 +96,19 @@ impl MaskError {
                 "see spec/mask.md for what a plan may say"
             }
             MaskError::Empty => "give a table whose first row names its columns",
-            MaskError::Csv { .. } => "write the table anew with quotes as RFC 4180 has them",
-            MaskError::Utf8 { .. } => "convert the table to UTF-8",
-            MaskError::Ragged { .. } => "give each row as many cells as the header has",
-            MaskError::TooLarge { .. } => {
-                "split the table; a quote that is never closed also does this"
+            MaskError::Table(why) => match why {
+                TableError::Ragged { .. } => "give each row as many cells as the header has",
+                TableError::Twice { .. } => "rename one of the columns",
+                TableError::Looks { .. } => "a plan reads CSV with commas, in UTF-8",
+                TableError::Large { .. } => {
+                    "split the table; a quote that is never closed also does this"
+                }
+                _ => "write the table anew with quotes as RFC 4180 has them",
+            },
+            MaskError::Utf8 { .. } => {
+                "convert the table to UTF-8; spreadsheets often write Latin-1 (Windows-1252)"
             }
-            MaskError::Twice { .. } => "rename the column",
+            MaskError::Blanks { .. } => "remove the blanks in the table's first row",
             MaskError::Unnamed { .. } => {
                 "give it an action in the plan, `drop` if in doubt; or the plan is for another table"
             }
@@ -137,6 +122,15 @@ impl MaskError {
             MaskError::Groups { .. } => "generalise the quasi-identifiers further, or name fewer",
             MaskError::Owner => "sign with the owner's account, or name this one in the plan",
             MaskError::Changed => "mask it again while nobody writes to it",
+        }
+    }
+}
+
+impl From<TableError> for MaskError {
+    fn from(error: TableError) -> Self {
+        match error {
+            TableError::Empty => MaskError::Empty,
+            error => MaskError::Table(error),
         }
     }
 }

@@ -82,18 +82,17 @@ impl Masker {
     ///
     /// # Errors
     ///
-    /// [`MaskError::Unnamed`], [`MaskError::Twice`] and [`MaskError::Absent`] if the two do not
+    /// [`MaskError::Unnamed`], [`MaskError::Blanks`] and [`MaskError::Absent`] if the two do not
     /// belong together.
     pub fn new(plan: Plan, master: &MasterKey, header: &Row) -> Result<Self, MaskError> {
         let Plan { owner, purpose, quasi_identifiers, sensitive, suppress, mut columns } = plan;
         let mut taken = Vec::new();
         for (number, name) in (1..).zip(header.cells()) {
             let Some(action) = columns.remove(name) else {
-                let is_twice = taken.iter().any(|column: &Column| column.name == name);
-                return Err(if is_twice {
-                    MaskError::Twice { column: number }
-                } else {
-                    MaskError::Unnamed { column: number }
+                let bare = name.trim();
+                return Err(match columns.contains_key(bare) {
+                    true => MaskError::Blanks { column: number, name: bare.to_owned() },
+                    false => MaskError::Unnamed { column: number },
                 });
             };
             taken.push(Column::new(name, action, master, &owner, &purpose));

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use assay_guest::csv::TableError;
 use assay_mask::{
     Commit, Effect, MaskError, MaskStatement, Masked, Masker, MasterKey, Openings, Plan, Row, Rows,
 };
@@ -92,10 +93,11 @@ fn each_column_goes_its_way() {
 #[test]
 fn a_plan_and_a_table_belong_together() {
     let keep = plan("[columns]\na = { action = \"keep\" }\nb = { action = \"keep\" }");
-    let cases: [(&[u8], MaskError); 4] = [
+    let cases: [(&[u8], MaskError); 5] = [
         (b"a,b,c\n1,2,3\n", MaskError::Unnamed { column: 3 }),
         (b"a\n1\n", MaskError::Absent { column: "b".into() }),
-        (b"a,b,a\n1,2,3\n", MaskError::Twice { column: 3 }),
+        (b"a,b,a\n1,2,3\n", TableError::Twice { first: 1, second: 3 }.into()),
+        (b"a, b \n1,2\n", MaskError::Blanks { column: 2, name: "b".into() }),
         (b"", MaskError::Empty),
     ];
     for (table, error) in cases {
@@ -103,6 +105,32 @@ fn a_plan_and_a_table_belong_together() {
     }
     assert_eq!(mask(&keep, 1, b"b,a\n").unwrap().0, "b,a\n", "a table may have no rows");
     assert_eq!(mask(&keep, 1, b"b,a\n").unwrap().1.measure, None);
+}
+
+/// The same files are refused by a program: programs/csvstats.
+#[test]
+fn a_table_that_is_damaged_or_saved_otherwise_is_refused() {
+    let files: [(&[u8], &str); 6] = [
+        (
+            include_bytes!("tables/unclosed.csv"),
+            "row 3 is no CSV (RFC 4180): a quote that is never",
+        ),
+        (include_bytes!("tables/dup.csv"), "columns 1 and 2 have the same name"),
+        (include_bytes!("tables/ragged.csv"), "row 3 has 1 cells and the header 2"),
+        (include_bytes!("tables/sep.csv"), "a spreadsheet's export: remove its first line"),
+        (include_bytes!("tables/semi.csv"), "semicolons between its cells"),
+        (include_bytes!("tables/utf16.csv"), "UTF-16"),
+    ];
+    for (table, expect) in files {
+        let names = ["name", "amount", "note"].into_iter();
+        let names = names.filter(|name| table.windows(name.len()).any(|at| at == name.as_bytes()));
+        let columns: String =
+            names.map(|name| format!("{name} = {{ action = \"keep\" }}\n")).collect();
+        let columns = if columns.is_empty() { "name = { action = \"keep\" }" } else { &columns };
+        let error = mask(&plan(&format!("[columns]\n{columns}")), 1, table).unwrap_err();
+        assert!(error.to_string().contains(expect), "{error}");
+        assert!(!error.next_step().is_empty());
+    }
 }
 
 #[test]

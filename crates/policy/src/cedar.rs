@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::sync::LazyLock;
 
 use cedar_policy::{
-    Authorizer, Context, Decision, Entities, EntityId, EntityTypeName, EntityUid, PolicyId,
+    Authorizer, Context, Decision, Effect, Entities, EntityId, EntityTypeName, EntityUid, PolicyId,
     PolicySet, Request, RestrictedExpression, Schema, ValidationMode, Validator,
 };
 
@@ -90,6 +90,12 @@ pub(super) fn owners_text(text: &str) -> Result<PolicySet, String> {
         Some(error) => Err(error.to_string()),
         None => Ok(policies),
     }
+}
+
+/// Whether an owner's text can permit: Cedar denies where no policy permits.
+pub(super) fn can_permit(text: &str) -> bool {
+    let policies = PolicySet::from_str(text);
+    policies.is_ok_and(|all| all.policies().any(|policy| policy.effect() == Effect::Permit))
 }
 
 /// How deep brackets stand, outside strings and comments. Cedar's parser recurses: at 300 deep it
@@ -325,7 +331,7 @@ fn condition(clause: Clause, published: &Publication, policy: &Policy) -> Option
         | Clause::SourcesSpent
         | Clause::SourcesCedar => sources_fact(clause).map(|fact| format!("!context.{fact}")),
         // The owner's own texts, each a set of policies for itself.
-        Clause::Cedar => None,
+        Clause::Cedar | Clause::Other => None,
     }
 }
 

@@ -1,9 +1,11 @@
 //! What a policy can refuse, one clause each, and in which words (spec/policy.md#clauses).
 
 use assay_types::{Account, BlobRoot, Hash, ProgramId};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
 
-use super::document::Word;
+use super::document::{Word, shown};
 
 macro_rules! clauses {
     ($($(#[$doc:meta])* $name:ident $code:literal)*) => {
@@ -11,10 +13,12 @@ macro_rules! clauses {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Clause {
             $($(#[$doc])* $name,)*
+            /// One of a newer version.
+            Other,
         }
 
         impl Clause {
-            /// All of them, in the order of the specification.
+            /// All that are known, in the order of the specification.
             pub const ALL: &'static [Clause] = &[$(Clause::$name,)*];
 
             /// Its name: where it stands in the documents. Also its policy's id in Cedar, and
@@ -22,6 +26,7 @@ macro_rules! clauses {
             pub fn code(self) -> &'static str {
                 match self {
                     $(Clause::$name => $code,)*
+                    Clause::Other => "other",
                 }
             }
 
@@ -111,7 +116,7 @@ clauses! {
 /// What others have used is not shown: that an account's jobs have spent a budget is nothing that a
 /// stranger need learn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[serde(tag = "clause", deny_unknown_fields)]
+#[serde(tag = "clause", deny_unknown_fields, remote = "Self")]
 #[allow(
     missing_docs,
     reason = "a variant is its clause, and its fields are the order's or the policy's"
@@ -122,7 +127,11 @@ pub enum ClauseReason {
     Dataset { root: BlobRoot },
     #[error("the owner {owner} asks a fee of {fee}: name both in the order")]
     #[serde(rename = "fee")]
-    Fee { owner: Account, fee: String },
+    Fee {
+        owner: Account,
+        #[serde(deserialize_with = "digits")]
+        fee: String,
+    },
     #[error("the owner has revoked the dataset: ask the owner")]
     #[serde(rename = "revoked.all")]
     RevokedAll {},
@@ -162,7 +171,10 @@ pub enum ClauseReason {
     Providers { provider: Account },
     #[error("the provider must have {least} at stake: raise the order's stake")]
     #[serde(rename = "providers.stake_min")]
-    StakeMin { least: String },
+    StakeMin {
+        #[serde(deserialize_with = "digits")]
+        least: String,
+    },
     #[error("the provider does not attest to run what the policy lists: name one that does")]
     #[serde(rename = "providers.measurements")]
     Measurements {},
@@ -232,6 +244,43 @@ pub enum ClauseReason {
     )]
     #[serde(rename = "cedar")]
     Cedar { text: u64 },
+    #[error(
+        "a clause that this program does not know refuses ({name}): use a newer version, or ask the owner"
+    )]
+    #[serde(rename = "other", skip_deserializing)]
+    Other { name: String },
+}
+
+/// An amount as a stranger writes it: shown as it is, so nothing but digits.
+fn digits<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let text = String::deserialize(from)?;
+    let is_amount = (1..=78).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_digit());
+    is_amount.then_some(text).ok_or_else(|| D::Error::custom("an amount is decimal digits"))
+}
+
+/// The longest unknown clause that is shown, in characters.
+const NAME_LENGTH_MAX: usize = 64;
+
+impl Serialize for ClauseReason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        ClauseReason::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ClauseReason {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let said = Map::<String, Value>::deserialize(deserializer)?;
+        let clause = said.get("clause").and_then(Value::as_str).map(str::to_owned);
+        match (ClauseReason::deserialize(Value::Object(said)), clause) {
+            (Ok(known), _) => Ok(known),
+            // A newer key service's refusal is one all the same, with its other reasons.
+            (Err(_), Some(clause)) => {
+                let name = shown(&clause).chars().take(NAME_LENGTH_MAX).collect();
+                Ok(ClauseReason::Other { name })
+            }
+            (Err(error), None) => Err(D::Error::custom(error)),
+        }
+    }
 }
 
 impl Clause {
@@ -287,6 +336,28 @@ impl ClauseReason {
             ClauseReason::SourcesSpent { .. } => Clause::SourcesSpent,
             ClauseReason::SourcesCedar { .. } => Clause::SourcesCedar,
             ClauseReason::Cedar { .. } => Clause::Cedar,
+            ClauseReason::Other { .. } => Clause::Other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_key_services_clause_is_shown_as_another() {
+        let page = r#"[{"clause":"moon","phase":[1]},{"clause":"uses_max"},{"clause":"a\n\u001b"},{"clause":"providers.stake_min","least":"\u001b[2J"}]"#;
+        let reasons: Vec<ClauseReason> = serde_json::from_str(page).unwrap();
+        let other = |name: &str| ClauseReason::Other { name: name.into() };
+        assert_eq!(
+            reasons,
+            [other("moon"), ClauseReason::Uses {}, other("a??"), other("providers.stake_min")]
+        );
+        assert_eq!(reasons[0].clause().code(), "other");
+        assert!(reasons[0].to_string().contains("moon"));
+        for bad in ["{}", r#"{"clause":1}"#, "[]"] {
+            assert!(serde_json::from_str::<ClauseReason>(bad).is_err(), "{bad}");
         }
     }
 }

@@ -1,10 +1,14 @@
 //! Documents: JSON that has one form for each meaning, and a digest (spec/policy.md#documents).
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::str::FromStr;
 
 use assay_types::{Hash, sha256};
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Error as _, IntoDeserializer, MapAccess, Visitor,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::dataset::SOURCES_MAX;
@@ -132,7 +136,7 @@ impl<T: Form> Document<T> {
     }
 
     /// Reads what people write: with spaces, fields in any order, and those left out that have a
-    /// default. `schema` is left out too, or first, as it would be written.
+    /// default. `schema` may be left out too.
     ///
     /// # Errors
     ///
@@ -141,9 +145,8 @@ impl<T: Form> Document<T> {
         if text.len() > DOCUMENT_SIZE_MAX {
             return Err(DocumentError::Size(text.len()));
         }
-        let rest = text.trim_start().strip_prefix(&head(T::SCHEMA));
-        let text = rest.map_or_else(|| text.to_owned(), |rest| format!("{{{rest}"));
-        Self::new(serde_json::from_str(&text).map_err(form::<T>)?)
+        let Draft(said) = serde_json::from_str(text).map_err(form::<T>)?;
+        Self::new(said)
     }
 
     /// What it says.
@@ -179,6 +182,61 @@ fn write<T: Form>(said: &T) -> Vec<u8> {
 
 fn form<T: Form>(why: impl fmt::Display) -> DocumentError {
     DocumentError::Form { schema: T::SCHEMA, why: shown(&why.to_string()) }
+}
+
+/// What a draft says, besides its schema.
+struct Draft<T>(T);
+
+impl<'de, T: Form> Deserialize<'de> for Draft<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+
+        impl<'de, T: Form> Visitor<'de> for Fields<T> {
+            type Value = Draft<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "an object of {}", T::SCHEMA)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Draft<T>, A::Error> {
+                let rest = WithoutSchema { fields, schema: Some(T::SCHEMA) };
+                T::deserialize(MapAccessDeserializer::new(rest)).map(Draft)
+            }
+        }
+
+        from.deserialize_map(Fields(PhantomData))
+    }
+}
+
+/// The fields of a draft but for its schema, which must be this one if it is there, once.
+struct WithoutSchema<A> {
+    fields: A,
+    schema: Option<&'static str>,
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for WithoutSchema<A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, A::Error> {
+        while let Some(key) = self.fields.next_key::<String>()? {
+            if key != "schema" {
+                return seed.deserialize(key.into_deserializer()).map(Some);
+            }
+            let expected = self.schema.take().ok_or_else(|| A::Error::duplicate_field("schema"))?;
+            let found = self.fields.next_value::<String>()?;
+            if found != expected {
+                return Err(A::Error::custom(format!("the schema {found} is another one")));
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        self.fields.next_value_seed(seed)
+    }
 }
 
 /// A parser's words may quote a stranger's, and are shown on terminals: one line, plain characters,

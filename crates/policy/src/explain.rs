@@ -5,6 +5,7 @@ use std::fmt::Display;
 use assay_types::ProgramId;
 use jiff::Timestamp;
 
+use super::cedar::can_permit;
 use super::clause::Clause;
 use super::terms::{Allowed, Guarantees, OutputClass, Policy};
 
@@ -41,6 +42,53 @@ pub fn explain_changes(before: &Policy, after: &Policy) -> Vec<Change> {
         .collect()
 }
 
+/// Why no job can ever pass a policy, one sentence each, with what to change; empty if one might.
+/// For its owner, before it is signed: such a policy is right only for data that nobody is to use.
+pub fn never_permits(policy: &Policy, now: u64) -> Vec<String> {
+    let (output, providers, auditors) = (&policy.output, &policy.providers, &policy.auditors);
+    let no_program = !policy.programs.values().any(|program| {
+        program.group_min >= output.group_min
+            && program.output_size_max <= output.size_max
+            && (program.steps_constant || !output.steps_constant)
+    });
+    let too_few = match &auditors.accounts {
+        Allowed::Any => false,
+        Allowed::Only(listed) => (listed.len() as u64) < auditors.least,
+    };
+    let overspends =
+        policy.budget.is_some_and(|one| one.cost_micro_epsilon > one.total_micro_epsilon);
+    let figures = [
+        (policy.programs.is_empty(), "programs lists none: list one"),
+        (
+            no_program && !policy.programs.is_empty(),
+            "no program of the list guarantees what output asks: list one that does, or ask for less",
+        ),
+        (output.step_limit_max == 0, "output.step_limit_max is 0: raise it"),
+        (is_closed(&providers.accounts), "providers.accounts lists none: list one, or say \"any\""),
+        (
+            is_closed(&providers.measurements),
+            "providers.measurements lists none: list one, or say \"any\"",
+        ),
+        (is_closed(&policy.beneficiaries), "beneficiaries lists none: list one, or say \"any\""),
+        (is_closed(&policy.purposes), "purposes lists none: list one, or say \"any\""),
+        (is_closed(&policy.verifiers), "verifiers lists none: list one, or say \"any\""),
+        (too_few, "auditors.least is above the auditors listed: list more, or ask for fewer"),
+        (policy.uses_max == 0, "uses_max is 0: raise it"),
+        (policy.expires_at < now, "expires_at is past: choose a later time"),
+        (overspends, "a use costs more than the whole budget: raise it, or the total"),
+    ];
+    let figures = figures.into_iter().filter(|(is_so, _)| *is_so).map(|(_, why)| why.to_owned());
+    let texts = policy.cedar.iter().enumerate().filter(|(_, text)| !can_permit(text));
+    let texts = texts.map(|(number, _)| {
+        format!("text {number} of cedar permits nothing, it only forbids: add permit(principal, action, resource);")
+    });
+    figures.chain(texts).collect()
+}
+
+fn is_closed<T: Ord>(list: &Allowed<T>) -> bool {
+    matches!(list, Allowed::Only(listed) if listed.is_empty())
+}
+
 /// What a policy says by a clause, with as many names of each list.
 fn sentence(clause: Clause, policy: &Policy, most: usize) -> Option<String> {
     let (output, providers) = (&policy.output, &policy.providers);
@@ -59,7 +107,8 @@ fn sentence(clause: Clause, policy: &Policy, most: usize) -> Option<String> {
         | Clause::SourcesRevoked
         | Clause::SourcesRequesters
         | Clause::SourcesSpent
-        | Clause::SourcesCedar => return None,
+        | Clause::SourcesCedar
+        | Clause::Other => return None,
         Clause::Programs if policy.programs.is_empty() => {
             "No program may run over the data.".to_owned()
         }

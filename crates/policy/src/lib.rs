@@ -23,7 +23,7 @@ pub use document::{
     AMOUNT_MAX, DOCUMENT_SIZE_MAX, Document, DocumentError, Form, Measurement, MeasurementError,
     NUMBER_MAX, WORD_SIZE_MAX, Word, WordError,
 };
-pub use explain::{Change, explain, explain_changes};
+pub use explain::{Change, explain, explain_changes, never_permits};
 pub use ledger::{Entry, Ledger, LedgerError, Release, Spent};
 pub use rules::{Decision, GRANTS_MAX, Permit, ReleaseRequest, Rules, RulesError};
 pub use terms::{

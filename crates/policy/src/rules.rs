@@ -604,6 +604,7 @@ impl Rules {
                 weighed.reason(clause, |owner, name| ClauseReason::SourcesCedar { owner, name })
             }
             Clause::Cedar => ClauseReason::Cedar { text: 0 },
+            Clause::Other => unreachable!("nothing here refuses by a clause of a newer version"),
         }
     }
 

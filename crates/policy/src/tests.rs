@@ -455,6 +455,7 @@ fn violations(clause: Clause) -> Vec<Case> {
             };
             vec![about(0, "context.uses_spent < 1", 1), about(2, "context.version != 7", 0)]
         }
+        Clause::Other => Vec::new(),
         Clause::Cedar => vec![
             asked(&|asked| asked.window_secs = 599),
             // A sum that overflows: what cannot be evaluated does not permit.
@@ -546,6 +547,39 @@ fn every_clause_refuses_alone_and_only_by_itself() {
         tested += 1;
     }
     assert_eq!(tested, 33, "a clause came or went: say so in spec/policy.md");
+}
+
+#[test]
+fn a_policy_that_can_permit_nothing_says_why() {
+    let read = |text: &str| Document::<Policy>::from_draft(text).unwrap();
+    assert_eq!(never_permits(&policy(), NOW), [] as [&str; 0]);
+    let example = include_str!("../../../examples/data/clinic-visits.policy.json");
+    assert_eq!(never_permits(read(example).body(), NOW), [] as [&str; 0]);
+    let only_forbids = read(include_str!("../tests/cases/only-forbid.json"));
+    let why = never_permits(only_forbids.body(), NOW);
+    assert_eq!(why.len(), 1, "{why:?}");
+    assert!(why[0].starts_with("text 0 of cedar permits nothing"), "{why:?}");
+    let nothing = never_permits(read("{}").body(), NOW);
+    let lists = ["programs", "providers.accounts", "beneficiaries", "purposes", "verifiers"];
+    for field in lists.into_iter().chain(["output.step_limit_max", "uses_max", "expires_at"]) {
+        assert!(nothing.iter().any(|why| why.starts_with(field)), "{field}: {nothing:?}");
+    }
+    let changes: [(&str, &dyn Fn(&mut Policy)); 5] = [
+        ("no program", &|policy| policy.output.group_min = 21),
+        ("output.step_limit_max", &|policy| policy.output.step_limit_max = 0),
+        ("auditors.least", &|policy| policy.auditors.least = 3),
+        ("expires_at", &|policy| policy.expires_at = NOW - 1),
+        ("a use costs", &|policy| *policy = policy.clone().budget(1, 2)),
+    ];
+    for (begins, change) in changes {
+        let mut policy = policy();
+        change(&mut policy);
+        let why = never_permits(&policy, NOW);
+        assert!(matches!(&why[..], [one] if one.starts_with(begins)), "{begins}: {why:?}");
+        // What is warned of is so: the order that every policy here would permit is refused.
+        let case = Case { policy, ..Case::new() };
+        assert!(!permitted(&case.decide()), "{begins}: it is permitted");
+    }
 }
 
 #[test]
@@ -1152,6 +1186,20 @@ fn every_document_has_one_form() {
     let read = Document::<Policy>::from_draft(&draft).unwrap();
     assert_eq!(read, document, "a draft is the document that it means");
     assert_eq!(Document::<Policy>::from_draft(&text).unwrap(), document);
+    let indented: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let indented = serde_json::to_string_pretty(&indented).unwrap();
+    assert!(indented.contains("\"schema\": \"assay.policy/1\""));
+    let read = Document::<Policy>::from_draft(&indented).unwrap();
+    assert_eq!(read, document, "a draft may say its schema, wherever");
+    for wrong in [
+        indented.replace("assay.policy/1", "assay.policy/2"),
+        indented.replacen("{", "{\"schema\": \"assay.policy/1\",", 1),
+        indented.replace("\"assay.policy/1\"", "1"),
+        "[]".to_owned(),
+    ] {
+        let error = Document::<Policy>::from_draft(&wrong).unwrap_err();
+        assert!(matches!(error, DocumentError::Form { .. }), "{wrong}: {error}");
+    }
     let hostile = text.replacen("\"version\"", "\"\\u001b[2J\\u202e\"", 1);
     let error = Document::<Policy>::from_bytes(hostile.as_bytes()).unwrap_err().to_string();
     assert!(error.contains("?[2J?") && error.is_ascii(), "an error moves a terminal: {error}");

@@ -76,7 +76,9 @@ impl WitnessError {
     /// The status over HTTP.
     pub fn status(&self) -> u16 {
         match self {
-            WitnessError::Form | WitnessError::Shrinks => 400,
+            WitnessError::Form
+            | WitnessError::Shrinks
+            | WitnessError::Checkpoint(CheckpointError::Form) => 400,
             WitnessError::Checkpoint(_) => 403,
             WitnessError::UnknownLog(_) => 404,
             WitnessError::Stale { .. } | WitnessError::Forked { .. } => 409,
@@ -192,6 +194,8 @@ impl AddCheckpoint {
         let old_size = lines.next().and_then(|line| line.strip_prefix("old ")?.parse().ok());
         let old_size = old_size.ok_or(WitnessError::Form)?;
         let consistency = read_hashes(lines, CONSISTENCY_MAX).ok_or(WitnessError::Form)?;
-        Ok(Self { old_size, consistency, checkpoint: checkpoint.to_vec() })
+        let asked = Self { old_size, consistency, checkpoint: checkpoint.to_vec() };
+        // A size has one form: no leading zero, no plus.
+        if asked.to_bytes() == bytes { Ok(asked) } else { Err(WitnessError::Form) }
     }
 }

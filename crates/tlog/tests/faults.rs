@@ -86,6 +86,38 @@ fn the_same_entry_keeps_its_place() {
     assert_eq!(checkpoint(&disk).size, 301);
 }
 
+/// The checkpoint was replaced and nobody was told: the entry is there, and is added again.
+#[test]
+fn an_entry_whose_answer_was_lost_has_its_place_and_proof_when_it_is_added_again() {
+    let (mut lost, mut rng) = (0, fastrand::Rng::with_seed(40));
+    for seed in 0..400 {
+        let (disk, mut log) = log_of(rng.u64(1..600));
+        let before = checkpoint(&disk).size;
+        // Tiles are written, and the checkpoint is replaced or not.
+        disk.fail_after(1, seed);
+        let refused = log.add(&[b"the entry".to_vec()]);
+        assert!(matches!(refused, Err(Error::Storage(_))), "{refused:?}");
+        disk.mend();
+        let tree = checkpoint(&disk);
+        if tree.size == before {
+            continue;
+        }
+        lost += 1;
+        let proof = Reader::new(&disk, &tree).prove_inclusion(before).expect("it is there");
+        if rng.bool() {
+            log = Log::open(disk.clone(), log_key()).expect("an ordinary start");
+        }
+        let again = log.add(&[b"another".to_vec(), b"the entry".to_vec()]).expect("added");
+        let places: Vec<_> = again.iter().map(|added| (added.index, added.is_new)).collect();
+        assert_eq!(places, [(before + 1, true), (before, false)], "it has two places");
+        let proof_again = Reader::new(&disk, &tree).prove_inclusion(before).expect("it is there");
+        assert_eq!(proof_again, proof, "another proof under the same checkpoint");
+        let known = Known { source: "a reader".into(), size: tree.size, root: tree.root };
+        assert_eq!(fsck(&disk, &log_alone(), &[known]).expect("read").faults, []);
+    }
+    assert!(lost > 100, "{lost} answers were lost: the test shows nothing");
+}
+
 #[test]
 fn two_writers_do_not_make_two_logs() {
     let (disk, mut one) = log_of(10);
@@ -273,6 +305,16 @@ fn a_witness_knows_its_logs_and_its_place() {
     for nonsense in [&b""[..], b"old 1", b"old -1\n\n", b"old 0\nnothing\n\n"] {
         let refused = watched.witness.add_checkpoint(nonsense, NOW);
         assert!(matches!(refused, Err(WitnessError::Form)), "{refused:?}");
+    }
+    for size in ["00", "+0", "-0", " 0", "000000000000000000000", "0x0"] {
+        let own = log_of(5).0.get(CHECKPOINT).expect("read").expect("there is one");
+        let asked = [format!("old {size}\n\n").as_bytes(), &own].concat();
+        let refused = watched.witness.add_checkpoint(&asked, NOW);
+        assert!(matches!(refused, Err(WitnessError::Form)), "old {size:?}: {refused:?}");
+        let note = String::from_utf8(own).expect("text");
+        let note = note.replacen("\n5\n", &format!("\n{size}5\n"), 1);
+        let refused = watched.witness.add_checkpoint(format!("old 0\n\n{note}").as_bytes(), NOW);
+        assert_eq!(refused.map_err(|error| error.status()), Err(400), "{note}");
     }
     // What it has cosigned is damaged: it would rather cosign nothing than a fork.
     watched.see(&log_of(5).0, 0).expect("cosigned");

@@ -134,7 +134,8 @@ fn write_group(
     table.end_row()
 }
 
-/// The place of a quantile among so many sorted values (at least one), from 0: ceil(q n) - 1, or 0 for q = 0.
+/// The place of a quantile among so many sorted values (at least one), from 0: ceil(q n) - 1, or 0
+/// for q = 0.
 fn quantile_index(quantile: Decimal, count: usize) -> usize {
     // INVARIANT: 0 <= q <= 1, so the product is below 2^62 and the rank at most the count.
     let rank = (quantile.nanos() as u64 * count as u64).div_ceil(Decimal::ONE_NANOS as u64);
@@ -206,6 +207,47 @@ mod tests {
         check_error("value=v\nquantiles=1.1", "v\n1", "the quantile 1.1 is not between 0 and 1");
         check_error("value=v\ndecimals=10", "v\n1", "decimals is 10, but at most 9 can be shown");
         check_error("value=v\nfoo=1", "v\n1", "this program has no parameter foo");
+    }
+
+    /// The same files are refused by masking: crates/mask.
+    #[test]
+    fn a_table_that_is_damaged_or_saved_otherwise_is_refused() {
+        let files: [(&[u8], &str); 6] = [
+            (
+                include_bytes!("../../../crates/mask/tests/tables/unclosed.csv"),
+                "row 3 is no CSV (RFC 4180): a quote that is never closed",
+            ),
+            (
+                include_bytes!("../../../crates/mask/tests/tables/dup.csv"),
+                "columns 1 and 2 have the same name",
+            ),
+            (
+                include_bytes!("../../../crates/mask/tests/tables/ragged.csv"),
+                "row 3 has 1 cells and the header 2",
+            ),
+            (
+                include_bytes!("../../../crates/mask/tests/tables/sep.csv"),
+                "the table looks like a spreadsheet's export: remove its first line, sep=",
+            ),
+            (
+                include_bytes!("../../../crates/mask/tests/tables/semi.csv"),
+                "the table looks like one with semicolons between its cells: write commas, and \
+                 points in numbers",
+            ),
+            (
+                include_bytes!("../../../crates/mask/tests/tables/utf16.csv"),
+                "the table looks like UTF-16: save it as UTF-8",
+            ),
+        ];
+        for (table, expect) in files {
+            let error = run(b"value=amount", table, &mut Output::new()).unwrap_err();
+            assert_eq!(error.to_string(), expect);
+        }
+        check_error(
+            "value=v",
+            "g, v\na,1\n",
+            "the table has the column \"v\" with blanks around its name, remove them: it has \"g,  v\"",
+        );
     }
 
     #[test]

@@ -8,7 +8,8 @@ use assay_guest::{Decimal, Error, bail};
 /// The most returns a history may have, about 4000 years of days.
 const MAX_RETURNS: usize = 1 << 20;
 
-/// The ratio of each price to the one before, oldest first; at least one. Errors on a price that is no number above zero.
+/// The ratio of each price to the one before, oldest first; at least one. Errors on a price that is
+/// no number above zero.
 pub(crate) fn read_returns(history: &[u8], column: &str) -> Result<Vec<U6F26>, Error> {
     let mut table = Table::new(history)?;
     let column = table.column(column)?;

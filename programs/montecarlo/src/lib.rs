@@ -44,7 +44,8 @@ fn simulate(returns: &[U6F26], request: &Request<'_>) -> Result<Vec<U6F26>, Erro
     Ok(ends)
 }
 
-/// The product, rounded to nearest: cutting off would add up to a loss that nobody had. `None` from 64 on.
+/// The product, rounded to nearest: cutting off would add up to a loss that nobody had. `None` from
+/// 64 on.
 fn multiply(a: U6F26, b: U6F26) -> Option<U6F26> {
     const HALF: u64 = 1 << (U6F26::FRAC_NBITS - 1);
     let product = u64::from(a.to_bits()) * u64::from(b.to_bits()) + HALF;

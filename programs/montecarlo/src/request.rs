@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 use assay_guest::{Decimal, Error, Params, bail};
 
-/// The most paths, so that their ends fit the heap; with the longest horizon the keystream's 32-bit block counter suffices.
+/// The most paths, so that their ends fit the heap; with the longest horizon the keystream's 32-bit
+/// block counter suffices.
 const MAX_PATHS: u32 = 1 << 26;
 /// The longest horizon in rows.
 const MAX_HORIZON: u32 = 1 << 10;

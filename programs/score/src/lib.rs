@@ -16,7 +16,8 @@ use model::{Feature, Link, MISSING, Model};
 /// Places of a score.
 const PLACES: u32 = 6;
 
-/// Scores the rows of `input` with the model in `dataset`. Errors name what is wrong with the model, or the row.
+/// Scores the rows of `input` with the model in `dataset`. Errors name what is wrong with the
+/// model, or the row.
 pub fn run(input: &[u8], dataset: &[u8], output: &mut Output) -> Result<(), Error> {
     let model = Model::parse(dataset)?;
     let mut table = Table::new(input)?;

@@ -5,7 +5,8 @@ use assay_guest::sha2::{Digest, Sha256};
 use assay_guest::{Error, Output};
 use core::fmt::Write;
 
-/// Writes the hex digest of the input, and of the dataset unless it is empty, a line each. Errors only if the output is full.
+/// Writes the hex digest of the input, and of the dataset unless it is empty, a line each. Errors
+/// only if the output is full.
 pub fn run(input: &[u8], dataset: &[u8], output: &mut Output) -> Result<(), Error> {
     write_digest(input, output)?;
     if !dataset.is_empty() {

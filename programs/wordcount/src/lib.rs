@@ -11,7 +11,8 @@ use core::hash::BuildHasherDefault;
 use hashbrown::HashMap;
 use rustc_hash::FxHasher;
 
-// A hash of few 32-bit operations, the same in every run: nothing here comes from a clock or from randomness.
+// A hash of few 32-bit operations, the same in every run: nothing here comes from a clock or from
+// randomness.
 type Counts = HashMap<String, u32, BuildHasherDefault<FxHasher>>;
 
 /// Counts the words of `input` and writes `word,count` lines. Errors if the input is not UTF-8.

@@ -37,8 +37,8 @@ const ARROWS: [(&str, &[&str]); 27] = [
     ("assay-protocol", &["contracts", "machine", "merkle", "types"]),
     ("assay-seal", &["types"]),
     ("assay-policy", &["types"]),
-    ("assay-mask", &["types"]),
-    ("assay-disclosure", &["merkle", "seal", "types"]),
+    ("assay-mask", &["guest", "types"]),
+    ("assay-disclosure", &["guest", "merkle", "seal", "types"]),
     (
         "assay-receipt",
         &["contracts", "disclosure", "market", "mask", "merkle", "protocol", "tlog", "types"],
