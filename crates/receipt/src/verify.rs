@@ -852,7 +852,8 @@ impl Paid {
     /// missed the job, and the fee is back with the requester.
     fn fits(self, order: &Market::Order) -> bool {
         let escrow = self.provider.saturating_add(self.refunded);
-        let first = escrow <= order.price.max.to() && self.data_fee == order.dataFee.to();
+        let first =
+            escrow <= order.price.max.to::<u128>() && self.data_fee == order.dataFee.to::<u128>();
         let bounty = order.stake.to::<u128>() * u128::from(order.bountyBps) / BPS;
         let late = (self.provider, self.refunded, self.data_fee) == (bounty, 0, 0);
         first || (late && order.beginSecs == 0)
