@@ -34,7 +34,7 @@ pub(super) struct Memory<E> {
     /// Jobs whose output could not be published.
     pub(super) unpublished: BTreeSet<B256>,
     /// How many of its moves in games about a job's claim are in the log.
-    pub(super) moves_told: BTreeMap<B256, usize>,
+    pub(super) moves_said: BTreeMap<B256, usize>,
 }
 
 impl<E: Engine + Clone> Memory<E> {
@@ -45,7 +45,7 @@ impl<E: Engine + Clone> Memory<E> {
             declined: BTreeMap::new(),
             recorded: BTreeSet::new(),
             unpublished: BTreeSet::new(),
-            moves_told: BTreeMap::new(),
+            moves_said: BTreeMap::new(),
         }
     }
 
@@ -110,7 +110,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         memory.declined.remove(&id);
         memory.recorded.remove(&id);
         memory.unpublished.remove(&id);
-        memory.moves_told.remove(&id);
+        memory.moves_said.remove(&id);
     }
 
     pub(super) fn memory(&self) -> MutexGuard<'_, Memory<E>> {
