@@ -1,10 +1,10 @@
-//! Whether who asks may: a signature over each request, checked before anything is read or done for
-//! it (spec/access.md).
+//! Authorisation: each request is signed, and its signature is checked before anything is read or
+//! done for it (spec/access.md).
 
 use alloy_primitives::{Address, B256};
 use assay_protocol::{
     Capability, EMPTY_DIGEST, ProblemKind, REQUEST_SECS_MAX, Role, SignedCapability, SignedRequest,
-    Use, Who, header, revocation_part, rule_of,
+    Use, Who, header, permission_of, revocation_part,
 };
 use assay_storage::Kind;
 use axum::extract::{Request, State};
@@ -17,11 +17,11 @@ use crate::caller::Caller;
 use crate::error::{Fail, Failure};
 use crate::state::{App, Shared};
 
-/// Lets through what the table lets through.
+/// Lets through what the table of permissions lets through.
 pub(crate) async fn authorise(State(app): State<App>, request: Request, next: Next) -> Response {
-    let rule = rule_of(request.method().as_str(), request.uri().path());
+    let row = permission_of(request.method().as_str(), request.uri().path());
     // What has no row has no handler that would take it without a caller.
-    let Some(Who::Signer(roles)) = rule.map(|rule| rule.who) else {
+    let Some(Who::Signer(roles)) = row.map(|row| row.who) else {
         return next.run(request).await;
     };
     let (mut parts, body) = request.into_parts();
@@ -51,21 +51,22 @@ async fn admit(app: &App, roles: &[Role], request: &Parts) -> Result<Caller, Fai
     })?;
     let now = app.now();
     if signed.expires < now || signed.expires > now + REQUEST_SECS_MAX {
-        let detail = format_args!("it ends at {}, and it is {now}", signed.expires);
+        let detail = format_args!("it expires at {}, and the time is {now}", signed.expires);
         return Err(ProblemKind::RequestExpired.fail(detail));
     }
     if !app.nonces.is_fresh(&signed.nonce) {
-        let detail = "its nonce begins with another epoch than this broker's";
+        let detail = "its nonce does not begin with this broker's epoch";
         return Err(ProblemKind::NonceStale.fail(detail));
     }
     if !roles.is_empty() && !roles.contains(&signed.role) {
         let roles: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
-        return Err(ProblemKind::RoleMismatch.fail(format_args!("it is for: {}", roles.join(", "))));
+        return Err(
+            ProblemKind::RoleMismatch.fail(format_args!("the route is for: {}", roles.join(", ")))
+        );
     }
     if !is_write && signed.digest != EMPTY_DIGEST {
-        return Err(
-            ProblemKind::DigestMismatch.fail("a request without a body signs the empty one")
-        );
+        return Err(ProblemKind::DigestMismatch
+            .fail("a request without a body must sign the SHA-256 of no bytes"));
     }
     let target = request.uri.path_and_query().map_or(path, |target| target.as_str()).to_owned();
     let (method, path) = (request.method.to_string(), path.to_owned());
@@ -98,14 +99,14 @@ fn check(
     for (place, SignedCapability { capability, .. }) in chain.capabilities().iter().enumerate() {
         let hash = capability.hash(&app.deployment)?;
         if is_revoked(app, capability, hash)? {
-            let detail = format_args!("capability {place} was taken back by its issuer");
+            let detail = format_args!("capability {place} was revoked by its issuer");
             return Err(ProblemKind::CapabilityRevoked.fail(detail));
         }
     }
     Ok(issuer)
 }
 
-/// Whether a capability was taken back by who gave it.
+/// Whether a capability was revoked by its issuer.
 fn is_revoked(app: &Shared, capability: &Capability, hash: B256) -> Result<bool, Failure> {
     let issuer = capability.issuer;
     let part = revocation_part(capability.not_after, hash);

@@ -15,14 +15,14 @@ use crate::limits::Limits;
 use crate::state::{App, HostedLog, Shared};
 use crate::{auth, metrics, middleware, routes};
 
-/// A market's order book and blobs, ready to be served.
+/// A broker: a market's order book, blobs and perhaps log, ready to be served.
 #[derive(Clone)]
 pub struct Broker {
     app: App,
 }
 
 impl Broker {
-    /// A broker for the market of a deployment, which asks a clock what has expired.
+    /// A broker for a market. The clock tells it what has expired.
     pub fn new(
         book: Book,
         blobs: Blobs,
@@ -34,7 +34,7 @@ impl Broker {
         Broker { app: Arc::new(Shared::new(book, blobs, deployment, limits, clock, openapi)) }
     }
 
-    /// The same with a log of what roles say.
+    /// The same broker with a log.
     #[must_use]
     pub fn with_log(mut self, log: HostedLog) -> Self {
         let app = Arc::get_mut(&mut self.app);
@@ -42,13 +42,13 @@ impl Broker {
         self
     }
 
-    /// How often a problem was answered since this broker was made.
+    /// How often the broker has answered a kind of problem since it started.
     pub fn refused(&self, kind: ProblemKind) -> u64 {
         self.app.refused.of(kind)
     }
 
-    /// What the broker counts, in Prometheus's text format (spec/broker.md#metrics): without
-    /// accounts, names, keys or content.
+    /// The metrics in Prometheus's text format (spec/broker.md#metrics). They hold no accounts,
+    /// names, keys or content.
     ///
     /// # Errors
     ///
@@ -57,7 +57,8 @@ impl Broker {
         metrics::text(&self.app)
     }
 
-    /// `GET /metrics`, for a listener of the operator's own: it is no part of [`Broker::router`].
+    /// Serves the metrics at `GET /metrics`: for a listener that only the operator can reach.
+    /// [`Broker::router`] does not have this route.
     pub fn metrics_router(&self) -> Router {
         metrics::router(self.app.clone())
     }
@@ -66,7 +67,7 @@ impl Broker {
         &self.app
     }
 
-    /// The routes, to be given to [`crate::serve`].
+    /// The broker's routes, for [`crate::serve`].
     pub fn router(&self) -> Router {
         let (router, _) = routes::all().split_for_parts();
         router

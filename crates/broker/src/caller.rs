@@ -25,7 +25,7 @@ impl Caller {
 
 /// The same words whether the thing exists or not, so that nobody learns which.
 pub(crate) fn not_entitled() -> Failure {
-    ProblemKind::NotEntitled.fail("it is for another account, whether it is there or not")
+    ProblemKind::NotEntitled.fail("it belongs to another account, if it exists at all")
 }
 
 /// A handler that asks for its caller is closed to requests that have none, whatever the table of
@@ -35,7 +35,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
         parts.extensions.get().copied().ok_or_else(|| {
-            ProblemKind::RequestUnsigned.fail("this route is for those who sign their requests")
+            ProblemKind::RequestUnsigned.fail("this route takes signed requests only")
         })
     }
 }

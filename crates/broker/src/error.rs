@@ -1,4 +1,4 @@
-//! What a request is refused with, as an HTTP answer; and what can go wrong while serving.
+//! Errors: what a request is refused with, and what can go wrong while serving.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 /// The crate's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What can go wrong while serving; what a request is refused with is a [`Failure`].
+/// What can go wrong while serving. What a request is refused with is a [`Failure`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -25,7 +25,7 @@ pub enum Error {
     },
 }
 
-/// A problem, on its way to who asked.
+/// Why a request was refused or failed: a problem, as an HTTP answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure(pub Problem);
 
@@ -113,7 +113,8 @@ impl From<assay_storage::Error> for Failure {
             other => {
                 // It may name files: for the log only.
                 tracing::error!(error = %other, "the store failed");
-                ProblemKind::Internal.fail("the store failed; its operator finds more in the log")
+                ProblemKind::Internal
+                    .fail("the broker's storage failed; its operator finds the cause in its log")
             }
         }
     }

@@ -2,37 +2,37 @@
 
 use std::time::Duration;
 
-/// So many at once, then so many a second.
+/// A rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// In the long run.
+    /// How many a second in the long run.
     pub per_sec: u32,
-    /// After a rest.
+    /// How many at once after a pause.
     pub burst: u32,
 }
 
-/// A broker's own bounds.
+/// What a broker takes at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The body of an order, a refusal, an offer, a wrap or seal keys.
+    /// The body of an order, a refusal, an offer, a wrap or seal keys, in bytes.
     pub json_bytes_max: u64,
-    /// A program's ELF.
+    /// A program's ELF, in bytes.
     pub program_bytes_max: u64,
-    /// A slot's image. A full slot's takes some more than 512 MiB.
+    /// The image of a slot, in bytes. That of a full slot takes some more than 512 MiB.
     pub slot_bytes_max: u64,
-    /// An envelope. It goes to the disk as it comes.
+    /// An envelope, in bytes. It is written to the disk as it arrives.
     pub envelope_bytes_max: u64,
-    /// Blobs that come in at once; each program and slot is held in memory until it is checked.
+    /// Uploads at once; each program and slot is held in memory until it is checked.
     pub uploads_max: usize,
     /// Event streams at once.
     pub followers_max: usize,
-    /// Requests of one address (IPv4) or network (IPv6, 64 bits).
+    /// Requests from one IPv4 address, or from one IPv6 network of 64 bits.
     pub rate_per_address: Rate,
-    /// Signed writes of one account.
+    /// Signed writes by one account.
     pub rate_per_account: Rate,
-    /// How long a body may take to begin.
+    /// How long a body may take to arrive, besides what its size earns it.
     pub body_grace: Duration,
-    /// And how fast it must come from then on, in bytes a second.
+    /// The slowest that a body may arrive after that, in bytes a second.
     pub body_bytes_per_sec: u64,
 }
 

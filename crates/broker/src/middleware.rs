@@ -1,4 +1,4 @@
-//! From where: the log of requests and what was refused of them, and how many one address may send.
+//! What is done around every request: logging, counting, and limiting the rate of an address.
 
 use std::net::Ipv4Addr;
 use std::time::Instant;
@@ -32,7 +32,7 @@ pub(crate) async fn log(State(app): State<App>, request: Request, next: Next) ->
     response
 }
 
-/// Refuses what passes the address's rate, before anything is read or computed for it.
+/// Refuses requests beyond the address's rate, before anything is read or computed for them.
 pub(crate) async fn limit(
     State(app): State<App>,
     request: Request,
@@ -42,7 +42,7 @@ pub(crate) async fn limit(
     let nobody = Peer::new(Ipv4Addr::UNSPECIFIED.into());
     let peer = request.extensions().get::<Peer>().copied().unwrap_or(nobody);
     app.per_address.take(peer).map_err(|wait| {
-        ProblemKind::RateExceeded.fail("this address sends too many requests").after(wait)
+        ProblemKind::RateExceeded.fail("this address has used up its requests for now").after(wait)
     })?;
     Ok(next.run(request).await)
 }

@@ -1,4 +1,4 @@
-//! Requests that were answered once, remembered until they end.
+//! Nonces of requests, remembered until they expire, so that no request is answered twice.
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -57,7 +57,8 @@ impl Nonces {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         used.forget_before(now);
         if used.known.len() >= NONCES_MAX {
-            return Err(ProblemKind::Busy.fail("too many requests are remembered already"));
+            return Err(ProblemKind::Busy
+                .fail("the broker can't remember more nonces; try again when some have expired"));
         }
         if !used.known.insert(key) {
             return Err(ProblemKind::RequestReplayed.fail("its nonce was used before"));

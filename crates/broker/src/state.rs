@@ -18,14 +18,14 @@ use crate::limits::Limits;
 use crate::nonces::Nonces;
 use crate::rate::Rates;
 
-/// A log that a broker serves: who appends to it, where it is read, and its key.
+/// A log that a broker serves.
 #[derive(Clone)]
 pub struct HostedLog {
-    /// Appends.
+    /// Appends entries to the log.
     pub sequencer: Sequencer,
-    /// Its files or objects, to be read.
+    /// The log's files or objects.
     pub files: Arc<dyn Storage>,
-    /// Its key.
+    /// The log's public key.
     pub key: Vkey,
 }
 
@@ -100,8 +100,9 @@ impl Shared {
     ) -> Result<T, Failure> {
         let app = self.clone();
         tokio::task::spawn_blocking(move || work(&app)).await.map_err(|error| {
-            tracing::error!(%error, "work for a request did not end");
-            ProblemKind::Internal.fail("work for the request did not end")
+            tracing::error!(%error, "work for a request panicked");
+            ProblemKind::Internal
+                .fail("the broker met a bug; its operator finds the cause in its log")
         })
     }
 
@@ -120,7 +121,9 @@ impl Shared {
     /// Uses up one of an account's writes, whose signature was checked: nobody uses up another's.
     pub(crate) fn take_write(&self, account: Address) -> Result<(), Failure> {
         self.per_account.take(account).map_err(|wait| {
-            ProblemKind::RateExceeded.fail("this account writes too often").after(wait)
+            ProblemKind::RateExceeded
+                .fail("this account has used up its writes for now")
+                .after(wait)
         })
     }
 }

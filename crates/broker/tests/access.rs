@@ -9,7 +9,7 @@ use assay_broker::{Broker, Limits, serve};
 use assay_broker_client::Access;
 use assay_chain::ManualClock;
 use assay_protocol::{
-    Capability, CapabilityChain, KeyWrap, ProblemKind, RULES, Role, SignedCapability,
+    Capability, CapabilityChain, KeyWrap, PERMISSIONS, ProblemKind, Role, SignedCapability,
     SignedRevocation, SignedWrap, Who,
 };
 use assay_storage::{Blobs, BookLimits, Kind};
@@ -80,13 +80,13 @@ fn the_table_is_whole() {
         .collect();
     // OpenAPI has no parameter that spans several segments.
     rows.push("GET /v1/log/tile/{*path}".to_owned());
-    let mut rules: Vec<_> =
-        RULES.iter().map(|rule| format!("{} {}", rule.method, rule.path)).collect();
+    let mut table: Vec<_> =
+        PERMISSIONS.iter().map(|row| format!("{} {}", row.method, row.path)).collect();
     rows.sort();
-    rules.sort();
-    assert_eq!(rules, rows, "each route has its one row");
-    for rule in RULES {
-        let who = match rule.who {
+    table.sort();
+    assert_eq!(table, rows, "each route has its one row");
+    for row in PERMISSIONS {
+        let who = match row.who {
             Who::Anybody => "anybody".to_owned(),
             Who::Bearer => "who has a signed order".to_owned(),
             Who::Signer([]) => "any account".to_owned(),
@@ -95,7 +95,7 @@ fn the_table_is_whole() {
                 roles.join(", ")
             }
         };
-        let row = format!("| `{} {}` | {who} | {} |", rule.method, rule.path, rule.why);
+        let row = format!("| `{} {}` | {who} | {} |", row.method, row.path, row.why);
         assert!(PAGE.contains(&row), "spec/access.md lacks the row\n{row}");
     }
 }
@@ -164,8 +164,8 @@ async fn no_write_takes_another_body_than_the_signed_one() {
             "POST" if path != "/v1/orders" => "POST",
             _ => continue,
         };
-        let roles = RULES.iter().find(|rule| rule.method == method && rule.path == path);
-        let Some(Who::Signer(roles)) = roles.map(|rule| rule.who) else { panic!("{path}") };
+        let roles = PERMISSIONS.iter().find(|row| row.method == method && row.path == path);
+        let Some(Who::Signer(roles)) = roles.map(|row| row.who) else { panic!("{path}") };
         let is_blob = ["/v1/programs/", "/v1/slots/", "/v1/envelopes/"];
         let is_blob = is_blob.iter().any(|prefix| path.starts_with(prefix));
         // The account that the path names, where it names one, is the caller's own.
@@ -200,8 +200,8 @@ async fn a_route_is_for_its_roles() {
     let fixture = Fixture::new().await;
     let mut tried = 0;
     for (method, path, filled) in operations() {
-        let rule = RULES.iter().find(|rule| rule.method == method && rule.path == path);
-        let Some(Who::Signer(roles)) = rule.map(|rule| rule.who) else { continue };
+        let row = PERMISSIONS.iter().find(|row| row.method == method && row.path == path);
+        let Some(Who::Signer(roles)) = row.map(|row| row.who) else { continue };
         for role in Role::ALL.into_iter().filter(|role| !roles.is_empty() && !roles.contains(role))
         {
             let method = if method == "PUT" { "PUT" } else { "POST" };

@@ -4,48 +4,70 @@ mod commands;
 mod output;
 mod session;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use commands::Command;
 use output::print::print;
+use output::terminal;
+use session::names::names;
 
 /// A marketplace for computation that needs no trust
 #[derive(Parser)]
-#[command(name = "assay", version, after_help = EXIT_CODES)]
+#[command(name = "assay", version, max_term_width = 100, after_help = EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// Print results, and errors, as JSON (spec/cli.md).
+    /// Print results and errors as JSON (spec/cli.md)
     #[arg(long, global = true)]
     json: bool,
-    /// A file of settings (spec/cli.md#settings) [default: config.toml under the home]
+    /// The settings file (spec/cli.md#settings) [default: config.toml under the home]
     #[arg(long, global = true, value_name = "FILE", env = "ASSAY_CONFIG")]
     config: Option<std::path::PathBuf>,
+    /// Show addresses and hashes whole on a terminal too
+    #[arg(long, global = true)]
+    full: bool,
+    /// When to colour outcomes; NO_COLOR turns colour off
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: ColorChoice,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done (whatever the program's outcome), 1 could not be done, 2 wrong arguments, \
-                          3 checked and does not hold";
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, whatever the program's outcome; 1 could not be done; 2 wrong arguments;
+3 checked, and it does not hold
+`assay COMMAND --help` lists the options of a command";
 
 fn main() -> ExitCode {
     let line: Vec<_> = std::env::args_os().collect();
-    let root = Arguments::command();
+    let root = commands::with_groups(Arguments::command());
     let command = match session::settings::settled(root.clone(), &line) {
         Ok(command) => command,
         // Who asks what is wrong is told so.
         Err(_) if commands::doctor::is_asked(&line) => root.clone(),
         Err(failure) => return failure.report(line.iter().any(|word| word == "--json")),
     };
-    let matches = command.get_matches_from(line);
+    let matches = command.get_matches_from(&line);
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     start_log();
+    start_terminal(&arguments, &line);
     commands::run(arguments.command, root, arguments.json)
         .and_then(|output| print(&output))
         .map_or_else(|failure| failure.report(arguments.json), |()| ExitCode::SUCCESS)
+}
+
+/// Names, short hashes and colour, where a person reads.
+fn start_terminal(arguments: &Arguments, line: &[OsString]) {
+    if arguments.json {
+        return;
+    }
+    let is_short = !arguments.full && !arguments.command.is_about_ids();
+    let names = (is_short && terminal::is_terminal()).then(|| names(line));
+    terminal::start(names.as_ref(), arguments.color);
 }
 
 /// What goes on, on standard error: warnings, or from the level that ASSAY_LOG names. Only what the

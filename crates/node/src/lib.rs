@@ -41,7 +41,7 @@ pub use log::cosign::{
 pub use log::recorder::{PublicLog, Recorder};
 pub use market::chain::{LocalChain, Running};
 pub use market::liar::Liar;
-pub use market::local::{LocalMarket, MarketPlan, with_log};
+pub use market::local::{LIAR, LocalMarket, MarketPlan, with_log};
 pub use market::remote::RemoteMarket;
 pub use owner::Owner;
 pub use owner::datasets::{Datasets, GRACE_SECS};

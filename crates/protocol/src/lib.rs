@@ -30,14 +30,14 @@ pub use limits::{
     REASON_CODE_BYTES_MAX, REQUEST_SECS_MAX, SEAL_KEYS_BYTES_MAX, TERMS_BYTES_MAX, WRAP_BYTES_MAX,
     WRAP_RECIPIENTS_MAX,
 };
-pub use permissions::{RULES, Rule, Who, method_of, rule_of, shape_of};
+pub use permissions::{PERMISSIONS, Permission, Who, method_of, permission_of, shape_of};
 pub use places::{KeptWrap, dataset_part, is_for, recipient_part, revocation_part};
 pub use problem::{PROBLEM_TYPE, Problem, ProblemKind};
 pub use request::{EMPTY_DIGEST, Epoch, SignedRequest, header};
 pub use signature::{SignError, SignatureError, sign, verify_account};
 pub use types::{
     BROKER_SCHEMA, BlobPut, DatasetEntry, DatasetsPage, EntryPut, Health, KeyRefusal,
-    KeyRefusalEntry, KeyRefusalsPage, KeyWrap, LimitFacts, LogAdded, MarketFacts, Offer,
+    KeyRefusalEntry, KeyRefusalsPage, KeyWrap, LogAdded, MarketInfo, MarketLimits, Offer,
     OfferEntry, OfferPut, OffersPage, OrderEntry, OrdersPage, OwnerDocument, OwnerDocumentEntry,
     OwnerDocumentsPage, Posted, Refusal, RefusalEntry, Refusals, SealKeys, SealKeysEntry,
     SignedDataset, SignedKeyRefusal, SignedOffer, SignedOrder, SignedOwnerDocument, SignedRefusal,

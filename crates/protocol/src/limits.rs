@@ -1,4 +1,4 @@
-//! What a broker takes at most (spec/broker.md#limits).
+//! Limits that brokers and their clients agree on (spec/broker.md#limits).
 
 /// The media type of most bodies.
 pub const JSON: &str = "application/json";
@@ -6,19 +6,20 @@ pub const JSON: &str = "application/json";
 /// The media type of blobs.
 pub const BINARY: &str = "application/octet-stream";
 
-/// Orders or offers in one page, if nobody says.
+/// Entries in one page, if the query has no `limit`.
 pub const LIMIT_DEFAULT: u64 = 100;
 
-/// Orders or offers in one page, at most.
+/// Entries in one page, at most.
 pub const LIMIT_MAX: u64 = 500;
 
-/// How far ahead a signed request may expire, in seconds: so long its nonce is remembered.
+/// How far ahead a signed request may expire, in seconds: the broker remembers its nonce until
+/// then.
 pub const REQUEST_SECS_MAX: u64 = 900;
 
-/// Capabilities in a chain.
+/// Capabilities in a chain, at most.
 pub const CAPABILITIES_MAX: usize = 4;
 
-/// A chain of capabilities as a header, in bytes.
+/// The header that holds a chain of capabilities, in bytes, at most.
 pub const CAPABILITIES_BYTES_MAX: usize = 4_096;
 
 /// How far ahead an offer may expire, in seconds.
@@ -45,14 +46,14 @@ pub const SEAL_KEYS_BYTES_MAX: usize = 8_192;
 /// A wrapped key in bytes, at most.
 pub const WRAP_BYTES_MAX: usize = 4_096;
 
-/// Accounts that one owner gives the key of one slot of a job: a broker that does not read the
-/// chain can't tell who is its provider.
+/// Accounts for which one owner may wrap the key of one slot of a job. The bound is needed because
+/// a broker does not read the chain, so it can't tell who the provider is.
 pub const WRAP_RECIPIENTS_MAX: usize = 64;
 
-/// What describes a dataset, its policy, and what else an owner says, in bytes each, at most.
+/// A dataset's document, its policy, or another document of its owner, in bytes each, at most.
 pub const DOCUMENT_BYTES_MAX: usize = 65_536;
 
-/// The body of a dataset, or of an owner's document, in bytes, at most.
+/// The body of a request that puts a dataset or an owner's document, in bytes, at most.
 pub const DOCUMENT_BODY_BYTES_MAX: u64 = 2 * DOCUMENT_BYTES_MAX as u64 + (8 << 10);
 
 /// Datasets or documents in one page, at most.

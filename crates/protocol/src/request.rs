@@ -16,56 +16,56 @@ use crate::signature::{SignError, SignatureError, sign, verify_account};
 pub const EMPTY_DIGEST: B256 =
     b256!("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 
-/// What the nonces of a broker begin with: another at each of its starts, so that what was sent
-/// before a restart, or to another broker, is of no use.
+/// The 16 bytes that nonces for a broker begin with. A broker draws new ones each time it starts,
+/// so a request that was sent before a restart, or to another broker, cannot be sent again.
 pub type Epoch = FixedBytes<16>;
 
-/// The headers that sign a request, and the one that tells how.
+/// The headers of a signed request, and the one that tells the epoch.
 pub mod header {
     /// The account that signs: an address.
     pub const ACCOUNT: &str = "assay-account";
-    /// In which role: one of those that spec/access.md lists.
+    /// The role: one of those that spec/access.md lists.
     pub const ROLE: &str = "assay-role";
     /// The SHA-256 of the body: 0x and 64 hex digits.
     pub const DIGEST: &str = "assay-digest";
-    /// Used once: 0x and 64 hex digits, of which the first 32 are the broker's epoch.
+    /// A number that is used once: 0x and 64 hex digits, the first 32 of them the broker's epoch.
     pub const NONCE: &str = "assay-nonce";
-    /// When the signature ends, in Unix seconds.
+    /// When the signature expires, in Unix seconds.
     pub const EXPIRES: &str = "assay-expires";
     /// The signature: 0x and 130 hex digits.
     pub const SIGNATURE: &str = "assay-signature";
-    /// A chain of capabilities, if the request is in another's name: JSON.
+    /// The chain of capabilities, if the request is in another account's name: JSON.
     pub const CAPABILITIES: &str = "assay-capabilities";
-    /// In an answer: what nonces must begin with, 0x and 32 hex digits.
+    /// In an answer: the broker's epoch, 0x and 32 hex digits.
     pub const EPOCH: &str = "assay-epoch";
 }
 
-/// A request that an account answers for, as its headers say it.
+/// What the headers of a signed request say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedRequest {
-    /// Who signs.
+    /// The account that signs.
     pub account: Address,
-    /// In which role.
+    /// The role that it acts in.
     pub role: Role,
-    /// SHA-256 of the body.
+    /// The SHA-256 of the body.
     pub digest: B256,
     /// Used once; the first 16 bytes are the broker's epoch.
     pub nonce: B256,
-    /// When the signature ends, in Unix seconds.
+    /// When the signature expires, in Unix seconds.
     pub expires: u64,
-    /// In whose name, if not in the signer's own.
+    /// What allows the signer to act in another account's name, if it does.
     pub capabilities: Option<CapabilityChain>,
-    /// 65 bytes.
+    /// The signature: 65 bytes.
     pub signature: Bytes,
 }
 
 impl SignedRequest {
-    /// Reads the headers that sign a request; `value` gives a header's text.
+    /// Reads the headers of a signed request; `value` returns a header's text by its name.
     ///
     /// # Errors
     ///
-    /// [`ProblemKind::RequestUnsigned`], and what a chain of capabilities can have wrong before it
-    /// is used.
+    /// [`ProblemKind::RequestUnsigned`], [`ProblemKind::CapabilityMalformed`],
+    /// [`ProblemKind::CapabilityTooMany`].
     pub fn from_headers<'a>(value: impl Fn(&str) -> Option<&'a str>) -> Result<Self, Problem> {
         let chain = value(header::CAPABILITIES).map(str::parse).transpose();
         Ok(SignedRequest {
@@ -79,7 +79,7 @@ impl SignedRequest {
         })
     }
 
-    /// Signs a request; the path begins with `/v1/` and goes on to the end of the query.
+    /// Signs a request; the path begins with `/v1/` and includes the query.
     ///
     /// # Errors
     ///
@@ -104,8 +104,8 @@ impl SignedRequest {
         Ok(request)
     }
 
-    /// Checks that the account signed it for a market. Whether it may, and whether its capabilities
-    /// hold, is another matter.
+    /// Checks that the account signed it for a market. Does not check whether the account may send
+    /// it, or its capabilities.
     ///
     /// # Errors
     ///
@@ -119,7 +119,7 @@ impl SignedRequest {
         verify_account(self.hash(method, path, deployment)?, &self.signature, self.account)
     }
 
-    /// The headers that say so.
+    /// The headers, by name.
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         let mut headers = vec![
             (header::ACCOUNT, self.account.to_string()),

@@ -3,48 +3,49 @@
 use alloy_primitives::{Address, B256, Bytes, Signature};
 use alloy_signer::{Signer, SignerSync};
 
-/// Why nothing was signed.
+/// Why signing failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignError {
     /// The key could not sign.
     #[error("the key can't sign: {0}")]
     Signer(#[from] alloy_signer::Error),
-    /// What would be signed does not hold.
+    /// The content would not verify once signed.
     #[error(transparent)]
     Signature(#[from] SignatureError),
 }
 
-/// Why a signature does not hold.
+/// Why a signature is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
-    /// Not 65 bytes: a contract account's, perhaps, which only its chain can check.
+    /// It does not have 65 bytes: a contract account's, perhaps, which only its chain can check.
     #[error(
-        "a signature is 65 bytes, this has {0}; contract accounts are not taken yet, use a key's own account"
+        "the signature has {0} bytes, not 65; contract accounts are not supported yet, use an account with a key"
     )]
     Length(usize),
     /// The last byte is not 27 or 28, or `s` is in the upper half: the contracts refuse both.
-    #[error("the signature is not in its one form (v 27 or 28, s in the lower half)")]
+    #[error("the signature is not in canonical form (v 27 or 28, s in the lower half); sign again")]
     Form,
-    /// It leads to another account: another signer, other content, or another chain or market in
-    /// the domain.
-    #[error("the signature leads to {found}, not {expected}; sign this content for this market")]
+    /// It is by another account, over other content, or for another chain or market.
+    #[error(
+        "the signature is by {found}, not {expected}, or over other content; sign exactly this content, for this market"
+    )]
     Signer {
-        /// Who should have signed.
+        /// The account that should have signed.
         expected: Address,
-        /// Who did, if the content and the domain are right.
+        /// The account that signed, if the content and the market are right.
         found: Address,
     },
-    /// It leads to no account.
-    #[error("the signature leads to no account; sign again")]
+    /// No account can have made it.
+    #[error("the signature is no account's; sign again")]
     NoSigner,
-    /// The terms are not those whose digest the order names.
+    /// The terms are not those whose SHA-256 is the order's `termsHash`.
     #[error(
-        "the terms are not those that the order names; send the text whose SHA-256 is its termsHash, none if that is zero"
+        "the terms are not those that the order was signed with; send the text whose SHA-256 is its termsHash, or none if that is zero"
     )]
     Terms,
     /// A time beyond 40 bits.
-    #[error("{0} is no time in Unix seconds")]
+    #[error("{0} is too large for a time in Unix seconds")]
     Time(u64),
 }
 
@@ -57,7 +58,7 @@ pub fn sign(signer: &(impl Signer + SignerSync), hash: B256) -> Result<Bytes, Si
     Ok(Bytes::copy_from_slice(&signer.sign_hash_sync(&hash)?.as_bytes()))
 }
 
-/// Checks that an account has signed a hash, in the one form that the contracts take: who passes
+/// Checks that an account signed a hash. Accepts no other form than the contracts do: what passes
 /// here passes OpenZeppelin's ECDSA.
 ///
 /// # Errors

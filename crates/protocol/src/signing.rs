@@ -45,7 +45,7 @@ impl SignedOrder {
         Ok(signed)
     }
 
-    /// What an order's `termsHash` is: the SHA-256 of the terms' text; zero without terms.
+    /// The `termsHash` of an order with these terms: the SHA-256 of their text; zero without terms.
     pub fn terms_hash(terms: Option<&JsonObject>) -> B256 {
         terms.map_or(B256::ZERO, |terms| B256::new(sha256(terms.as_str().as_bytes()).0))
     }
@@ -63,8 +63,8 @@ impl SignedOrder {
         job_id(deployment, &self.order)
     }
 
-    /// Checks that the requester signed the order for a market and that it names its terms, and
-    /// gives its id there.
+    /// Checks that the requester signed the order, with its terms, for a market. Returns its job id
+    /// there.
     ///
     /// # Errors
     ///
@@ -73,7 +73,7 @@ impl SignedOrder {
         self.verify_on(deployment.chain_id, deployment.market)
     }
 
-    /// The same, by what of a deployment it takes.
+    /// The same by the market's chain and address.
     ///
     /// # Errors
     ///
@@ -277,7 +277,7 @@ impl KeyRefusal {
 }
 
 impl SignedDataset {
-    /// Signs what describes a dataset, and its policy, with its owner's key.
+    /// Signs a dataset's document and its policy with the owner's key.
     ///
     /// # Errors
     ///
@@ -293,8 +293,8 @@ impl SignedDataset {
         Ok(SignedDataset { document, signature, policy, policy_signature })
     }
 
-    /// Checks that the owner signed both for a market. Which policy the document means is for
-    /// readers to compare.
+    /// Checks that the owner signed both for a market. Does not check that the document names this
+    /// policy.
     ///
     /// # Errors
     ///
@@ -333,7 +333,7 @@ impl SignedOwnerDocument {
         Ok(SignedOwnerDocument { kind: document.kind, document: document.document, signature })
     }
 
-    /// Checks that the owner signed it for a market, and gives its hash.
+    /// Checks that the owner signed it for a market, and returns its hash.
     ///
     /// # Errors
     ///

@@ -32,31 +32,30 @@ const MESSAGE_SIZE_MAX: usize = 4000;
 /// A program, what it reads, and what to write.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The program, an ELF for the machine.
+    /// The program, an ELF file for the machine
     program: PathBuf,
-    /// The input, any file, as a public blob; `-` for standard input.
+    /// The input, any file; `-` for standard input
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
-    /// The input as a slot image, such as the output of another run.
+    /// The input as a slot image, such as another run wrote with --output-image
     #[arg(long, value_name = "FILE", conflicts_with = "input")]
     input_image: Option<PathBuf>,
-    /// The dataset, any file, as a public blob.
+    /// The dataset, any file
     #[arg(long, value_name = "FILE")]
     dataset: Option<PathBuf>,
-    /// The dataset as a slot image.
+    /// The dataset as a slot image
     #[arg(long, value_name = "FILE", conflicts_with = "dataset")]
     dataset_image: Option<PathBuf>,
-    /// Where to write the output's bytes; `-` for standard output (the report then goes to standard
-    /// error).
+    /// Where to write the output; `-` for standard output (the report then goes to standard error)
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Where to write the output slot as an image, whether or not it is a blob.
+    /// Where to write the image of the output slot, even if it holds no blob
     #[arg(long, value_name = "FILE")]
     output_image: Option<PathBuf>,
-    /// The step limit, 1 to 2^45. It is part of the state: another limit gives other hashes.
+    /// The step limit, 1 to 2^45. It is part of the state, so another limit gives other hashes
     #[arg(long, value_name = "N", default_value_t = STEPS_MAX)]
     steps_max: u64,
-    /// Write a witness of this step (the first is 0).
+    /// Write a witness of this step (the first step is 0)
     #[arg(long, value_name = "STEP")]
     witness: Option<u64>,
     /// Where to write the witness [default: step-STEP.witness]
@@ -256,7 +255,7 @@ fn load_image(memory: &mut Memory, slot: u32, path: &Path) -> Result<(), Failure
     let fail = |error: std::io::Error| Failure::file("read", path, error).next("check the path");
     let image = std::fs::read(path).map_err(fail)?;
     memory.put_image(slot, &image).map_err(|error| {
-        Failure::file("use", path, error).next("make it with `assay exec --output-image`")
+        Failure::file("use", path, error).next("make an image with `exec --output-image`")
     })
 }
 
@@ -276,7 +275,7 @@ fn write_outputs(
     }
     let Some(path) = &arguments.output else { return Ok(text) };
     let header = blob.map_err(|error| {
-        Failure::file("write", path, error).next("the program wrote no blob; use --output-image")
+        Failure::file("write", path, error).next("the program wrote no blob: use --output-image")
     })?;
     let fail = |error| Failure::file("write", path, error);
     let mut pieces = blob_bytes(engine, slot::OUTPUT, header);

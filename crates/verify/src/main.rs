@@ -12,6 +12,7 @@ use clap::Parser;
 #[command(
     name = "assay-verify",
     version,
+    max_term_width = 100,
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     after_help = "Exit codes: 0 done, 1 could not be done, 2 wrong arguments, 3 checked and does not hold"

@@ -12,6 +12,8 @@ use crate::text::{json, table};
 
 /// Which receipt to check, and by whose word.
 #[derive(clap::Args)]
+// It lies within the arguments of a command, whose group would have the same name.
+#[group(id = "receipt")]
 pub struct Arguments {
     /// The receipt
     #[arg(value_name = "RECEIPT")]

@@ -7,7 +7,7 @@ use super::tree::Tree;
 
 /// The pure packages: no I/O, clock or randomness; each builds for wasm32-unknown-unknown. From
 /// left to right: each may depend only on those before it.
-pub(crate) const PURE: [&str; 13] = [
+pub(crate) const PURE: [&str; 14] = [
     "assay-types",
     "assay-merkle",
     "assay-machine",
@@ -21,11 +21,12 @@ pub(crate) const PURE: [&str; 13] = [
     "assay-mask",
     "assay-disclosure",
     "assay-receipt",
+    "assay-assurance",
 ];
 
 /// What of ours each package may depend on, by normal and build dependencies, without "assay-".
 /// Development dependencies are free: a test may hold a crate against what is to its right.
-const ARROWS: [(&str, &[&str]); 25] = [
+const ARROWS: [(&str, &[&str]); 27] = [
     ("assay-types", &[]),
     ("assay-merkle", &["types"]),
     ("assay-machine", &["merkle", "types"]),
@@ -42,6 +43,27 @@ const ARROWS: [(&str, &[&str]); 25] = [
         "assay-receipt",
         &["contracts", "disclosure", "market", "mask", "merkle", "protocol", "tlog", "types"],
     ),
+    ("assay-assurance", &["contracts", "dispute", "machine", "market", "merkle", "types"]),
+    // Checks receipts and runs programs, for who installs nothing else.
+    (
+        "assay-verify",
+        &[
+            "assurance",
+            "contracts",
+            "disclosure",
+            "dispute",
+            "machine",
+            "market",
+            "mask",
+            "merkle",
+            "policy",
+            "protocol",
+            "receipt",
+            "seal",
+            "tlog",
+            "types",
+        ],
+    ),
     ("assay-storage", &["tlog"]),
     ("assay-chain", &["contracts", "types"]),
     ("assay-broker-client", &["contracts", "protocol", "tlog", "types"]),
@@ -49,6 +71,7 @@ const ARROWS: [(&str, &[&str]); 25] = [
     (
         "assay-node",
         &[
+            "assurance",
             "broker",
             "broker-client",
             "chain",
@@ -72,6 +95,7 @@ const ARROWS: [(&str, &[&str]); 25] = [
     (
         "assay-cli",
         &[
+            "assurance",
             "broker",
             "broker-client",
             "builder",
@@ -89,6 +113,7 @@ const ARROWS: [(&str, &[&str]); 25] = [
             "seal",
             "tlog",
             "types",
+            "verify",
         ],
     ),
     ("assay-guest", &[]),
@@ -111,6 +136,7 @@ const ARROWS: [(&str, &[&str]); 25] = [
     (
         "assay-bench",
         &[
+            "assurance",
             "broker",
             "broker-client",
             "chain",

@@ -5,10 +5,15 @@ use super::{Finding, part};
 
 const COLUMNS_MAX: usize = 100;
 
+/// Their panics name lines, so wrapping a comment changes the bytes of programs/prebuilt, and with
+/// them the programs' ids. They are wrapped when the programs are next built anew.
+const EXEMPT: [&str; 2] = ["guest/src/", "programs/"];
+
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (name, text) in tree.files() {
-        if !(name.ends_with(".rs") || name.ends_with(".sol")) {
+        let is_source = name.ends_with(".rs") || name.ends_with(".sol");
+        if !is_source || EXEMPT.iter().any(|folder| name.starts_with(folder)) {
             continue;
         }
         for (number, line) in (1..).zip(text.lines()) {

@@ -4,14 +4,15 @@ use std::path::Path;
 use std::process::Command;
 
 use super::Finding;
-use super::arrows::PURE;
+use super::arrows::{PURE, packages};
+use super::tree::Tree;
 use crate::install;
 
 pub(crate) const AREA: &str = "wasm";
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-pub(crate) fn check(root: &Path) -> Result<Vec<Finding>, String> {
+pub(crate) fn check(root: &Path, tree: &Tree) -> Result<Vec<Finding>, String> {
     if !install::target(TARGET)? {
         println!("skipped: building the pure crates for {TARGET} (rustup target add {TARGET})");
         return Ok(Vec::new());
@@ -21,7 +22,9 @@ pub(crate) fn check(root: &Path) -> Result<Vec<Finding>, String> {
     let mut build = Command::new(env!("CARGO"));
     build.args(["build", "--quiet", "--target", TARGET, "--target-dir", "target/wasm"]);
     build.args(["--config", "profile.dev.package.'*'.opt-level=0"]);
-    build.args(PURE.iter().flat_map(|package| ["-p", package]));
+    let packages = packages(tree)?;
+    let pure = packages.iter().map(|package| package.name.as_str()).filter(|n| PURE.contains(n));
+    build.args(pure.flat_map(|package| ["-p", package]));
     let status =
         build.current_dir(root).status().map_err(|error| format!("cargo build: {error}"))?;
     let text = format!("the pure crates do not build for {TARGET}: see above");

@@ -1,4 +1,4 @@
-//! Programs and slots: content that is named by what it is.
+//! Programs and slots: content that is named by its hash.
 
 use alloy_primitives::B256;
 use assay_protocol::{BlobPut, ProblemKind, check_program, check_slot};
@@ -11,7 +11,7 @@ use super::request::{bounded, json};
 use crate::error::{Error, Result};
 
 impl BrokerClient {
-    /// Puts a program's ELF under its id, unless it is there; true if it is new there.
+    /// Stores a program's ELF under its id, unless the broker has it; true if it is new there.
     ///
     /// # Errors
     ///
@@ -20,7 +20,7 @@ impl BrokerClient {
         self.put_blob(format!("/v1/programs/{id}"), elf).await
     }
 
-    /// A program's ELF; `None` if nobody has put it.
+    /// A program's ELF; `None` if the broker does not have it.
     ///
     /// # Errors
     ///
@@ -38,7 +38,8 @@ impl BrokerClient {
         self.has(&format!("/v1/programs/{id}")).await
     }
 
-    /// Puts a slot's image under its root, unless it is there; true if it is new there.
+    /// Stores the image of a slot under its root, unless the broker has it; true if it is new
+    /// there.
     ///
     /// # Errors
     ///
@@ -47,7 +48,7 @@ impl BrokerClient {
         self.put_blob(format!("/v1/slots/{root}"), image).await
     }
 
-    /// A slot's image; `None` if nobody has put it.
+    /// The image of a slot; `None` if the broker does not have it.
     ///
     /// # Errors
     ///

@@ -56,7 +56,7 @@ impl BrokerClient {
         if is_about_it(&put) {
             Ok((put, is_new))
         } else {
-            Err(Error::bad_answer("it took the entry for another"))
+            Err(Error::bad_answer("it stored the entry as another's"))
         }
     }
 
@@ -139,7 +139,7 @@ pub(super) fn check_ascending(after: u64, sequences: impl Iterator<Item = u64>) 
     let mut last = after;
     for sequence in sequences {
         if sequence <= last {
-            return Err(Error::bad_answer("its sequences do not ascend"));
+            return Err(Error::bad_answer("its entries are out of order"));
         }
         last = sequence;
     }

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 const PIECE_BYTES: usize = 256 << 10;
 
 impl BrokerClient {
-    /// Puts an envelope under its SHA-256, unless it is there; true if it is new there.
+    /// Stores an envelope under its SHA-256, unless the broker has it; true if it is new there.
     ///
     /// # Errors
     ///
@@ -29,8 +29,8 @@ impl BrokerClient {
         self.put_blob(format!("/v1/envelopes/{name}"), envelope).await
     }
 
-    /// Puts a file's envelope under its SHA-256, unless it is there; true if it is new there. It is
-    /// not read into memory.
+    /// Stores an envelope from a file, unless the broker has it; true if it is new there. The file
+    /// is not read into memory.
     ///
     /// # Errors
     ///
@@ -64,7 +64,7 @@ impl BrokerClient {
         Ok(is_new)
     }
 
-    /// An envelope; `None` if nobody has put it.
+    /// An envelope; `None` if the broker does not have it.
     ///
     /// # Errors
     ///
@@ -73,12 +73,12 @@ impl BrokerClient {
         self.blob(format!("/v1/envelopes/{name}"), move |found| check_envelope(name, found)).await
     }
 
-    /// An envelope piece by piece, and its size; `None` if nobody has put it. Only once this
-    /// returns is it known to be the right one.
+    /// Writes an envelope to a sink, piece by piece, and returns its size; `None` if the broker
+    /// does not have it. Only once this returns is the envelope known to be the right one.
     ///
     /// # Errors
     ///
-    /// [`Error::BadAnswer`] for another envelope, [`Error::Io`] as the sink fails, and as every
+    /// [`Error::BadAnswer`] for another envelope, [`Error::Io`] if the sink fails, and as every
     /// call.
     pub async fn envelope_to(
         &self,
@@ -92,7 +92,7 @@ impl BrokerClient {
         while let Some(piece) = response.chunk().await.map_err(unreachable_by)? {
             bytes += piece.len() as u64;
             if bytes > self.config.blob_bytes_max {
-                return Err(Error::bad_answer("an envelope is larger than it may be"));
+                return Err(Error::bad_answer("the envelope is larger than this client accepts"));
             }
             hasher.update(&piece);
             let failed = |source| Error::Io { what: "keeping an envelope".into(), source };
@@ -105,8 +105,8 @@ impl BrokerClient {
         }
     }
 
-    /// Some bytes of an envelope; `None` if nobody has put it. They can't be checked against its
-    /// name: whoever opens them finds out.
+    /// A range of an envelope; `None` if the broker does not have it. A range can't be checked
+    /// against the name: opening it shows whether it is right.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Orders as they come.
+//! Following orders as they arrive.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(45);
 const EVENT_BYTES_MAX: usize = 64 << 10;
 
 impl BrokerClient {
-    /// Orders as they come, each once and in order, beginning after a sequence.
+    /// Follows the book: orders as they arrive, each once and in order, after a sequence.
     pub fn follow(&self, after: u64) -> Follow {
         Follow { client: self.clone(), after, stream: None, failures: 0 }
     }
@@ -32,8 +32,8 @@ impl BrokerClient {
     }
 }
 
-/// Orders as they come. It goes on after breaks where it was, so each order comes once and none is
-/// missed.
+/// Orders as they arrive. After a break it continues where it was: each order comes once, and none
+/// is missed.
 #[derive(Debug)]
 pub struct Follow {
     client: BrokerClient,
@@ -43,7 +43,7 @@ pub struct Follow {
 }
 
 impl Follow {
-    /// The sequence to go on after, for whoever keeps it over a restart.
+    /// The sequence to continue after, for whoever keeps it over a restart.
     pub fn after(&self) -> u64 {
         self.after
     }
@@ -52,8 +52,8 @@ impl Follow {
     ///
     /// # Errors
     ///
-    /// [`Error::BadAnswer`], [`Error::Refused`] for what does not pass; [`Error::Unreachable`] when
-    /// the retries are used up. It may be called again after each.
+    /// [`Error::BadAnswer`]; [`Error::Refused`] for what is not transient; [`Error::Unreachable`]
+    /// when the retries are used up. It may be called again after each.
     pub async fn next(&mut self) -> Result<OrderEntry> {
         loop {
             match self.step().await {
@@ -93,12 +93,12 @@ impl Follow {
             return Ok(order);
         }
         if buffer.len() > EVENT_BYTES_MAX {
-            return Err(Error::bad_answer("an event does not end"));
+            return Err(Error::bad_answer("an event is too long"));
         }
         let ended = |what: &str| Error::Unreachable { what: what.to_owned() };
         let piece = tokio::time::timeout(SILENCE_MAX, response.chunk()).await;
         let piece =
-            piece.map_err(|_| ended("its event stream is silent"))?.map_err(unreachable_by)?;
+            piece.map_err(|_| ended("its event stream fell silent"))?.map_err(unreachable_by)?;
         buffer.extend(piece.ok_or_else(|| ended("its event stream ended"))?);
         Ok(None)
     }

@@ -14,7 +14,7 @@ use crate::error::Result;
 const LOG_OBJECT_BYTES_MAX: usize = 17 << 20;
 
 impl BrokerClient {
-    /// Adds an entry to the market's log: its place, for ever.
+    /// Adds an entry to the market's log, and returns its index there.
     ///
     /// # Errors
     ///
@@ -28,7 +28,7 @@ impl BrokerClient {
     }
 
     /// An object of the market's log: `key`, `checkpoint`, `cosigned` or a tile. `None` if there is
-    /// no log, or no such object. Whoever reads it checks it.
+    /// no log, or no such object. The caller has to check it.
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
-//! What the broker serves, and whether it works.
+//! The broker itself: its market, its health.
 
-use assay_protocol::{BROKER_SCHEMA, Health, MarketFacts};
+use assay_protocol::{BROKER_SCHEMA, Health, MarketInfo};
 use reqwest::Method;
 
 use super::BrokerClient;
@@ -8,28 +8,31 @@ use super::request::{ANSWER_BYTES_MAX, bounded};
 use crate::error::{Error, Result};
 
 impl BrokerClient {
-    /// What the broker serves, and within which limits.
+    /// The market that the broker serves, and the broker's limits.
     ///
     /// # Errors
     ///
     /// [`Error::BadAnswer`] if it serves another market; as every call, [`Error::Unreachable`] and
     /// [`Error::Refused`].
-    pub async fn market(&self) -> Result<MarketFacts> {
-        let facts: MarketFacts = self.read("/v1/market").await?;
-        if facts.schema != BROKER_SCHEMA {
-            return Err(Error::bad_answer(format!("{:?} is no {BROKER_SCHEMA}", facts.schema)));
+    pub async fn market(&self) -> Result<MarketInfo> {
+        let info: MarketInfo = self.read("/v1/market").await?;
+        if info.schema != BROKER_SCHEMA {
+            return Err(Error::bad_answer(format!(
+                "its schema is {:?}, not {BROKER_SCHEMA}",
+                info.schema
+            )));
         }
         let known = &self.deployment;
-        let found = &facts.deployment;
+        let found = &info.deployment;
         if (found.chain_id, found.market, found.genesis_hash)
             != (known.chain_id, known.market, known.genesis_hash)
         {
             return Err(Error::bad_answer("it serves another market"));
         }
-        Ok(facts)
+        Ok(info)
     }
 
-    /// Whether it works.
+    /// Whether the broker works.
     ///
     /// # Errors
     ///
@@ -38,8 +41,7 @@ impl BrokerClient {
         self.read("/v1/health").await
     }
 
-    /// What the broker answers to a read of a path, as it comes: nothing of it is checked. The
-    /// other calls check.
+    /// The answer to a `GET`, as it comes: unlike with the other calls, nothing of it is checked.
     ///
     /// # Errors
     ///

@@ -32,16 +32,16 @@ use crate::error::{Error, Result};
 /// How to talk to a broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerClientConfig {
-    /// How often a request that failed for a passing reason is sent again. All of them may be:
-    /// repeating is harmless.
+    /// How often a request is sent again after a transient failure. Repeating is harmless for all
+    /// requests.
     pub retries: u32,
     /// The pause before a request is sent again; it doubles each time.
     pub retry_pause: Duration,
     /// The longest pause, whatever the broker asks for.
     pub retry_pause_max: Duration,
-    /// When to give a request up, besides the time that its body takes.
+    /// How long a request may take, besides the time for its body.
     pub request_timeout: Duration,
-    /// The largest blob that is taken, in bytes.
+    /// The largest blob that is accepted, in bytes.
     pub blob_bytes_max: u64,
 }
 
@@ -58,7 +58,7 @@ impl Default for BrokerClientConfig {
 }
 
 /// A client of one broker, for one market, with an identity that signs its requests. Clones share
-/// connections.
+/// their connections.
 #[derive(Clone)]
 pub struct BrokerClient {
     http: reqwest::Client,
@@ -66,7 +66,7 @@ pub struct BrokerClient {
     deployment: Deployment,
     access: Access,
     clock: Arc<dyn Clock>,
-    /// What nonces begin with: zero until the broker tells.
+    /// The broker's epoch: zero until the broker tells.
     epoch: Arc<Mutex<Epoch>>,
     config: BrokerClientConfig,
 }
@@ -79,13 +79,12 @@ impl std::fmt::Debug for BrokerClient {
 }
 
 impl BrokerClient {
-    /// A client of the broker at a URL, `http://` or `https://`, for the market of a deployment.
-    /// Requests are signed with the key that `access` has; with [`Access::public`] only what is
-    /// public can be asked.
+    /// A client of the broker at a URL, `http://` or `https://`, for a market. Requests are signed
+    /// by `access`; with [`Access::public`] only public routes work.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a URL that is none.
+    /// [`Error::Config`] if the URL is malformed.
     pub fn new(
         url: &str,
         deployment: Deployment,
@@ -99,7 +98,7 @@ impl BrokerClient {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a URL that is none.
+    /// [`Error::Config`] if the URL is malformed.
     pub fn with_config(
         url: &str,
         deployment: Deployment,
@@ -127,24 +126,24 @@ impl BrokerClient {
         Ok(BrokerClient { http, url, deployment, access, clock, epoch, config })
     }
 
-    /// The same by another clock.
+    /// The same client with another clock.
     #[must_use]
     pub fn with_clock(self, clock: impl Clock) -> Self {
         BrokerClient { clock: Arc::new(clock), ..self }
     }
 
-    /// The same broker for somebody else.
+    /// The same client with another identity.
     #[must_use]
     pub fn with_access(self, access: impl Into<Access>) -> Self {
         BrokerClient { access: access.into(), ..self }
     }
 
-    /// Who it asks as.
+    /// The identity that signs requests.
     pub fn access(&self) -> &Access {
         &self.access
     }
 
-    /// The market that this client is for.
+    /// The market that the client is for.
     pub fn deployment(&self) -> &Deployment {
         &self.deployment
     }

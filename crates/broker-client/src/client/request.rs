@@ -5,7 +5,9 @@ use std::sync::PoisonError;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use alloy_primitives::B256;
-use assay_protocol::{BINARY, EMPTY_DIGEST, Epoch, Problem, SignedRequest, Who, header, rule_of};
+use assay_protocol::{
+    BINARY, EMPTY_DIGEST, Epoch, Problem, SignedRequest, Who, header, permission_of,
+};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 
@@ -29,7 +31,7 @@ const EPOCHS_MAX: u32 = 3;
 /// The slowest upload that is waited for, in bytes a second.
 const UPLOAD_BYTES_PER_SEC: u64 = 256 << 10;
 
-/// What is asked, and what of it is signed.
+/// A request to be signed and sent.
 pub(super) struct Call {
     pub(super) method: Method,
     /// With its query.
@@ -92,7 +94,7 @@ impl BrokerClient {
                 _ => return answer(sent).await,
             }
         }
-        Err(Error::bad_answer("it tells another epoch each time"))
+        Err(Error::bad_answer("it names another epoch each time"))
     }
 
     /// A request to a path under the broker's URL, signed where the route wants it.
@@ -108,14 +110,14 @@ impl BrokerClient {
         if let Some(kind) = call.content_type {
             request = request.header("content-type", kind);
         }
-        let rule = rule_of(call.method.as_str(), path);
-        let Some(Who::Signer(roles)) = rule.map(|rule| rule.who) else { return Ok(request) };
+        let row = permission_of(call.method.as_str(), path);
+        let Some(Who::Signer(roles)) = row.map(|row| row.who) else { return Ok(request) };
         let (role, access) = self.access.for_request(call.method.as_str(), path, roles);
         let nonce = nonce::fresh(self.epoch())?;
         let terms = (role, nonce, self.clock.unix_secs() + REQUEST_SECS);
         let target = (call.method.as_str(), call.path.as_str());
         let signer = access.signer().ok_or_else(|| {
-            Error::Config("this needs an account: give the client a key to sign with".into())
+            Error::Config("this request must be signed: give the client an account's key".into())
         })?;
         let by = (signer, access.capabilities().cloned());
         let signed = SignedRequest::sign(target, call.digest, terms, &self.deployment, by)?;
@@ -158,8 +160,8 @@ pub(super) async fn answer(response: Response) -> Result<Response> {
         r#type: "about:blank".to_owned(),
         title: status.canonical_reason().unwrap_or("no answer").to_owned(),
         status: status.as_u16(),
-        detail: "the answer says no more".to_owned(),
-        next: "check the URL".to_owned(),
+        detail: "the answer has no further details".to_owned(),
+        next: "check the broker's URL".to_owned(),
         retry_after: None,
     });
     (problem.status, problem.retry_after) = (status.as_u16(), after);

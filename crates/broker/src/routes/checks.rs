@@ -21,8 +21,9 @@ pub(super) fn check_reason(reason: &JsonObject) -> Result<(), Failure> {
     match reason.members().get("code").and_then(|code| code.as_str()) {
         Some(code) if (1..=REASON_CODE_BYTES_MAX).contains(&code.len()) => Ok(()),
         _ => {
-            let detail =
-                format_args!("a reason has a code, a string of 1 to {REASON_CODE_BYTES_MAX} bytes");
+            let detail = format_args!(
+                "a reason needs a code, a string of 1 to {REASON_CODE_BYTES_MAX} bytes"
+            );
             Err(ProblemKind::BodyMalformed.fail(detail))
         }
     }
@@ -34,6 +35,6 @@ pub(super) fn check_past(app: &Shared, unix_secs: u64) -> Result<(), Failure> {
     if unix_secs <= now + ACCOUNT_CLOCK_SKEW_SECS_MAX {
         return Ok(());
     }
-    let detail = format_args!("the signed time is {unix_secs}, and it is {now}");
+    let detail = format_args!("the signed time is {unix_secs}, and the time is {now}");
     Err(ProblemKind::TimeImplausible.fail(detail))
 }

@@ -1,4 +1,4 @@
-//! What data owners publish: what describes a dataset, and its policy.
+//! Datasets: their documents and policies, published by their owners.
 
 use alloy_primitives::Address;
 use assay_protocol::{
@@ -18,8 +18,8 @@ use crate::caller::Caller;
 use crate::error::{Fail, Failure};
 use crate::state::{App, Shared};
 
-/// Puts a dataset into the book, in place of an earlier one of its name: of two the higher version
-/// holds.
+/// Puts a dataset into the book. It replaces the owner's dataset of the same name if its version is
+/// higher.
 #[utoipa::path(
     put,
     path = "/v1/datasets/{owner}/{name}",
@@ -58,14 +58,14 @@ pub(super) async fn put(
         known.name_and_version().is_some_and(|(_, known)| known >= version) && *known != signed
     };
     if known.as_ref().is_some_and(is_older) {
-        return Err(ProblemKind::Superseded.fail("the book's version is as high, or higher"));
+        return Err(ProblemKind::Superseded.fail("the book has this version, or a higher one"));
     }
     let (key, author) = (owner.into_word().0, owner.into_array());
     let put = app.book.put_part(Kind::Dataset, key, author, dataset_part(&name), body).await?;
     Ok(put_by(owner, put))
 }
 
-/// A dataset.
+/// Returns a dataset.
 #[utoipa::path(
     get,
     path = "/v1/datasets/{owner}/{name}",
@@ -83,11 +83,13 @@ pub(super) async fn one(
     DatasetPlace(owner, name): DatasetPlace,
 ) -> Answer {
     let found = app.blocking(move |app| known(app, owner, &name)).await??;
-    let found = found.ok_or_else(|| ProblemKind::EntryUnknown.fail("no such dataset"))?;
+    let found = found.ok_or_else(|| {
+        ProblemKind::EntryUnknown.fail("the owner has published no dataset of this name")
+    })?;
     Ok(json(StatusCode::OK, &entry(found)?))
 }
 
-/// Datasets by sequence; what was replaced comes again.
+/// Lists datasets by sequence. One that was replaced gets a new sequence, so it is listed again.
 #[utoipa::path(
     get,
     path = "/v1/datasets",
@@ -113,9 +115,12 @@ fn check_documents(signed: &SignedDataset, name: &str) -> Result<u64, Failure> {
     match signed.name_and_version() {
         Some((found, version)) if found == name => Ok(version),
         Some(_) => {
-            Err(ProblemKind::BodyMalformed.fail("the document has another name than the path"))
+            Err(ProblemKind::BodyMalformed
+                .fail("the name in the document is not the one in the path"))
         }
-        None => Err(ProblemKind::BodyMalformed.fail("a dataset has a name and a version")),
+        None => {
+            Err(ProblemKind::BodyMalformed.fail("a dataset's document needs a name and a version"))
+        }
     }
 }
 

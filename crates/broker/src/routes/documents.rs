@@ -1,4 +1,4 @@
-//! What data owners say besides: grants, revocations.
+//! Further documents of data owners: grants, revocations.
 
 use assay_protocol::{
     DOCUMENT_BODY_BYTES_MAX, DOCUMENT_BYTES_MAX, DOCUMENTS_LIMIT_MAX, EntryPut, NAME_BYTES_MAX,
@@ -17,7 +17,7 @@ use crate::caller::Caller;
 use crate::error::{Fail, Failure};
 use crate::state::App;
 
-/// Puts an owner's document into the book: it stays. The same again is harmless.
+/// Puts an owner's document into the book, where it stays. Repeating is harmless.
 #[utoipa::path(
     post,
     path = "/v1/owners/{owner}/documents",
@@ -42,7 +42,7 @@ pub(super) async fn post(
     check_size("a document", &signed.document, DOCUMENT_BYTES_MAX)?;
     if !is_name(&signed.kind) {
         let detail = format_args!(
-            "a document's kind is 1 to {NAME_BYTES_MAX} lower-case letters, digits and -"
+            "a document's kind must be 1 to {NAME_BYTES_MAX} lower-case letters, digits and -"
         );
         return Err(ProblemKind::BodyMalformed.fail(detail));
     }
@@ -53,7 +53,7 @@ pub(super) async fn post(
     Ok(put_by(owner, put))
 }
 
-/// An owner's documents by sequence.
+/// Lists an owner's documents by sequence.
 #[utoipa::path(
     get,
     path = "/v1/owners/{owner}/documents",

@@ -1,4 +1,4 @@
-//! What is sealed, by its SHA-256: to the disk as it comes, and back in pieces.
+//! Envelopes: sealed data, named by its SHA-256; written to the disk as it arrives.
 
 use assay_protocol::schema::Binary;
 use assay_protocol::{BlobPut, ProblemKind};
@@ -21,7 +21,7 @@ use crate::state::App;
 /// What is hashed and written at once.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// Puts an envelope under its SHA-256. The same again is harmless.
+/// Stores an envelope under its SHA-256. Repeating is harmless.
 #[utoipa::path(
     put,
     path = "/v1/envelopes/{sha256}",
@@ -44,14 +44,16 @@ pub(super) async fn put(
     let (_upload, body) = begin_upload(&app, &parts.headers, body).await?;
     if caller.digest != name {
         body::drain(body).await;
-        return Err(ProblemKind::BlobMismatch.fail("the signed digest is not the name"));
+        return Err(
+            ProblemKind::BlobMismatch.fail("the signed SHA-256 is not the name in the path")
+        );
     }
     let (bytes, draft) = receive(&app, body, &caller).await?;
     let is_new = app.blocking(move |_| draft.finish(name.0)).await??;
     Ok(json(created(is_new), &BlobPut { bytes }))
 }
 
-/// An envelope, or a range of it.
+/// Returns an envelope, or a range of it.
 #[utoipa::path(
     method(get, head),
     path = "/v1/envelopes/{sha256}",

@@ -1,4 +1,4 @@
-//! Orders as they come, as server-sent events (WHATWG HTML, 9.2).
+//! Orders as they arrive, as server-sent events (WHATWG HTML, 9.2).
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -39,10 +39,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Follower {
 /// Who follows.
 pub(super) struct Follower(Option<Stopping>);
 
-/// Orders as they come: first those in the book after `after`, then each new one.
+/// Streams orders as they arrive: first those in the book after `after`, then each new one.
 ///
-/// An event's id is its order's sequence; after a break, `Last-Event-ID` takes the place of
-/// `after`.
+/// An event's id is its order's sequence. A client that reconnects sends `Last-Event-ID`, which
+/// replaces `after`.
 #[utoipa::path(
     get,
     path = "/v1/orders/events",
@@ -67,7 +67,8 @@ pub(super) async fn follow(
     headers: HeaderMap,
 ) -> Answer {
     let place = app.followers.clone().try_acquire_owned();
-    let busy = || ProblemKind::Busy.fail("too many follow already").after(Duration::from_secs(5));
+    let busy =
+        || ProblemKind::Busy.fail("too many event streams are open").after(Duration::from_secs(5));
     let mut feed = Feed {
         after: last_event(&headers)?.unwrap_or(range.after),
         newest: app.book.newest(),

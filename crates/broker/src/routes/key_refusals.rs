@@ -1,4 +1,4 @@
-//! Why key services give no key, in their owners' names.
+//! Refusals of keys: why key services do not release them.
 
 use assay_protocol::{
     KeyRefusalEntry, KeyRefusalsPage, Posted, SignedKeyRefusal, is_for, recipient_part,
@@ -17,8 +17,8 @@ use crate::caller::Caller;
 use crate::error::Failure;
 use crate::state::App;
 
-/// Puts a key service's refusal into the book, if by the order the key is its owner's. An owner's first
-/// for a job and recipient stays.
+/// Puts a key service's refusal into the book, if by the order the owner has a key of the job. The
+/// owner's first refusal for a job and recipient stays; later ones are ignored.
 #[utoipa::path(
     post,
     path = "/v1/key-refusals",
@@ -43,8 +43,8 @@ pub(super) async fn post(State(app): State<App>, caller: Caller, request: Reques
     Ok(posted(job_id, put))
 }
 
-/// Why key services gave no key for a job. Its requester sees all; a recipient and an owner what is to
-/// and by them; others nothing, whatever there is.
+/// Lists why key services released no key of a job. Its requester sees all refusals, a recipient
+/// and an owner those to and by them, and others none.
 #[utoipa::path(
     get,
     path = "/v1/orders/{job_id}/key-refusals",

@@ -65,9 +65,9 @@ pub(crate) fn all() -> OpenApiRouter<App> {
 
 pub(crate) async fn unknown_path(uri: Uri) -> Failure {
     let path: String = uri.path().chars().take(100).collect();
-    ProblemKind::PathUnknown.fail(format_args!("{path:?} is no path of this broker"))
+    ProblemKind::PathUnknown.fail(format_args!("the broker has no path {path:?}"))
 }
 
 pub(crate) async fn unknown_method(method: Method) -> Failure {
-    ProblemKind::MethodUnknown.fail(format_args!("this path does not know {method}"))
+    ProblemKind::MethodUnknown.fail(format_args!("the path does not take {method}"))
 }

@@ -1,4 +1,4 @@
-//! What providers offer.
+//! Offers of providers.
 
 use alloy_primitives::Address;
 use assay_protocol::{
@@ -17,8 +17,8 @@ use crate::caller::Caller;
 use crate::error::{Fail, Failure};
 use crate::state::App;
 
-/// Puts a provider's offer into the book, in place of an older one. Of two offers the one that ends
-/// later is newer, so that nobody can put an old one back.
+/// Puts a provider's offer into the book. It replaces the provider's earlier offer if it expires
+/// later, so nobody can put an old offer back.
 #[utoipa::path(
     put,
     path = "/v1/offers/{provider}",
@@ -42,7 +42,9 @@ pub(super) async fn put(
     check_size("an offer's terms", &signed.offer, TERMS_BYTES_MAX)?;
     let now = app.now();
     if signed.until < now || signed.until > now + OFFER_SECS_MAX {
-        let detail = format_args!("an offer ends within {OFFER_SECS_MAX} seconds from now, {now}");
+        let detail = format_args!(
+            "an offer must expire within {OFFER_SECS_MAX} seconds, and the time is {now}"
+        );
         return Err(ProblemKind::TimeImplausible.fail(detail));
     }
     let checked = app.verify(signed, move |signed, deployment| signed.verify(provider, deployment));
@@ -61,7 +63,7 @@ pub(super) async fn put(
     Ok(json(created(put.is_new), &answer))
 }
 
-/// Offers that have not expired, by sequence.
+/// Lists the offers that have not expired, by sequence.
 #[utoipa::path(
     get,
     path = "/v1/offers",
@@ -88,7 +90,8 @@ async fn check_newer(app: &App, provider: Address, signed: &SignedOffer) -> Resu
     if same || signed.until > known.until {
         return Ok(());
     }
-    let detail = format_args!("the book's offer of this account ends at {}", known.until);
+    let detail =
+        format_args!("the book has an offer of this provider that expires at {}", known.until);
     Err(ProblemKind::OfferSuperseded.fail(detail))
 }
 

@@ -17,8 +17,8 @@ use crate::caller::Caller;
 use crate::error::{Fail, Failure};
 use crate::state::App;
 
-/// Puts an order into the book, with its terms. The same order again is harmless. Its own signature
-/// stands for the request's.
+/// Puts an order into the book, with its terms. Repeating is harmless. The request needs no
+/// signature: the order has its own.
 #[utoipa::path(
     post,
     path = "/v1/orders",
@@ -34,7 +34,7 @@ pub(super) async fn post(State(app): State<App>, request: Request) -> Answer {
     let signed: SignedOrder = body::json(&app.limits, request).await?;
     let (deadline, now) = (signed.order.lockDeadline.to::<u64>(), app.now());
     if deadline < now {
-        let detail = format_args!("the lock deadline is {deadline}, and it is {now}");
+        let detail = format_args!("the lock deadline is {deadline}, and the time is {now}");
         return Err(ProblemKind::OrderExpired.fail(detail));
     }
     if let Some(terms) = &signed.terms {
@@ -48,8 +48,8 @@ pub(super) async fn post(State(app): State<App>, request: Request) -> Answer {
     Ok(posted(id, put))
 }
 
-/// Orders by sequence. Whoever reads pages to the end, and later goes on after the last sequence,
-/// misses none.
+/// Lists orders by sequence. Whoever reads all pages, and later continues after the last sequence,
+/// misses no order.
 #[utoipa::path(
     get,
     path = "/v1/orders",
@@ -67,7 +67,7 @@ pub(super) async fn list(State(app): State<App>, _: Caller, range: Range) -> Ans
     Ok(json(StatusCode::OK, &OrdersPage { orders, next }))
 }
 
-/// An order by its job id.
+/// Returns an order by its job id.
 #[utoipa::path(
     get,
     path = "/v1/orders/{job_id}",
@@ -83,7 +83,7 @@ pub(super) async fn one(State(app): State<App>, _: Caller, Name(id): Name) -> An
 /// An order in the book.
 pub(super) async fn known(app: &App, id: B256) -> Result<Entry, Failure> {
     let found = app.blocking(move |app| app.book.order(id.0)).await??;
-    found.ok_or_else(|| ProblemKind::OrderUnknown.fail(format_args!("no order {id}")))
+    found.ok_or_else(|| ProblemKind::OrderUnknown.fail(format_args!("the book has no order {id}")))
 }
 
 pub(super) fn entry(entry: Entry) -> Result<OrderEntry, Failure> {

@@ -1,4 +1,4 @@
-//! Why orders are not locked, in their providers' words.
+//! Refusals of orders: why providers do not lock them.
 
 use assay_protocol::{Posted, RefusalEntry, Refusals, SignedRefusal};
 use assay_storage::{Entry, Kind};
@@ -14,8 +14,8 @@ use crate::caller::Caller;
 use crate::error::Failure;
 use crate::state::App;
 
-/// Puts a provider's refusal of an order into the book. A provider's first refusal of an order
-/// stays.
+/// Puts a provider's refusal of an order into the book. The first refusal of a provider stays;
+/// later ones are ignored.
 #[utoipa::path(
     post,
     path = "/v1/refusals",
@@ -40,7 +40,7 @@ pub(super) async fn post(State(app): State<App>, caller: Caller, request: Reques
     Ok(posted(id, put))
 }
 
-/// Why providers declined an order.
+/// Lists why providers declined an order.
 #[utoipa::path(
     get,
     path = "/v1/orders/{job_id}/refusals",

@@ -1,4 +1,4 @@
-//! Capabilities that their issuers take back.
+//! Revocations of capabilities by their issuers.
 
 use std::sync::atomic::Ordering;
 
@@ -16,8 +16,7 @@ use crate::state::App;
 /// How often a broker looks for revocations to forget, in seconds at the least.
 const REVOCATIONS_SWEEP_SECS: u64 = 60;
 
-/// Takes a capability back: from the answer on, no request may use it, nor what was narrowed from
-/// it.
+/// Revokes a capability. After the answer no request may use it, or one that is derived from it.
 #[utoipa::path(
     post,
     path = "/v1/capability-revocations",
@@ -25,8 +24,8 @@ const REVOCATIONS_SWEEP_SECS: u64 = 60;
     tag = "access",
     request_body = SignedRevocation,
     responses(
-        (status = 201, body = EntryPut, description = "It is taken back, durably"),
-        (status = 200, body = EntryPut, description = "It was taken back before"),
+        (status = 201, body = EntryPut, description = "It is revoked, durably"),
+        (status = 200, body = EntryPut, description = "It was revoked before"),
     )
 )]
 pub(super) async fn post(State(app): State<App>, caller: Caller, request: Request) -> Answer {
@@ -37,7 +36,7 @@ pub(super) async fn post(State(app): State<App>, caller: Caller, request: Reques
         return Err(CapabilityError::Form.into());
     }
     if signed.capability.not_after < app.now() {
-        let detail = "it has ended, so there is nothing to take back";
+        let detail = "it has expired, so there is nothing to revoke";
         return Err(ProblemKind::CapabilityExpired.fail(detail));
     }
     let (signed, hash) = app.verify(signed, SignedRevocation::verify).await?;
@@ -49,7 +48,7 @@ pub(super) async fn post(State(app): State<App>, caller: Caller, request: Reques
     Ok(put_by(issuer, put))
 }
 
-/// Removes those whose capabilities have ended: nobody could use them anyway.
+/// Removes revocations of capabilities that have expired: nobody could use them anyway.
 async fn forget_ended(app: &App) -> Result<(), Failure> {
     let now = app.now();
     let next = app.next_sweep.load(Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! To which keys things are sealed for an account.
+//! Seal keys: the public keys of accounts, for which others seal data.
 
 use assay_protocol::{EntryPut, ProblemKind, SEAL_KEYS_BYTES_MAX, SealKeysEntry, SignedSealKeys};
 use assay_storage::{Entry, Kind};
@@ -13,8 +13,8 @@ use crate::caller::Caller;
 use crate::error::{Fail, Failure};
 use crate::state::{App, Shared};
 
-/// Puts an account's seal keys into the book, in place of earlier ones: of two the later `from`
-/// holds.
+/// Puts an account's seal keys into the book. They replace its earlier ones if their `from` is
+/// later.
 #[utoipa::path(
     put,
     path = "/v1/seal-keys/{account}",
@@ -46,13 +46,14 @@ pub(super) async fn put(
     let known = app.blocking(move |app| known(app, key, author)).await??;
     let known = known.map(|entry| stored::<SignedSealKeys>(&entry.body)).transpose()?;
     if known.is_some_and(|known| known.from >= signed.from && known != signed) {
-        return Err(ProblemKind::Superseded.fail("the book's keys are as late, or later"));
+        return Err(ProblemKind::Superseded
+            .fail("the book has keys of this account that are as new, or newer"));
     }
     let put = app.book.put(Kind::SealKeys, key, author, body).await?;
     Ok(put_by(account, put))
 }
 
-/// An account's seal keys.
+/// Returns an account's seal keys.
 #[utoipa::path(
     get,
     path = "/v1/seal-keys/{account}",
@@ -64,7 +65,8 @@ pub(super) async fn put(
 pub(super) async fn one(State(app): State<App>, _: Caller, Account(account): Account) -> Answer {
     let (key, author) = (account.into_word().0, account.into_array());
     let found = app.blocking(move |app| known(app, key, author)).await??;
-    let found = found.ok_or_else(|| ProblemKind::EntryUnknown.fail("no seal keys"))?;
+    let found = found
+        .ok_or_else(|| ProblemKind::EntryUnknown.fail("the account has published no seal keys"))?;
     let SignedSealKeys { keys, from, signature } = stored(&found.body)?;
     let entry = SealKeysEntry { sequence: found.sequence, account, keys, from, signature };
     Ok(json(StatusCode::OK, &entry))

@@ -29,17 +29,17 @@ use crate::session::runtime::block_on;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// Let an account act in this one's name, within bounds.
+    /// Let an account act in your name, within bounds: writes a capability
     Issue(Issue),
-    /// Pass on what this account was allowed, or less of it.
+    /// Pass a capability on to another account, whole or in part
     Narrow(Narrow),
-    /// Show what a capability allows, and check that it holds.
+    /// Show what a capability allows, and check that it is valid
     Show(Show),
-    /// Take back what this account has issued, and with it all that was narrowed from it.
+    /// Revoke a capability that you issued, and all that were narrowed from it
     Revoke(Revoke),
-    /// Read a path of a broker.
+    /// Read a path of a broker
     Get(Get),
-    /// Put a blob to a broker.
+    /// Upload a blob to a broker
     Put(Put),
 }
 
@@ -47,21 +47,21 @@ pub(crate) enum Command {
 pub(crate) struct Issue {
     #[command(flatten)]
     by: By,
-    /// Who may.
+    /// The account that may act
     #[arg(long, value_name = "ADDRESS")]
     to: Address,
-    /// In which role; `anyone` is any of them.
+    /// The role in which it may act; `anyone` means any role
     #[arg(long, value_parser = role, default_value = "anyone")]
     role: Role,
-    /// With which methods: some of GET,HEAD,POST,PUT, in this order.
+    /// The HTTP methods that it may use: some of GET,HEAD,POST,PUT, in this order
     #[arg(long, value_name = "METHODS", default_value = "GET,HEAD")]
     methods: String,
-    /// At which paths: this one, and those that go on after it with a slash.
+    /// The path that it may use, with all paths below it
     #[arg(long, value_name = "PREFIX")]
     path: String,
     #[command(flatten)]
     end: End,
-    /// Where to write it [default: standard output]
+    /// Where to write the capability [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -70,23 +70,23 @@ pub(crate) struct Issue {
 pub(crate) struct Narrow {
     #[command(flatten)]
     by: By,
-    /// The capability that this account holds.
+    /// The capability, which you hold
     file: PathBuf,
-    /// Who may.
+    /// The account that may act
     #[arg(long, value_name = "ADDRESS")]
     to: Address,
-    /// In which role [default: as before]
+    /// The role in which it may act [default: as before]
     #[arg(long, value_parser = role)]
     role: Option<Role>,
-    /// With which methods [default: as before]
+    /// The HTTP methods that it may use [default: as before]
     #[arg(long, value_name = "METHODS")]
     methods: Option<String>,
-    /// At which paths [default: as before]
+    /// The path that it may use, with all paths below it [default: as before]
     #[arg(long, value_name = "PREFIX")]
     path: Option<String>,
     #[command(flatten)]
     end: End,
-    /// Where to write it [default: standard output]
+    /// Where to write the capability [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -95,7 +95,7 @@ pub(crate) struct Narrow {
 pub(crate) struct Show {
     #[command(flatten)]
     market: Signed,
-    /// The capability.
+    /// The capability
     file: PathBuf,
 }
 
@@ -103,8 +103,8 @@ pub(crate) struct Show {
 pub(crate) struct Revoke {
     #[command(flatten)]
     at: TakePart,
-    /// The capability, or one that was narrowed from it: of several that the account has issued in
-    /// it, the last is taken back.
+    /// The capability, or one that was narrowed from it. If you issued several links of it, the
+    /// last is revoked
     file: PathBuf,
 }
 
@@ -112,10 +112,10 @@ pub(crate) struct Revoke {
 pub(crate) struct Get {
     #[command(flatten)]
     at: TakePart,
-    /// What to read, such as /v1/orders?limit=10. Blobs are checked against their names, the rest
-    /// comes as the broker tells it.
+    /// The path, such as /v1/orders?limit=10. Blobs are checked against their hashes; all else is
+    /// shown as the broker sends it
     path: String,
-    /// Where to write it [default: standard output]
+    /// Where to write the answer [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -124,18 +124,18 @@ pub(crate) struct Get {
 pub(crate) struct Put {
     #[command(flatten)]
     at: TakePart,
-    /// What it is.
+    /// What the file is
     #[arg(value_enum)]
     kind: BlobKind,
-    /// The file.
+    /// The file to upload
     file: PathBuf,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum BlobKind {
-    /// A program's ELF, by its id.
+    /// A program's ELF file, stored under its id
     Program,
-    /// Ciphertext, by its SHA-256.
+    /// Encrypted data, stored under its SHA-256
     Envelope,
 }
 
@@ -144,7 +144,7 @@ enum BlobKind {
 struct Signed {
     #[command(flatten)]
     home: HomeArgument,
-    /// Where the market's contracts are, as `assay chain deploy` wrote it [default: those of the
+    /// The market's contract addresses: the file that `assay chain deploy` wrote [default: the
     /// home's market]
     #[arg(long, value_name = "FILE", env = "ASSAY_DEPLOYMENT")]
     deployment: Option<PathBuf>,
@@ -162,10 +162,10 @@ struct By {
 /// Until when.
 #[derive(clap::Args)]
 struct End {
-    /// For how long, in seconds [default: an hour; narrowed, as long as before]
+    /// How long it is valid, in seconds [default: 3600; for `narrow`, as before]
     #[arg(long, value_name = "SECONDS")]
     secs: Option<u64>,
-    /// Until when, in Unix seconds.
+    /// When it expires, in Unix seconds
     #[arg(long, value_name = "TIME", conflicts_with = "secs")]
     until: Option<u64>,
 }
@@ -237,8 +237,12 @@ fn narrow(arguments: &Narrow, as_json: bool) -> Result<String, Failure> {
     let chain = read_capability(&arguments.file)?;
     let last = chain.last();
     if last.holder != signer.address() {
-        return Err(Failure::refused("the capability is another account's to narrow")
-            .cause(format!("it is held by {}, and the key is of {}", last.holder, signer.address()))
+        return Err(Failure::refused("only the holder of a capability can narrow it")
+            .cause(format!(
+                "its holder is {}, and the key belongs to {}",
+                last.holder,
+                signer.address()
+            ))
             .next("give the holder's key with --account or --keystore"));
     }
     let capability = Capability {
@@ -281,11 +285,11 @@ fn revoke(arguments: &Revoke, as_json: bool) -> Result<String, Failure> {
         let mut links = chain.capabilities().iter().rev();
         let issued = links.find(|link| link.capability.issuer == account);
         let none = || {
-            Failure::new(format!("{account} has issued nothing of this"))
+            Failure::new(format!("{account} has not issued this capability"))
                 .cause(
-                    "a capability is taken back by who has issued it, or what it was narrowed from",
+                    "only an issuer of a capability, or of what it was narrowed from, can revoke it",
                 )
-                .next("give the key of an issuer; `assay access show` tells who they are")
+                .next("give the key of an issuer; `assay access show` lists them")
         };
         let capability = issued.ok_or_else(none)?.capability.clone();
         let revocation = SignedRevocation::sign(capability, &there.deployment, &signer)?;
@@ -296,7 +300,7 @@ fn revoke(arguments: &Revoke, as_json: bool) -> Result<String, Failure> {
             let schema = "assay.revocation/1";
             return Ok(json(&Revoked { schema, issuer: account, capability: hash, new }));
         }
-        let state = if new { "taken back" } else { "was taken back before" };
+        let state = if new { "revoked" } else { "was revoked before" };
         Ok(table(&[("capability", hash.to_string()), ("state", state.to_owned())]))
     })
 }
@@ -332,8 +336,8 @@ async fn read_path(broker: &BrokerClient, path: &str) -> Result<Vec<u8>, Failure
         },
         _ if path.starts_with("/v1/") => return Ok(broker.unchecked(path).await?),
         _ => {
-            return Err(Failure::new(format!("{path:?} is no path of a broker"))
-                .next("give one that begins with /v1/; spec/broker.md lists them"));
+            return Err(Failure::new(format!("{path:?} is not a path of a broker"))
+                .next("give a path that begins with /v1/; spec/broker.md lists them"));
         }
     };
     found.ok_or_else(|| {
@@ -345,7 +349,7 @@ fn put(arguments: &Put, as_json: bool) -> Result<String, Failure> {
     let home = arguments.at.home.open()?;
     let file = &arguments.file;
     let content = std::fs::read(file)
-        .map_err(|error| Failure::file("read", file, error).next("give the file to put"))?;
+        .map_err(|error| Failure::file("read", file, error).next("give the file to upload"))?;
     block_on(async {
         let broker = client(&arguments.at, &home).await?;
         let (path, new) = match arguments.kind {
@@ -365,7 +369,7 @@ fn put(arguments: &Put, as_json: bool) -> Result<String, Failure> {
         if as_json {
             return Ok(json(&Stored { schema: "assay.stored/1", path, new }));
         }
-        let state = if new { "stored" } else { "was there" };
+        let state = if new { "stored" } else { "was there already" };
         Ok(table(&[("path", path), ("state", state.to_owned())]))
     })
 }
@@ -405,8 +409,9 @@ impl Signed {
         let home = self.home.open()?;
         let path = self.deployment.clone().unwrap_or_else(|| home.deployment());
         if self.deployment.is_none() && !path.exists() {
-            return Err(Failure::new("no market was named that the capability is for")
-                .next("give --deployment FILE, or start the home's own market with `assay up`"));
+            return Err(Failure::new("it is not known for which market the capability is").next(
+                "give --deployment FILE, or start a market of this machine with `assay up`",
+            ));
         }
         Ok((home, read_deployment(&path)?))
     }
@@ -434,7 +439,7 @@ impl End {
 fn role(text: &str) -> Result<Role, String> {
     text.replace('-', " ").parse().map_err(|_| {
         let names: Vec<_> = Role::ALL.iter().map(|role| role.as_str().replace(' ', "-")).collect();
-        format!("no role; one of {}", names.join(", "))
+        format!("not a role; give one of {}", names.join(", "))
     })
 }
 
@@ -510,9 +515,9 @@ fn does_not_hold(error: CapabilityError) -> Failure {
 fn unwritable(error: CapabilityError) -> Failure {
     let next = match error {
         CapabilityError::Form => {
-            "methods are some of GET,HEAD,POST,PUT in this order; a path begins with /v1/ and has no ?"
+            "give methods from GET,HEAD,POST,PUT in this order, and a path that begins with /v1/ and has no ?"
         }
         _ => "ask the first issuer for a capability of your own",
     };
-    Failure::new("there is no such capability").cause(error).next(next)
+    Failure::new("a capability cannot say this").cause(error).next(next)
 }

@@ -13,14 +13,14 @@ use crate::session::keys::PasswordArgument;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// Make a random key, kept in a keystore (web3, version 3) under a password.
+    /// Create an account: a random key in a keystore (web3, version 3), under a password
     New {
         #[command(flatten)]
         home: HomeArgument,
         #[command(flatten)]
         password: PasswordArgument,
     },
-    /// Show the accounts that the home folder has keystores of.
+    /// List the accounts whose keystores are under the home
     List {
         #[command(flatten)]
         home: HomeArgument,

@@ -11,10 +11,10 @@ use crate::session::runtime::{block_on, until_stopped};
 pub(crate) struct Arguments {
     #[command(flatten)]
     at: TakePart,
-    /// The share of claims that it re-runs, in basis points.
+    /// The share of claims to re-run, in basis points
     #[arg(long, value_name = "BPS", default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     share_bps: u16,
-    /// How many claims it re-runs at once.
+    /// How many claims to re-run at once
     #[arg(long, value_name = "N", default_value_t = 1)]
     runs_at_once: usize,
 }

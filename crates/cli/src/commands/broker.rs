@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use assay_broker::Limits;
 use assay_broker::{KEEP_SECS, Server};
 use assay_contracts::Deployment;
 use assay_node::{Anchorer, AskedWitness, Home, PublicLog, Store, keep_cosigned, with_log};
-use assay_protocol::Limits;
 
 use crate::output::failure::Failure;
 use crate::output::print::print;
@@ -20,40 +20,38 @@ use crate::session::runtime::{block_on, until_stopped};
 pub(crate) struct Arguments {
     #[command(flatten)]
     home: HomeArgument,
-    /// Where the market's contracts are, as `assay chain deploy` wrote it.
+    /// The market's contract addresses: the file that `assay chain deploy` wrote
     #[arg(long, value_name = "FILE", env = "ASSAY_DEPLOYMENT")]
     deployment: PathBuf,
-    /// Where to listen; port 0 takes any that is free. There is no TLS: for other machines put a
-    /// proxy before it.
+    /// The address to listen on; port 0 takes any free port. There is no TLS: for other machines,
+    /// put a proxy in front
     #[arg(long, value_name = "ADDRESS", env = "ASSAY_LISTEN", default_value = "127.0.0.1:8546")]
     listen: SocketAddr,
-    /// Where its log lies, if not under the home: s3://BUCKET/PREFIX, with AWS_* in the
-    /// environment. The home keeps the log's key. Who opens a log takes it over from whoever wrote
-    /// it before.
+    /// Where to keep the log, if not under the home: s3://BUCKET/PREFIX, with AWS_* in the
+    /// environment. The log's key stays under the home. A broker that opens a log takes it over
+    /// from the broker that wrote it before
     #[arg(long, value_name = "URL", env = "ASSAY_LOG_URL")]
     log_url: Option<String>,
-    /// Anchor the log on the chain that often, if it has grown, by the account of the key that is
-    /// named.
+    /// How often to anchor the log on the chain if it has grown, in seconds. The account of the
+    /// given key pays
     #[arg(long, value_name = "SECONDS", requires = "rpc", value_parser = clap::value_parser!(u64).range(1..))]
     anchor_secs: Option<u64>,
-    /// The chain's JSON-RPC endpoint, to anchor. May hold a secret: better in ASSAY_RPC than as an
-    /// argument.
+    /// The chain's JSON-RPC URL, for anchoring. If it holds a secret, set ASSAY_RPC instead
     #[arg(long, value_name = "URL", env = "ASSAY_RPC", hide_env_values = true)]
     rpc: Option<String>,
     #[command(flatten)]
     key: KeyArgument,
-    /// A witness that its log asks to cosign, as KEY@URL; once for each.
+    /// A witness that the log asks to cosign, as KEY@URL; repeat for several
     #[arg(long = "witness", value_name = "KEY@URL")]
     witnesses: Vec<String>,
-    /// The largest slot image that it takes, in bytes.
+    /// The largest slot image that the broker accepts, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     slot_bytes_max: u64,
-    /// Where to serve metrics for Prometheus, as /metrics: an address of this machine's own, apart
-    /// from what strangers reach.
+    /// The address to serve Prometheus metrics on, at /metrics. It must be a loopback address
     #[arg(long, value_name = "ADDRESS", env = "ASSAY_METRICS", value_parser = loopback)]
     metrics: Option<SocketAddr>,
-    /// How long it keeps an order after its job must have ended, and a blob that nothing names, in
-    /// seconds. The log is kept for ever.
+    /// How long to keep an order after the latest end of its job, and a blob that nothing refers
+    /// to, in seconds. The log is kept for ever
     #[arg(long, value_name = "SECONDS", default_value_t = KEEP_SECS, value_parser = clap::value_parser!(u64).range(1..))]
     keep_secs: u64,
 }
@@ -91,7 +89,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
                     anchorer.run(every, stop.clone()).await;
                 }
             };
-            let cleaning = broker.keep_clean(arguments.keep_secs, stop.clone());
+            let cleaning = broker.run_retention(arguments.keep_secs, stop.clone());
             tokio::join!(cosigning, anchoring, cleaning);
         })
         .await;
@@ -120,7 +118,9 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
     let address = text.parse::<SocketAddr>().map_err(|error| error.to_string())?;
     match address.ip().is_loopback() {
         true => Ok(address),
-        false => Err("metrics are served on loopback only, such as 127.0.0.1:9464".to_owned()),
+        false => {
+            Err("metrics are served on a loopback address only, such as 127.0.0.1:9464".to_owned())
+        }
     }
 }
 
@@ -142,7 +142,7 @@ fn asked(text: &str) -> Result<AskedWitness, Failure> {
     let failed = |error: &dyn std::fmt::Display| {
         Failure::new(format!("{text:?} names no witness")).cause(error).next("give KEY@URL")
     };
-    let (key, url) = text.split_once('@').ok_or_else(|| failed(&"there is no @ in it"))?;
+    let (key, url) = text.split_once('@').ok_or_else(|| failed(&"it has no @"))?;
     let key = key.parse::<assay_tlog::Vkey>().map_err(|error| failed(&error))?;
     let client = assay_broker_client::WitnessClient::new(url).map_err(|error| failed(&error))?;
     Ok(AskedWitness { client, key })

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
 
 use crate::output::failure::Failure;
-use crate::output::print::print;
+use crate::output::print::{print, say};
 use crate::output::text::{grouped, json, table};
 use crate::session::deployment::read_deployment;
 use crate::session::home::HomeArgument;
@@ -21,19 +21,20 @@ use crate::session::runtime::{block_on, stopped};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// Run the embedded chain, with a market on it, until Ctrl-C; served as JSON-RPC on loopback.
+    /// Run the embedded chain with the market's contracts until Ctrl-C, served as JSON-RPC on
+    /// 127.0.0.1
     Up {
         #[command(flatten)]
         home: HomeArgument,
-        /// The port; 0 takes any that is free.
+        /// The port; 0 takes any free port
         #[arg(long, value_name = "PORT", default_value_t = 8545)]
         port: u16,
     },
-    /// Show a chain's head, and check that the market's contracts on it belong together.
+    /// Show a chain's last block, and check that the market's contracts belong together
     Status {
         #[command(flatten)]
         home: HomeArgument,
-        /// The JSON-RPC endpoint [default: the chain that runs under --home]
+        /// The chain's JSON-RPC URL [default: the chain that runs under --home]
         #[arg(
             long,
             value_name = "URL",
@@ -42,11 +43,12 @@ pub(crate) enum Command {
             requires = "deployment"
         )]
         rpc: Option<String>,
-        /// Where the contracts are, as `assay chain deploy` wrote it [default: the local market's]
+        /// The market's contract addresses: the file that `assay chain deploy` wrote [default: the
+        /// local market's]
         #[arg(long, value_name = "FILE")]
         deployment: Option<PathBuf>,
     },
-    /// Put the market's contracts on a chain.
+    /// Deploy the market's contracts on a chain
     Deploy(Deploy),
 }
 
@@ -54,36 +56,37 @@ pub(crate) enum Command {
 pub(crate) struct Deploy {
     #[command(flatten)]
     home: HomeArgument,
-    /// The JSON-RPC endpoint. May hold a secret: better in ASSAY_RPC than as an argument.
+    /// The chain's JSON-RPC URL. If it holds a secret, set ASSAY_RPC instead
     #[arg(long, value_name = "URL", env = "ASSAY_RPC", hide_env_values = true)]
     rpc: String,
     #[command(flatten)]
     key: KeyArgument,
-    /// The chain that the endpoint must serve.
+    /// The id that the chain must have
     #[arg(long, value_name = "ID")]
     chain_id: Option<u64>,
-    /// The ERC-20 that pays for everything; one whose transfers take no fee.
+    /// The ERC-20 token that pays for everything. Its transfers must take no fee
     #[arg(long, value_name = "ADDRESS", required_unless_present = "test_dollar")]
     token: Option<Address>,
-    /// Deploy a test dollar, which anyone can mint, and use it.
+    /// Deploy a test dollar, which anyone can mint, and use that
     #[arg(long, conflicts_with = "token")]
     test_dollar: bool,
-    /// Who is offered the ownership of the market and its registry [default: the signer keeps it]
+    /// Who is offered the ownership of the market and its registry [default: the account that
+    /// signs]
     #[arg(long, value_name = "ADDRESS")]
     governance: Option<Address>,
-    /// How disputes are paced.
+    /// How long each move in a dispute may take
     #[arg(long, value_name = "TERMS", default_value = "public")]
     terms: Terms,
-    /// Where to write the addresses.
+    /// Where to write the contract addresses
     #[arg(long, value_name = "FILE", default_value = "deployment.json")]
     output: PathBuf,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Terms {
-    /// A day against censorship and on each clock.
+    /// A day for each side, and a day against censorship
     Public,
-    /// Seconds: for a chain of one machine.
+    /// Seconds, for a chain on one machine
     Local,
 }
 
@@ -114,7 +117,7 @@ async fn up(home: &Home, port: u16, as_json: bool) -> Result<String, Failure> {
     let client = local.client(assay_node::Role::Deployer).await?;
     print(&show(&client, local.deployment(), Some(&rpc), as_json).await?)?;
     if !as_json {
-        eprintln!("serving until Ctrl-C");
+        say("serving until Ctrl-C");
     }
     stopped().await;
     local.close().await?;

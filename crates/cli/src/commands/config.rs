@@ -14,17 +14,17 @@ use crate::session::settings::{TABLES, is_setting, settings_file, settled};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// Show what a command would use: its settings with their values.
+    /// Show the settings that a command would use
     Show {
         #[command(flatten)]
         home: HomeArgument,
-        /// The command: run, up, broker, provider, auditor or key service.
+        /// The command
         #[arg(value_parser = TABLES)]
         command: String,
-        /// Say where each value comes from.
+        /// Say where each value comes from
         #[arg(long)]
         origin: bool,
-        /// Flags that the command would be given, after `--`.
+        /// Flags that you would give the command, after `--`
         #[arg(last = true)]
         flags: Vec<OsString>,
     },
@@ -64,7 +64,7 @@ pub(crate) fn run(
     let (Some(role), Some(before), Some((_, matches))) =
         (find(&settled), find(&unsettled), matches.subcommand())
     else {
-        return Err(Failure::new(format!("{name} is no command")));
+        return Err(Failure::new(format!("{name} is not a command")));
     };
     let settings: Vec<Setting> = role
         .get_arguments()

@@ -108,7 +108,7 @@ pub(crate) fn run(
     print(&text)?;
     let is_one = failed == 1;
     Err(Failure::refused(format!("{failed} check{} failed", if is_one { "" } else { "s" }))
-        .next("mend what is marked FAIL, from the top, and ask again"))
+        .next("fix what is marked FAIL, from the top, and run this again"))
 }
 
 impl Check {
@@ -150,7 +150,7 @@ impl Doctor {
     fn settings(&mut self, root: clap::Command) {
         let line: Vec<OsString> = std::env::args_os().collect();
         match (settled(root, &line), settings_path().filter(|path| path.exists())) {
-            (Err(failure), _) => self.failure("settings", failure, "mend the file"),
+            (Err(failure), _) => self.failure("settings", failure, "fix the file"),
             (Ok(_), Some(path)) => self.ok("settings", format!("{} is read", path.display())),
             (Ok(_), None) => self.ok("settings", "no file; flags, environment and defaults hold"),
         }
@@ -165,12 +165,13 @@ impl Doctor {
             let above =
                 above.filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
             return match probe(above) {
-                Ok(()) => {
-                    self.ok("home", format!("{} is not there yet and can be made", path.display()))
-                }
+                Ok(()) => self.ok(
+                    "home",
+                    format!("{} does not exist yet and can be created", path.display()),
+                ),
                 Err(error) => self.fail(
                     "home",
-                    format!("{} cannot be made: {error}", path.display()),
+                    format!("{} cannot be created: {error}", path.display()),
                     "give another --home, or ASSAY_HOME",
                 ),
             };
@@ -181,7 +182,7 @@ impl Doctor {
             Err(error) => self.fail(
                 "home",
                 format!("{} cannot be read and written: {error}", path.display()),
-                "mend its owner and permissions (chmod u+rwx), or give another --home",
+                "fix its owner and permissions (chmod u+rwx), or give another --home",
             ),
         }
     }
@@ -207,13 +208,21 @@ impl Doctor {
     fn disk(&mut self, home: &Home) {
         let there = home.path().ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
         let Some(free) = free_size(there) else {
-            return self.warn("disk", "the system does not say how much is free", "look yourself");
+            return self.warn(
+                "disk",
+                "the system does not say how much is free",
+                "check the free space by hand",
+            );
         };
         let found = format!("{} MiB are free", grouped(free >> 20));
         if free < FREE_SIZE_MIN {
-            self.fail("disk", found, "make room: the chain stops when it can't write");
+            self.fail("disk", found, "free some space: the chain stops when it cannot write");
         } else if free < FREE_SIZE_WELL {
-            self.warn("disk", found, "make room: providers decline jobs whose output may not fit");
+            self.warn(
+                "disk",
+                found,
+                "free some space: providers decline jobs whose output may not fit",
+            );
         } else {
             self.ok("disk", found);
         }
@@ -227,7 +236,7 @@ impl Doctor {
             ),
             None => self.warn(
                 "compiler",
-                "none for the machine: prebuilt programs run, others cannot be built",
+                "no compiler for the machine: prebuilt programs run, but none can be built",
                 Compiler::how_to_get_one(),
             ),
         }
@@ -262,18 +271,15 @@ impl Doctor {
             (Ok(_), Some(written)) if written.broker.is_none() => {
                 self.warn(
                     "running",
-                    format!("process {} said that it serves a chain alone", written.pid),
-                    "stop it for a market here: `assay up` has a chain of its own",
+                    format!("process {} serves a chain alone", written.pid),
+                    "to start a market here, stop it: `assay up` has a chain of its own",
                 );
             }
             (Ok(_), Some(written)) => {
                 self.warn(
                     "running",
-                    format!(
-                        "process {} said that it serves the market, and does not answer",
-                        written.pid
-                    ),
-                    "nothing, if it crashed or was killed: the next start replaces what it wrote",
+                    format!("process {} should serve the market, but does not answer", written.pid),
+                    "nothing to do if it crashed or was killed: the next start cleans up",
                 );
                 self.at_rest(home).await;
             }
@@ -326,8 +332,8 @@ impl Doctor {
             if let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
                 self.warn(
                     "ports",
-                    format!("port {port} is not to be had: {error}"),
-                    format!("`assay up {flag} 0` takes one that is free; `assay run` needs none"),
+                    format!("port {port} cannot be used: {error}"),
+                    format!("`assay up {flag} 0` takes a free port; `assay run` needs none"),
                 );
             }
         }
@@ -335,7 +341,7 @@ impl Doctor {
             self.ok("ports", "8545 and 8546 are free for `assay up`");
         }
         if !home.chain().exists() {
-            return self.ok("chain", "none yet; the first `assay run` makes one");
+            return self.ok("chain", "none yet; the first `assay run` creates one");
         }
         let chain = match EmbeddedChain::open(home.chain(), Config::default()) {
             Ok(chain) => chain,
@@ -356,7 +362,7 @@ impl Doctor {
             Err(error) => self.warn(
                 "deployment",
                 format!("{}: {error}", home.deployment().display()),
-                "the next `assay run` deploys anew; what was ordered before is out of its sight",
+                "the next `assay run` deploys new contracts and no longer sees earlier orders",
             ),
         }
         chain.close();
@@ -387,7 +393,7 @@ impl Doctor {
         };
         let block = contracts.last_block().await.ok()?;
         self.ok("chain", format!("{} answers, at block {}", deployment.chain_id, grouped(block.0)));
-        self.ok("deployment", "the contracts are there, and name each other");
+        self.ok("deployment", "the contracts are there and belong together");
         self.clock(block.1, is_embedded);
         if let Some(account) = account {
             self.funds(&contracts, account).await;
@@ -403,25 +409,25 @@ impl Doctor {
             self.fail(
                 "clock",
                 format!("the chain's last block is {ahead} s ahead of this machine's clock"),
-                "set the clock: deadlines are kept by the chain's time",
+                "set the clock: deadlines go by the chain's time",
             );
         } else if behind > CLOCK_APART_MAX && !is_embedded {
             self.warn(
                 "clock",
                 format!("the chain's last block is {behind} s old"),
-                "check this machine's clock; or the chain stands still, or makes blocks only when asked to",
+                "check this machine's clock, and whether the chain still makes blocks",
             );
         } else {
-            self.ok("clock", "fits the chain's time");
+            self.ok("clock", "agrees with the chain's time");
         }
     }
 
     fn account_file(&mut self, home: &Home, key: &KeyArgument) {
         if !key.is_given() {
-            let next = "give --account ADDRESS; `assay account list` shows them, `assay account new` makes one";
+            let next = "give --account ADDRESS; `assay account list` lists accounts, `assay account new` creates one";
             return self.warn(
                 "keystore",
-                "no key was named: nothing can be signed on that market",
+                "no key was given, so nothing can be signed on that market",
                 next,
             );
         }
@@ -434,7 +440,7 @@ impl Doctor {
     async fn funds(&mut self, contracts: &Contracts, account: Address) {
         let funds = match contracts.funds(account).await {
             Ok(funds) => funds,
-            Err(error) => return self.failure("account", error, "ask again"),
+            Err(error) => return self.failure("account", error, "try again"),
         };
         let said = format!(
             "{account} has {}, {} in its purse, {} of stake free and {} reserved",
@@ -444,7 +450,11 @@ impl Doctor {
             dollars(funds.stake_reserved)
         );
         if funds.tokens == 0 && funds.purse == 0 && funds.stake_free == 0 {
-            self.warn("account", said, "fund it: an order needs its price, a provider its stake");
+            self.warn(
+                "account",
+                said,
+                "fund the account: an order needs its price, a provider its stake",
+            );
         } else {
             self.ok("account", said);
         }
@@ -453,13 +463,13 @@ impl Doctor {
             (_, ether) if ether == U256::ZERO => {
                 self.fail(
                     "gas",
-                    format!("{account} has no ether for it"),
-                    "send some to the account",
+                    format!("{account} has no ether to pay for gas"),
+                    "send ether to the account",
                 );
             }
             (price, ether) => {
                 let units = ether / U256::from(price);
-                self.ok("gas", format!("enough for {units} units at the price of now"));
+                self.ok("gas", format!("enough for {units} units of gas at the current price"));
             }
         }
     }

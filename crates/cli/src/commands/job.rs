@@ -17,20 +17,20 @@ use crate::session::requester::{Session, on_market};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// Show the orders that were signed here.
+    /// List the jobs that you ordered from this home
     List(TakePart),
-    /// Show an order and what has happened to its job.
+    /// Show an order and what has happened to its job
     Show(One),
-    /// Follow a job to its end.
+    /// Follow a job to its end
     Watch(One),
-    /// Explain why an order is not filled, or how its job ended, and what price would fill it.
+    /// Explain why nobody takes an order, or how its job ended, and which price would fill it
     Why(One),
-    /// Take back an order that nobody has locked.
+    /// Cancel an order that no provider has taken (locked)
     Cancel(One),
-    /// Read the result of a job of which the account is the beneficiary.
+    /// Read the result of a job whose beneficiary you are
     Output(Output),
-    /// Publish the keys to which results are sealed for the account: once, before others name it as
-    /// their beneficiary.
+    /// Publish the public keys with which results are sealed for you. Do it once, before others
+    /// name you as the beneficiary
     Receive(TakePart),
 }
 
@@ -38,9 +38,9 @@ pub(crate) enum Command {
 pub(crate) struct Output {
     #[command(flatten)]
     at: TakePart,
-    /// The job's whole id.
+    /// The job's whole id
     job: B256,
-    /// Where to write it [default: standard output]
+    /// Where to write the result [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<std::path::PathBuf>,
 }
@@ -49,7 +49,7 @@ pub(crate) struct Output {
 pub(crate) struct One {
     #[command(flatten)]
     at: TakePart,
-    /// The job's id, or how it begins.
+    /// The job's id, or at least its first four digits
     job: String,
 }
 
@@ -128,9 +128,11 @@ pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
             Command::Cancel(_) | Command::List(_) | Command::Output(_) | Command::Receive(_) => {
                 let now = session.requester().facts(&record).await?.status;
                 if now != JobStatus::None {
-                    return Err(Failure::new("the order was locked, and can't be taken back")
-                        .cause(format!("its job is {}", status(now)))
-                        .next("`assay job show` tells what happened"));
+                    return Err(Failure::new(
+                        "a provider has locked the order, so it cannot be cancelled",
+                    )
+                    .cause(format!("the job's status: {}", status(now)))
+                    .next("`assay job show` tells what happened"));
                 }
                 session.requester().cancel(&record).await?;
                 show(session, &record, as_json).await
@@ -139,20 +141,23 @@ pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
     })
 }
 
+/// The job of an id, of how it begins, or of its short form as a terminal shows it.
 fn find(records: Vec<JobRecord>, wanted: &str) -> Result<JobRecord, Failure> {
     let wanted = wanted.trim_start_matches("0x").to_ascii_lowercase();
+    let (begin, end) = wanted.split_once('…').unwrap_or((&wanted, ""));
     let is_it = |record: &JobRecord| {
-        wanted.len() >= 4 && format!("{:x}", record.job_id).starts_with(&wanted)
+        let id = format!("{:x}", record.job_id);
+        begin.len() >= 4 && id.starts_with(begin) && id.ends_with(end)
     };
     let mut found: Vec<_> = records.into_iter().filter(is_it).collect();
     match (found.pop(), found.is_empty()) {
         (Some(record), true) => Ok(record),
-        (Some(_), false) => Err(Failure::new("several jobs begin so")
+        (Some(_), false) => Err(Failure::new("several jobs have such an id")
             .cause(format!("{} other jobs", found.len()))
-            .next("give more of the id")),
-        (None, _) => Err(Failure::new("no such job was ordered from here")
-            .cause(format!("no job's id begins with {wanted:?}"))
-            .next("`assay job list` shows them; four digits are the least")),
+            .next("give more digits of the id")),
+        (None, _) => Err(Failure::new("no such job was ordered from this home")
+            .cause(format!("no job id matches {wanted:?}"))
+            .next("`assay job list` shows the jobs; give at least four digits")),
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
         let session = OwnerSession::open(&arguments.at).await?;
         let market = session.market()?;
         let key_service = market.key_service(session.signer.clone(), &session.home).await?;
-        print(&format!("key service     {}\n", session.owner.account()))?;
+        print(&format!("key-service {}\n", session.owner.account()))?;
         until_stopped(|stop| key_service.run(stop)).await;
         Ok(String::new())
     })

@@ -7,7 +7,7 @@ use assay_node::{Home, LocalMarket, MarketPlan, RemoteMarket, Running};
 use serde::Serialize;
 
 use crate::output::failure::Failure;
-use crate::output::print::print;
+use crate::output::print::{print, say};
 use crate::output::text::{json, table};
 use crate::session::home::HomeArgument;
 use crate::session::runtime::{block_on, stopped};
@@ -19,13 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Up {
     #[command(flatten)]
     home: HomeArgument,
-    /// The chain's port on loopback; 0 takes any that is free.
+    /// The chain's port on 127.0.0.1; 0 takes any free port
     #[arg(long, value_name = "PORT", default_value_t = 8545)]
     rpc_port: u16,
-    /// The broker's port on loopback; 0 takes any that is free.
+    /// The broker's port on 127.0.0.1; 0 takes any free port
     #[arg(long, value_name = "PORT", default_value_t = 8546)]
     port: u16,
-    /// Go on in the background; what it says goes to market.log under the home.
+    /// Run in the background; its messages go to market.log under the home
     #[arg(long)]
     detach: bool,
 }
@@ -64,7 +64,7 @@ pub(crate) fn up(arguments: &Up, as_json: bool) -> Result<String, Failure> {
         let running = market.serve(arguments.rpc_port, arguments.port).await?;
         print(&show(Some(&running), as_json)?)?;
         if !as_json {
-            eprintln!("serving until Ctrl-C");
+            say("serving until Ctrl-C");
         }
         stopped().await;
         market.close().await?;
@@ -99,7 +99,7 @@ async fn detach(arguments: &Up, home: &Home, as_json: bool) -> Result<String, Fa
             let said = std::fs::read_to_string(&log).unwrap_or_default();
             return Err(Failure::new("the market did not start")
                 .cause(said.trim())
-                .next(format!("mend what {} says, and try again", log.display())));
+                .next(format!("fix what {} says, and try again", log.display())));
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -114,13 +114,13 @@ pub(crate) fn down(arguments: &Down, as_json: bool) -> Result<String, Failure> {
         let asked = Command::new("kill").args(["-TERM", &pid]).status();
         if !asked.is_ok_and(|status| status.success()) {
             return Err(Failure::new(format!("cannot stop process {pid}"))
-                .next("stop it as its owner, or with the system's own means"));
+                .next("stop it as the user that started it"));
         }
         let started = Instant::now();
         while Running::read(&home)?.is_some() {
             if started.elapsed() > PATIENCE {
                 return Err(Failure::new(format!("process {pid} does not stop"))
-                    .next("look at what it does; its state survives even a kill"));
+                    .next("kill it: its state survives"));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

@@ -18,8 +18,8 @@ use crate::session::trust::trusted_log;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// Check a whole log: signatures, every entry, every tile, and that it goes on from what it is
-    /// known to have been.
+    /// Check a whole log: signatures, every entry, every tile, and that it extends every earlier
+    /// state that is known
     Fsck(Fsck),
 }
 
@@ -27,26 +27,25 @@ pub(crate) enum Command {
 pub(crate) struct Fsck {
     #[command(flatten)]
     home: HomeArgument,
-    /// The log's folder or a mirror's, or its place in an object store (s3://BUCKET/PREFIX)
-    /// [default: log under the home]
+    /// The log, or a mirror of it: a folder, or s3://BUCKET/PREFIX [default: log under the home]
     place: Option<String>,
-    /// Whose log it is, and whose cosignatures count: `assay.trust/1` [default: trust.json under
-    /// the home]
+    /// The trust file (assay.trust/1): whose log it is, and whose cosignatures count [default:
+    /// trust.json under the home]
     #[arg(long, value_name = "FILE")]
     trust: Option<PathBuf>,
-    /// Trees that the log is known to have had, from anchors, witnesses or receipts: a JSON array
-    /// of `source`, `size`, `root`.
+    /// Earlier states of the log, from anchors, witnesses or receipts: a JSON array of source,
+    /// size, root
     #[arg(long, value_name = "FILE")]
     known: Option<PathBuf>,
-    /// A checkpoint that the log has signed, as a mirror or a witness's state has kept it; once for
-    /// each. The log must go on from it.
+    /// A checkpoint that the log signed, as a mirror or a witness has kept it; repeat for several.
+    /// The log must extend it
     #[arg(long = "checkpoint", value_name = "FILE")]
     checkpoints: Vec<PathBuf>,
-    /// A receipt whose checkpoint and anchor the log must go on from; once for each.
+    /// A receipt whose checkpoint and anchor the log must extend; repeat for several
     #[arg(long = "receipt", value_name = "FILE")]
     receipts: Vec<PathBuf>,
-    /// The JSON-RPC endpoint of the chain that the log is anchored on: it must go on from every
-    /// anchor. May hold a secret: better in ASSAY_RPC than as an argument.
+    /// The JSON-RPC URL of the chain that the log is anchored on. The log must extend every anchor.
+    /// If the URL holds a secret, set ASSAY_RPC instead
     #[arg(
         long,
         value_name = "URL",
@@ -55,7 +54,7 @@ pub(crate) struct Fsck {
         requires = "deployment"
     )]
     rpc: Option<String>,
-    /// Where the market's contracts are on it, as `assay chain deploy` wrote it.
+    /// The market's contract addresses: the file that `assay chain deploy` wrote
     #[arg(long, value_name = "FILE", env = "ASSAY_DEPLOYMENT")]
     deployment: Option<PathBuf>,
 }
@@ -84,7 +83,7 @@ pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
     };
     if !place.starts_with("s3://") && !Path::new(&place).is_dir() {
         return Err(failed(&"there is no such folder")
-            .next("give the folder that has the log's checkpoint"));
+            .next("give the folder in which the log's checkpoint is"));
     }
     let (trusted, policy) = trusted_log(arguments.trust.as_deref(), &home)?;
     let storage = assay_node::log_at(&place)?;
@@ -126,7 +125,7 @@ pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
     print(&text)?;
     Err(Failure::refused("the log is not sound")
         .cause(first)
-        .next("rely on nothing that it says beyond its last cosigned checkpoint; compare it with a mirror"))
+        .next("rely on nothing beyond its last cosigned checkpoint; compare the log with a mirror"))
 }
 
 /// Trees that files say the log had.
@@ -148,7 +147,7 @@ fn known(arguments: &Fsck, policy: &Policy) -> Result<Vec<Known>, Failure> {
     for path in &arguments.receipts {
         let receipt =
             Receipt::from_bytes(&read_bounded(path)?).map_err(|error| failed(path, &error))?;
-        let part = receipt.log.ok_or_else(|| failed(path, &"it has no part of a log"))?;
+        let part = receipt.log.ok_or_else(|| failed(path, &"it holds nothing from a log"))?;
         let opened = log.open(part.checkpoint.as_bytes()).map_err(|error| failed(path, &error))?;
         let Checkpoint { size, root, .. } = opened.checkpoint;
         known.push(Known { source: format!("the receipt {}", path.display()), size, root });
@@ -178,8 +177,8 @@ fn anchors(
         None => assay_node::operators_of(storage, policy.log(), &deployment).unwrap_or_default(),
     };
     if operators.is_empty() {
-        return Err(Failure::new("nobody is known to anchor this log")
-            .cause("neither the trust file (log.operator) nor the log says whose anchors count")
+        return Err(Failure::new("it is not known who anchors this log")
+            .cause("neither the trust file (log.operator) nor the log names the account")
             .next("name the account in the trust file, or leave --rpc out"));
     }
     let origin = policy.log().name().to_owned();

@@ -14,22 +14,22 @@ use crate::output::text::{bytes, json, table};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Start a program: a folder with a package and the SDK.
+    /// Create a program: a folder with a package and the SDK
     New {
-        /// The folder to make; its last part names the package.
+        /// The folder to create; its last part names the package
         folder: PathBuf,
     },
-    /// Build a package's programs for the machine.
+    /// Build a package's programs for the machine
     Build {
-        /// The package's folder.
+        /// The package's folder
         #[arg(default_value = ".")]
         folder: PathBuf,
     },
-    /// Say what a program is: id, entry, text range, segments.
+    /// Show a program's id, entry, text range and segments
     Inspect {
-        /// The program, an ELF for the machine.
+        /// The program, an ELF file for the machine
         file: PathBuf,
-        /// Print the instructions too.
+        /// Print the instructions too
         #[arg(long)]
         disassemble: bool,
     },

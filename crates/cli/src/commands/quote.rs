@@ -18,10 +18,10 @@ use crate::session::requester::on_market;
 pub(crate) struct Arguments {
     #[command(flatten)]
     at: TakePart,
-    /// The most steps that the job may take, 1 to 2^45.
+    /// How many steps the job may take, 1 to 2^45
     #[arg(long, value_name = "N", default_value_t = 1 << 30)]
     steps_max: u64,
-    /// What the provider puts at stake, in the token's smallest unit.
+    /// How much the provider stakes on the job, in the token's smallest unit
     #[arg(long, value_name = "AMOUNT", default_value_t = 100_000_000)]
     stake: u128,
 }
@@ -49,8 +49,8 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
             return Ok(json(&Quoted { schema: "assay.quote/1", quote, reputations }));
         }
         let (Some(low), Some(median)) = (quote.low, quote.median) else {
-            return Err(Failure::new("nobody offers to run such a job")
-                .cause("no provider has so much stake free, or none is there")
+            return Err(Failure::new("no provider offers to run such a job")
+                .cause("no provider is there, or none has that much free stake")
                 .next("lower --stake, or wait for other providers"));
         };
         let asked = |quoted: &assay_market::Quoted| {

@@ -20,16 +20,15 @@ use crate::session::runtime::block_on;
 pub(crate) struct Arguments {
     #[command(flatten)]
     at: TakePart,
-    /// The receipt.
+    /// The receipt
     file: PathBuf,
-    /// The program's ELF; without it, all that the job reads is fetched from the home's market, or
-    /// the one named.
+    /// The program's ELF file [default: fetch program, input and dataset from the job's market]
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
-    /// The input, if the job has one.
+    /// The input, if the job has one
     #[arg(long, value_name = "FILE", requires = "program")]
     input: Option<PathBuf>,
-    /// The dataset, if the job has one.
+    /// The dataset, if the job has one
     #[arg(long, value_name = "FILE", requires = "program")]
     dataset: Option<PathBuf>,
 }
@@ -54,8 +53,8 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
     let found = block_on(async {
         match &arguments.program {
             Some(_) if receipt.order.order.beginSecs != 0 => {
-                Err(Failure::new("the job's inputs are sealed, and files have not their salts").next(
-                    "leave out --program, under the home that ordered it or with --account of one that was given keys",
+                Err(Failure::new("the job's inputs are sealed, so they cannot be replayed from plain files").next(
+                    "leave out --program, and use the home that ordered the job, or --account with an account that was given its keys",
                 ))
             }
             Some(program) => {
@@ -89,8 +88,7 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
             output_root: found.output_root.to_string(),
         })
     } else {
-        let result =
-            if same { "the run is what was claimed: the result is right" } else { "DIFFERS" };
+        let result = if same { "the run is as claimed: the result is right" } else { "DIFFERS" };
         table(&[
             ("job", receipt.job.to_string()),
             ("steps", grouped(found.steps)),
@@ -103,9 +101,9 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
         return Ok(text);
     }
     print(&text)?;
-    Err(Failure::refused("the job comes to something else than was claimed")
-        .cause(format!("the claim says state {}", claimed.final_state))
-        .next("do not rely on the result; its provider lied, or the receipt is not the chain's"))
+    Err(Failure::refused("the run differs from what was claimed")
+        .cause(format!("the claim says that the final state is {}", claimed.final_state))
+        .next("do not rely on the result: the provider lied, or the receipt is not from the chain"))
 }
 
 /// What the claim in a receipt says of the run.
@@ -117,7 +115,7 @@ fn claimed(receipt: &Receipt) -> Result<Replayed, Failure> {
     let report = assay_receipt::verify(receipt, None);
     if report.standing == Standing::Refused {
         return Err(Failure::refused("the receipt does not hold")
-            .next("see `assay verify` for what is wrong with it"));
+            .next("`assay verify` says what is wrong with it"));
     }
     let claim = receipt.claim.as_ref().ok_or_else(nothing)?;
     let claim = assay_receipt::claim_of(claim).ok_or_else(nothing)?;

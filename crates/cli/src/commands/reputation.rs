@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
             return Ok(json(&Shown { schema: "assay.reputation/1", providers }));
         }
         if providers.is_empty() {
-            return Ok("nobody has locked an order here\n".to_owned());
+            return Ok("no provider has locked an order here\n".to_owned());
         }
         providers.sort_by_key(|record| std::cmp::Reverse(record.reputation.score));
         Ok(providers.iter().map(provider_line).collect())

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::output::amounts::dollars;
 use crate::output::failure::Failure;
-use crate::output::print::{print, print_bytes};
+use crate::output::print::{print, print_bytes, say};
 use crate::output::text::{grouped, json_line, table};
 use crate::session::follow::watch;
 use crate::session::market::TakePart;
@@ -32,75 +32,75 @@ const RUN_SECS_MIN: u64 = 60;
 pub(crate) struct Arguments {
     #[command(flatten)]
     at: TakePart,
-    /// The program, an ELF for the machine.
+    /// The program, an ELF file for the machine
     program: PathBuf,
-    /// The input, any file; it is sealed, and so is the output.
+    /// The input, any file. Input and output are sealed (encrypted) unless --public is given
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
-    /// The result of an earlier job, by its whole id, as the input; the order says so, and whoever
-    /// has the receipt sees it.
+    /// Use the result of an earlier job as the input, by the job's whole id. The order and the
+    /// receipt show which job it was
     #[arg(long, value_name = "JOB", conflicts_with = "input")]
     input_of: Option<B256>,
-    /// The dataset, any file, sealed as the input is.
+    /// The dataset, any file, sealed as the input is
     #[arg(long, value_name = "FILE")]
     dataset: Option<PathBuf>,
-    /// The dataset of another owner, who decides by its policy.
+    /// Another owner's dataset, used as its policy allows
     #[arg(long, value_name = "OWNER/NAME", conflicts_with = "dataset", requires = "purpose")]
     dataset_of: Option<DatasetName>,
-    /// For what the dataset is to be used, in a word that its policy knows.
+    /// The purpose of the job: a word from the dataset's policy
     #[arg(long, value_name = "WORD", requires = "dataset_of")]
     purpose: Option<String>,
-    /// Publish input, dataset and output in the clear, for everyone and for good.
+    /// Publish input, dataset and output unencrypted, for everyone and for good
     #[arg(long, conflicts_with_all = ["dataset_of", "beneficiary", "auditor"])]
     public: bool,
-    /// Who may read the result, if not the account that orders.
+    /// Who may read the result [default: the account that orders]
     #[arg(long, value_name = "ADDRESS")]
     beneficiary: Option<Address>,
-    /// Who gets the keys besides the provider, to check the claim; once for each [default: the
-    /// local market's]
+    /// An auditor that also gets the keys, to check the claim; repeat for several [default: the
+    /// local market's auditor]
     #[arg(long, value_name = "ADDRESS")]
     auditor: Vec<Address>,
-    /// How long the provider is left to open sealed inputs, in seconds.
+    /// How long the provider may take to open sealed inputs, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     begin_secs: u32,
-    /// The least reputation of a provider, in basis points (spec/reputation.md).
+    /// The lowest reputation that a provider may have, in basis points (spec/reputation.md)
     #[arg(long, value_name = "BPS", value_parser = clap::value_parser!(u16).range(..=10_000))]
     reputation_min: Option<u16>,
-    /// Where to write the output's bytes; `-` for standard output.
+    /// Where to write the output; `-` for standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Where to write the receipt [default: receipts/JOB.json under the home]
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
-    /// The most steps that the job may take, 1 to 2^45.
+    /// How many steps the job may take, 1 to 2^45
     #[arg(long, value_name = "N", default_value_t = 1 << 30)]
     steps_max: u64,
-    /// A fixed price in the token's smallest unit, a millionth of a test dollar [default: metered,
-    /// as quoted]
+    /// A fixed price, in millionths of a test dollar (the token's smallest unit) [default: metered,
+    /// at the median quote]
     #[arg(long, value_name = "AMOUNT")]
     price: Option<u128>,
-    /// How far the price may rise while nobody takes the order [default: it stays]
+    /// How far the price may rise while nobody takes the order [default: it does not rise]
     #[arg(long, value_name = "AMOUNT")]
     price_max: Option<u128>,
-    /// By how much it rises at once, in basis points; or to what providers ask, if that is more.
+    /// How much each rise adds, in basis points; more if providers ask for more
     #[arg(long, value_name = "BPS", default_value_t = 2_500)]
     raise_bps: u16,
-    /// How long a price stands before it rises, in seconds.
+    /// How long each price stands before it rises, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     raise_secs: u32,
-    /// What the provider puts at stake, in the token's smallest unit.
+    /// How much the provider stakes on the job, in the token's smallest unit
     #[arg(long, value_name = "AMOUNT", default_value_t = 100_000_000)]
     stake: u128,
-    /// The only provider that may lock it.
+    /// The only provider that may take the order [default: any]
     #[arg(long, value_name = "ADDRESS")]
     provider: Option<Address>,
-    /// How long it can be locked, in seconds.
+    /// How long providers can take (lock) the order, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     lock_secs: u64,
-    /// How long the run may take, in seconds [default: by the step limit, at least 60]
+    /// How long the run may take, in seconds [default: from --steps-max, at least 60]
     #[arg(long, value_name = "SECONDS")]
     run_secs: Option<u32>,
-    /// Order it first from a provider that lies, to see what becomes of it.
+    /// First order the job from a provider that lies, to watch the dispute
     #[arg(long)]
     with_liar: bool,
 }
@@ -116,8 +116,9 @@ impl std::str::FromStr for DatasetName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (owner, name) = text.split_once('/').ok_or("a dataset is named OWNER/NAME")?;
-        let owner = owner.parse().map_err(|error| format!("{owner:?} is no account: {error}"))?;
+        let (owner, name) = text.split_once('/').ok_or("give a dataset as OWNER/NAME")?;
+        let owner =
+            owner.parse().map_err(|error| format!("{owner:?} is not an account: {error}"))?;
         Ok(DatasetName { owner, name: name.to_owned() })
     }
 }
@@ -157,11 +158,11 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
                 let quote = market.requester().quote(arguments.steps_max, arguments.stake).await?;
                 if let Some(median) = quote.median.filter(|_| !as_json) {
                     let (price, count) = (dollars(median.price), quote.providers);
-                    eprintln!("quoted     at most {price}, the median of {count} providers");
+                    say(&format!("quoted     at most {price}, the median of {count} providers"));
                 }
                 quote.median.map(|quoted| quoted.metered()).ok_or_else(|| {
-                    Failure::new("nobody offers to run such a job")
-                        .cause("no provider has so much stake free, or none is there")
+                    Failure::new("no provider offers to run such a job")
+                        .cause("no provider is there, or none has that much free stake")
                         .next("lower --stake, wait for other providers, or give --price")
                 })?
             }
@@ -202,9 +203,9 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
 /// What an earlier job came to.
 async fn result_of(market: &Session, job: B256) -> Result<Vec<u8>, Failure> {
     market.requester().output(job).await.map_err(|error| {
-        Failure::new(format!("the result of job {job} can't be read")).cause(error).next(
-            "give the whole id of a job that was paid, and of which the account is the beneficiary",
-        )
+        Failure::new(format!("cannot read the result of job {job}"))
+            .cause(error)
+            .next("give the whole id of a job that was paid and whose beneficiary you are")
     })
 }
 
@@ -219,8 +220,8 @@ async fn datasets(
     };
     let version = market.requester().board().dataset(name.owner, &name.name).await?;
     let version = version.ok_or_else(|| {
-        Failure::new(format!("{} publishes no dataset {:?} here", name.owner, name.name))
-            .next("ask its owner for the name, or whether it has been withdrawn")
+        Failure::new(format!("{} has published no dataset {:?} here", name.owner, name.name))
+            .next("ask the owner for the dataset's name")
     })?;
     let Version { publication, policy } = version;
     let (publication, policy) = (publication.body().clone(), Some(policy));
@@ -238,9 +239,9 @@ fn sealing(market: &Session, arguments: &Arguments) -> Result<Option<Sealing>, F
         auditors.extend(market.auditor());
     }
     if auditors.is_empty() {
-        return Err(Failure::new("a sealed job names an auditor that can check the claim")
-            .cause("without one a false claim would stand, and no provider takes such an order")
-            .next("give --auditor ADDRESS, or publish the data with --public"));
+        return Err(Failure::new("a sealed job needs an auditor that can check the claim")
+            .cause("without one nobody could challenge a false claim")
+            .next("give --auditor ADDRESS, or --public to publish the data unencrypted"));
     }
     let (beneficiary, begin_secs) = (arguments.beneficiary, arguments.begin_secs);
     Ok(Some(Sealing { auditors, beneficiary, begin_secs }))
@@ -259,7 +260,9 @@ async fn go(
         write_receipt(market, &home, &record, &home.receipt(record.job_id)).await?;
         market.requester().finish(&record)?;
         if status != JobStatus::Refuted {
-            return Err(Failure::refused(format!("the liar's job ended as {status:?}")));
+            return Err(Failure::refused(format!(
+                "the liar's job ended as {status:?}, not as refuted"
+            )));
         }
     }
     let (record, status) = follow(market, terms, as_json).await?;
@@ -316,7 +319,7 @@ async fn follow(
         let _ =
             print(&json_line(&Ordered { schema: "assay.run/1", job, event: "ordered", price_max }));
     } else {
-        eprintln!("ordered    {job}");
+        say(&format!("ordered    {job}"));
     }
     let status = watch(market, &mut record, as_json).await?;
     Ok((record, status))
@@ -325,15 +328,15 @@ async fn follow(
 /// Why a job did not come to an answer.
 async fn unpaid(market: &Session, record: &JobRecord, status: JobStatus) -> Failure {
     if status != JobStatus::None {
-        let failure = Failure::new(format!("the job ended without an answer, as {status:?}"))
-            .next("the price is back in the purse; order it again");
+        let failure = Failure::new(format!("the job ended without a result, as {status:?}"))
+            .next("the price is back in your purse; order the job again");
         let refusals = market.requester().board().key_refusals(record.job_id).await;
         return match refusals.unwrap_or_default().first() {
             Some((owner, why)) => failure.cause(format!("{owner} gave no key: {why}")),
             None => failure,
         };
     }
-    let failure = Failure::new("nobody took the order in time, and nothing was paid");
+    let failure = Failure::new("no provider took the order in time; nothing was paid");
     let refusals = market.requester().board().refusals(record.job_id).await.unwrap_or_default();
     let needed = refusals.iter().filter_map(|refusal| refusal.reason.price_needed()).min();
     // Of several reasons, the one that takes the least to mend.
@@ -344,7 +347,7 @@ async fn unpaid(market: &Session, record: &JobRecord, status: JobStatus) -> Fail
         None => failure,
     };
     match needed {
-        Some(needed) => failure.next(format!("--price {needed} would have filled it")),
+        Some(needed) => failure.next(format!("order again with --price {needed}")),
         None => failure,
     }
 }
@@ -362,7 +365,7 @@ fn slot_file(path: &Path) -> Result<Vec<u8>, Failure> {
     }
     match length > BLOB_BYTES_MAX {
         true => Err(Failure::file("use", path, BlobError::TooLong(length))
-            .next("split it, and order a job for each part")),
+            .next("split the file, and order a job for each part")),
         false => Ok(bytes),
     }
 }

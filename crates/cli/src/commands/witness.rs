@@ -18,12 +18,12 @@ use crate::session::runtime::{block_on, stopped};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Check a witness file. Needs nothing else.
+    /// Check a step witness. Needs the file and nothing else
     Verify {
-        /// The witness, as `assay exec --witness` writes it.
+        /// The witness, as `assay exec --witness` writes it
         file: PathBuf,
     },
-    /// Cosign logs that only grow, until Ctrl-C (c2sp.org/tlog-witness).
+    /// Cosign logs, as long as they only grow, until Ctrl-C (c2sp.org/tlog-witness)
     Run(Run),
 }
 
@@ -31,18 +31,18 @@ pub(crate) enum Command {
 pub(crate) struct Run {
     #[command(flatten)]
     home: HomeArgument,
-    /// Its name, which stands in its key.
+    /// The witness's name, which is part of its public key
     #[arg(long)]
     name: String,
-    /// The key of a log that it witnesses; once for each.
+    /// The public key of a log to cosign; repeat for several
     #[arg(long = "log", value_name = "KEY", required = true)]
     logs: Vec<Vkey>,
-    /// Where it keeps what it has cosigned, if not under the home: s3://BUCKET/PREFIX, with AWS_*
-    /// in the environment.
+    /// Where to keep the cosigned checkpoints, if not under the home: s3://BUCKET/PREFIX, with
+    /// AWS_* in the environment
     #[arg(long, value_name = "URL", env = "ASSAY_WITNESS_URL")]
     state_url: Option<String>,
-    /// Where to listen; port 0 takes any that is free. There is no TLS: for other machines put a
-    /// proxy before it.
+    /// The address to listen on; port 0 takes any free port. There is no TLS: for other machines,
+    /// put a proxy in front
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8548")]
     listen: SocketAddr,
 }
@@ -129,6 +129,6 @@ impl Report {
             ("outcome", outcome),
             ("before", self.before.to_string()),
             ("after", self.after.to_string()),
-        ]) + "That the state before belongs to a given run is for a trace to show.\n"
+        ]) + "A trace shows whether the state before belongs to a given run.\n"
     }
 }

@@ -13,12 +13,10 @@ pub(crate) fn sentence(event: &JobEvent) -> String {
             let (price, stake) = (dollars(*price), dollars(*stake));
             format!("locked     by {provider} for at most {price}, with {stake} at stake{late}")
         }
-        JobEvent::Begun { .. } => {
-            "begun      the inputs are opened and have their roots".to_owned()
-        }
+        JobEvent::Begun { .. } => "begun      the provider has opened the inputs".to_owned(),
         JobEvent::Lapsed { provider, fee } => {
             let fee = dollars(*fee);
-            format!("lapsed     {provider} has not begun; both sides pay {fee}")
+            format!("lapsed     {provider} did not begin in time; each side pays {fee}")
         }
         JobEvent::Claimed { provider, steps, exit_code, .. } => {
             let steps = grouped(*steps);

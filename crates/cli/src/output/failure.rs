@@ -101,16 +101,16 @@ impl From<assay_node::Error> for Failure {
                 Failure::new(&error).next("lower the price, or fund the account")
             }
             Error::Mask(error) => {
-                Failure::new("the table cannot be masked").cause(error).next(error.next_step())
+                Failure::new("cannot mask the table").cause(error).next(error.next_step())
             }
             Error::Policy { dataset, reasons } => {
                 let reasons: Vec<_> = reasons.iter().map(ToString::to_string).collect();
-                Failure::new(format!("the owner's policy does not let {dataset} be used so"))
+                Failure::new(format!("the owner's policy does not allow this use of {dataset}"))
                     .cause(reasons.join("; "))
-                    .next("nothing was posted or paid: order otherwise, with --provider, --purpose, --auditor, --stake and --steps-max, or ask the owner")
+                    .next("nothing was posted or paid; change --provider, --purpose, --auditor, --stake or --steps-max, or ask the owner")
             }
             Error::InputMissing { .. } => {
-                Failure::new(&error).next("ask the provider to publish it, within the window")
+                Failure::new(&error).next("ask the provider to publish it while the window is open")
             }
             _ => Failure::new(&error),
         };

@@ -7,5 +7,6 @@ pub(crate) mod files;
 pub(crate) mod print;
 pub(crate) mod progress;
 pub(crate) mod reputation;
+pub(crate) mod terminal;
 pub(crate) mod text;
 pub(crate) mod times;

@@ -7,6 +7,8 @@ use alloy_primitives::B256;
 use assay_node::JobEvent;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::output::print::say;
+
 /// Between two redraws.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -53,7 +55,7 @@ impl Meter {
 
     /// Prints a line above the bar.
     pub(crate) fn say(&self, line: &str) {
-        self.bar.suspend(|| eprintln!("{line}"));
+        self.bar.suspend(|| say(line));
     }
 
     /// Shows how far the job is, until it is dropped. `steps` are those of a run in this process:

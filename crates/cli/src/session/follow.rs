@@ -38,11 +38,11 @@ pub(crate) async fn watch(
     };
     let status = tokio::select! {
         status = market.requester().follow(record, told) => status,
-        () = meter.show(|job| market.steps(job)) => unreachable!("it is shown for as long as it lasts"),
+        () = meter.show(|job| market.steps(job)) => unreachable!("progress is shown until the job ends"),
         _ = tokio::signal::ctrl_c() => {
             meter.clear();
-            return Err(Failure::new("interrupted; the order stands")
-                .next("give the same command again to take the job up"));
+            return Err(Failure::new("interrupted; the order still stands")
+                .next("run the same command again to continue with the job"));
         }
     };
     meter.clear();

@@ -8,8 +8,7 @@ use crate::output::failure::Failure;
 
 #[derive(clap::Args)]
 pub(crate) struct HomeArgument {
-    /// The folder of the chain, the keys and all other state [default: assay in the platform's data
-    /// folder]
+    /// The folder of the chain, keys and all other state [default: assay in the user data folder]
     #[arg(long, value_name = "FOLDER", env = "ASSAY_HOME")]
     home: Option<PathBuf>,
 }
@@ -17,7 +16,8 @@ pub(crate) struct HomeArgument {
 impl HomeArgument {
     pub(crate) fn open(&self) -> Result<Home, Failure> {
         let folder = folder(self.home.clone());
-        let lost = || Failure::new("this platform names no data folder").next("give --home FOLDER");
+        let lost =
+            || Failure::new("this system has no user data folder").next("give --home FOLDER");
         folder.map(Home::at).ok_or_else(lost)
     }
 }

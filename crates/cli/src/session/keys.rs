@@ -10,7 +10,7 @@ use crate::output::failure::Failure;
 
 #[derive(clap::Args)]
 pub(crate) struct PasswordArgument {
-    /// Where the keystore's password is: the file's first line. Without it, it is asked for.
+    /// The file whose first line is the keystore's password [default: ask on the terminal]
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
 }
@@ -42,10 +42,10 @@ impl PasswordArgument {
 
 #[derive(clap::Args)]
 pub(crate) struct KeyArgument {
-    /// The key that signs: a web3 keystore (version 3).
+    /// The key that signs, as a keystore file (web3, version 3)
     #[arg(long, value_name = "FILE", conflicts_with = "account")]
     keystore: Option<PathBuf>,
-    /// The key that signs, by its account: a keystore of the home folder (`assay account list`).
+    /// The key that signs, by its account: one that `assay account list` shows
     #[arg(long, value_name = "ADDRESS")]
     account: Option<Address>,
     #[command(flatten)]
@@ -77,14 +77,14 @@ impl KeyArgument {
             (Some(path), _) => path.clone(),
             (None, Some(account)) => home.keys().join(format!("{account}.json")),
             (None, None) => {
-                return Err(Failure::new("no key was named to sign with").next(
+                return Err(Failure::new("no key to sign with was given").next(
                     "give --keystore FILE or --account ADDRESS; `assay account new` makes one",
                 ));
             }
         };
         if !path.is_file() {
             return Err(Failure::new(format!("there is no keystore at {}", path.display()))
-                .next("`assay account list` shows what there is"));
+                .next("`assay account list` shows the accounts that there are"));
         }
         Ok(path)
     }

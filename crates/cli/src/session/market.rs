@@ -23,8 +23,8 @@ pub(crate) struct TakePart {
     pub(crate) market: MarketArgument,
     #[command(flatten)]
     pub(crate) key: KeyArgument,
-    /// What another account lets this one do at the broker in its name (`assay access issue`). What
-    /// it is not for is done in this one's own name.
+    /// A capability: another account's leave to act in its name at the broker (`assay access
+    /// issue`). Requests that it does not cover are made in your own name
     #[arg(long, value_name = "FILE", env = "ASSAY_CAPABILITY")]
     pub(crate) capability: Option<PathBuf>,
 }
@@ -55,19 +55,18 @@ impl TakePart {
 
 #[derive(clap::Args)]
 pub(crate) struct MarketArgument {
-    /// The broker's URL. May hold a secret: better in ASSAY_MARKET than as an argument.
+    /// The broker's URL. If it holds a secret, set ASSAY_MARKET instead
     #[arg(long, value_name = "URL", env = "ASSAY_MARKET", hide_env_values = true)]
     market: Option<String>,
-    /// The chain's JSON-RPC endpoint. May hold a secret: better in ASSAY_RPC than as an argument.
+    /// The chain's JSON-RPC URL. If it holds a secret, set ASSAY_RPC instead
     #[arg(long, value_name = "URL", env = "ASSAY_RPC", hide_env_values = true)]
     rpc: Option<String>,
-    /// Where the market's contracts are, as `assay chain deploy` wrote it. Not asked of the broker,
-    /// which could name others.
+    /// The market's contract addresses: the file that `assay chain deploy` wrote. The broker is not
+    /// asked, for it could name others
     #[arg(long, value_name = "FILE", env = "ASSAY_DEPLOYMENT")]
     deployment: Option<PathBuf>,
-    /// How many blocks must stand upon a lock's before a run begins or a key goes out: a lock that
-    /// a reorganisation takes back must have been given nothing [default: 1, and 0 on the market of
-    /// this machine, whose chain takes no block back]
+    /// How many blocks must follow a lock's block before the job is run or a key is released
+    /// [default: 1; 0 on the market of this machine, whose chain never reorganises]
     #[arg(long, value_name = "N", env = "ASSAY_CONFIRMATIONS")]
     confirmations: Option<u64>,
 }
@@ -84,11 +83,9 @@ impl MarketArgument {
                 confirmations: 1,
                 capabilities: None,
             })),
-            _ => {
-                Err(Failure::new("a market is named by --market, --rpc and --deployment together")
-                    .cause("some of them are missing")
-                    .next("give all three, or none for the market of this machine"))
-            }
+            _ => Err(Failure::new("a market needs --market, --rpc and --deployment together")
+                .cause("not all three are given")
+                .next("give all three, or none for the market of this machine")),
         }
     }
 

@@ -6,6 +6,7 @@ pub(crate) mod follow;
 pub(crate) mod home;
 pub(crate) mod keys;
 pub(crate) mod market;
+pub(crate) mod names;
 pub(crate) mod owner;
 pub(crate) mod receipts;
 pub(crate) mod requester;

@@ -34,7 +34,7 @@ pub(crate) fn read_all(files: &[PathBuf]) -> Result<Vec<(Receipt, JobSummary)>, 
         let refused = assay_receipt::verify(&receipt, None).standing == Standing::Refused;
         let life = JobSummary::of(&receipt).filter(|_| !refused).ok_or_else(|| {
             Failure::refused(format!("{} does not hold", path.display()))
-                .next("see `assay verify` for what is wrong with it, and leave it out")
+                .next("`assay verify` says what is wrong with it; leave it out")
         })?;
         Ok((receipt, life))
     };

@@ -42,18 +42,18 @@ impl Session {
         if let (Some(there), Some(signer)) = (there, signer) {
             if with_liar {
                 return Err(Failure::new(
-                    "a liar takes part only in a market that this command starts",
+                    "--with-liar works only in a market that this command starts",
                 )
-                .cause("the order goes to a market that runs already")
+                .cause("a market is running already, and the order would go there")
                 .next("give another --home, or stop the market with `assay down`"));
             }
             let requester = Box::new(there.requester(signer, home).await?);
             return Ok(Session::There { requester, auditor });
         }
         if at.capability.is_some() {
-            return Err(Failure::new("a capability is used at a broker")
-                .cause("no market runs, so this command would start its own, which has none")
-                .next("start one with `assay up`, or leave --capability out"));
+            return Err(Failure::new("--capability needs a broker")
+                .cause("no market runs, so this command would start its own, without a broker")
+                .next("start a market with `assay up`, or leave --capability out"));
         }
         let plan = MarketPlan { with_liar, ..MarketPlan::default() };
         Ok(Session::Here(Box::new(LocalMarket::open(home, &plan).await?)))

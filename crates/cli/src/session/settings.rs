@@ -13,8 +13,9 @@ use crate::session::home::folder;
 /// The commands that a file has a table for.
 pub(crate) const TABLES: [&str; 6] = ["run", "up", "broker", "provider", "auditor", "key-service"];
 
-/// What is never a setting: to be told each time.
-const NO_SETTINGS: [&str; 6] = ["help", "json", "config", "with_liar", "detach", "lie"];
+/// What is never a setting: it must be given each time.
+const NO_SETTINGS: [&str; 8] =
+    ["help", "json", "config", "full", "color", "with_liar", "detach", "lie"];
 
 /// The command line with the file's values as defaults.
 pub(crate) fn settled(command: clap::Command, line: &[OsString]) -> Result<clap::Command, Failure> {
@@ -30,7 +31,7 @@ pub(crate) fn settled(command: clap::Command, line: &[OsString]) -> Result<clap:
         let values = values.as_table().cloned();
         let (true, Some(values)) = (TABLES.contains(&name.as_str()), values) else {
             return Err(wrong(format!(
-                "[{name}] is no table for a command: {}",
+                "[{name}] is no command with settings; these are: {}",
                 TABLES.join(", ")
             )));
         };
@@ -46,7 +47,7 @@ pub(crate) fn settled(command: clap::Command, line: &[OsString]) -> Result<clap:
                 role.get_arguments().any(|a| a.get_id() == key.as_str() && is_setting(a))
             });
             if !known {
-                return Err(wrong(format!("{name}.{key} is no setting")));
+                return Err(wrong(format!("{name}.{key} is not a setting")));
             }
             settled = settled.mut_subcommand(&name, |role| {
                 role.mut_arg(&key, |argument| argument.required(false).default_value(value))
@@ -107,7 +108,9 @@ pub(crate) fn with_setting(
     let read = read.get(table).and_then(|table| table.get(key)).and_then(toml::Value::as_integer);
     match read.and_then(|read| u64::try_from(read).ok()) == Some(value) {
         true => Ok(new),
-        false => Err(format!("{table}.{key} is written in another way there")),
+        false => {
+            Err(format!("{table}.{key} is written there in a form that this command does not edit"))
+        }
     }
 }
 
@@ -122,7 +125,7 @@ pub(crate) fn settings_file(line: &[OsString]) -> Result<Option<(PathBuf, String
 }
 
 /// An option's value before the line is parsed, since it decides how.
-fn option(line: &[OsString], name: &str) -> Option<OsString> {
+pub(crate) fn option(line: &[OsString], name: &str) -> Option<OsString> {
     let mut words = line.iter().take_while(|word| *word != "--");
     while let Some(word) = words.next() {
         if word == name {

@@ -37,7 +37,7 @@ const DISK_FREE_MIN: u64 = 64 << 20;
 const ANCHOR_EVERY: Duration = Duration::from_secs(10);
 
 /// The number of the provider that lies.
-const LIAR: u8 = 255;
+pub const LIAR: u8 = 255;
 
 /// What a market on this machine consists of.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,20 +16,20 @@ use crate::session::keys::KeyArgument;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// Make a table less telling, by a plan that names what becomes of each column (spec/mask.md).
+    /// Mask a table: a plan says what happens to each column (spec/mask.md)
     Mask(Mask),
-    /// Seal data as a new version of a dataset; nothing is published, and the key stays under the
-    /// home.
+    /// Seal (encrypt) data as a new version of a dataset. Nothing is published; the key stays under the
+    /// home
     Seal(owner::Seal),
-    /// Publish a dataset's newest version: the ciphertext and the policy.
+    /// Publish a dataset's newest version: the sealed data and the policy
     Publish(owner::Named),
-    /// Show a dataset's policy in sentences, or put another in its place.
+    /// Show a dataset's policy in sentences, or replace it
     Policy(owner::PolicyOf),
-    /// Let an account order over a dataset, within its policy.
+    /// Let an account order jobs over a dataset, within its policy
     Grant(owner::GrantTo),
-    /// Stop keys from going out, at once.
+    /// Stop the release of keys at once
     Revoke(owner::Revoke),
-    /// Show datasets, and what was spent of them.
+    /// Show your datasets, and how much of them was used
     Uses(owner::Uses),
 }
 
@@ -51,22 +51,22 @@ pub(crate) struct Mask {
     home: HomeArgument,
     #[command(flatten)]
     signer: KeyArgument,
-    /// The table: CSV with a header, UTF-8. It is read twice.
+    /// The table: a CSV file with a header, in UTF-8. It is read twice
     table: PathBuf,
-    /// The plan: `assay.mask-plan/1`. A column that it does not name is an error.
+    /// The plan (assay.mask-plan/1). It must name every column
     #[arg(long, value_name = "FILE")]
     plan: PathBuf,
-    /// Where to write the masked table.
+    /// Where to write the masked table
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
-    /// Where to write a statement of what was done, signed if an account is given. The salts of its
-    /// commitments, which are yours alone, go to FILE.openings.
+    /// Where to write a statement of the masking, signed if an account is given. The salts of its
+    /// commitments go to FILE.openings: keep them secret
     #[arg(long, value_name = "FILE")]
     statement: Option<PathBuf>,
-    /// The masking key: 64 hex digits [default: keys/mask-key under the home, made the first time]
+    /// The masking key: 64 hex digits [default: keys/mask-key under the home, created on first use]
     #[arg(long, value_name = "FILE", conflicts_with = "new_key")]
     key: Option<PathBuf>,
-    /// Make a masking key in a new file, and use it.
+    /// Create a masking key in a new file, and use it
     #[arg(long, value_name = "FILE")]
     new_key: Option<PathBuf>,
 }
@@ -134,8 +134,12 @@ fn apart(files: &MaskFiles) -> Result<(), Failure> {
         let Some(path) = path else { continue };
         let place = real(path);
         if seen.contains(&place) {
-            return Err(Failure::file("write", path, "another file of this command is there")
-                .next("name each file differently"));
+            return Err(Failure::file(
+                "write",
+                path,
+                "this command reads or writes another of its files there",
+            )
+            .next("give each file a different name"));
         }
         seen.push(place);
     }
@@ -148,7 +152,7 @@ fn signer(arguments: &Mask) -> Result<Option<(Address, RoleKey)>, Failure> {
     }
     if arguments.statement.is_none() {
         return Err(Failure::new("there is nothing to sign")
-            .cause("an account is given and no statement asked for")
+            .cause("an account is given, but no --statement")
             .next("give --statement FILE too"));
     }
     let signer = arguments.signer.load(&arguments.home.open()?)?;
@@ -163,7 +167,7 @@ fn key(arguments: &Mask) -> Result<(PathBuf, assay_node::MasterKey), Failure> {
     }
     if let Some(path) = arguments.key.as_ref().filter(|path| !path.is_file()) {
         return Err(Failure::file("read", path, "there is no such file")
-            .next("give the key's file, or --new-key FILE to make one"));
+            .next("give the key's file, or --new-key FILE to create one"));
     }
     let path = match &arguments.key {
         Some(path) => path.clone(),
@@ -242,7 +246,7 @@ impl Report {
         if let (Some(statement), Some(openings)) = (&self.statement, &self.openings) {
             let by = self.signed_by.map_or("not signed".to_owned(), |by| format!("signed by {by}"));
             lines.push(("statement", format!("{}, {by}", statement.display())));
-            lines.push(("keep", format!("{}: its salts are yours alone", openings.display())));
+            lines.push(("keep", format!("{}: it holds salts; keep it secret", openings.display())));
         }
         table(&lines)
     }

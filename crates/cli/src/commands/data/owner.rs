@@ -1,5 +1,5 @@
-//! `assay data seal | publish | policy | grant | revoke | uses | list` and `assay key-service`: what a
-//! data owner does.
+//! `assay data seal | publish | policy | grant | revoke | uses`: what a data owner does with
+//! datasets.
 
 use std::path::{Path, PathBuf};
 
@@ -23,25 +23,25 @@ use crate::session::runtime::block_on;
 pub(crate) struct Seal {
     #[command(flatten)]
     at: TakePart,
-    /// The data, any file of at most 2^29 - 32 bytes.
+    /// The data, any file of at most 2^29 - 32 bytes
     file: PathBuf,
-    /// What to call it.
+    /// The dataset's name
     #[arg(long)]
     name: Word,
-    /// The policy, JSON (spec/policy.md) [default: nobody may use it; with --from, what all of
-    /// those permit]
+    /// The policy, a JSON file (spec/policy.md) [default: nobody may use the dataset; with --from:
+    /// what all sources permit]
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// What the data was made of, once for each: NAME, one of your datasets, or OWNER/NAME,
-    /// another's as it is published. Their rules go on to hold: the policy becomes the strictest of
-    /// all, and each job counts against each.
+    /// A dataset that the data was made from: NAME for your own, OWNER/NAME for another's; repeat
+    /// for several. Their rules stay in force: the policy becomes the strictest of all, and each
+    /// job counts against each
     #[arg(long, value_name = "DATASET")]
     from: Vec<SourceName>,
-    /// What a job pays for its use, in the token's smallest unit.
+    /// What a job pays for using the dataset, in the token's smallest unit
     #[arg(long, value_name = "AMOUNT", default_value_t = 0)]
     fee: u128,
-    /// What `assay data mask` stated of this very file, with FILE.openings beside it: `publish`
-    /// says it in the log, and receipts of jobs over the dataset have it.
+    /// The statement that `assay data mask` wrote for this file, with FILE.openings beside it.
+    /// `publish` puts the statement into the log and into receipts of jobs over the dataset
     #[arg(long, value_name = "FILE")]
     mask_statement: Option<PathBuf>,
 }
@@ -50,7 +50,7 @@ pub(crate) struct Seal {
 pub(crate) struct Named {
     #[command(flatten)]
     at: TakePart,
-    /// The dataset.
+    /// The dataset's name
     name: Word,
 }
 
@@ -58,9 +58,9 @@ pub(crate) struct Named {
 pub(crate) struct PolicyOf {
     #[command(flatten)]
     named: Named,
-    /// Put this policy in its place, as a new version, once `publish` publishes it. Orders that
-    /// name the one before are then good for an hour more, under the stricter of both; `revoke
-    /// --version` ends them at once.
+    /// Replace the policy with this one. It applies once you run `publish`. Orders under the old
+    /// policy are accepted for an hour more, under the stricter of both; `revoke --version` ends
+    /// them at once
     #[arg(long, value_name = "FILE")]
     set: Option<PathBuf>,
     /// What a job pays from the new version on, in the token's smallest unit [default: as before]
@@ -72,16 +72,17 @@ pub(crate) struct PolicyOf {
 pub(crate) struct GrantTo {
     #[command(flatten)]
     named: Named,
-    /// Who may order over it.
+    /// The account that may order jobs
     #[arg(long, value_name = "ADDRESS")]
     to: Address,
-    /// For what, in a word of the policy; once for each [default: whatever the policy lists]
+    /// A purpose that is allowed, in a word of the policy; repeat for several [default: all that
+    /// the policy lists]
     #[arg(long = "purpose", value_name = "WORD")]
     purposes: Vec<Word>,
-    /// How many jobs.
+    /// How many jobs
     #[arg(long, value_name = "N", default_value_t = 1)]
     uses: u64,
-    /// For how long, in seconds.
+    /// For how long, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 30 * 86_400)]
     secs: u64,
 }
@@ -97,16 +98,16 @@ pub(crate) struct Revoke {
 #[derive(clap::Args)]
 #[group(required = true, multiple = false)]
 struct RevokedArgument {
-    /// The dataset, all versions.
+    /// Revoke the dataset, all versions
     #[arg(long)]
     all: bool,
-    /// One version.
+    /// Revoke one version
     #[arg(long, value_name = "N")]
     version: Option<u64>,
-    /// Whatever an account was allowed.
+    /// Revoke all that an account was allowed
     #[arg(long, value_name = "ADDRESS")]
     requester: Option<Address>,
-    /// A grant, by its digest.
+    /// Revoke one grant, by its digest
     #[arg(long, value_name = "DIGEST")]
     grant: Option<Hash>,
 }
@@ -115,7 +116,7 @@ struct RevokedArgument {
 pub(crate) struct Uses {
     #[command(flatten)]
     at: TakePart,
-    /// A receipt of a job over the data: that the ledger still has what was spent for it.
+    /// Check that the ledger still counts the job of this receipt; repeat for several
     #[arg(long, value_name = "FILE")]
     receipt: Vec<PathBuf>,
 }
@@ -293,7 +294,7 @@ impl Made {
     fn shown(&self) -> String {
         let uses = match self.uses_max {
             Some(most) => format!("{} of {most} uses", self.uses_spent),
-            None => "its policy is not kept here, so nobody gets a key".to_owned(),
+            None => "its policy is not stored here, so no key is released".to_owned(),
         };
         let spent = budget(self.micro_epsilon_spent, self.micro_epsilon_max);
         let whose = if self.is_own { "" } else { ", here" };
@@ -305,16 +306,17 @@ impl Made {
 }
 
 /// What is true of sources of another owner.
-const OTHERS: &str = "Of another owner's data its policy holds as it was last read, with its expiry; its grants and revocations are read at the broker \
-                      before each key, if that is there. Uses and budget are counted by your key_service alone: what others spend of it is not known here.";
+const OTHERS: &str = "Another owner's policy applies as last read, until it expires. Its grants and revocations are read from the broker before each key \
+                      is released; if the broker is unreachable, the last ones read apply. Your key service counts uses and budget by itself: it does not know \
+                      what others used.";
 
-const FEE_EVADABLE: &str = "The fee protects only with listed providers: it is paid with the result, and who has a provider of its own can take the key, let the job \
-                            lapse and pay none. A use is counted all the same. List whom you trust in providers.accounts.";
+const FEE_EVADABLE: &str = "The fee can be evaded unless the policy lists providers. It is paid with the result, so a provider could take the key, let the job lapse \
+                            and pay nothing; a use is still counted. List the providers that you trust in providers.accounts.";
 
-const DRAFT: &str = "A draft: it decides nothing until `assay data publish` publishes it.";
+const DRAFT: &str = "A draft: it has no effect until you run `assay data publish`.";
 
-const LAXER: &str = "The policy permits more than a source's does now, so no key goes out: make it as strict with `assay data policy NAME --set FILE`, \
-                     then publish it.";
+const LAXER: &str = "The policy permits more than a source's policy does now, so no key is released. Make it as strict with \
+                     `assay data policy NAME --set FILE`, then publish it.";
 
 impl Row {
     fn shown(&self) -> String {
@@ -325,7 +327,7 @@ impl Row {
             ("sealed", format!("{} bytes, {}", grouped(self.envelope_bytes), self.envelope)),
             (
                 "masked",
-                self.masked.map_or("nobody says so".to_owned(), |mask| format!("statement {mask}")),
+                self.masked.map_or("no statement".to_owned(), |mask| format!("statement {mask}")),
             ),
             ("policy", self.policy.to_string()),
             ("fee", self.fee.clone()),
@@ -401,18 +403,18 @@ fn read_mask(path: &Path, data: &[u8]) -> Result<MaskStatement, Failure> {
         Err(_) => stated,
     };
     let unfit = |why: &str| {
-        Failure::new(format!("{} states no masking of this file", path.display()))
+        Failure::new(format!("{} is not the statement of how this file was masked", path.display()))
             .cause(why)
-            .next("give the statement and the masked table of one `assay data mask`")
+            .next("give the statement and the masked table of one run of `assay data mask`")
     };
     let mask = MaskStatement::from_payload(&payload);
-    let mask = mask.ok_or_else(|| unfit("it is no statement of a masking (spec/mask.md)"))?;
+    let mask = mask.ok_or_else(|| unfit("it is not a masking statement (spec/mask.md)"))?;
     let mut beside = path.as_os_str().to_owned();
     beside.push(".openings");
     let openings: Openings = serde_json::from_slice(&read(Path::new(&beside))?)
         .map_err(|_| unfit("its openings do not parse"))?;
     if Commit::to(Masked::Output, &openings.output, data) != mask.output {
-        return Err(unfit("its commitment to the masked table is to another one"));
+        return Err(unfit("it is the statement of another masked table"));
     }
     Ok(mask)
 }
@@ -508,10 +510,12 @@ fn has_releases_of(owner: &Owner, path: &Path) -> Result<(), Failure> {
     for logged in receipt.log.iter().flat_map(|log| &log.statements) {
         let Some((Statement::Released(said), _)) = logged.envelope.statement() else { continue };
         if said.owner == owner.account() && said.ledger.is_some_and(|head| !heads.contains(&head)) {
-            let what = format!("the ledger lacks what {} tells of", path.display());
+            let what = format!("the ledger lacks a key release that {} records", path.display());
             return Err(Failure::refused(what)
-                .cause("its end is lost, or it was put back from an older copy")
-                .next("put back the newest copy before a key service runs: what was spent would be spent again"));
+                .cause("the end of the ledger is lost, or it was restored from an older copy")
+                .next(
+                    "restore the newest copy before a key service runs, or uses are granted twice",
+                ));
         }
     }
     Ok(())
@@ -519,7 +523,7 @@ fn has_releases_of(owner: &Owner, path: &Path) -> Result<(), Failure> {
 
 /// A policy as people write it: spaces and order are free, and a missing field permits nothing.
 fn read_policy(path: &std::path::Path) -> Result<Document<Policy>, Failure> {
-    let next = "see spec/policy.md for what a policy says";
+    let next = "see spec/policy.md for the form of a policy";
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::file("read", path, error).next(next))?;
     Document::from_draft(&text).map_err(|error| Failure::file("use", path, error).next(next))

@@ -40,13 +40,13 @@ const SYNCS_PER_JOB: f64 = 8.0;
 pub(crate) struct Arguments {
     #[command(flatten)]
     home: HomeArgument,
-    /// What an hour of this machine costs, in the token's smallest unit.
+    /// What an hour of this machine costs, in the token's smallest unit
     #[arg(long, value_name = "AMOUNT", default_value_t = 50_000)]
     hour_cost: u64,
-    /// What the transactions of a job cost, in the token's smallest unit.
+    /// What the transactions of a job cost, in the token's smallest unit
     #[arg(long, value_name = "AMOUNT", default_value_t = 15_000)]
     gas_cost: u64,
-    /// Put the measured settings into the file of settings, under [provider].
+    /// Write the results to the settings file, under [provider]
     #[arg(long)]
     write: bool,
 }
@@ -72,8 +72,8 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
     // What can't be written should not be measured first.
     let file = match (arguments.write, file) {
         (true, None) => {
-            return Err(Failure::new("there is no place for settings")
-                .cause("this platform names no data folder")
+            return Err(Failure::new("there is no settings file to write to")
+                .cause("this system has no user data folder")
                 .next("give --home FOLDER or --config FILE"));
         }
         (write, file) => file.filter(|_| write),
@@ -125,7 +125,7 @@ impl Report {
             .iter()
             .try_fold(old, |text, (key, value)| with_setting(&text, "provider", key, *value));
         let new = new.map_err(|what| {
-            Failure::file("change", path, what).next("put the printed settings into it by hand")
+            Failure::file("change", path, what).next("write the printed settings to it by hand")
         })?;
         fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).map_err(failed)?;
         let draft = path.with_extension("draft");
@@ -138,7 +138,7 @@ impl Report {
         let mebibytes = |bytes: u64| format!("{} MiB/s", grouped(bytes >> 20));
         let written = match &self.written {
             Some(path) => format!("written to {}", path.display()),
-            None => "not written; --write puts them into the file of settings".to_owned(),
+            None => "not written; --write writes them to the settings file".to_owned(),
         };
         let mut rows = vec![
             ("engine", format!("{} steps/s", grouped(self.steps_per_sec_measured))),

@@ -19,60 +19,60 @@ pub(crate) struct Arguments {
     command: Option<Command>,
     #[command(flatten)]
     at: TakePart,
-    /// What it has at stake at the least, in the token's smallest unit; what lacks is moved from
-    /// the account.
+    /// The least stake to hold, in the token's smallest unit. What is missing is staked from the
+    /// account at the start
     #[arg(long, value_name = "AMOUNT", env = "ASSAY_STAKE", default_value_t = 100_000_000)]
     stake: u128,
-    /// What a job costs it, however short, in the token's smallest unit.
+    /// What any job costs you, however short, in the token's smallest unit
     #[arg(long, value_name = "AMOUNT", default_value_t = 20_000)]
     job_cost: u128,
-    /// What 2^20 steps cost it, in the token's smallest unit.
+    /// What 2^20 steps cost you, in the token's smallest unit
     #[arg(long, value_name = "AMOUNT", default_value_t = 1)]
     mebistep_cost: u128,
-    /// What it adds to both, in basis points.
+    /// Your margin on these costs, in basis points
     #[arg(long, value_name = "BPS", default_value_t = 1_000)]
     margin_bps: u16,
-    /// How fast it counts on being, in steps a second: it locks nothing that it could not finish in
-    /// time.
+    /// How fast this machine runs jobs, in steps a second. The provider locks no job that it could
+    /// not finish in time
     #[arg(long, value_name = "N", default_value_t = 50_000_000)]
     steps_per_sec: u64,
-    /// The least that a demand for a chunk of output must pay, in the token's smallest unit; unset,
-    /// nothing on an embedded chain and 15000 elsewhere.
+    /// The least fee for publishing a chunk of output on demand, in the token's smallest unit
+    /// [default: 0 on an embedded chain, 15000 elsewhere]
     #[arg(long, value_name = "AMOUNT")]
     chunk_fee_min: Option<u128>,
-    /// The most at stake at once, with what was lost in the last day, in the token's smallest unit.
+    /// The most to have at stake at once, counting losses of the last day, in the token's smallest
+    /// unit
     #[arg(long, value_name = "AMOUNT", default_value_t = 10_000_000_000)]
     loss_day_max: u128,
-    /// So many losses within an hour stop it from locking for an hour.
+    /// After this many losses within an hour, lock nothing for an hour
     #[arg(long, value_name = "N", default_value_t = 3)]
     failures_max: u32,
-    /// How many jobs it runs at once.
+    /// How many jobs to run at once
     #[arg(long, value_name = "N", default_value_t = 1)]
     runs_at_once: usize,
-    /// What it leaves of a run's time for its transactions and the confirmations, in seconds: some
-    /// blocks.
+    /// How much of a job's time to leave for transactions and confirmations, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     margin_secs: u64,
-    /// What stays free on its disk beside the largest files that a job may need, in bytes.
+    /// How much disk space to leave free, besides the files of a job, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     disk_free_min: u64,
-    /// Pass over orders that name no provider.
+    /// Take only orders that name this provider
     #[arg(long)]
     only_named: bool,
-    /// What it says of its machine in the statements of its runs, with commas between: any of
-    /// engine, arch, os, cores; or none.
+    /// What the statements about runs disclose of this machine: any of engine, arch, os, cores,
+    /// separated by commas; or none
     #[arg(long, value_name = "FACTS", default_value = "engine")]
     disclose: String,
-    /// Claim false outputs, to see what becomes of it: the stake will be lost.
+    /// Claim false outputs, to watch the disputes. The stake will be lost
     #[arg(long, hide = true)]
     lie: bool,
 }
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Measure what work costs on this machine, and set that as what to ask for.
+    /// Measure what jobs cost on this machine, and write that to the settings
     Benchmark(benchmark::Arguments),
-    /// Show a provider's stake, and how well it has kept its word.
+    /// Show a provider's stake, and how well it has kept its word
     Show(show::Arguments),
 }
 
@@ -126,8 +126,8 @@ fn host_facts(text: &str) -> Result<Vec<HostFact>, Failure> {
         "arch" => Ok(HostFact::Arch),
         "os" => Ok(HostFact::Os),
         "cores" => Ok(HostFact::Cores),
-        other => Err(Failure::new(format!("{other:?} is nothing that --disclose can tell"))
-            .next("give any of engine, arch, os, cores, with commas between; or none")),
+        other => Err(Failure::new(format!("--disclose does not know {other:?}"))
+            .next("give any of engine, arch, os, cores, separated by commas; or none")),
     };
     match text {
         "none" => Ok(Vec::new()),

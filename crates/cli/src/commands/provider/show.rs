@@ -14,7 +14,7 @@ pub(crate) struct Arguments {
     home: HomeArgument,
     #[command(flatten)]
     market: MarketArgument,
-    /// The provider.
+    /// The provider
     provider: Address,
 }
 

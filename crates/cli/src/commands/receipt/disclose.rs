@@ -33,28 +33,28 @@ const BLOB_HEADER: usize = 32;
 pub(crate) struct Disclose {
     #[command(flatten)]
     at: TakePart,
-    /// The receipt.
+    /// The receipt
     receipt: PathBuf,
-    /// Where the output's key is: 64 hexadecimal digits, the file's first line [default: of the
-    /// input that was sealed under the home]
+    /// The file whose first line is the output's key, 64 hex digits [default: the key under the
+    /// home that ordered the job]
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
-    /// The output slot's image [default: fetched from the home's market, or the one named]
+    /// The image of the output slot [default: fetch it from the job's market]
     #[arg(long, value_name = "FILE")]
     slot: Option<PathBuf>,
-    /// The table in the clear, to be sure that it is this one.
+    /// The decrypted table, to check that it is the one in the output
     #[arg(long, value_name = "FILE")]
     table: Option<PathBuf>,
-    /// Rows to show whole, such as 3 or 3,7-9; row 0 is the header.
+    /// Rows to disclose whole, such as 3 or 3,7-9; row 0 is the header
     #[arg(long, value_name = "ROWS", value_delimiter = ',', required_unless_present = "cells")]
     rows: Vec<String>,
-    /// Single cells to show, such as 3:0,7:2, by row and column from 0.
+    /// Cells to disclose, as ROW:COLUMN from 0, such as 3:0,7:2
     #[arg(long, value_name = "CELLS", value_delimiter = ',')]
     cells: Vec<String>,
-    /// Do not show the names of the columns that are shown.
+    /// Do not disclose the header cells of the disclosed columns
     #[arg(long)]
     no_header: bool,
-    /// Where to write it [default: standard output]
+    /// Where to write the disclosure [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -63,13 +63,13 @@ pub(crate) struct Disclose {
 pub(crate) struct Disclosed {
     #[command(flatten)]
     home: HomeArgument,
-    /// What was disclosed.
+    /// The disclosure
     file: PathBuf,
-    /// The job's receipt.
+    /// The job's receipt
     #[arg(long, value_name = "FILE")]
     receipt: PathBuf,
-    /// Whom you trust, for what: `assay.trust/1` [default: trust.json under the home, if it is
-    /// there]
+    /// The trust file (assay.trust/1): whom you trust, and for what [default: trust.json under the
+    /// home, if it is there]
     #[arg(long, value_name = "FILE")]
     trust: Option<PathBuf>,
 }
@@ -80,12 +80,12 @@ pub(crate) fn disclose(arguments: &Disclose, as_json: bool) -> Result<String, Fa
     let key = match &arguments.key_file {
         Some(path) => output_key(path)?,
         None => kept_output_key(&arguments.at.home.open()?, &receipt.order)?.ok_or_else(|| {
-            Failure::new("there is no key of this job's output under the home")
-                .next("give --key-file FILE, or the --home that the job was ordered under")
+            Failure::new("the home has no key for this job's output")
+                .next("give --key-file FILE, or --home with the folder that ordered the job")
         })?,
     };
     let failed = |cause: &dyn std::fmt::Display| {
-        Failure::new("the cells can't be shown")
+        Failure::new("cannot disclose the cells")
             .cause(cause)
             .next("check the receipt, the slot and the key")
     };
@@ -99,7 +99,7 @@ pub(crate) fn disclose(arguments: &Disclose, as_json: bool) -> Result<String, Fa
     let output = OutputOpening::of_slot(&slot);
     if output.root() != root {
         return Err(failed(&format!(
-            "the slot has root {}, the job's output {root}",
+            "the slot's root is {}, and the job's output has {root}",
             output.root()
         )));
     }
@@ -108,7 +108,7 @@ pub(crate) fn disclose(arguments: &Disclose, as_json: bool) -> Result<String, Fa
     if let Some(path) = &arguments.table
         && read_file(path)? != **plaintext
     {
-        return Err(failed(&format!("{} is not what the output holds", path.display())));
+        return Err(failed(&format!("{} is not the table in the output", path.display())));
     }
     let cells = Table::from_csv(&plaintext).map_err(|error| failed(&error))?;
     let places = places(arguments, &cells)?;
@@ -144,18 +144,18 @@ fn output_key(path: &Path) -> Result<ContentKey, Failure> {
     let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii();
     let mut key = Zeroizing::new([0; 32]);
     hex::decode_to_slice(first, &mut *key).map_err(|_| {
-        Failure::new(format!("{} has no key", path.display()))
-            .cause("its first line is not 64 hexadecimal digits")
-            .next("give the file that has the output's key")
+        Failure::new(format!("{} does not begin with a key", path.display()))
+            .cause("its first line is not 64 hex digits")
+            .next("give the file with the output's key")
     })?;
     Ok(ContentKey::from_bytes(*key))
 }
 
 fn places(arguments: &Disclose, cells: &Table) -> Result<BTreeSet<Place>, Failure> {
     let wrong = |what: &str| {
-        Failure::new(format!("{what:?} names nothing in the table"))
+        Failure::new(format!("{what:?} is not in the table"))
             .cause(format!("the table has {} rows, counted from 0", cells.rows()))
-            .next("name rows as 3 or 7-9, and cells as ROW:COLUMN")
+            .next("give rows as 3 or 7-9, and cells as ROW:COLUMN")
     };
     let mut places = BTreeSet::new();
     for text in &arguments.rows {
@@ -186,14 +186,14 @@ fn settled(receipt: &Receipt) -> Result<(JobSummary, BlobRoot), Failure> {
     if assay_receipt::verify(receipt, None).standing == Standing::Refused {
         return Err(Failure::refused("the receipt does not hold")
             .cause("it contradicts itself")
-            .next("see `assay verify` for what is wrong with it"));
+            .next("`assay verify` says what is wrong with it"));
     }
     let life = JobSummary::of(receipt);
     let root = life.as_ref().and_then(|life| life.output);
     life.zip(root).map(|(life, root)| (life, BlobRoot(Hash(root.0)))).ok_or_else(|| {
         Failure::refused("the job was not settled with an output")
-            .cause("its claim fell, nobody claimed, or its output is empty")
-            .next("`assay receipt show` tells how it ended")
+            .cause("its claim was refuted, nobody claimed, or the output is empty")
+            .next("`assay receipt show` says how the job ended")
     })
 }
 
@@ -219,7 +219,7 @@ pub(crate) fn disclosed(arguments: &Disclosed, as_json: bool) -> Result<String, 
     let refused = |error: &dyn std::fmt::Display| {
         Failure::refused("the disclosure does not hold")
             .cause(error)
-            .next("do not rely on it; ask for it again")
+            .next("do not rely on it; ask for the disclosure again")
     };
     let shown = Disclosure::from_bytes(&read_file(&arguments.file)?);
     let shown = shown.map_err(|error| refused(&error))?;

@@ -20,14 +20,14 @@ use crate::session::trust::trusted_log;
 pub(crate) struct Source {
     #[command(flatten)]
     home: HomeArgument,
-    /// Receipts, or folders of them.
+    /// Receipts, or folders of receipts
     #[arg(required_unless_present = "log")]
     files: Vec<PathBuf>,
-    /// A whole log instead, by what is said in it: its folder, or its place in an object store
-    /// (s3://BUCKET/PREFIX).
+    /// Read a whole log instead: its folder, or s3://BUCKET/PREFIX
     #[arg(long, value_name = "PLACE", conflicts_with = "files")]
     log: Option<String>,
-    /// Whose log it is: `assay.trust/1` [default: trust.json under the home]
+    /// The trust file (assay.trust/1) that says whose log it is [default: trust.json under the
+    /// home]
     #[arg(long, value_name = "FILE", requires = "log")]
     trust: Option<PathBuf>,
 }
@@ -47,15 +47,15 @@ impl Source {
 /// In what form receipts are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// W3C PROV, as PROV-JSON.
+    /// W3C PROV, as PROV-JSON
     Prov,
-    /// A Process Run RO-Crate of one receipt.
+    /// A Process Run RO-Crate of one receipt
     RoCrate,
-    /// OpenLineage run events, one a line.
+    /// OpenLineage run events, one per line
     Openlineage,
-    /// The lineage of all jobs, for Graphviz.
+    /// The lineage of all jobs, for Graphviz
     Dot,
-    /// The lineage of all jobs, as a picture.
+    /// The lineage of all jobs, as a picture
     Svg,
 }
 
@@ -97,7 +97,7 @@ fn ro_crate_of(
     output: Option<&Path>,
 ) -> Result<String, Failure> {
     let ([(receipt, life)], Some(folder)) = (receipts, output) else {
-        return Err(Failure::new("an RO-Crate is a folder for one receipt")
+        return Err(Failure::new("an RO-Crate holds one receipt, in a folder")
             .next("give one receipt, and --output FOLDER"));
     };
     write_file(&folder.join("receipt.json"), &receipt.to_bytes())?;

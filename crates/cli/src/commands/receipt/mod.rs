@@ -18,52 +18,55 @@ use crate::output::text::json;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// Show the life of a job as its receipt tells it.
+    /// Show what happened to a job, by its receipt
     Show {
-        /// The receipt.
+        /// The receipt
         file: PathBuf,
+        /// List every move of a dispute, not only its outcome
+        #[arg(long)]
+        moves: bool,
     },
-    /// Write what receipts tell in another form: a view, which proves nothing by itself.
+    /// Export receipts in another form. An export proves nothing by itself
     Export {
         #[command(flatten)]
         from: Source,
-        /// The form.
+        /// The form
         #[arg(long, value_enum)]
         format: Format,
-        /// Where to write it: a file, or for an RO-Crate a folder [default: standard output]
+        /// The file to write, or for an RO-Crate the folder [default: standard output]
         #[arg(long, value_name = "PATH")]
         output: Option<PathBuf>,
     },
-    /// Sum up receipts over a period: jobs, parties by pseudonym, assurance, disputes, outcomes.
+    /// Sum up receipts over a period: jobs, parties by pseudonym, assurance, disputes, outcomes
     Audit {
         #[command(flatten)]
         source: Source,
-        /// The first second of the period, in Unix seconds.
+        /// The first second of the period, in Unix seconds
         #[arg(long, value_name = "SECONDS", default_value_t = 0)]
         from: u64,
-        /// The last second of the period.
+        /// The last second of the period, in Unix seconds
         #[arg(long, value_name = "SECONDS", default_value_t = u64::MAX)]
         to: u64,
     },
-    /// Show a part of a receipt, by your word: an SD-JWT (RFC 9901).
+    /// Show parts of a receipt in a signed presentation: an SD-JWT (RFC 9901)
     Present(present::Present),
-    /// Check such a presentation.
+    /// Check a presentation
     Presented(present::Presented),
-    /// Show rows or cells of a job's sealed table, and nothing of the others.
+    /// Disclose rows or cells of a job's sealed table, and nothing of the others
     Disclose(disclose::Disclose),
-    /// Check shown cells against what the job was settled with: needs two files and no network.
+    /// Check disclosed cells against the job's settled output: needs two files and no network
     Disclosed(disclose::Disclosed),
-    /// Release statistics over receipts with differential privacy, and pay for them from a budget.
+    /// Release statistics over receipts with differential privacy, paid from a privacy budget
     Statistics(statistics::Statistics),
-    /// Make the ledger of a privacy budget, or show what is left of one.
+    /// Create a privacy budget, or show what is left of one
     Budget(statistics::Budget),
 }
 
 pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
     match command {
-        Command::Show { file } => {
+        Command::Show { file, moves } => {
             let receipt = read_receipt(file)?;
-            Ok(if as_json { json(&receipt) } else { show::shown(&receipt) })
+            Ok(if as_json { json(&receipt) } else { show::shown(&receipt, *moves) })
         }
         Command::Export { from, format, output } => export(from, *format, output.as_deref()),
         Command::Audit { source, from, to } => {

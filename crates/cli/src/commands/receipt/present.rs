@@ -22,23 +22,23 @@ use crate::session::trust::trusted;
 pub(crate) struct Present {
     #[command(flatten)]
     home: HomeArgument,
-    /// By whose word: the key that signs [default: the home's own requester]
+    /// The key that signs [default: the local market's requester]
     #[command(flatten)]
     key: KeyArgument,
-    /// The receipt.
+    /// The receipt
     receipt: PathBuf,
-    /// What is shown besides job, digests, ending and verdict: `presenter`, `market`, `requester`,
-    /// `provider`, `beneficiary`, `price`, `stake`, `steps`, `times`, `terms`, `statement-order`
-    /// and so on; `all` for all
+    /// What to show besides job, digests, ending and verdict, separated by commas: presenter,
+    /// market, requester, provider, beneficiary, price, stake, steps, times, terms, statement-order
+    /// and so on; or all
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
     show: Vec<String>,
-    /// For whom it is, as they asked for it.
+    /// Who will read the presentation, as they asked you to name them
     #[arg(long, value_name = "NAME", requires = "nonce")]
     audience: Option<String>,
-    /// What they asked to be repeated, so that they know it is no copy.
+    /// The nonce that they gave you, so that they know it is no copy
     #[arg(long, value_name = "TEXT", requires = "audience")]
     nonce: Option<String>,
-    /// Where to write it [default: standard output]
+    /// Where to write the presentation [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -47,19 +47,19 @@ pub(crate) struct Present {
 pub(crate) struct Presented {
     #[command(flatten)]
     home: HomeArgument,
-    /// The presentation.
+    /// The presentation
     file: PathBuf,
-    /// The receipt that it is of, to compare.
+    /// The receipt to compare the presentation with
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
-    /// Whom you trust, for what: `assay.trust/1` [default: trust.json under the home, if it is
-    /// there]
+    /// The trust file (assay.trust/1): whom you trust, and for what [default: trust.json under the
+    /// home, if it is there]
     #[arg(long, value_name = "FILE")]
     trust: Option<PathBuf>,
-    /// Who you are, as you asked for it.
+    /// Who you are, as you asked to be named
     #[arg(long, value_name = "NAME", requires = "nonce")]
     audience: Option<String>,
-    /// What you asked to be repeated.
+    /// The nonce that you gave
     #[arg(long, value_name = "TEXT", requires = "audience")]
     nonce: Option<String>,
 }
@@ -86,8 +86,8 @@ pub(crate) fn present(arguments: &Present, as_json: bool) -> Result<String, Fail
     };
     let audience = arguments.audience.as_deref().zip(arguments.nonce.as_deref());
     let made = presented_by(&signer, &receipt, &show, audience)?.map_err(|error| {
-        Failure::new("the receipt can't be presented").cause(error).next(
-            "`assay verify` checks it, `assay receipt present --help` lists what can be shown",
+        Failure::new("cannot present the receipt").cause(error).next(
+            "`assay verify` checks the receipt; `assay receipt present --help` lists what can be shown",
         )
     })?;
     let Some(path) = &arguments.output else { return Ok(made + "\n") };
@@ -121,9 +121,9 @@ pub(crate) fn presented(arguments: &Presented, as_json: bool) -> Result<String, 
     let audience = arguments.audience.as_deref().zip(arguments.nonce.as_deref());
     let expected = Expected { receipt: receipt.as_ref(), trust: trust.as_ref(), audience };
     let presentation = Presentation::from_bytes(bytes, expected).map_err(|error| {
-        Failure::refused(format!("{} is no presentation that holds", arguments.file.display()))
+        Failure::refused(format!("{} is not a valid presentation", arguments.file.display()))
             .cause(error)
-            .next("do not rely on it; ask for it again")
+            .next("do not rely on it; ask for the presentation again")
     })?;
     let standing = match (presentation.is_refused(), presentation.is_compared()) {
         (true, _) => "refused",

@@ -1,5 +1,6 @@
 //! `assay receipt show`: a job as its receipt tells it.
 
+use alloy_primitives::Address;
 use assay_receipt::{
     JobSummary, Move, Moved, Receipt, ReleasedSlot, Standing, Statement, anchored,
 };
@@ -8,8 +9,9 @@ use assay_types::sha256;
 use crate::output::amounts::dollars;
 use crate::output::text::{grouped, table};
 
-/// The life of a job, from its order down.
-pub(super) fn shown(receipt: &Receipt) -> String {
+/// What happened to a job, from its order down. A dispute is summed up in three lines, or told move
+/// by move.
+pub(super) fn shown(receipt: &Receipt, with_moves: bool) -> String {
     let order = &receipt.order.order;
     let price = dollars(order.price.max.to());
     let mut steps = vec![
@@ -19,11 +21,21 @@ pub(super) fn shown(receipt: &Receipt) -> String {
         ("", format!("input   {}", order.inputRoot)),
     ];
     if let Some(earlier) = JobSummary::of(receipt).and_then(|life| life.input_of) {
-        steps.push(("", format!("        the result of job {earlier}, by the requester's word")));
+        steps.push(("", format!("        the result of job {earlier}, as the requester says")));
     }
+    let mut is_disputed = false;
     for logged in receipt.log.iter().flat_map(|log| &log.statements) {
         let Some((said, _)) = logged.envelope.statement() else { continue };
         if said.job().is_none() && !matches!(said, Statement::Masked(_)) {
+            continue;
+        }
+        if let Statement::Moved(first) = &said
+            && !with_moves
+        {
+            if !std::mem::replace(&mut is_disputed, true) {
+                steps.push(("  |", String::new()));
+                steps.extend(dispute(receipt, first.account));
+            }
             continue;
         }
         let speaker = said.speaker();
@@ -82,6 +94,65 @@ pub(super) fn shown(receipt: &Receipt) -> String {
     text.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
+/// A dispute in three lines: who moved how often, what came of the step in question, and how the
+/// games ended.
+fn dispute(receipt: &Receipt, opener: Address) -> [(&'static str, String); 3] {
+    let statements = receipt.log.iter().flat_map(|log| &log.statements);
+    let moves: Vec<Moved> = statements
+        .filter_map(|logged| match logged.envelope.statement()? {
+            (Statement::Moved(moved), _) => Some(moved),
+            _ => None,
+        })
+        .collect();
+    let blocks = moves.iter().map(|moved| moved.block.number);
+    let (from, to) = (blocks.clone().min().unwrap_or_default(), blocks.max().unwrap_or_default());
+    let step = moves.iter().rev().find_map(|moved| match &moved.made {
+        Move::Step { claimed, actual, .. } if claimed == actual => Some("it is as claimed"),
+        Move::Step { .. } => Some("it is not as claimed"),
+        _ => None,
+    });
+    let ends: Vec<String> = moves
+        .iter()
+        .filter_map(|moved| match &moved.made {
+            Move::End { game, outcome } => Some(ending(*game, *outcome)),
+            _ => None,
+        })
+        .collect();
+    let count = grouped(moves.len() as u64);
+    [
+        (
+            "disputed",
+            format!("by {opener}, {count} moves in blocks {from} to {to} (--moves lists them)"),
+        ),
+        (
+            "",
+            match step {
+                Some(outcome) => {
+                    format!("the contract executed the one step in question: {outcome}")
+                }
+                None => "no step was executed: a side gave up or ran out of time".to_owned(),
+            },
+        ),
+        (
+            "",
+            match ends.is_empty() {
+                true => "no game has ended yet".to_owned(),
+                false => ends.join("; "),
+            },
+        ),
+    ]
+}
+
+/// How a game ended.
+fn ending(game: u64, outcome: u8) -> String {
+    let outcome = match outcome {
+        5 => "the claim is false",
+        6 => "the challenger has lost",
+        _ => "it became pointless",
+    };
+    format!("game {game}: {outcome}")
+}
+
 /// A move in a dispute, for people.
 fn moved(said: &Moved) -> String {
     let what = match &said.made {
@@ -96,14 +167,7 @@ fn moved(said: &Moved) -> String {
         }
         Move::Step { claimed, actual, .. } if claimed == actual => "the step is as claimed".into(),
         Move::Step { .. } => "the step is not as claimed".to_owned(),
-        Move::End { game, outcome } => {
-            let outcome = match outcome {
-                5 => "the claim is false",
-                6 => "the challenger has lost",
-                _ => "it came to be pointless",
-            };
-            format!("game {game}: {outcome}")
-        }
+        Move::End { game, outcome } => ending(*game, *outcome),
     };
     format!("{what}, in block {}", said.block.number)
 }

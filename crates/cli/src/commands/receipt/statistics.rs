@@ -19,40 +19,40 @@ const ENDINGS: [&str; 4] = ["JobLapsed", "JobPaid", "JobSlashed", "JobUnwound"];
 
 #[derive(clap::Args)]
 pub(crate) struct Statistics {
-    /// Receipts, or folders of them.
+    /// Receipts, or folders of receipts
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// The ledger of the budget that pays for it (`assay receipt budget`).
+    /// The ledger of the privacy budget that pays for the release (`assay receipt budget`)
     #[arg(long, value_name = "FILE")]
     ledger: PathBuf,
-    /// What it costs, in millionths of epsilon: the less, the more noise.
+    /// How much of the budget to spend, in millionths of epsilon. Less means more noise
     #[arg(long, value_name = "N")]
     epsilon_micro: u64,
-    /// Whose part is hidden.
+    /// Whose part is hidden
     #[arg(long, value_enum, default_value_t = Party::Requester)]
     party: Party,
-    /// The most jobs of one party that count.
+    /// How many jobs of one party count at most
     #[arg(long, value_name = "N", default_value_t = 20)]
     jobs_per_party_max: u32,
-    /// The most of one job's price that counts, in the token's smallest unit.
+    /// How much of one job's price counts at most, in the token's smallest unit
     #[arg(long, value_name = "AMOUNT", default_value_t = 100_000_000)]
     spend_per_job_max: u128,
-    /// Counts below it are not shown.
+    /// Counts below this are not shown
     #[arg(long, value_name = "N", default_value_t = 10)]
     count_min: u32,
-    /// The first second of the period, in Unix seconds.
+    /// The first second of the period, in Unix seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     from: u64,
-    /// The last second of the period.
+    /// The last second of the period, in Unix seconds
     #[arg(long, value_name = "SECONDS", default_value_t = u64::MAX)]
     to: u64,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct Budget {
-    /// The ledger.
+    /// The ledger
     file: PathBuf,
-    /// Make it, with so many millionths of epsilon, for ever.
+    /// Create the ledger, with this many millionths of epsilon. They are never refilled
     #[arg(long, value_name = "N")]
     epsilon_micro: Option<u64>,
 }
@@ -60,9 +60,9 @@ pub(crate) struct Budget {
 /// Whose part in the statistics can't be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Party {
-    /// Who ordered.
+    /// The party that ordered
     Requester,
-    /// Who ran.
+    /// The party that ran the job
     Provider,
 }
 
@@ -167,7 +167,7 @@ fn scale(scale: Scale) -> String {
 
 fn epsilon(micro: u64) -> Result<MicroEpsilon, Failure> {
     MicroEpsilon::new(micro).map_err(|error| {
-        Failure::new("no such epsilon").cause(error).next("1000000 is an epsilon of 1")
+        Failure::new("the epsilon is out of range").cause(error).next("1000000 is an epsilon of 1")
     })
 }
 
@@ -177,19 +177,19 @@ fn unpaid(error: assay_node::Error, ledger: &Path) -> Failure {
     use assay_node::Error;
     match error {
         Error::Budget { source: spent @ BudgetError::Spent { .. }, .. } => {
-            Failure::refused("nothing is released: the privacy budget does not pay for it")
+            Failure::refused("nothing is released: the privacy budget does not suffice")
                 .cause(spent)
-                .next("ask for less, or for nothing more of these people")
+                .next("spend less, or release nothing more about these parties")
         }
         Error::Budget { source, .. } => Failure::file("use", ledger, source)
-            .next("restore it as it was last; if that is lost, its budget counts as spent"),
+            .next("restore the newest copy; if that is lost, the budget counts as spent"),
         Error::File { verb: "making", source, .. } => Failure::file("make", ledger, source)
-            .next("a budget is never begun anew: without --epsilon-micro you see what is left"),
+            .next("a budget is never created again; leave out --epsilon-micro to see what is left"),
         Error::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
             Failure::file("read", ledger, source)
-                .next("make it, once: `assay receipt budget FILE --epsilon-micro N`")
+                .next("create it once: `assay receipt budget FILE --epsilon-micro N`")
         }
-        Error::Statistics(error) => Failure::new("no such statistics can be made")
+        Error::Statistics(error) => Failure::new("cannot make these statistics")
             .cause(error)
             .next("see spec/disclosure.md#statistics for the bounds"),
         other => Failure::from(other),
