@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use alloy_primitives::{B256, U256};
 use assay_receipt::{Graph, JobSummary, Receipt, Standing, Trust, open_lineage, prov, verify};
-use assay_storage::{Book, BookLimits, Kind, LogFiles, Sequencer};
+use assay_storage::{BookLimits, Kind, LogFiles, OrderBook, RedbBook, Sequencer};
 use assay_tlog::{Checkpoint, KeyKind, Log, NoteKey, Reader, Storage};
 use assay_types::sha256;
 use tokio::task::JoinSet;
@@ -42,7 +42,7 @@ pub(crate) fn figures() -> Result<Vec<Figure>, String> {
         known.push(runtime.block_on(logged(&log))?.0);
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let limits = BookLimits::default();
-        let kept = Book::open(folder.path().join("book.redb"), limits);
+        let kept = RedbBook::open(folder.path().join("book.redb"), limits);
         let kept = kept.map_err(|error| error.to_string())?;
         book.push(runtime.block_on(rate(move |number| {
             let (kept, key) = (kept.clone(), sha256(&number.to_be_bytes()));

@@ -1,8 +1,8 @@
 //! What every kind of assurance answers.
 
-use assay_dispute::Tracer;
-use assay_machine::Engine;
 use assay_market::{Account, Reason, Terms};
+
+use crate::TracedRun;
 
 /// A kind of assurance, with its parameters on a market: what is asked of it before a job runs and
 /// after it has ended.
@@ -80,37 +80,29 @@ pub trait Contest: Assurance {
     type Challenge;
 
     /// What a claim carries besides the run's end, in bytes.
-    fn evidence<E: Engine + Clone>(&self, run: &mut Tracer<E>) -> Vec<u8>;
+    fn evidence(&self, run: &mut dyn TracedRun) -> Vec<u8>;
 
     /// Whose turn it is, as the claimant sees it at a time in Unix seconds.
     fn claimants_turn(&self, view: &Self::View, now: u64) -> Turn;
 
     /// The claimant's next move, when it is its turn; `None` if a true claim has none to make.
-    fn defend<E: Engine + Clone>(
-        &self,
-        view: &Self::View,
-        run: &mut Tracer<E>,
-    ) -> Option<Self::Defence>;
+    fn defend(&self, view: &Self::View, run: &mut dyn TracedRun) -> Option<Self::Defence>;
 
     /// Whether a claim is what the run comes to.
-    fn is_true<E: Engine + Clone>(&self, claim: &Self::Claim, run: &mut Tracer<E>) -> bool;
+    fn is_true(&self, claim: &Self::Claim, run: &mut dyn TracedRun) -> bool;
 
     /// The first move against a claim; `None` if it is true.
-    fn open<E: Engine + Clone>(
-        &self,
-        claim: &Self::Claim,
-        run: &mut Tracer<E>,
-    ) -> Option<Self::Opening>;
+    fn open(&self, claim: &Self::Claim, run: &mut dyn TracedRun) -> Option<Self::Opening>;
 
     /// Whose turn it is, as the challenger sees it at a time in Unix seconds.
     fn challengers_turn(&self, view: &Self::View, now: u64) -> Turn;
 
     /// The challenger's next move, when it is its turn; `None` if the claim is true.
-    fn challenge<E: Engine + Clone>(
+    fn challenge(
         &self,
         view: &Self::View,
         known: &Self::Known,
-        run: &mut Tracer<E>,
+        run: &mut dyn TracedRun,
     ) -> Option<Self::Challenge>;
 }
 

@@ -5,8 +5,10 @@
 //! is the node. The contracts are the rule book; nothing here decides what they decide.
 
 mod assurance;
+mod run;
 mod table;
 pub mod window;
 
 pub use assurance::{Assurance, Contest, Finality, Turn};
+pub use run::TracedRun;
 pub use table::{Assurances, Kind};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use assay_contracts::Deployment;
 use assay_protocol::ProblemKind;
-use assay_storage::{Blobs, Book};
+use assay_storage::{Blobs, OrderBook};
 use assay_types::Clock;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -24,13 +24,13 @@ pub struct Broker {
 impl Broker {
     /// A broker for a market. The clock tells it what has expired.
     pub fn new(
-        book: Book,
-        blobs: Blobs,
+        book: impl Into<Arc<dyn OrderBook>>,
+        blobs: impl Into<Arc<dyn Blobs>>,
         deployment: Deployment,
         limits: Limits,
         clock: impl Clock,
     ) -> Self {
-        let openapi = openapi().into();
+        let (book, blobs, openapi) = (book.into(), blobs.into(), openapi().into());
         Broker { app: Arc::new(Shared::new(book, blobs, deployment, limits, clock, openapi)) }
     }
 

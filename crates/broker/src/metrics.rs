@@ -46,7 +46,7 @@ pub(crate) fn text(app: &Shared) -> Result<String, Failure> {
     out.head("book_entries", "gauge", "Entries in the book, by kind.");
     for kind in Kind::ALL {
         let label = kind.to_string().replace("'s", "").replace(' ', "_");
-        out.line("book_entries", format_args!("{{kind=\"{label}\"}}"), app.book.len(kind)?);
+        out.line("book_entries", format_args!("{{kind=\"{label}\"}}"), app.book.count(kind)?);
     }
     out.gauge("book_sequence", "The newest sequence of the book.", *app.book.newest().borrow());
     out.gauge("blob_bytes", "Bytes of blobs that are held.", app.blobs.bytes_total());

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use assay_contracts::Market;
 use assay_protocol::SignedOrder;
-use assay_storage::{BlobKind, Blobs, Book, Kind};
+use assay_storage::{BlobKind, Blobs, Kind, OrderBook};
 use assay_types::Hash;
 use tokio::sync::watch;
 
@@ -64,7 +64,7 @@ impl Broker {
     pub async fn remove_old(&self, keep_secs: u64) -> Result<Removed, Failure> {
         let time = self.app().now().saturating_sub(keep_secs);
         let orders = self.remove_orders(time).await?;
-        let removed = self.app().blocking(move |app| remove_blobs(&app.book, &app.blobs, time));
+        let removed = self.app().blocking(move |app| remove_blobs(&*app.book, &*app.blobs, time));
         Ok(Removed { orders, blobs: removed.await?? })
     }
 
@@ -93,7 +93,7 @@ fn ends_at(order: &Market::Order) -> u64 {
     order.lockDeadline.to::<u64>() + secs.iter().sum::<u64>()
 }
 
-fn remove_blobs(book: &Book, blobs: &Blobs, time: u64) -> assay_storage::Result<u64> {
+fn remove_blobs(book: &dyn OrderBook, blobs: &dyn Blobs, time: u64) -> assay_storage::Result<u64> {
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(time);
     let mut unnamed = BTreeSet::new();
     for kind in BlobKind::ALL {

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use alloy_primitives::Address;
 use assay_contracts::Deployment;
 use assay_protocol::{ProblemKind, SignatureError};
-use assay_storage::{Blobs, Book, Sequencer};
+use assay_storage::{Blobs, OrderBook, Sequencer};
 use assay_tlog::{Storage, Vkey};
 use assay_types::Clock;
 use axum::body::Bytes;
@@ -33,8 +33,8 @@ pub struct HostedLog {
 pub(crate) type App = Arc<Shared>;
 
 pub(crate) struct Shared {
-    pub(crate) book: Book,
-    pub(crate) blobs: Blobs,
+    pub(crate) book: Arc<dyn OrderBook>,
+    pub(crate) blobs: Arc<dyn Blobs>,
     pub(crate) deployment: Deployment,
     pub(crate) limits: Limits,
     pub(crate) clock: Box<dyn Clock>,
@@ -59,8 +59,8 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(
-        book: Book,
-        blobs: Blobs,
+        book: Arc<dyn OrderBook>,
+        blobs: Arc<dyn Blobs>,
         deployment: Deployment,
         limits: Limits,
         clock: impl Clock,

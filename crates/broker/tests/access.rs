@@ -12,7 +12,7 @@ use assay_protocol::{
     Capability, CapabilityChain, KeyWrap, PERMISSIONS, ProblemKind, Role, SignedCapability,
     SignedRevocation, SignedWrap, Who,
 };
-use assay_storage::{Blobs, BookLimits, Kind};
+use assay_storage::{BookLimits, FileBlobs, Kind};
 use common::{Ask, Fixture, NOW, Setup, deployment, http, key, kind, order, refused, slot};
 use serde_json::Value;
 
@@ -483,7 +483,7 @@ async fn what_was_taken_back_is_of_no_use() {
     let late = |holder| Capability { not_after: NOW + 500, ..capability(5, holder, None) };
     let full = fixture.client_of(5).revoke_capability(&revocation(&signed(late(7), 5), 5)).await;
     assert_eq!(refused(full), ProblemKind::StorageFull);
-    let count = || fixture.book.len(Kind::CapabilityRevocation).expect("read");
+    let count = || fixture.book.count(Kind::CapabilityRevocation).expect("read");
     assert_eq!(count(), 3);
     fixture.clock.advance(150);
     let late = revocation(&signed(late(7), 5), 5);
@@ -497,7 +497,7 @@ async fn what_was_taken_back_is_of_no_use() {
     fixture.server.stop().await;
     drop((fixture.broker, fixture.book, fixture.watch));
     let book = common::reopen(&folder.path().join("book.redb")).await;
-    let blobs = Blobs::open(folder.path().join("blobs"), 1 << 30).expect("opened");
+    let blobs = FileBlobs::open(folder.path().join("blobs"), 1 << 30).expect("opened");
     let broker = Broker::new(
         book,
         blobs,

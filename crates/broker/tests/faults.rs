@@ -11,7 +11,7 @@ use assay_broker::{Broker, Limits, Rate, serve};
 use assay_broker_client::{BrokerClient, BrokerClientConfig};
 use assay_chain::SystemClock;
 use assay_protocol::{ProblemKind, SignedOrder};
-use assay_storage::Blobs;
+use assay_storage::FileBlobs;
 use common::{
     Ask, Fixture, NOW, Setup, deployment, http, key, kind, order, reopen, slot, unsigned,
 };
@@ -160,7 +160,7 @@ async fn nothing_acknowledged_is_lost_when_the_broker_dies_under_load() {
         // Requests under way are cut off, answered or not.
         drop(parts.take());
         let book = reopen(&folder.path().join("book.redb")).await;
-        let blobs = Blobs::open(folder.path().join("blobs"), 1 << 30).expect("opened");
+        let blobs = FileBlobs::open(folder.path().join("blobs"), 1 << 30).expect("opened");
         let limits = Setup::default().limits;
         let broker = Broker::new(book.clone(), blobs, deployment(), limits, clock.clone());
         parts = Some((serve(address, broker.router()).await.expect("served again"), book));

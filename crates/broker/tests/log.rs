@@ -16,7 +16,7 @@ use std::time::Duration;
 use assay_broker::{Broker, HostedLog, Limits, Rate, Server, serve};
 use assay_chain::SystemClock;
 use assay_protocol::ProblemKind;
-use assay_storage::{Blobs, Book, BookLimits, LogFiles, Sequencer};
+use assay_storage::{BookLimits, FileBlobs, LogFiles, RedbBook, Sequencer};
 use assay_tlog::{CHECKPOINT, KeyKind, NoteKey, Policy, Reader, Storage, StorageError, fsck};
 use assay_types::Clock;
 use common::{Ask, Fixture, client, deployment, http, kind};
@@ -42,8 +42,8 @@ fn entry(number: u64) -> Vec<u8> {
 }
 
 async fn broker(folder: &Path) -> Server {
-    let book = Book::open(folder.join("book.redb"), BookLimits::default()).expect("opened");
-    let blobs = Blobs::open(folder.join("blobs"), 1 << 30).expect("opened");
+    let book = RedbBook::open(folder.join("book.redb"), BookLimits::default()).expect("opened");
+    let blobs = FileBlobs::open(folder.join("blobs"), 1 << 30).expect("opened");
     let files = LogFiles::open(folder.join("log")).expect("opened");
     let log = HostedLog {
         sequencer: Sequencer::open(files, key()).expect("a start after a crash works"),

@@ -57,7 +57,7 @@ async fn what_is_long_over_goes_and_nothing_else() {
     assert_eq!(removed, Removed { orders: 1, blobs: 2 });
     let gone = over.job_id(&deployment());
     assert_eq!(client.order(gone).await.expect("asked"), None, "it is long over");
-    assert_eq!(fixture.book.len(Kind::Wrap).expect("read"), 1, "its wraps go with it");
+    assert_eq!(fixture.book.count(Kind::Wrap).expect("read"), 1, "its wraps go with it");
     assert!(client.order(current).await.expect("asked").is_some(), "it may still be locked");
     let there = async |envelope| client.envelope(digest(envelope)).await.expect("asked").is_some();
     assert!(there(wanted).await, "a provider waits for what an order names");
@@ -77,6 +77,6 @@ async fn what_is_long_over_goes_and_nothing_else() {
     fixture.clock.advance(1);
     let removed = fixture.broker.remove_old(KEEP_SECS).await.expect("removed");
     assert_eq!(removed, Removed { orders: 1, blobs: 1 });
-    assert_eq!(fixture.book.len(Kind::Wrap).expect("read"), 0);
+    assert_eq!(fixture.book.count(Kind::Wrap).expect("read"), 0);
     assert_eq!(fixture.broker.remove_old(KEEP_SECS).await.expect("removed"), none);
 }

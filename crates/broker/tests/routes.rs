@@ -223,7 +223,7 @@ async fn a_proxy_may_put_the_broker_under_a_path() {
 
 /// The fixture's broker once more, under /assay, as a proxy would have it.
 async fn axum_prefix(fixture: &Fixture) -> assay_broker::Server {
-    let blobs = assay_storage::Blobs::open(fixture.folder.path().join("other"), 1 << 20);
+    let blobs = assay_storage::FileBlobs::open(fixture.folder.path().join("other"), 1 << 20);
     let clock = assay_chain::SystemClock;
     let broker = assay_broker::Broker::new(
         fixture.book.clone(),

@@ -220,7 +220,7 @@ async fn strangers_put_nothing_between_an_owner_and_its_recipients() {
     assert_eq!(refused(put(1, auditor, 4).await), ProblemKind::WrapRecipient);
     assert!(put(1, key(4).address(), 4).await.expect("the beneficiary's").1);
     assert!(put(3, auditor, 3).await.expect("the owner's").1);
-    assert_eq!(fixture.book.len(Kind::Wrap).expect("read"), 2, "nothing else came into the book");
+    assert_eq!(fixture.book.count(Kind::Wrap).expect("read"), 2, "nothing else came into the book");
 
     // Of one slot by one owner, so many at most; what is there already stays harmless, and the
     // other slots have their own.

@@ -167,7 +167,15 @@ impl Market {
     async fn contracts(&self) -> Contracts {
         let endpoint = Endpoint::Url(self.anvil.url.clone());
         let config = ChainClientConfig::default();
-        Contracts::connect(endpoint, anvil_key(), &self.deployment, config).await.unwrap()
+        Contracts::connect(
+            &assay_node::Env::system(),
+            endpoint,
+            anvil_key(),
+            &self.deployment,
+            config,
+        )
+        .await
+        .unwrap()
     }
 
     /// A new account with gas and ten thousand test dollars.

@@ -22,15 +22,19 @@ pub use assay_mask::MasterKey;
 pub use assay_protocol::SignedOrder;
 pub use assay_storage::free_size;
 pub use auditor::{Auditor, AuditorPlan};
+pub use base::env::{Env, ManualTime, World, clock_secs};
 pub use base::error::{Error, Result};
 pub use base::home::Home;
 pub use base::keys::{DevelopmentKeys, Role};
 pub use base::progress::Progress;
 pub use board::{Board, KeyReasons, Store, Version};
-pub use chain::contracts::{Contracts, clock_secs};
+pub use chain::contracts::Contracts;
 pub use chain::events::events;
 pub use chain::funds::{CHUNK_FEE_MIN, Funds};
 pub use chain::reputation::{ProviderRecord, provider_record, provider_records};
+pub use job::executor::{
+    EngineKind, EngineKindError, Executor, Image, InProcess, JobImages, JobRun,
+};
 pub use job::inputs::{JobFiles, Replayed, replay, replay_files};
 pub use job::sealed::kept_output_key;
 pub use key_service::KeyService;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use assay_broker::{HostedLog, Server};
 use assay_broker_client::WitnessClient;
-use assay_node::{AskedWitness, keep_cosigned};
+use assay_node::{AskedWitness, Env, keep_cosigned};
 use assay_storage::{LogFiles, Sequencer};
 use assay_tlog::{COSIGNED, KeyKind, NOTE_SIGNATURES_MAX, NoteKey, Policy, Storage, Vkey, Witness};
 use tokio::sync::watch;
@@ -56,7 +56,8 @@ async fn what_witnesses_send_along_costs_nobody_a_cosignature() {
     let (stop, stopping) = watch::channel(false);
     let keys = witnesses.iter().map(|witness| witness.key.clone()).collect();
     let policy = Policy::new(vkey, keys, usize::from(WITNESSES)).expect("a policy");
-    let keeping = tokio::spawn(keep_cosigned(log, witnesses, stopping));
+    let keeping =
+        tokio::spawn(async move { keep_cosigned(&Env::system(), log, witnesses, stopping).await });
     let patience = Instant::now() + Duration::from_secs(20);
     let cosigned = loop {
         match files.get(COSIGNED).expect("read") {

@@ -9,11 +9,11 @@ use alloy_primitives::{Address, B256, U256};
 use alloy_signer_local::PrivateKeySigner;
 use assay_chain::{ChainClientConfig, Endpoint, SystemClock};
 use assay_contracts::{ContractError, Market};
-use assay_machine::{Interpreter, Program};
+use assay_machine::Program;
 use assay_market::{CostModel, OutcomeKind, PriceTerms, Reason, Refusal, Repricing, reputation};
 use assay_node::{
-    Auditor, AuditorPlan, Board, Contracts, DatasetTerms, Error, Home, JobEvent, JobRecord,
-    JobStatus, JobTerms, Liar, LocalMarket, MarketPlan, Provider, ProviderPlan, Store,
+    Auditor, AuditorPlan, Board, Contracts, DatasetTerms, Env, Error, Home, InProcess, JobEvent,
+    JobRecord, JobStatus, JobTerms, Liar, LocalMarket, MarketPlan, Provider, ProviderPlan, Store,
     provider_record, provider_records,
 };
 use assay_types::Clock;
@@ -413,7 +413,7 @@ struct Working {
 
 impl Working {
     async fn start(contracts: &Contracts, board: Board, plan: ProviderPlan) -> Self {
-        let provider = Provider::new(contracts.clone(), board, plan, Interpreter::new).await;
+        let provider = Provider::new(contracts.clone(), board, plan, InProcess::default()).await;
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let task = tokio::spawn(provider.expect("a provider").run(stopped));
         Working { stop, task }
@@ -850,7 +850,9 @@ async fn stranger(market: &LocalMarket) -> Contracts {
 async fn stranger_of(market: &LocalMarket, key: PrivateKeySigner) -> Contracts {
     let endpoint = Endpoint::Embedded(market.chain().chain().clone());
     let config = ChainClientConfig::default();
-    let contracts = Contracts::connect(endpoint, key, market.chain().deployment(), config).await;
+    let contracts =
+        Contracts::connect(&Env::system(), endpoint, key, market.chain().deployment(), config)
+            .await;
     let contracts = contracts.expect("connected");
     let mint = contracts.token.mint(contracts.account(), U256::from(1_000 * DOLLAR));
     contracts.send(mint.into_transaction_request()).await.expect("minted");
@@ -921,7 +923,7 @@ async fn a_frivolous_challenger_loses_its_bond() {
     let before = tokens().await;
     let plan = AuditorPlan { share_bps: 10_000, runs_at_once: 1 };
     let (challenges, board) = (folder.path().join("frivolous"), market.board());
-    let auditor = Auditor::new(challenger.clone(), board, plan, challenges, Liar::new).await;
+    let auditor = Auditor::new(challenger.clone(), board, plan, challenges, Liar).await;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let working = tokio::spawn(auditor.expect("an auditor").run(stopped));
     let mut record = requester.order(sha256(b"job"), &wordcount("true")).await.expect("ordered");

@@ -11,9 +11,9 @@ use assay_machine::Program;
 use assay_market::{Account, PriceTerms, Terms};
 use assay_mask::MaskStatement;
 use assay_node::{
-    Board, Contracts, DatasetTerms, DatasetUse, DevelopmentKeys, Error, Home, JobEvent, JobRecord,
-    JobStatus, JobTerms, KeyService, LocalMarket, MarketPlan, MaskFiles, Owner, Recorder,
-    Requester, Role, Sealing, SourceName, mask_key, mask_table,
+    Board, Contracts, DatasetTerms, DatasetUse, DevelopmentKeys, Env, Error, Home, JobEvent,
+    JobRecord, JobStatus, JobTerms, KeyService, LocalMarket, MarketPlan, MaskFiles, Owner,
+    Recorder, Requester, Role, Sealing, SourceName, mask_key, mask_table,
 };
 use assay_policy::{
     Allowed, Clause, ClauseReason, DatasetName, Document, Grant, Guarantees, Output, OutputClass,
@@ -115,7 +115,8 @@ async fn funded(market: &LocalMarket, key: PrivateKeySigner) -> Contracts {
     let endpoint = Endpoint::Embedded(market.chain().chain().clone());
     let deployment = market.chain().deployment();
     let contracts =
-        Contracts::connect(endpoint, key, deployment, ChainClientConfig::default()).await;
+        Contracts::connect(&Env::system(), endpoint, key, deployment, ChainClientConfig::default())
+            .await;
     let contracts = contracts.expect("connected");
     let mint =
         contracts.token.mint(contracts.account(), (1_000 * DOLLAR).try_into().expect("fits"));
@@ -315,7 +316,7 @@ impl Data {
     async fn seal(market: &LocalMarket, uses: u64, key: PrivateKeySigner, bytes: Vec<u8>) -> Self {
         let contracts = funded(market, key.clone()).await;
         let home = tempfile::tempdir().expect("a folder");
-        let owner = Owner::new(key, &Home::at(home.path()));
+        let owner = Owner::new(&Env::system(), key, &Home::at(home.path()));
         let name: Word = "people".parse().expect("a word");
         let policy = policy_of(&[SHA256], uses, (10_000_000, 1_000_000));
         owner.seal(name.clone(), bytes, policy, FEE).await.expect("sealed");
@@ -604,7 +605,10 @@ async fn combined_data_is_bound_by_all_that_it_was_made_of() {
     let refused = data.refused(&market, id).await;
     assert!(refused.contains(&Clause::SourcesPolicy), "{refused:?}");
     let laxer = data.owner.publish(&board, &word("both")).await;
-    assert!(matches!(&laxer, Err(Error::Job(why)) if why.contains("people")), "{laxer:?}");
+    assert!(
+        matches!(&laxer, Err(Error::PolicyLaxer(of)) if of.name.as_str().contains("people")),
+        "{laxer:?}"
+    );
     let again = data.owner.amend(&word("both"), draft, FEE).expect("amended");
     assert_eq!(again.policy.body().uses_max, 1);
     data.owner.publish(&board, &word("both")).await.expect("as strict now");
@@ -613,7 +617,7 @@ async fn combined_data_is_bound_by_all_that_it_was_made_of() {
     let more = data.owner.combine(None, word("more"), SECRET.into(), (&from, None), FEE).await;
     assert_eq!(more.expect("combined").publication.body().sources.len(), 3);
     let itself = data.owner.combine(None, word("visits"), SECRET.into(), (&from, None), FEE).await;
-    assert!(matches!(itself, Err(Error::Job(_))), "{itself:?}");
+    assert!(matches!(itself, Err(Error::Document(_))), "{itself:?}");
     data.stop().await;
     market.close().await.expect("closed");
 }
@@ -633,10 +637,10 @@ async fn what_another_owner_published_binds_what_is_made_of_it() {
         async move { owner.combine(board.as_ref(), name, SECRET.into(), (&from, None), FEE).await }
     };
     let apart = made(&from, None).await;
-    assert!(matches!(&apart, Err(Error::Job(why)) if why.contains("another owner")), "{apart:?}");
+    assert!(matches!(&apart, Err(Error::DatasetElsewhere(_))), "{apart:?}");
     let missing = format!("{}/nothing", theirs.owner.account()).parse().expect("a name");
     let missing = made(&[missing], Some(&board)).await;
-    assert!(matches!(&missing, Err(Error::Job(why)) if why.contains("nobody publishes")));
+    assert!(matches!(&missing, Err(Error::DatasetUnpublished(_))));
     let both = made(&from, Some(&board)).await.expect("combined");
     assert_eq!(both.policy.body().uses_max, 3, "the other owner's is the lower");
     ours.owner.publish(&board, &name).await.expect("published");
@@ -686,7 +690,7 @@ fn masked(owner: &PrivateKeySigner, folder: &Path) -> (Vec<u8>, MaskStatement) {
         statement: Some(path("said.json")),
     };
     let key = mask_key(&path("mask.key")).expect("a key");
-    let done = mask_table(&files, &key, None).expect("masked");
+    let done = mask_table(&Env::system(), &files, &key, None).expect("masked");
     let bytes = std::fs::read(path("masked.csv")).expect("written");
     (bytes, done.statement.expect("asked for"))
 }
@@ -702,11 +706,11 @@ async fn what_data_was_masked_by_stands_in_the_receipts_of_jobs_over_it() {
     let version = data.owner.newest(&data.name).expect("sealed");
     let recorder = async |key: &PrivateKeySigner| {
         let deployment = market.chain().deployment();
-        Recorder::new(market.log().clone(), key, deployment).await.expect("a voice")
+        Recorder::new(&Env::system(), market.log().clone(), key, deployment).await.expect("a voice")
     };
     // Another says the same of the data, in its own name; nobody keeps it from that.
     let home = tempfile::tempdir().expect("a folder");
-    let stranger = Owner::new(other.clone(), &Home::at(home.path()));
+    let stranger = Owner::new(&Env::system(), other.clone(), &Home::at(home.path()));
     let (_, forged) = masked(&other, home.path());
     assert!(stranger.keep_mask(&version, &mask).is_err(), "it is not its to state");
     stranger.keep_mask(&version, &forged).expect("kept");

@@ -1,23 +1,11 @@
-//! The book: small signed entries in the order in which they came, in one file.
-
-mod tables;
-mod writer;
+//! The order book: small signed entries in the order in which they came.
 
 use std::fmt;
-use std::ops::RangeInclusive;
-use std::path::Path;
-use std::sync::Arc;
-use std::thread::JoinHandle;
 
-use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTableMetadata};
-use tokio::sync::{mpsc, oneshot, watch};
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
 
-use crate::{Error, Result};
-use tables::{FACTS, FORMAT, FORMAT_1};
-use writer::{Request, Writer};
-
-/// The memory that a book takes for what it has read, in bytes, at most.
-pub const BOOK_CACHE_BYTES: usize = 64 << 20;
+use crate::Result;
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,10 +52,12 @@ impl Kind {
     ];
 
     /// What goes with an order when it is removed.
-    const OF_ORDERS: [Self; 3] = [Self::Refusal, Self::Wrap, Self::KeyRefusal];
+    #[cfg(feature = "redb")]
+    pub(crate) const OF_ORDERS: [Self; 3] = [Self::Refusal, Self::Wrap, Self::KeyRefusal];
 
     /// Whether a newer body takes the older one's place.
-    fn is_replaced(self) -> bool {
+    #[cfg(feature = "redb")]
+    pub(crate) fn is_replaced(self) -> bool {
         matches!(self, Kind::Offer | Kind::SealKeys | Kind::Dataset)
     }
 }
@@ -148,8 +138,9 @@ impl Default for BookLimits {
     }
 }
 
+#[cfg(feature = "redb")]
 impl BookLimits {
-    fn max(&self, kind: Kind) -> u64 {
+    pub(crate) fn max(&self, kind: Kind) -> u64 {
         match kind {
             Kind::Order => self.orders_max,
             Kind::Refusal => self.refusals_max,
@@ -164,7 +155,7 @@ impl BookLimits {
     }
 
     /// Entries of one key by one author.
-    fn max_of_author(&self, kind: Kind) -> u64 {
+    pub(crate) fn max_of_author(&self, kind: Kind) -> u64 {
         match kind {
             Kind::Order | Kind::Refusal | Kind::Offer | Kind::SealKeys => 1,
             Kind::Wrap => self.wraps_per_owner_max,
@@ -198,211 +189,83 @@ pub struct Entry {
     pub body: Vec<u8>,
 }
 
-/// A book. Clones share it; the file is released when the last one is dropped, which waits for the
-/// last commit.
+/// A future of what a book answers once it is durable.
+pub type Durable<'a, T> = BoxFuture<'a, Result<T>>;
+
+/// A book of small signed entries. Clones of its `Arc` share it.
 ///
-/// Reads are of what is committed; they touch the disk, if rarely, and do not wait for writes.
-#[derive(Clone)]
-pub struct Book {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    database: Arc<Database>,
-    limits: BookLimits,
-    /// None only while dropping.
-    requests: Option<mpsc::Sender<Request>>,
-    newest: watch::Receiver<u64>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Book {
-    /// Opens the book at `path`, or begins one there. It is the same after a crash as after a
-    /// close.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::AlreadyOpen`], [`Error::Open`], [`Error::Format`], [`Error::Corrupt`],
-    /// [`Error::Storage`].
-    pub fn open(path: impl AsRef<Path>, limits: BookLimits) -> Result<Self> {
-        let database = Arc::new(open_database(path.as_ref())?);
-        match found_format(&database, path.as_ref())? {
-            Found::Nothing => writer::begin_book(&database)?,
-            Found::Version1 => writer::upgrade_book(&database)?,
-            Found::Current => writer::complete_book(&database)?,
-        }
-        let last = stored_sequence(&database)?;
-        let (requests, incoming) = mpsc::channel(limits.waiting_max.max(1));
-        let (newest_in, newest) = watch::channel(last);
-        let writer = Writer {
-            database: database.clone(),
-            limits: limits.clone(),
-            requests: incoming,
-            newest: newest_in,
-        };
-        let thread = std::thread::Builder::new().name("assay-book".into());
-        let thread = thread.spawn(move || writer.run()).map_err(|source| Error::Io {
-            what: "starting the book's writer thread".into(),
-            source,
-        })?;
-        let shared =
-            Shared { database, limits, requests: Some(requests), newest, thread: Some(thread) };
-        Ok(Self { shared: Arc::new(shared) })
-    }
-
-    /// Puts an entry; durable when it returns. The same kind, key and author again is harmless: the
-    /// answer is the first put's sequence, and the first body stays, but for kinds of which the
-    /// newest stays: there another body takes the older one's place.
+/// Reads are of what is committed; they may touch a disk or a network and block, and do not wait
+/// for writes.
+pub trait OrderBook: fmt::Debug + Send + Sync + 'static {
+    /// Puts an entry; durable when it returns. The same kind, key, author and part again is
+    /// harmless: the answer is the first put's sequence, and the first body stays, but for kinds of
+    /// which the newest stays: there another body takes the older one's place. `part` tells apart
+    /// the entries of one author about one key, for kinds that have several.
     ///
     /// Dropping the future does not take the entry back.
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`], [`Error::Full`], [`Error::Stopped`].
-    pub async fn put(
-        &self,
-        kind: Kind,
-        key: [u8; 32],
-        author: [u8; 20],
-        body: Vec<u8>,
-    ) -> Result<Put> {
-        self.put_part(kind, key, author, [0; 32], body).await
-    }
-
-    /// As [`Book::put`], for kinds of which one author has several entries about one key: `part`
-    /// tells them apart.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Busy`], [`Error::Full`], [`Error::Stopped`].
-    pub async fn put_part(
+    /// [`Error::Busy`](crate::Error::Busy), [`Error::Full`](crate::Error::Full),
+    /// [`Error::Stopped`](crate::Error::Stopped).
+    fn put_part(
         &self,
         kind: Kind,
         key: [u8; 32],
         author: [u8; 20],
         part: [u8; 32],
         body: Vec<u8>,
-    ) -> Result<Put> {
-        self.ask(|reply| Request::Put { kind, key, author, part, body, reply }).await
-    }
+    ) -> Durable<'_, Put>;
 
     /// Removes an order that is final, with its refusals and wraps. Its sequence is not given
     /// again. False if there is none.
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`], [`Error::Stopped`].
-    pub async fn remove_order(&self, key: [u8; 32]) -> Result<bool> {
-        self.ask(|reply| Request::RemoveOrder { key, reply }).await
-    }
+    /// [`Error::Busy`](crate::Error::Busy), [`Error::Stopped`](crate::Error::Stopped).
+    fn remove_order(&self, key: [u8; 32]) -> Durable<'_, bool>;
 
     /// Removes an account's offer. False if there is none.
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`], [`Error::Stopped`].
-    pub async fn remove_offer(&self, author: [u8; 20]) -> Result<bool> {
-        self.ask(|reply| Request::RemoveOffer { author, reply }).await
-    }
+    /// As [`OrderBook::remove_order`].
+    fn remove_offer(&self, author: [u8; 20]) -> Durable<'_, bool>;
 
     /// Removes all entries of a kind whose part is below, for kinds whose part begins with when
     /// they end. False if there are none.
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`], [`Error::Stopped`].
-    pub async fn remove_parts_below(&self, kind: Kind, below: [u8; 32]) -> Result<bool> {
-        self.ask(|reply| Request::RemovePartsBelow { kind, below, reply }).await
-    }
-
-    /// An order.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Storage`], [`Error::Corrupt`].
-    pub fn order(&self, key: [u8; 32]) -> Result<Option<Entry>> {
-        Ok(self.about(Kind::Order, &key)?.pop())
-    }
-
-    /// Orders with a higher sequence, ascending, `limit` of them at most.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Storage`], [`Error::Corrupt`].
-    pub fn orders(&self, after_sequence: u64, limit: usize) -> Result<Vec<Entry>> {
-        self.entries(Kind::Order, after_sequence, limit)
-    }
-
-    /// What providers said of an order, by provider.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Storage`], [`Error::Corrupt`].
-    pub fn refusals(&self, key: [u8; 32]) -> Result<Vec<Entry>> {
-        self.about(Kind::Refusal, &key)
-    }
-
-    /// An account's offer.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Storage`], [`Error::Corrupt`].
-    pub fn offer(&self, author: [u8; 20]) -> Result<Option<Entry>> {
-        Ok(self.about(Kind::Offer, &account_key(&author))?.pop())
-    }
-
-    /// All offers, the oldest first.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Storage`], [`Error::Corrupt`].
-    pub fn offers(&self) -> Result<Vec<Entry>> {
-        self.entries(Kind::Offer, 0, usize::MAX)
-    }
-
-    /// Offers with a higher sequence, ascending, `limit` of them at most.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Storage`], [`Error::Corrupt`].
-    pub fn offers_after(&self, after_sequence: u64, limit: usize) -> Result<Vec<Entry>> {
-        self.entries(Kind::Offer, after_sequence, limit)
-    }
+    /// As [`OrderBook::remove_order`].
+    fn remove_parts_below(&self, kind: Kind, below: [u8; 32]) -> Durable<'_, bool>;
 
     /// One entry by its place.
     ///
     /// # Errors
     ///
-    /// [`Error::Storage`], [`Error::Corrupt`].
-    pub fn entry(
+    /// [`Error::Storage`](crate::Error::Storage), [`Error::Corrupt`](crate::Error::Corrupt).
+    fn entry(
         &self,
         kind: Kind,
         key: [u8; 32],
         author: [u8; 20],
         part: [u8; 32],
-    ) -> Result<Option<Entry>> {
-        let transaction = self.shared.database.begin_read()?;
-        let index = transaction.open_table(tables::index(kind))?;
-        let Some(sequence) = index.get((&key, &author, &part))? else { return Ok(None) };
-        let entries = transaction.open_table(tables::entries(kind))?;
-        entry_at(&entries, sequence.value()).map(Some)
-    }
+    ) -> Result<Option<Entry>>;
 
     /// Entries of a kind with a higher sequence, ascending, `limit` of them at most.
     ///
     /// # Errors
     ///
-    /// [`Error::Storage`], [`Error::Corrupt`].
-    pub fn entries(&self, kind: Kind, after: u64, limit: usize) -> Result<Vec<Entry>> {
-        let Some(first) = after.checked_add(1) else { return Ok(Vec::new()) };
-        let table = self.shared.database.begin_read()?.open_table(tables::entries(kind))?;
-        let mut found = Vec::new();
-        for entry in table.range(first..)?.take(limit) {
-            let (sequence, record) = entry?;
-            found.push(tables::decode(sequence.value(), record.value())?);
-        }
-        Ok(found)
-    }
+    /// As [`OrderBook::entry`].
+    fn entries(&self, kind: Kind, after: u64, limit: usize) -> Result<Vec<Entry>>;
+
+    /// All that is about a key, by author and part.
+    ///
+    /// # Errors
+    ///
+    /// As [`OrderBook::entry`].
+    fn about(&self, kind: Kind, key: [u8; 32]) -> Result<Vec<Entry>>;
 
     /// What is about a key, with a higher sequence, ascending, `limit` of them at most; only what
     /// `is_wanted` wants by author and part, so that what others wrote costs no more than a look at
@@ -410,163 +273,92 @@ impl Book {
     ///
     /// # Errors
     ///
-    /// [`Error::Storage`], [`Error::Corrupt`].
-    pub fn entries_about(
+    /// As [`OrderBook::entry`].
+    fn entries_about(
         &self,
         kind: Kind,
         key: [u8; 32],
-        (after, limit): (u64, usize),
-        is_wanted: impl Fn(&[u8; 20], &[u8; 32]) -> bool,
-    ) -> Result<Vec<Entry>> {
-        let transaction = self.shared.database.begin_read()?;
-        let index = transaction.open_table(tables::index(kind))?;
-        let mut sequences = Vec::new();
-        for place in index.range(all_of(&key))? {
-            let (place, sequence) = place?;
-            let ((_, author, part), sequence) = (place.value(), sequence.value());
-            if sequence > after && is_wanted(author, part) {
-                sequences.push(sequence);
-            }
-        }
-        sequences.sort_unstable();
-        let entries = transaction.open_table(tables::entries(kind))?;
-        sequences.into_iter().take(limit).map(|sequence| entry_at(&entries, sequence)).collect()
-    }
+        page: (u64, usize),
+        is_wanted: &dyn Fn(&[u8; 20], &[u8; 32]) -> bool,
+    ) -> Result<Vec<Entry>>;
 
     /// The highest committed sequence; what it shows can be read.
-    pub fn newest(&self) -> watch::Receiver<u64> {
-        self.shared.newest.clone()
-    }
+    fn newest(&self) -> watch::Receiver<u64>;
 
     /// How many entries of a kind there are.
     ///
     /// # Errors
     ///
-    /// [`Error::Storage`].
-    pub fn len(&self, kind: Kind) -> Result<u64> {
-        let transaction = self.shared.database.begin_read()?;
-        Ok(transaction.open_table(tables::entries(kind))?.len()?)
-    }
+    /// [`Error::Storage`](crate::Error::Storage).
+    fn count(&self, kind: Kind) -> Result<u64>;
 
-    /// True if there is no entry of a kind.
+    /// Puts an entry of a kind of which one author has one about one key.
     ///
     /// # Errors
     ///
-    /// [`Error::Storage`].
-    pub fn is_empty(&self, kind: Kind) -> Result<bool> {
-        Ok(self.len(kind)? == 0)
+    /// As [`OrderBook::put_part`].
+    fn put(&self, kind: Kind, key: [u8; 32], author: [u8; 20], body: Vec<u8>) -> Durable<'_, Put> {
+        self.put_part(kind, key, author, [0; 32], body)
     }
 
-    async fn ask<T>(&self, request: impl FnOnce(writer::Reply<T>) -> Request) -> Result<T> {
-        let (reply, answer) = oneshot::channel();
-        let requests = self.shared.requests.as_ref().ok_or(Error::Stopped)?;
-        requests.try_send(request(reply)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => {
-                Error::Busy { waiting: self.shared.limits.waiting_max }
-            }
-            mpsc::error::TrySendError::Closed(_) => Error::Stopped,
-        })?;
-        answer.await.map_err(|_| Error::Stopped)?
+    /// An order.
+    ///
+    /// # Errors
+    ///
+    /// As [`OrderBook::entry`].
+    fn order(&self, key: [u8; 32]) -> Result<Option<Entry>> {
+        Ok(self.about(Kind::Order, key)?.pop())
     }
 
-    fn about(&self, kind: Kind, key: &[u8; 32]) -> Result<Vec<Entry>> {
-        let transaction = self.shared.database.begin_read()?;
-        let index = transaction.open_table(tables::index(kind))?;
-        let entries = transaction.open_table(tables::entries(kind))?;
-        let mut found = Vec::new();
-        for place in index.range(all_of(key))? {
-            let sequence = place?.1.value();
-            found.push(entry_at(&entries, sequence)?);
-        }
-        Ok(found)
+    /// Orders with a higher sequence, ascending, `limit` of them at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`OrderBook::entry`].
+    fn orders(&self, after_sequence: u64, limit: usize) -> Result<Vec<Entry>> {
+        self.entries(Kind::Order, after_sequence, limit)
     }
-}
 
-impl fmt::Debug for Book {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Book")
-            .field("newest", &*self.shared.newest.borrow())
-            .finish_non_exhaustive()
+    /// What providers said of an order, by provider.
+    ///
+    /// # Errors
+    ///
+    /// As [`OrderBook::entry`].
+    fn refusals(&self, key: [u8; 32]) -> Result<Vec<Entry>> {
+        self.about(Kind::Refusal, key)
     }
-}
 
-impl Drop for Shared {
-    fn drop(&mut self) {
-        drop(self.requests.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+    /// An account's offer.
+    ///
+    /// # Errors
+    ///
+    /// As [`OrderBook::entry`].
+    fn offer(&self, author: [u8; 20]) -> Result<Option<Entry>> {
+        Ok(self.about(Kind::Offer, account_key(&author))?.pop())
+    }
+
+    /// All offers, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// As [`OrderBook::entry`].
+    fn offers(&self) -> Result<Vec<Entry>> {
+        self.entries(Kind::Offer, 0, usize::MAX)
+    }
+
+    /// Offers with a higher sequence, ascending, `limit` of them at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`OrderBook::entry`].
+    fn offers_after(&self, after_sequence: u64, limit: usize) -> Result<Vec<Entry>> {
+        self.entries(Kind::Offer, after_sequence, limit)
     }
 }
 
 /// The key of what an account says of itself.
-fn account_key(author: &[u8; 20]) -> [u8; 32] {
+pub(crate) fn account_key(author: &[u8; 20]) -> [u8; 32] {
     let mut key = [0; 32];
     key[12..].copy_from_slice(author);
     key
-}
-
-fn entry_at(entries: &redb::ReadOnlyTable<u64, &'static [u8]>, sequence: u64) -> Result<Entry> {
-    let lost = || Error::corrupt(format!("entry {sequence} is in the index only"));
-    let record = entries.get(sequence)?.ok_or_else(lost)?;
-    tables::decode(sequence, record.value())
-}
-
-/// The places in an index of all that is about a key, whoever says it.
-fn all_of(key: &[u8; 32]) -> RangeInclusive<tables::Place<'_>> {
-    (key, &[0; 20], &[0; 32])..=(key, &[0xff; 20], &[0xff; 32])
-}
-
-/// The places in an index of all that one author says about a key.
-fn all_by<'a>(key: &'a [u8; 32], author: &'a [u8; 20]) -> RangeInclusive<tables::Place<'a>> {
-    (key, author, &[0; 32])..=(key, author, &[0xff; 32])
-}
-
-/// What a file holds.
-enum Found {
-    Nothing,
-    Version1,
-    Current,
-}
-
-fn open_database(path: &Path) -> Result<Database> {
-    let created = Builder::new().set_cache_size(BOOK_CACHE_BYTES).create(path);
-    created.map_err(|error| match error {
-        DatabaseError::DatabaseAlreadyOpen => Error::AlreadyOpen { path: path.into() },
-        source => Error::Open { path: path.into(), source: Box::new(source) },
-    })
-}
-
-/// Nothing is in a fresh file, and in one whose first transaction never committed.
-fn found_format(database: &Database, path: &Path) -> Result<Found> {
-    let format = |found: &[u8]| Error::Format {
-        path: path.into(),
-        found: String::from_utf8_lossy(found).into_owned(),
-    };
-    let transaction = database.begin_read()?;
-    let facts = match transaction.open_table(FACTS) {
-        Ok(facts) => facts,
-        Err(redb::TableError::TableDoesNotExist(_)) => {
-            let foreign = transaction.list_tables()?.next().is_some();
-            return if foreign { Err(format(b"none")) } else { Ok(Found::Nothing) };
-        }
-        Err(redb::TableError::TableTypeMismatch { .. }) => return Err(format(b"none")),
-        Err(error) => return Err(error.into()),
-    };
-    match facts.get("format")? {
-        Some(tag) if tag.value() == FORMAT => Ok(Found::Current),
-        Some(tag) if tag.value() == FORMAT_1 => Ok(Found::Version1),
-        Some(tag) => Err(format(tag.value())),
-        None => Err(format(b"none")),
-    }
-}
-
-fn stored_sequence(database: &Database) -> Result<u64> {
-    let facts = database.begin_read()?.open_table(FACTS)?;
-    sequence_of(facts.get("sequence")?.map(|fact| fact.value().to_vec()))
-}
-
-fn sequence_of(fact: Option<Vec<u8>>) -> Result<u64> {
-    let bytes = fact.and_then(|fact| <[u8; 8]>::try_from(fact).ok());
-    bytes.map(u64::from_be_bytes).ok_or_else(|| Error::corrupt("the last sequence is missing"))
 }

@@ -18,6 +18,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// The book's file can't be opened or created: permissions, a full disk, or not a redb file.
+    #[cfg(feature = "redb")]
     #[error("cannot open the book at {path}; check permissions, space and that it is a book")]
     Open {
         /// The book's file.
@@ -43,6 +44,7 @@ pub enum Error {
         what: String,
     },
     /// Reading or writing the book failed. After a failed write it takes no more: open it again.
+    #[cfg(feature = "redb")]
     #[error("the book's storage failed; check the disk, then open the book again")]
     Storage(#[source] Box<redb::Error>),
     /// The book stopped after a write failed. What was not acknowledged may be there or not;
@@ -109,6 +111,7 @@ impl Error {
         matches!(self, Self::Busy { .. })
     }
 
+    #[cfg(feature = "redb")]
     pub(crate) fn corrupt(what: impl Into<String>) -> Self {
         Self::Corrupt { what: what.into() }
     }
@@ -118,6 +121,7 @@ impl Error {
     }
 }
 
+#[cfg(feature = "redb")]
 macro_rules! storage_errors {
     ($($source:ty),*) => {$(
         impl From<$source> for Error {
@@ -128,6 +132,7 @@ macro_rules! storage_errors {
     )*};
 }
 
+#[cfg(feature = "redb")]
 storage_errors!(
     redb::Error,
     redb::StorageError,

@@ -2,14 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use assay_storage::{BlobKind, Blobs, Error};
+use assay_storage::{BlobKind, Blobs, Error, FileBlobs};
 
 const NAME: [u8; 32] = [0xab; 32];
 
 #[test]
 fn a_blob_is_put_once_and_read_back() {
     let folder = tempfile::tempdir().expect("a folder");
-    let blobs = Blobs::open(folder.path(), 1000).expect("opened");
+    let blobs = FileBlobs::open(folder.path(), 1000).expect("opened");
     assert_eq!(blobs.get(BlobKind::Slot, NAME).expect("read"), None);
     assert_eq!(blobs.size(BlobKind::Slot, NAME).expect("read"), None);
     assert!(blobs.put(BlobKind::Slot, NAME, b"first").expect("put"));
@@ -28,7 +28,7 @@ fn a_blob_is_put_once_and_read_back() {
 #[test]
 fn the_bound_holds_for_all_together_and_over_a_restart() {
     let folder = tempfile::tempdir().expect("a folder");
-    let blobs = Blobs::open(folder.path(), 100).expect("opened");
+    let blobs = FileBlobs::open(folder.path(), 100).expect("opened");
     assert!(blobs.put(BlobKind::Slot, [1; 32], &[1; 60]).expect("put"));
     let full = blobs.put(BlobKind::Program, [2; 32], &[2; 41]);
     assert!(matches!(full, Err(Error::BlobsFull { bytes_max: 100 })), "{full:?}");
@@ -36,7 +36,7 @@ fn the_bound_holds_for_all_together_and_over_a_restart() {
     assert!(!blobs.put(BlobKind::Slot, [1; 32], &[1; 60]).expect("there already"));
     drop(blobs);
     std::fs::write(folder.path().join("slots/ab.draft-7"), [0; 90]).expect("left by a crash");
-    let blobs = Blobs::open(folder.path(), 100).expect("opened");
+    let blobs = FileBlobs::open(folder.path(), 100).expect("opened");
     assert_eq!(blobs.bytes_total(), 60, "drafts are removed and not counted");
     assert!(blobs.put(BlobKind::Program, [2; 32], &[2; 40]).expect("put"));
     assert_eq!(blobs.bytes_total(), 100);
@@ -45,7 +45,7 @@ fn the_bound_holds_for_all_together_and_over_a_restart() {
 #[test]
 fn what_nobody_asks_for_grows_old() {
     let folder = tempfile::tempdir().expect("a folder");
-    let blobs = Blobs::open(folder.path(), 100).expect("opened");
+    let blobs = FileBlobs::open(folder.path(), 100).expect("opened");
     let hour = Duration::from_secs(3_600);
     let (now, old) = (SystemTime::now(), [[1; 32], [2; 32], [3; 32]]);
     for name in old {
@@ -74,7 +74,7 @@ fn what_nobody_asks_for_grows_old() {
 #[test]
 fn many_may_put_the_same_at_once() {
     let folder = tempfile::tempdir().expect("a folder");
-    let blobs = Blobs::open(folder.path(), 1 << 20).expect("opened");
+    let blobs = FileBlobs::open(folder.path(), 1 << 20).expect("opened");
     let content: Vec<u8> = (0..5000).map(|i| i as u8).collect();
     let new = std::thread::scope(|scope| {
         let puts: Vec<_> =
@@ -92,7 +92,7 @@ fn many_may_put_the_same_at_once() {
 #[test]
 fn what_comes_in_pieces_is_there_whole_or_not_at_all() {
     let folder = tempfile::tempdir().expect("a folder");
-    let blobs = Blobs::open(folder.path(), 100).expect("opened");
+    let blobs = FileBlobs::open(folder.path(), 100).expect("opened");
     let files = || std::fs::read_dir(folder.path().join("envelopes")).expect("read").count();
     let mut draft = blobs.begin(BlobKind::Envelope).expect("begun");
     draft.write(&[1; 40]).expect("written");
@@ -117,6 +117,6 @@ fn what_comes_in_pieces_is_there_whole_or_not_at_all() {
     let mut left = blobs.begin(BlobKind::Envelope).expect("begun");
     left.write(&[5; 10]).expect("written");
     std::mem::forget(left);
-    let blobs = Blobs::open(folder.path(), 100).expect("opened after a crash");
+    let blobs = FileBlobs::open(folder.path(), 100).expect("opened after a crash");
     assert_eq!((blobs.bytes_total(), files()), (60, 1), "a crash neither");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use assay_storage::{Book, BookLimits, Error, Kind};
+use assay_storage::{BookLimits, Error, Kind, OrderBook, RedbBook};
 use tempfile::TempDir;
 
 fn key(number: u64) -> [u8; 32] {
@@ -24,9 +24,9 @@ fn account_key(number: u8) -> [u8; 32] {
     key
 }
 
-fn book(limits: BookLimits) -> (TempDir, Book) {
+fn book(limits: BookLimits) -> (TempDir, RedbBook) {
     let folder = tempfile::tempdir().expect("a folder");
-    let book = Book::open(folder.path().join("book.redb"), limits).expect("opened");
+    let book = RedbBook::open(folder.path().join("book.redb"), limits).expect("opened");
     (folder, book)
 }
 
@@ -41,7 +41,7 @@ async fn the_same_again_is_harmless() {
         assert_eq!((again.sequence, again.is_new), (first.sequence, false), "{kind}");
         let other = book.put(kind, key, author(1), b"second".to_vec()).await.expect("put");
         assert_eq!(other.is_new, kind == Kind::Offer, "{kind}");
-        assert_eq!(book.len(kind).expect("read"), 1, "{kind}");
+        assert_eq!(book.count(kind).expect("read"), 1, "{kind}");
     }
     assert_eq!(book.order(key(1)).expect("read").expect("there").body, b"first");
     assert_eq!(book.refusals(key(1)).expect("read")[0].body, b"first");
@@ -112,10 +112,11 @@ async fn a_removed_order_takes_its_refusals_and_not_its_sequence() {
     assert!(!book.remove_order(key(3)).await.expect("nothing to remove"));
     assert!(book.remove_offer(author(1)).await.expect("removed"));
     assert!(book.refusals(key(3)).expect("read").is_empty());
-    assert!(book.is_empty(Kind::Refusal).expect("read"));
-    assert!(book.is_empty(Kind::Offer).expect("read"));
+    assert!(book.count(Kind::Refusal).expect("read") == 0);
+    assert!(book.count(Kind::Offer).expect("read") == 0);
     drop(book);
-    let book = Book::open(folder.path().join("book.redb"), BookLimits::default()).expect("opened");
+    let book =
+        RedbBook::open(folder.path().join("book.redb"), BookLimits::default()).expect("opened");
     assert_eq!(*book.newest().borrow(), 6, "also after a restart");
     let put = book.put(Kind::Order, key(3), author(9), b"order".to_vec()).await.expect("put");
     assert_eq!((put.sequence, put.is_new), (7, true));
@@ -139,11 +140,14 @@ async fn one_author_has_several_entries_about_a_key_by_their_parts() {
         assert_eq!(found.body, expected, "{kind}");
         assert_eq!(book.entry(kind, key(1), author(2), [1; 32]).expect("read"), None);
         book.put_part(kind, key(1), author(2), [1; 32], vec![]).await.expect("put");
-        let about = book.entries_about(kind, key(1), (0, 10), |author, _| *author == [1; 20]);
+        let about =
+            book.entries_about(kind, key(1), (0, 10), &|author: &[u8; 20], _: &[u8; 32]| {
+                *author == [1; 20]
+            });
         let about = about.expect("read");
         assert_eq!(about.len(), 2, "{kind}: not another author's");
         assert!(about[0].sequence < about[1].sequence, "{kind}: in order");
-        let after = book.entries_about(kind, key(1), (about[0].sequence, 10), |_, _| true);
+        let after = book.entries_about(kind, key(1), (about[0].sequence, 10), &|_, _| true);
         assert_eq!(after.expect("read").len(), 2, "{kind}");
     }
     put(Kind::Wrap, 3, b"").await.expect("the third");
@@ -153,13 +157,14 @@ async fn one_author_has_several_entries_about_a_key_by_their_parts() {
     assert!(other.is_ok(), "one author's bound is not another's");
     let newest = *book.newest().borrow();
     drop(book);
-    let book = Book::open(folder.path().join("book.redb"), BookLimits::default()).expect("opened");
+    let book =
+        RedbBook::open(folder.path().join("book.redb"), BookLimits::default()).expect("opened");
     assert_eq!(*book.newest().borrow(), newest);
     book.put(Kind::Order, key(1), author(9), vec![]).await.expect("put");
     book.remove_order(key(1)).await.expect("removed");
-    assert!(book.is_empty(Kind::Wrap).expect("read"), "wraps go with their order");
-    assert!(book.is_empty(Kind::KeyRefusal).expect("read"), "key services' refusals as well");
-    assert_eq!(book.len(Kind::Dataset).expect("read"), 3, "datasets stay");
+    assert!(book.count(Kind::Wrap).expect("read") == 0, "wraps go with their order");
+    assert!(book.count(Kind::KeyRefusal).expect("read") == 0, "key services' refusals as well");
+    assert_eq!(book.count(Kind::Dataset).expect("read"), 3, "datasets stay");
 }
 
 #[tokio::test]
@@ -178,7 +183,8 @@ async fn what_has_ended_is_removed_by_its_part() {
     assert!(!book.remove_parts_below(kind, [4; 32]).await.expect("nothing is left below"));
     assert!(put(1, 6).await.expect("there is room again").is_new);
     drop(book);
-    let book = Book::open(folder.path().join("book.redb"), BookLimits::default()).expect("opened");
+    let book =
+        RedbBook::open(folder.path().join("book.redb"), BookLimits::default()).expect("opened");
     let kept = book.entries(kind, 0, 10).expect("read");
     let kept: Vec<_> = kept.into_iter().map(|entry| entry.body[0]).collect();
     assert_eq!(kept, [5, 6], "what is not below stays, over a restart");
@@ -214,7 +220,7 @@ async fn a_book_of_version_1_becomes_one_of_this_version() {
         transaction.commit().expect("committed");
     }
     for round in 0..2 {
-        let book = Book::open(&path, BookLimits::default()).expect("opened");
+        let book = RedbBook::open(&path, BookLimits::default()).expect("opened");
         assert_eq!(book.order(key(1)).expect("read").expect("kept").body, b"order");
         assert_eq!(book.refusals(key(1)).expect("read")[0].body, b"refusal");
         assert_eq!(book.offer(author(1)).expect("read").expect("kept").body, b"offer");
@@ -267,7 +273,7 @@ async fn a_full_queue_says_busy_and_loses_nothing() {
         }
     }
     assert!(busy > 0 && done > 0, "{done} done, {busy} busy: the bound was not met");
-    assert_eq!(book.len(Kind::Order).expect("read"), done, "busy means not put");
+    assert_eq!(book.count(Kind::Order).expect("read"), done, "busy means not put");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -277,7 +283,7 @@ async fn what_was_acknowledged_is_there_after_a_drop_in_mid_load() {
     let mut acknowledged = BTreeSet::new();
     let mut last = 0;
     for round in 0..10u64 {
-        let book = Book::open(&path, BookLimits::default()).expect("a start always works");
+        let book = RedbBook::open(&path, BookLimits::default()).expect("a start always works");
         let stop = Arc::new(AtomicBool::new(false));
         let tasks = (0..16u64).map(|task| {
             let (book, stop) = (book.clone(), stop.clone());
@@ -316,7 +322,7 @@ async fn what_was_acknowledged_is_there_after_a_drop_in_mid_load() {
         assert!(newest > last, "sequences go on where they ended");
         last = newest;
     }
-    let book = Book::open(&path, BookLimits::default()).expect("opened");
+    let book = RedbBook::open(&path, BookLimits::default()).expect("opened");
     let stored: BTreeSet<_> =
         book.orders(0, usize::MAX).expect("read").iter().map(|e| (e.sequence, e.key)).collect();
     let expected: BTreeSet<_> = acknowledged.iter().map(|(s, order)| (*s, key(*order))).collect();
@@ -327,13 +333,13 @@ async fn what_was_acknowledged_is_there_after_a_drop_in_mid_load() {
 fn a_book_is_opened_once_and_other_files_never() {
     let (folder, book) = book(BookLimits::default());
     let path = folder.path().join("book.redb");
-    let twice = Book::open(&path, BookLimits::default());
+    let twice = RedbBook::open(&path, BookLimits::default());
     assert!(matches!(twice, Err(Error::AlreadyOpen { .. })), "{twice:?}");
     drop(book);
-    Book::open(&path, BookLimits::default()).expect("released by the drop");
+    RedbBook::open(&path, BookLimits::default()).expect("released by the drop");
     let other = folder.path().join("other.redb");
     std::fs::write(&other, b"not a database").expect("written");
-    assert!(matches!(Book::open(&other, BookLimits::default()), Err(Error::Open { .. })));
+    assert!(matches!(RedbBook::open(&other, BookLimits::default()), Err(Error::Open { .. })));
     let foreign = folder.path().join("foreign.redb");
     let database = redb::Database::create(&foreign).expect("made");
     let transaction = database.begin_write().expect("begun");
@@ -341,6 +347,6 @@ fn a_book_is_opened_once_and_other_files_never() {
     transaction.open_table(table).expect("made");
     transaction.commit().expect("committed");
     drop(database);
-    let opened = Book::open(&foreign, BookLimits::default());
+    let opened = RedbBook::open(&foreign, BookLimits::default());
     assert!(matches!(opened, Err(Error::Format { .. })), "{opened:?}");
 }

@@ -8,7 +8,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use assay_storage::{BlobKind, Blobs, Book, BookLimits, Kind, LogFiles, Sequencer};
+use assay_storage::{
+    BlobKind, Blobs, BookLimits, FileBlobs, Kind, LogFiles, OrderBook, RedbBook, Sequencer,
+};
 use assay_tlog::{CHECKPOINT, KeyKind, NoteKey, Policy, Reader, Storage, fsck};
 
 const CHILD: &str = "ASSAY_STORE_CRASH_CHILD";
@@ -115,9 +117,9 @@ fn entry_of(name: [u8; 32]) -> Vec<u8> {
     name.repeat(30)
 }
 
-fn open(folder: &Path) -> (Book, Blobs) {
-    let book = Book::open(folder.join("book.redb"), BookLimits::default());
-    let blobs = Blobs::open(folder.join("blobs"), 1 << 30);
+fn open(folder: &Path) -> (RedbBook, FileBlobs) {
+    let book = RedbBook::open(folder.join("book.redb"), BookLimits::default());
+    let blobs = FileBlobs::open(folder.join("blobs"), 1 << 30);
     (book.expect("a start after a crash works"), blobs.expect("a start after a crash works"))
 }
 

@@ -1,12 +1,11 @@
 //! What a challenger does: commits to a first move, and plays the game.
 
 use assay_contracts::GameStage;
-use assay_dispute::{Challenge, Known, Segment, Tracer, challenge as next};
-use assay_machine::Engine;
+use assay_dispute::{Challenge, Known, Segment};
 use assay_merkle::TRACE_HEIGHT;
 
-use crate::Turn;
 use crate::window::{Game, TraceClaim, theirs};
+use crate::{TracedRun, Turn};
 
 /// The first move, as it is committed to: the node that it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +16,8 @@ pub struct Opening {
     pub index: u32,
 }
 
-pub(crate) fn open<E: Engine + Clone>(claim: &TraceClaim, run: &mut Tracer<E>) -> Option<Opening> {
-    match next(run, Segment::WHOLE, claim.start, claim.trace, &Known::new())? {
+pub(crate) fn open(claim: &TraceClaim, run: &mut dyn TracedRun) -> Option<Opening> {
+    match run.challenge(Segment::WHOLE, claim.start, claim.trace, &Known::new())? {
         Challenge::Point(at) => Some(Opening { depth: TRACE_HEIGHT as u8, index: at.index }),
         Challenge::Demand { depth, index, .. } => Some(Opening { depth: depth as u8, index }),
         Challenge::Prove { .. } => unreachable!("the whole run's tree has no single steps"),
@@ -34,13 +33,9 @@ pub(crate) fn turn(game: &Game, now: u64) -> Turn {
     }
 }
 
-pub(crate) fn challenge<E: Engine + Clone>(
-    game: &Game,
-    known: &Known,
-    run: &mut Tracer<E>,
-) -> Option<Challenge> {
+pub(crate) fn challenge(game: &Game, known: &Known, run: &mut dyn TracedRun) -> Option<Challenge> {
     // The first move is the one committed to, which was chosen before anything was revealed.
     let nothing = Known::new();
     let known = if game.stage == GameStage::AwaitingOpening { &nothing } else { known };
-    next(run, game.segment, game.start, game.root, known)
+    run.challenge(game.segment, game.start, game.root, known)
 }

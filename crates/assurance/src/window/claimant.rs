@@ -1,12 +1,11 @@
 //! What the claimant does in a game.
 
 use assay_contracts::GameStage;
-use assay_dispute::{Answer, FAN_OUT, Tracer, answer, reveal};
-use assay_machine::Engine;
+use assay_dispute::{Answer, FAN_OUT, reveal};
 use assay_types::Hash;
 
-use crate::Turn;
 use crate::window::{Game, theirs};
+use crate::{TracedRun, Turn};
 
 /// A claimant's move.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,9 +24,9 @@ pub(crate) fn turn(game: &Game, now: u64) -> Turn {
     }
 }
 
-pub(crate) fn defend<E: Engine + Clone>(game: &Game, run: &mut Tracer<E>) -> Option<Defence> {
+pub(crate) fn defend(game: &Game, run: &mut dyn TracedRun) -> Option<Defence> {
     match game.stage {
-        GameStage::AwaitingAnswer => Some(Defence::Answer(Box::new(answer(run, game.segment)))),
+        GameStage::AwaitingAnswer => Some(Defence::Answer(Box::new(run.answer(game.segment)))),
         GameStage::AwaitingReveal => {
             reveal(&run.tree(game.segment), game.target).map(Box::new).map(Defence::Reveal)
         }

@@ -5,12 +5,11 @@ mod challenger;
 mod claimant;
 
 use assay_contracts::{DisputeTerms, GameStage};
-use assay_dispute::{Challenge, Known, SNAPSHOTS_MIN, Segment, Tracer};
-use assay_machine::Engine;
+use assay_dispute::{Challenge, Known, SNAPSHOTS_MIN, Segment};
 use assay_market::{Account, Reason, Terms};
 use assay_types::Hash;
 
-use crate::{Assurance, Contest, Finality, Turn};
+use crate::{Assurance, Contest, Finality, TracedRun, Turn};
 
 pub use challenger::Opening;
 pub use claimant::Defence;
@@ -137,7 +136,7 @@ impl Contest for Window {
     type Challenge = Challenge;
 
     /// Nothing: the trace's root is all that a game needs.
-    fn evidence<E: Engine + Clone>(&self, _: &mut Tracer<E>) -> Vec<u8> {
+    fn evidence(&self, _: &mut dyn TracedRun) -> Vec<u8> {
         Vec::new()
     }
 
@@ -145,15 +144,15 @@ impl Contest for Window {
         claimant::turn(game, now)
     }
 
-    fn defend<E: Engine + Clone>(&self, game: &Game, run: &mut Tracer<E>) -> Option<Defence> {
+    fn defend(&self, game: &Game, run: &mut dyn TracedRun) -> Option<Defence> {
         claimant::defend(game, run)
     }
 
-    fn is_true<E: Engine + Clone>(&self, claim: &TraceClaim, run: &mut Tracer<E>) -> bool {
+    fn is_true(&self, claim: &TraceClaim, run: &mut dyn TracedRun) -> bool {
         run.tree(Segment::WHOLE).root() == claim.trace
     }
 
-    fn open<E: Engine + Clone>(&self, claim: &TraceClaim, run: &mut Tracer<E>) -> Option<Opening> {
+    fn open(&self, claim: &TraceClaim, run: &mut dyn TracedRun) -> Option<Opening> {
         challenger::open(claim, run)
     }
 
@@ -161,12 +160,7 @@ impl Contest for Window {
         challenger::turn(game, now)
     }
 
-    fn challenge<E: Engine + Clone>(
-        &self,
-        game: &Game,
-        known: &Known,
-        run: &mut Tracer<E>,
-    ) -> Option<Challenge> {
+    fn challenge(&self, game: &Game, known: &Known, run: &mut dyn TracedRun) -> Option<Challenge> {
         challenger::challenge(game, known, run)
     }
 }

@@ -7,15 +7,13 @@ use std::time::Duration;
 use alloy_primitives::B256;
 use assay_protocol::schema::Binary;
 use assay_protocol::{BINARY, BlobPut, ProblemKind, check_envelope, check_program, check_slot};
-use assay_storage::BlobKind;
+use assay_storage::{BlobKind, BlobReader};
 use assay_types::{BlobRoot, Hash, ProgramId, sha256};
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::BytesMut;
 use futures_util::stream::try_unfold;
-use tokio::io::{AsyncReadExt, AsyncSeekExt, Take};
 use tokio::sync::SemaphorePermit;
 
 use super::answer::{Answer, created, json};
@@ -179,7 +177,7 @@ pub(super) async fn one(
     });
     let found = found.await??;
     let unknown = || ProblemKind::BlobUnknown.fail(format_args!("the broker has no blob {name}"));
-    let (file, size) = found.ok_or_else(unknown)?;
+    let (blob, size) = found.ok_or_else(unknown)?;
     let asked = headers.get(header::RANGE).and_then(|range| range.to_str().ok());
     let range = match asked.map_or(Asked::All, |range| asked_range(range, size)) {
         Asked::All => None,
@@ -206,7 +204,10 @@ pub(super) async fn one(
     };
     let body = match method {
         Method::HEAD => Body::empty(),
-        _ => Body::from_stream(try_unfold(at(file, start, end - start).await?, piece)),
+        _ => {
+            let reading = Reading { blob: blob_at(&app, blob, start).await?, left: end - start };
+            Body::from_stream(try_unfold(reading, piece))
+        }
     };
     Ok((status, headers, body).into_response())
 }
@@ -243,23 +244,37 @@ fn unsatisfiable(size: u64) -> Response {
     ([(header::CONTENT_RANGE, format!("bytes */{size}"))], problem).into_response()
 }
 
-/// A file from a place on, for so many bytes.
-async fn at(file: std::fs::File, start: u64, count: u64) -> Result<Take<tokio::fs::File>, Failure> {
-    let mut file = tokio::fs::File::from_std(file);
-    file.seek(SeekFrom::Start(start)).await.map_err(|error| {
+/// A blob that is being read.
+struct Reading {
+    blob: Box<dyn BlobReader>,
+    /// Bytes that are still to be read.
+    left: u64,
+}
+
+/// A blob from a place on.
+async fn blob_at(
+    app: &App,
+    mut blob: Box<dyn BlobReader>,
+    start: u64,
+) -> Result<Box<dyn BlobReader>, Failure> {
+    let placed = app.blocking(move |_| blob.seek(SeekFrom::Start(start)).map(|_| blob)).await?;
+    placed.map_err(|error| {
         tracing::error!(%error, "a blob could not be read");
         ProblemKind::Internal
             .fail("the broker's storage failed; its operator finds the cause in its log")
-    })?;
-    Ok(file.take(count))
+    })
 }
 
-async fn piece(
-    mut file: Take<tokio::fs::File>,
-) -> std::io::Result<Option<(Bytes, Take<tokio::fs::File>)>> {
-    let mut piece = BytesMut::with_capacity(PIECE_BYTES);
-    let read = file.read_buf(&mut piece).await?;
-    Ok((read > 0).then(|| (piece.freeze(), file)))
+async fn piece(mut reading: Reading) -> std::io::Result<Option<(Bytes, Reading)>> {
+    let size = reading.left.min(PIECE_BYTES as u64) as usize;
+    let read = tokio::task::spawn_blocking(move || {
+        let mut piece = vec![0; size];
+        let size = reading.blob.read(&mut piece)?;
+        piece.truncate(size);
+        reading.left -= size as u64;
+        Ok((size > 0).then(|| (piece.into(), reading)))
+    });
+    read.await.map_err(std::io::Error::other)?
 }
 
 #[cfg(test)]

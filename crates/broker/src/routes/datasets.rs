@@ -5,7 +5,7 @@ use assay_protocol::{
     DOCUMENT_BODY_BYTES_MAX, DOCUMENT_BYTES_MAX, DOCUMENTS_LIMIT_MAX, DatasetEntry, DatasetsPage,
     EntryPut, ProblemKind, SignedDataset, dataset_part,
 };
-use assay_storage::{Book, Entry, Kind};
+use assay_storage::{Entry, Kind, OrderBook};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
@@ -102,7 +102,7 @@ pub(super) async fn one(
     responses((status = 200, body = DatasetsPage))
 )]
 pub(super) async fn list(State(app): State<App>, _: Caller, range: Range) -> Answer {
-    let read = |book: &Book, (after, limit)| book.entries(Kind::Dataset, after, limit);
+    let read = |book: &dyn OrderBook, (after, limit)| book.entries(Kind::Dataset, after, limit);
     let (datasets, next) = page(&app, range.within(DOCUMENTS_LIMIT_MAX), read, entry).await?;
     Ok(json(StatusCode::OK, &DatasetsPage { datasets, next }))
 }

@@ -4,7 +4,7 @@ use assay_protocol::{
     DOCUMENT_BODY_BYTES_MAX, DOCUMENT_BYTES_MAX, DOCUMENTS_LIMIT_MAX, EntryPut, NAME_BYTES_MAX,
     OwnerDocumentEntry, OwnerDocumentsPage, ProblemKind, SignedOwnerDocument, is_name,
 };
-use assay_storage::{Book, Entry, Kind};
+use assay_storage::{Entry, Kind, OrderBook};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
@@ -73,8 +73,9 @@ pub(super) async fn list(
     range: Range,
 ) -> Answer {
     let key = owner.into_word().0;
-    let read =
-        move |book: &Book, page| book.entries_about(Kind::OwnerDocument, key, page, |_, _| true);
+    let read = move |book: &dyn OrderBook, page| {
+        book.entries_about(Kind::OwnerDocument, key, page, &|_, _| true)
+    };
     let (documents, next) = page(&app, range.within(DOCUMENTS_LIMIT_MAX), read, entry).await?;
     Ok(json(StatusCode::OK, &OwnerDocumentsPage { documents, next }))
 }

@@ -81,7 +81,7 @@ pub(super) async fn one(
 /// What is taken in: hashed and on the disk, but without a name.
 struct Incoming {
     hasher: Sha256,
-    draft: BlobDraft,
+    draft: Box<dyn BlobDraft>,
 }
 
 impl Incoming {
@@ -93,7 +93,11 @@ impl Incoming {
 }
 
 /// The body's size, and the body on the disk: the one that was signed.
-async fn receive(app: &App, body: Body, caller: &Caller) -> Result<(u64, BlobDraft), Failure> {
+async fn receive(
+    app: &App,
+    body: Body,
+    caller: &Caller,
+) -> Result<(u64, Box<dyn BlobDraft>), Failure> {
     let declared = body.size_hint().lower();
     let mut pieces = Pieces::new(body, app.limits.envelope_bytes_max);
     pieces.expect_room(declared).await?;

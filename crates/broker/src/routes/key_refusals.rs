@@ -3,7 +3,7 @@
 use assay_protocol::{
     KeyRefusalEntry, KeyRefusalsPage, Posted, SignedKeyRefusal, is_for, recipient_part,
 };
-use assay_storage::{Book, Entry, Kind};
+use assay_storage::{Entry, Kind, OrderBook};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
@@ -68,8 +68,9 @@ pub(super) async fn list(
     let wanted = move |author: &[u8; 20], part: &[u8; 32]| {
         sees_all || author[..] == account[..] || is_for(account, part)
     };
-    let read =
-        move |book: &Book, page| book.entries_about(Kind::KeyRefusal, job_id.0, page, wanted);
+    let read = move |book: &dyn OrderBook, page| {
+        book.entries_about(Kind::KeyRefusal, job_id.0, page, &wanted)
+    };
     let (refusals, next) = page(&app, range, read, entry).await?;
     Ok(json(StatusCode::OK, &KeyRefusalsPage { refusals, next }))
 }

@@ -4,7 +4,7 @@ use alloy_primitives::Address;
 use assay_protocol::{
     OFFER_SECS_MAX, OfferEntry, OfferPut, OffersPage, ProblemKind, SignedOffer, TERMS_BYTES_MAX,
 };
-use assay_storage::{Book, Entry, Kind};
+use assay_storage::{Entry, Kind, OrderBook};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
@@ -77,7 +77,7 @@ pub(super) async fn put(
 )]
 pub(super) async fn list(State(app): State<App>, _: Caller, range: Range) -> Answer {
     let now = app.now();
-    let read = |book: &Book, (after, limit)| book.offers_after(after, limit);
+    let read = |book: &dyn OrderBook, (after, limit)| book.offers_after(after, limit);
     let (mut offers, next) = page(&app, range, read, entry).await?;
     offers.retain(|offer| offer.until >= now);
     Ok(json(StatusCode::OK, &OffersPage { offers, next }))

@@ -4,7 +4,7 @@ use alloy_primitives::B256;
 use assay_protocol::{
     ORDER_TERMS_BYTES_MAX, OrderEntry, OrdersPage, Posted, ProblemKind, SignedOrder,
 };
-use assay_storage::{Book, Entry, Kind};
+use assay_storage::{Entry, Kind, OrderBook};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
@@ -62,7 +62,7 @@ pub(super) async fn post(State(app): State<App>, request: Request) -> Answer {
     responses((status = 200, body = OrdersPage))
 )]
 pub(super) async fn list(State(app): State<App>, _: Caller, range: Range) -> Answer {
-    let read = |book: &Book, (after, limit)| book.orders(after, limit);
+    let read = |book: &dyn OrderBook, (after, limit)| book.orders(after, limit);
     let (orders, next) = page(&app, range, read, entry).await?;
     Ok(json(StatusCode::OK, &OrdersPage { orders, next }))
 }

@@ -1,6 +1,6 @@
 //! Pages of what the book holds.
 
-use assay_storage::{Book, Entry};
+use assay_storage::{Entry, OrderBook};
 
 use super::parameters::Range;
 use crate::error::Failure;
@@ -11,12 +11,14 @@ use crate::state::App;
 pub(super) async fn page<T: Send + 'static>(
     app: &App,
     range: Range,
-    read: impl FnOnce(&Book, (u64, usize)) -> assay_storage::Result<Vec<Entry>> + Send + 'static,
+    read: impl FnOnce(&dyn OrderBook, (u64, usize)) -> assay_storage::Result<Vec<Entry>>
+    + Send
+    + 'static,
     open: fn(Entry) -> Result<T, Failure>,
 ) -> Result<(Vec<T>, Option<u64>), Failure> {
     let limit = range.limit as usize;
     let found = app.blocking(move |app| {
-        let mut entries = read(&app.book, (range.after, limit + 1))?;
+        let mut entries = read(&*app.book, (range.after, limit + 1))?;
         let is_more = entries.len() > limit;
         entries.truncate(limit);
         let next = entries.last().filter(|_| is_more).map(|last| last.sequence);

@@ -7,7 +7,7 @@ use assay_protocol::{
     KeptWrap, Posted, ProblemKind, SignedOrder, SignedWrap, WRAP_BYTES_MAX, WRAP_RECIPIENTS_MAX,
     WrapEntry, WrapsPage, is_for, recipient_part,
 };
-use assay_storage::{Book, Entry, Kind};
+use assay_storage::{Entry, Kind, OrderBook};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
@@ -91,7 +91,8 @@ pub(super) async fn list(
     let wanted = move |author: &[u8; 20], part: &[u8; 32]| {
         is_for(recipient, part) && (account == recipient || author[..] == account[..])
     };
-    let read = move |book: &Book, page| book.entries_about(Kind::Wrap, job_id.0, page, wanted);
+    let read =
+        move |book: &dyn OrderBook, page| book.entries_about(Kind::Wrap, job_id.0, page, &wanted);
     let (wraps, next) = page(&app, range, read, entry).await?;
     if account != recipient && wraps.is_empty() {
         return Err(not_entitled());
@@ -159,7 +160,8 @@ async fn require_room(
         author[..] == owner[..] && part[20] == slot && *part != own
     };
     let page = (0, WRAP_RECIPIENTS_MAX);
-    let found = app.blocking(move |app| app.book.entries_about(Kind::Wrap, job_id.0, page, others));
+    let found =
+        app.blocking(move |app| app.book.entries_about(Kind::Wrap, job_id.0, page, &others));
     if found.await??.len() < WRAP_RECIPIENTS_MAX {
         return Ok(());
     }

@@ -18,7 +18,7 @@ use assay_contracts::Market;
 use assay_contracts::{DEPLOYMENT_SCHEMA, Deployment};
 use assay_merkle::{MemoryTree, Page, SLOT_PAGES, write_image};
 use assay_protocol::{Problem, ProblemKind, Role, SignedOrder, SignedRequest};
-use assay_storage::{Blobs, Book, BookLimits};
+use assay_storage::{BookLimits, FileBlobs, OrderBook, RedbBook};
 use assay_types::{BlobRoot, sha256};
 use serde::Serialize;
 use tempfile::TempDir;
@@ -33,7 +33,7 @@ pub struct Fixture {
     pub folder: TempDir,
     pub clock: Arc<ManualClock>,
     pub server: Server,
-    pub book: Book,
+    pub book: Arc<dyn OrderBook>,
     pub broker: Broker,
     pub watch: Watch,
 }
@@ -70,8 +70,10 @@ impl Fixture {
     pub async fn with(setup: Setup) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let clock = Arc::new(ManualClock::at(NOW));
-        let book = Book::open(folder.path().join("book.redb"), setup.book).expect("opened");
-        let blobs = Blobs::open(folder.path().join("blobs"), setup.blob_bytes_max).expect("opened");
+        let book = RedbBook::open(folder.path().join("book.redb"), setup.book).expect("opened");
+        let book: Arc<dyn OrderBook> = book.into();
+        let blobs =
+            FileBlobs::open(folder.path().join("blobs"), setup.blob_bytes_max).expect("opened");
         let broker = Broker::new(book.clone(), blobs, deployment(), setup.limits, clock.clone());
         let watch = Watch::of(&broker);
         let server = serve(setup.server, watch.around(broker.router())).await.expect("served");
@@ -315,11 +317,11 @@ pub fn refused<T: std::fmt::Debug>(result: Result<T, assay_broker_client::Error>
 }
 
 /// Opens a book whose last user may still be letting go.
-pub async fn reopen(path: &std::path::Path) -> Book {
+pub async fn reopen(path: &std::path::Path) -> Arc<dyn OrderBook> {
     let patience = Instant::now() + Duration::from_secs(20);
     loop {
-        match Book::open(path, BookLimits::default()) {
-            Ok(book) => return book,
+        match RedbBook::open(path, BookLimits::default()) {
+            Ok(book) => return book.into(),
             Err(error) if Instant::now() > patience => panic!("{error}"),
             Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use assay_broker::Limits;
 use assay_broker::{KEEP_SECS, Server};
 use assay_contracts::Deployment;
-use assay_node::{Anchorer, AskedWitness, Home, PublicLog, Store, keep_cosigned, with_log};
+use assay_node::{Anchorer, AskedWitness, Env, Home, PublicLog, Store, keep_cosigned, with_log};
 
 use crate::output::failure::Failure;
 use crate::output::print::print;
@@ -63,13 +63,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
         arguments.witnesses.iter().map(|text| asked(text)).collect::<Result<_, _>>()?;
     block_on(async {
         let store = Store::open(&home.board())?;
+        let env = Env::system();
         let limits = Limits { slot_bytes_max: arguments.slot_bytes_max, ..Limits::default() };
         let log = match &arguments.log_url {
-            Some(url) => PublicLog::open_at(url, &home, &deployment)?,
+            Some(url) => PublicLog::open_at(&env, url, &home, &deployment)?,
             None => PublicLog::open(&home, &deployment)?,
         };
         let anchoring = anchoring(arguments, &home, &deployment, &log).await?;
-        let broker = with_log(store.as_broker(&deployment, limits), &log);
+        let broker = with_log(store.as_broker(&env, &deployment, limits), &log);
         let server = assay_broker::serve(arguments.listen, broker.router())
             .await
             .map_err(|error| Failure::from(error).next("give another --listen"))?;
@@ -81,7 +82,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
         until_stopped(|stop| async move {
             let cosigning = async {
                 if let Some(log) = log.hosted().filter(|_| !witnesses.is_empty()) {
-                    keep_cosigned(log, witnesses, stop.clone()).await;
+                    keep_cosigned(&env, log, witnesses, stop.clone()).await;
                 }
             };
             let anchoring = async {
@@ -133,7 +134,7 @@ async fn anchoring(
 ) -> Result<Option<(Anchorer, Duration)>, Failure> {
     let (Some(secs), Some(rpc)) = (arguments.anchor_secs, &arguments.rpc) else { return Ok(None) };
     let key = arguments.key.load(home)?;
-    let anchorer = Anchorer::connect(rpc, key, deployment, log.clone()).await?;
+    let anchorer = Anchorer::connect(&Env::system(), rpc, key, deployment, log.clone()).await?;
     Ok(Some((anchorer, Duration::from_secs(secs))))
 }
 

@@ -14,7 +14,7 @@ use assay_broker_client::{Access, BrokerClient};
 use assay_builder::Compiler;
 use assay_chain::{ChainClientConfig, Config, EmbeddedChain, Endpoint};
 use assay_contracts::Deployment;
-use assay_node::{Contracts, DevelopmentKeys, Home, RemoteMarket, Role, Running, free_size};
+use assay_node::{Contracts, DevelopmentKeys, Env, Home, RemoteMarket, Role, Running, free_size};
 use serde::Serialize;
 
 use crate::output::amounts::dollars;
@@ -378,8 +378,8 @@ impl Doctor {
         let is_embedded = matches!(endpoint, Endpoint::Embedded(_));
         let config = ChainClientConfig { retries: 0, ..ChainClientConfig::default() };
         // It reads only, so anyone's key does.
-        let contracts =
-            Contracts::connect(endpoint, PrivateKeySigner::random(), deployment, config);
+        let (env, key) = (Env::system(), PrivateKeySigner::random());
+        let contracts = Contracts::connect(&env, endpoint, key, deployment, config);
         let contracts = match contracts.await {
             Ok(contracts) => contracts,
             Err(error) => {

@@ -182,5 +182,14 @@ fn anchors(
             .next("name the account in the trust file, or leave --rpc out"));
     }
     let origin = policy.log().name().to_owned();
-    block_on(async { Ok(assay_node::anchored_trees(rpc, &deployment, &origin, &operators).await?) })
+    block_on(async {
+        Ok(assay_node::anchored_trees(
+            &assay_node::Env::system(),
+            rpc,
+            &deployment,
+            &origin,
+            &operators,
+        )
+        .await?)
+    })
 }

@@ -78,7 +78,13 @@ pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
 fn serve(arguments: &Run) -> Result<String, Failure> {
     let home = arguments.home.open()?;
     let (name, logs) = (&arguments.name, arguments.logs.clone());
-    let witness = assay_node::open_witness(&home, name, logs, arguments.state_url.as_deref())?;
+    let witness = assay_node::open_witness(
+        &assay_node::Env::system(),
+        &home,
+        name,
+        logs,
+        arguments.state_url.as_deref(),
+    )?;
     block_on(async {
         let key = witness.vkey().to_string();
         let router = assay_broker::witness_router(witness, assay_chain::SystemClock);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use alloy_signer_local::PrivateKeySigner;
 use assay_chain::{ChainClientConfig, Endpoint};
 use assay_contracts::Deployment;
-use assay_node::{Contracts, Home, LocalChain, RemoteMarket};
+use assay_node::{Contracts, Env, Home, LocalChain, RemoteMarket};
 
 use crate::output::failure::Failure;
 use crate::session::capability::read_capability;
@@ -77,6 +77,7 @@ impl MarketArgument {
         match (&self.market, &self.rpc, &self.deployment) {
             (None, None, None) => Ok(None),
             (Some(broker), Some(rpc), Some(path)) => Ok(Some(RemoteMarket {
+                env: Env::system(),
                 rpc: rpc.clone(),
                 broker: broker.clone(),
                 deployment: read_deployment(path)?,
@@ -135,5 +136,5 @@ pub(crate) fn on_contracts(
 /// The contracts as a stranger sees them, who never signs.
 async fn reader(endpoint: Endpoint, deployment: &Deployment) -> Result<Contracts, Failure> {
     let (key, config) = (PrivateKeySigner::random(), ChainClientConfig::default());
-    Ok(Contracts::connect(endpoint, key, deployment, config).await?)
+    Ok(Contracts::connect(&Env::system(), endpoint, key, deployment, config).await?)
 }

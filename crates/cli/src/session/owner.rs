@@ -1,7 +1,7 @@
 //! A data owner at work.
 
 use alloy_signer_local::PrivateKeySigner;
-use assay_node::{Board, DevelopmentKeys, Home, Owner, RemoteMarket, Role};
+use assay_node::{Board, DevelopmentKeys, Env, Home, Owner, RemoteMarket, Role};
 
 use crate::output::failure::Failure;
 use crate::session::market::TakePart;
@@ -26,7 +26,8 @@ impl OwnerSession {
             Some(there) => Some(there),
             None => at.running(&home).await?,
         };
-        Ok(OwnerSession { owner: Owner::new(signer.clone(), &home), home, there, signer })
+        let owner = Owner::new(&Env::system(), signer.clone(), &home);
+        Ok(OwnerSession { owner, home, there, signer })
     }
 
     pub(crate) async fn board(&self) -> Result<Board, Failure> {

@@ -10,7 +10,7 @@ use alloy_signer_local::PrivateKeySigner;
 use assay_machine::Program;
 use assay_market::PriceTerms;
 use assay_node::{
-    DatasetTerms, DatasetUse, Home, JobRecord, JobTerms, RemoteMarket, Requester, Sealing,
+    DatasetTerms, DatasetUse, Env, Home, JobRecord, JobTerms, RemoteMarket, Requester, Sealing,
     clock_secs,
 };
 use assay_policy::{
@@ -186,7 +186,14 @@ async fn each_refusal_is_named_and_logged_once_and_tells_nothing() {
     let (rpc, broker) = (market.anvil.url.clone(), market.url.clone());
     let mut parties = Parties {
         market: &market,
-        remote: RemoteMarket { rpc, broker, deployment, confirmations: 0, capabilities: None },
+        remote: RemoteMarket {
+            env: Env::system(),
+            rpc,
+            broker,
+            deployment,
+            confirmations: 0,
+            capabilities: None,
+        },
         owner,
         homes: tempfile::tempdir().unwrap(),
         keys: Vec::new(),

@@ -7,14 +7,14 @@ use alloy_primitives::{B256, hex};
 use assay_assurance::window::{TraceClaim, Window};
 use assay_assurance::{Contest, Turn};
 use assay_contracts::Market;
-use assay_dispute::Tracer;
-use assay_machine::Engine;
 use serde::{Deserialize, Serialize};
 
-use crate::auditor::{Auditor, random};
+use crate::auditor::Auditor;
+use crate::base::blocking::blocking;
 use crate::base::files;
 use crate::chain::market::Job;
-use crate::role::{Next, blocking};
+use crate::job::executor::JobRun;
+use crate::role::Next;
 use crate::{Error, Result};
 
 /// How soon it is looked again whether a move has come to be mined.
@@ -28,12 +28,12 @@ pub(super) struct Commitment {
 }
 
 /// A claim that was found false, and the run that shows it.
-pub(super) struct False<E> {
-    pub(super) run: Tracer<E>,
+pub(super) struct False {
+    pub(super) run: Box<dyn JobRun>,
     pub(super) claim: TraceClaim,
 }
 
-impl<E: Engine + Clone + Send + 'static> Auditor<E> {
+impl Auditor {
     /// Makes the next move in the own game, or opens it.
     pub(super) async fn play(
         &self,
@@ -61,7 +61,7 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
             Turn::Over => return Ok(Next::Event),
         }
         let known = contracts.revealed(id, job.lock_block).await?;
-        let choose = move |own: &mut False<E>| window.challenge(&game, &known, &mut own.run);
+        let choose = move |own: &mut False| window.challenge(&game, &known, &mut *own.run);
         let next = self.with_found(id, choose).await?.ok_or(Error::NoDifference { job: id })?;
         let salt = self.commitment(id)?.map_or(B256::ZERO, |commitment| commitment.salt);
         // Too soon after the commitment, or ended by another's win: looked at again in either case.
@@ -73,13 +73,13 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
 
     /// Commits to the first move, with the bond.
     async fn commit(&self, window: Window, id: B256) -> Result<Next> {
-        let choose = move |own: &mut False<E>| (own.claim, window.open(&own.claim, &mut own.run));
+        let choose = move |own: &mut False| (own.claim, window.open(&own.claim, &mut *own.run));
         let (claim, opening) = self.with_found(id, choose).await?;
         let opening = opening.ok_or(Error::NoDifference { job: id })?;
         let commitment = match self.commitment(id)? {
             Some(commitment) => commitment,
             None => {
-                let commitment = Commitment { salt: random()? };
+                let commitment = Commitment { salt: self.contracts.env().random()?.into() };
                 files::write_json(&self.file(id), &commitment)?;
                 commitment
             }
@@ -111,14 +111,14 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
     async fn with_found<T: Send + 'static>(
         &self,
         id: B256,
-        work: impl FnOnce(&mut False<E>) -> T + Send + 'static,
+        work: impl FnOnce(&mut False) -> T + Send + 'static,
     ) -> Result<T> {
         let mut own = self.found().remove(&id).ok_or(Error::RunLost { job: id })?;
         let (own, done) = blocking(move || {
             let done = work(&mut own);
             (own, done)
         })
-        .await?;
+        .await;
         self.found().insert(id, own);
         Ok(done)
     }

@@ -10,24 +10,25 @@ use alloy_primitives::{B256, keccak256};
 use assay_assurance::window::Window;
 use assay_assurance::{Contest, Kind};
 use assay_contracts::Market;
-use assay_machine::{Engine, Machine};
 use assay_market::JobStatus;
 use assay_protocol::SignedOrder;
 use assay_receipt::{Judgement, Statement, Verdict};
 use tokio::sync::{Semaphore, watch};
 
+use crate::Result;
 use crate::auditor::game::False;
+use crate::base::blocking::blocking;
 use crate::base::ids::account;
 use crate::board::Board;
 use crate::board::terms_of;
 use crate::chain::contracts::Contracts;
 use crate::chain::market::Job;
 use crate::chain::timeline::{Timeline, disagreement};
+use crate::job::executor::Executor;
 use crate::job::inputs::start;
 use crate::job::sealed::Opener;
 use crate::log::recorder::Recorder;
-use crate::role::{Next, Role, Scheduler, blocking};
-use crate::{Error, Result};
+use crate::role::{Next, Role, Scheduler};
 
 /// How an auditor works.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,23 +41,23 @@ pub struct AuditorPlan {
 }
 
 /// An auditor of every claim whose inputs it can get.
-pub struct Auditor<E> {
+pub struct Auditor {
     contracts: Contracts,
     board: Board,
     plan: AuditorPlan,
     opener: Opener,
-    engine: fn(Machine) -> E,
+    executor: Arc<dyn Executor>,
     challenges: PathBuf,
     /// Chooses the claims.
     secret: B256,
     running: Semaphore,
-    found: Mutex<BTreeMap<B256, False<E>>>,
+    found: Mutex<BTreeMap<B256, False>>,
     recorder: Option<Recorder>,
     /// How many of its moves about a claim it has said.
     moves_said: Mutex<BTreeMap<B256, usize>>,
 }
 
-impl<E: Engine + Clone + Send + 'static> Auditor<E> {
+impl Auditor {
     /// An auditor on an engine, that remembers its commitments in a folder.
     ///
     /// # Errors
@@ -67,11 +68,11 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
         board: Board,
         plan: AuditorPlan,
         challenges: PathBuf,
-        engine: fn(Machine) -> E,
+        executor: impl Executor,
     ) -> Result<Self> {
         contracts.allow(contracts.deployment.disputes).await?;
         let running = Semaphore::new(plan.runs_at_once.max(1));
-        let secret = random()?;
+        let secret = contracts.env().random()?.into();
         let (found, moves_said) = (Mutex::default(), Mutex::default());
         let opener = Opener::of(contracts.signer());
         board.put_seal_keys(contracts.signer(), &opener.public(), contracts.now()).await?;
@@ -80,7 +81,7 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
             board,
             plan,
             opener,
-            engine,
+            executor: Arc::new(executor),
             challenges,
             secret,
             running,
@@ -110,16 +111,16 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
         id: B256,
         signed: &SignedOrder,
         lock_block: u64,
-    ) -> Result<Option<False<E>>> {
+    ) -> Result<Option<False>> {
         let claim = self.contracts.opened_claim(id, lock_block).await?;
         let turn = self.running.acquire().await;
         let turn = turn.unwrap_or_else(|_| unreachable!("nobody closes it"));
-        let (_, mut run) = start(&self.board, &self.opener, signed, self.engine).await?;
+        let mut run = start(&self.board, &self.opener, signed, &*self.executor).await?;
         let found = blocking(move || {
-            let is_true = window.is_true(&claim, &mut run);
+            let is_true = window.is_true(&claim, &mut *run);
             (!is_true).then_some(False { run, claim })
         });
-        let found = found.await?;
+        let found = found.await;
         // The next may run while this verdict is logged.
         drop(turn);
         self.record(id, &signed.order, found.is_none()).await?;
@@ -180,13 +181,13 @@ impl<E: Engine + Clone + Send + 'static> Auditor<E> {
         u16::from_be_bytes([draw[0], draw[1]]) % 10_000 < self.plan.share_bps
     }
 
-    fn found(&self) -> MutexGuard<'_, BTreeMap<B256, False<E>>> {
+    fn found(&self) -> MutexGuard<'_, BTreeMap<B256, False>> {
         // What it holds can be found again by running, so a panic elsewhere spoils nothing.
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<E: Engine + Clone + Send + 'static> Role for Auditor<E> {
+impl Role for Auditor {
     const NAME: &'static str = "auditor";
 
     async fn attend(&self, id: B256) -> Result<Next> {
@@ -218,10 +219,4 @@ impl<E: Engine + Clone + Send + 'static> Role for Auditor<E> {
             Kind::Window(window) => self.contest(*window, id, &signed, &job).await,
         }
     }
-}
-
-fn random() -> Result<B256> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(Error::Randomness)?;
-    Ok(bytes.into())
 }

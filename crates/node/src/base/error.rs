@@ -219,6 +219,126 @@ pub enum Error {
     /// A job that can't be ordered, run or checked.
     #[error("{0}")]
     Job(String),
+    /// An order whose terms are damaged, or of another version.
+    #[error("the order's terms can't be read: {0}")]
+    Terms(#[from] assay_market::TermsError),
+    /// An order with a step limit that no machine takes.
+    #[error("the job can't run: {0}")]
+    StepLimit(#[from] assay_machine::StateError),
+    /// Bytes that are no blob, or too long for a slot.
+    #[error(transparent)]
+    Blob(#[from] assay_merkle::BlobError),
+    /// Bytes that stand where a slot's image should.
+    #[error("no slot's image: {0}")]
+    Image(#[from] assay_merkle::ImageError),
+    /// An output that its program wrote wrongly, or that is another than was claimed.
+    #[error("the output of root {root} can't be read: {cause}")]
+    Output {
+        /// The root that was claimed.
+        root: BlobRoot,
+        /// What does not fit.
+        cause: String,
+    },
+    /// Data that can't be sealed: it is too long.
+    #[error(transparent)]
+    Seal(#[from] assay_seal::EnvelopeError),
+    /// The account's key signs nothing.
+    #[error("signing failed: {0}")]
+    Signing(#[from] alloy_signer::Error),
+    /// A document that can't be made, or is not in the form that its digest needs.
+    #[error(transparent)]
+    Document(#[from] assay_policy::DocumentError),
+    /// Text that should be a JSON object.
+    #[error("not a document: {0}")]
+    NotObject(String),
+    /// An entry of the board that is not what its place says: its storage is damaged.
+    #[error("an entry of the board can't be read: {0}; restore the board from a copy")]
+    BoardDamaged(#[source] serde_json::Error),
+    /// A dataset whose owner's signature or documents do not fit together.
+    #[error("dataset {name:?} as it was published can't be used: {cause}")]
+    DatasetInvalid {
+        /// What its owner calls it.
+        name: String,
+        /// What does not fit.
+        cause: String,
+    },
+    /// A name of the owner's own under which nothing was sealed.
+    #[error("there is no dataset {0:?} here; `assay data list` names those that there are")]
+    DatasetUnknown(String),
+    /// Another owner's dataset, named where no market is.
+    #[error("{0} is another owner's: name a market to read it at")]
+    DatasetElsewhere(DatasetName),
+    /// Another owner's dataset that the market does not have.
+    #[error("nobody publishes {0} here; check the owner's address and the name")]
+    DatasetUnpublished(DatasetName),
+    /// A dataset of which others are made, whose rules were never taken over.
+    #[error("nothing is kept here of {0}; publish what is made of it, and it is taken over")]
+    DatasetUnkept(DatasetName),
+    /// A policy that permits more than that of what the data is made of.
+    #[error(
+        "the policy permits more than that of {0} does now: set it again, and it becomes as strict"
+    )]
+    PolicyLaxer(DatasetName),
+    /// A masking that another account has planned.
+    #[error(
+        "{owner} states the masking, and {account} would seal: seal as the account of the plan"
+    )]
+    MaskOwner {
+        /// Who states the masking.
+        owner: String,
+        /// Who would seal.
+        account: Address,
+    },
+    /// The market's log is damaged, of another key, or its storage fails.
+    #[error("the market's log can't be read: {0}")]
+    LogUnreadable(String),
+    /// An `s3://` URL in a program that was built without object stores.
+    #[error(
+        "this program was built without object stores: build it with the feature `s3`, or name a folder"
+    )]
+    ObjectsAbsent,
+    /// The name under a home's seed makes no key of a log or witness.
+    #[error("the key of a log or witness can't be made: {0}")]
+    LogKey(#[from] assay_tlog::KeyError),
+    /// What only the log's keeper can do, asked of one who keeps none.
+    #[error("the log is kept elsewhere: only its keeper can {0}")]
+    LogElsewhere(&'static str),
+    /// A log with fewer entries than it once had.
+    #[error(
+        "{seen} entries of this log are {how} and it has {size}: it was rolled back; restore it from a copy"
+    )]
+    LogRolledBack {
+        /// Where the entries were seen: "anchored" or "cosigned".
+        how: &'static str,
+        /// How many were seen.
+        seen: u64,
+        /// How many there are.
+        size: u64,
+    },
+    /// A log that is not the one that was anchored, of the same size.
+    #[error(
+        "another tree of this size is anchored: this log has forked; stop whoever else writes with its key, and restore it from a copy"
+    )]
+    LogForked,
+    /// An account that anchors by another statement already.
+    #[error(
+        "account {account} is registered for this log by another statement, {registered}; use another account to anchor"
+    )]
+    AnchorTaken {
+        /// The account.
+        account: Address,
+        /// The digest of the statement that it is registered for.
+        registered: B256,
+    },
+    /// A witness that does not answer.
+    #[error("the witness can't be reached ({0}); it will be asked again")]
+    WitnessAway(String),
+    /// A witness that another has asked at the same time.
+    #[error("it has cosigned another size meanwhile; it will be asked again")]
+    WitnessBusy,
+    /// A witness whose answer is no cosignature by its key.
+    #[error("the witness's answer is no cosignature: {0}; check the key that it is named with")]
+    WitnessInvalid(String),
     /// An order that the key service of the data would refuse. Nothing was posted or paid.
     #[error("the owner's policy does not let {dataset} be used so: {}", sentences(reasons))]
     Policy {

@@ -1,5 +1,7 @@
 //! What every room of the node stands on; it knows none of them.
 
+pub(crate) mod blocking;
+pub(crate) mod env;
 pub(crate) mod error;
 pub(crate) mod files;
 pub(crate) mod home;

@@ -5,6 +5,7 @@ mod terms;
 mod version;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256};
@@ -23,13 +24,14 @@ use assay_protocol::{
     dataset_part, recipient_part,
 };
 use assay_seal::{SealPublic, WrapContext};
-use assay_storage::{BlobKind, Blobs, Book, BookLimits, Kind};
+use assay_storage::{BlobKind, Blobs, BookLimits, FileBlobs, Kind, OrderBook, RedbBook};
 use assay_types::{BlobRoot, Hash, ProgramId, sha256};
 use serde::Serialize;
 use tokio::sync::watch;
 
+use crate::base::blocking::blocking;
+use crate::base::env::Env;
 use crate::base::ids::program_id;
-use crate::role::blocking;
 use crate::{Error, Result};
 
 pub use key_reasons::KeyReasons;
@@ -54,8 +56,8 @@ const BROKER_PAUSE: Duration = Duration::from_secs(1);
 /// Orders, refusals, offers and blobs on disk.
 #[derive(Clone)]
 pub struct Store {
-    book: Book,
-    blobs: Blobs,
+    book: Arc<dyn OrderBook>,
+    blobs: Arc<dyn Blobs>,
 }
 
 /// Where a role finds orders, refusals, offers and blobs: in a store of its own, at a broker, or
@@ -78,20 +80,14 @@ impl Store {
     pub fn open(folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(|error| Error::file("making", folder, error))?;
         Ok(Store {
-            book: Book::open(folder.join("book.redb"), BookLimits::default())?,
-            blobs: Blobs::open(folder.join("blobs"), BLOB_BYTES_MAX)?,
+            book: RedbBook::open(folder.join("book.redb"), BookLimits::default())?.into(),
+            blobs: FileBlobs::open(folder.join("blobs"), BLOB_BYTES_MAX)?.into(),
         })
     }
 
     /// The store as the broker of a market, to be served.
-    pub fn as_broker(&self, deployment: &Deployment, limits: Limits) -> Broker {
-        Broker::new(
-            self.book.clone(),
-            self.blobs.clone(),
-            deployment.clone(),
-            limits,
-            assay_chain::SystemClock,
-        )
+    pub fn as_broker(&self, env: &Env, deployment: &Deployment, limits: Limits) -> Broker {
+        Broker::new(self.book.clone(), self.blobs.clone(), deployment.clone(), limits, env.clone())
     }
 }
 
@@ -106,13 +102,13 @@ impl Board {
         Board { store, deployment: broker.deployment().clone(), broker: Some(broker) }
     }
 
-    fn book(&self) -> Option<&Book> {
-        self.store.as_ref().map(|store| &store.book)
+    fn book(&self) -> Option<&dyn OrderBook> {
+        self.store.as_ref().map(|store| &*store.book)
     }
 
     /// Takes over the broker's orders as they come, until told to stop. Without a broker there is
     /// nothing to do.
-    pub(crate) async fn follow(&self, mut stop: watch::Receiver<bool>) {
+    pub(crate) async fn follow(&self, env: &Env, mut stop: watch::Receiver<bool>) {
         let Some(broker) = &self.broker else { return };
         let mut orders = broker.follow(0);
         loop {
@@ -126,14 +122,14 @@ impl Board {
             };
             if let Err(error) = taken {
                 tracing::warn!(%error, "the broker's orders do not come in");
-                tokio::time::sleep(BROKER_PAUSE).await;
+                env.sleep(BROKER_PAUSE).await;
             }
         }
     }
 
     /// Changes when there are new orders.
     pub(crate) fn newest(&self) -> Option<watch::Receiver<u64>> {
-        self.book().map(Book::newest)
+        self.book().map(OrderBook::newest)
     }
 
     /// The job ids of the next orders after a place in the book, with their places.
@@ -147,7 +143,7 @@ impl Board {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`]; [`Error::Job`] if what is there is no order.
+    /// [`Error::Store`]; [`Error::BoardDamaged`] if what is there is no order.
     pub(crate) fn order(&self, id: B256) -> Result<Option<SignedOrder>> {
         let Some(book) = self.book() else { return Ok(None) };
         book.order(id.0)?.map(|entry| parse(&entry.body)).transpose()
@@ -263,7 +259,7 @@ impl Board {
     /// Whether an envelope is to be had.
     pub(crate) async fn has_envelope(&self, digest: Hash) -> Result<bool> {
         if let Some(Store { blobs, .. }) = self.store.clone()
-            && blocking(move || blobs.size(BlobKind::Envelope, digest.0)).await??.is_some()
+            && blocking(move || blobs.size(BlobKind::Envelope, digest.0)).await?.is_some()
         {
             return Ok(true);
         }
@@ -389,7 +385,7 @@ impl Board {
             }
             (None, Some(book)) => {
                 let page = (0, KEY_REFUSALS_MAX);
-                let found = book.entries_about(Kind::KeyRefusal, job.0, page, |_, _| true)?;
+                let found = book.entries_about(Kind::KeyRefusal, job.0, page, &|_, _| true)?;
                 found.iter().map(|entry| parse(&entry.body)).collect::<Result<_>>()?
             }
             (None, None) => Vec::new(),
@@ -427,7 +423,7 @@ impl Board {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`], [`Error::Broker`]; [`Error::Job`] if what is there is no dataset.
+    /// [`Error::Store`], [`Error::Broker`]; [`Error::DatasetInvalid`].
     pub async fn dataset(&self, owner: Address, name: &str) -> Result<Option<Version>> {
         Ok(self.signed_dataset(owner, name).await?.map(|(version, _)| version))
     }
@@ -448,7 +444,10 @@ impl Board {
             (None, None) => None,
         };
         let Some(signed) = signed else { return Ok(None) };
-        let unfit = |what: &dyn std::fmt::Display| Error::Job(format!("dataset {name:?}: {what}"));
+        let unfit = |what: &dyn std::fmt::Display| Error::DatasetInvalid {
+            name: name.to_owned(),
+            cause: what.to_string(),
+        };
         signed.verify(owner, &self.deployment).map_err(|error| unfit(&error))?;
         let publication = Document::<Publication>::from_bytes(signed.document.as_str().as_bytes());
         let policy = Document::<Policy>::from_bytes(signed.policy.as_str().as_bytes());
@@ -476,7 +475,7 @@ impl Board {
         let owner = signer.address();
         if let Some(book) = self.book() {
             let part = signed.verify(owner, &self.deployment);
-            let part = part.map_err(|error| Error::Job(error.to_string()))?;
+            let part = part.map_err(|error| Error::NotObject(error.to_string()))?;
             let (key, body) = (owner.into_word().0, json(&signed)?);
             book.put_part(Kind::OwnerDocument, key, owner.into_array(), part.0, body).await?;
         }
@@ -499,7 +498,7 @@ impl Board {
             }
             (None, Some(book)) => {
                 let (key, page) = (owner.into_word().0, (0, usize::MAX));
-                let found = book.entries_about(Kind::OwnerDocument, key, page, |_, _| true)?;
+                let found = book.entries_about(Kind::OwnerDocument, key, page, &|_, _| true)?;
                 found.iter().map(|entry| parse(&entry.body)).collect::<Result<_>>()?
             }
             (None, None) => Vec::new(),
@@ -536,7 +535,7 @@ impl Board {
 
     async fn keep_blob(&self, kind: BlobKind, name: [u8; 32], content: Vec<u8>) -> Result<()> {
         let Some(Store { blobs, .. }) = self.store.clone() else { return Ok(()) };
-        blocking(move || blobs.put(kind, name, &content)).await??;
+        blocking(move || blobs.put(kind, name, &content)).await?;
         Ok(())
     }
 
@@ -578,12 +577,12 @@ impl Board {
     /// How much room is left where blobs are kept, in bytes; `None` where none are.
     pub(crate) async fn free_size(&self) -> Result<Option<u64>> {
         let Some(Store { blobs, .. }) = self.store.clone() else { return Ok(None) };
-        blocking(move || blobs.free_size()).await.map(Some)
+        Ok(Some(blocking(move || blobs.free_size()).await))
     }
 
     /// The blobs that are kept beside a broker's, for the account's own use; `None` where others
     /// read them too.
-    pub(crate) fn own_blobs(&self) -> Option<&Blobs> {
+    pub(crate) fn own_blobs(&self) -> Option<&Arc<dyn Blobs>> {
         self.broker.as_ref()?;
         self.store.as_ref().map(|store| &store.blobs)
     }
@@ -603,12 +602,12 @@ impl Board {
 
     async fn has_slot(&self, root: BlobRoot) -> Result<bool> {
         let Some(Store { blobs, .. }) = self.store.clone() else { return Ok(false) };
-        Ok(blocking(move || blobs.size(BlobKind::Slot, root.0.0)).await??.is_some())
+        Ok(blocking(move || blobs.size(BlobKind::Slot, root.0.0)).await?.is_some())
     }
 
     async fn blob(&self, kind: BlobKind, name: [u8; 32]) -> Result<Option<Vec<u8>>> {
         let Some(Store { blobs, .. }) = self.store.clone() else { return Ok(None) };
-        Ok(blocking(move || blobs.get(kind, name)).await??)
+        Ok(blocking(move || blobs.get(kind, name)).await?)
     }
 
     /// Says, signed, why a provider declines an order. Its first reason stays.
@@ -632,7 +631,7 @@ impl Board {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`], [`Error::Broker`]; [`Error::Job`] if what is there is no refusal.
+    /// [`Error::Store`], [`Error::Broker`]; [`Error::BoardDamaged`].
     pub async fn refusals(&self, id: B256) -> Result<Vec<Refusal>> {
         let signed: Vec<SignedRefusal> = match (&self.broker, self.book()) {
             (Some(broker), _) => {
@@ -676,7 +675,7 @@ impl Board {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`], [`Error::Broker`]; [`Error::Job`] if what is there is no offer.
+    /// [`Error::Store`], [`Error::Broker`]; [`Error::BoardDamaged`].
     pub async fn offers(&self) -> Result<Vec<Offer>> {
         let signed: Vec<([u8; 20], SignedOffer)> = match (&self.broker, self.book()) {
             (Some(broker), _) => {
@@ -703,20 +702,19 @@ impl Board {
 const KEY_REFUSALS_MAX: usize = 256;
 
 fn text_object(text: &[u8]) -> Result<assay_protocol::JsonObject> {
-    let unfit = |error: &dyn std::fmt::Display| Error::Job(format!("not a document: {error}"));
+    let unfit = |error: &dyn std::fmt::Display| Error::NotObject(error.to_string());
     let text = std::str::from_utf8(text).map_err(|error| unfit(&error))?;
     text.parse().map_err(|error: assay_protocol::JsonObjectError| unfit(&error))
 }
 
 fn object(value: &impl Serialize) -> Result<assay_protocol::JsonObject> {
-    let text = serde_json::to_string(value).map_err(|error| Error::Job(error.to_string()))?;
-    text.parse().map_err(|error| Error::Job(format!("{error}")))
+    text_object(&json(value)?)
 }
 
 fn json(value: &impl Serialize) -> Result<Vec<u8>> {
-    serde_json::to_vec(value).map_err(|error| Error::Job(error.to_string()))
+    serde_json::to_vec(value).map_err(|error| Error::NotObject(error.to_string()))
 }
 
 fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T> {
-    serde_json::from_slice(body).map_err(|error| Error::Job(format!("on the board: {error}")))
+    serde_json::from_slice(body).map_err(Error::BoardDamaged)
 }

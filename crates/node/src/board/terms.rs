@@ -3,10 +3,10 @@
 use assay_market::Terms;
 use assay_protocol::SignedOrder;
 
-use crate::{Error, Result};
+use crate::Result;
 
 /// What an order agrees besides what the contract reads.
 pub(crate) fn terms_of(signed: &SignedOrder) -> Result<Terms> {
     let Some(text) = &signed.terms else { return Ok(Terms::open()) };
-    Terms::from_text(text.as_str()).map_err(|error| Error::Job(error.to_string()))
+    Ok(Terms::from_text(text.as_str())?)
 }

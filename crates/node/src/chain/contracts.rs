@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use alloy_primitives::aliases::U96;
 use alloy_primitives::{Address, B256};
@@ -11,15 +11,18 @@ use alloy_provider::{DynProvider, Provider};
 use alloy_rpc_types_eth::{TransactionReceipt, TransactionRequest};
 use alloy_signer_local::PrivateKeySigner;
 use assay_assurance::{Assurances, Kind};
-use assay_chain::{ChainClientConfig, Client, Endpoint, connect};
+use assay_chain::{ChainClientConfig, Client, Endpoint};
 use assay_contracts::{ContractError, Deployment, Disputes, Market, Stakes, TestDollar, job_id};
+use assay_types::Clock as _;
 
+use crate::base::env::Env;
 use crate::chain::games::dispute_terms;
 use crate::{Error, Result};
 
 /// The market's contracts as one account sees them.
 #[derive(Clone)]
 pub struct Contracts {
+    env: Env,
     client: Client,
     signer: PrivateKeySigner,
     /// What can make a claim final.
@@ -45,22 +48,24 @@ impl Contracts {
     ///
     /// [`Error::Chain`].
     pub async fn connect(
+        env: &Env,
         endpoint: Endpoint,
         signer: PrivateKeySigner,
         deployment: &Deployment,
         config: ChainClientConfig,
     ) -> Result<Self> {
         let config = ChainClientConfig { chain_id: Some(deployment.chain_id), ..config };
-        let client = connect(endpoint, Some(signer.clone()), config).await?;
+        let client = env.chain(endpoint, Some(signer.clone()), config).await?;
         assay_chain::check_deployment(deployment, &client).await?;
         let terms = dispute_terms(&client, deployment).await?;
         let assurances = Assurances::new(deployment.fraud_proofs, &terms);
-        let contracts = Self::new(client, signer, deployment.clone(), assurances);
+        let contracts = Self::new(env.clone(), client, signer, deployment.clone(), assurances);
         contracts.head().await?;
         Ok(contracts)
     }
 
     fn new(
+        env: Env,
         client: Client,
         signer: PrivateKeySigner,
         deployment: Deployment,
@@ -68,6 +73,7 @@ impl Contracts {
     ) -> Self {
         let provider = client.provider().clone();
         Contracts {
+            env,
             signer,
             assurances: Arc::new(assurances),
             ahead_secs: Arc::default(),
@@ -78,6 +84,11 @@ impl Contracts {
             client,
             deployment,
         }
+    }
+
+    /// What lies outside, as the account's role is handed it.
+    pub(crate) fn env(&self) -> &Env {
+        &self.env
     }
 
     /// The account that signs.
@@ -145,7 +156,8 @@ impl Contracts {
         let block = block.await.map_err(assay_chain::Error::from)?;
         let missing = || assay_chain::Error::BadAnswer { what: "it has no last block".into() };
         let header = block.ok_or_else(missing)?.header;
-        self.ahead_secs.store(header.timestamp.saturating_sub(clock_secs()), Ordering::Relaxed);
+        let ahead_secs = header.timestamp.saturating_sub(self.env.unix_secs());
+        self.ahead_secs.store(ahead_secs, Ordering::Relaxed);
         Ok((header.number, header.hash))
     }
 
@@ -164,13 +176,12 @@ impl Contracts {
     /// The chain's time, in Unix seconds: the clock's, or where its last block was ahead of the
     /// clock, ahead by as much.
     pub fn now(&self) -> u64 {
-        clock_secs() + self.ahead_secs.load(Ordering::Relaxed)
+        self.env.unix_secs() + self.ahead_secs.load(Ordering::Relaxed)
     }
 
     /// How long it is until a time of the chain.
     pub(crate) fn until(&self, time: u64) -> Duration {
-        let at = UNIX_EPOCH + Duration::from_secs(time);
-        let left = at.duration_since(SystemTime::now()).unwrap_or_default();
+        let left = Duration::from_secs(time).saturating_sub(self.env.unix_time());
         left.saturating_sub(Duration::from_secs(self.ahead_secs.load(Ordering::Relaxed)))
     }
 
@@ -219,11 +230,6 @@ impl Contracts {
 pub(crate) fn amount(amount: u128) -> Result<U96> {
     U96::checked_from_limbs_slice(&[amount as u64, (amount >> 64) as u64])
         .ok_or(Error::AmountLarge { amount })
-}
-
-/// The clock's time, in Unix seconds.
-pub fn clock_secs() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// A call's failure.

@@ -3,10 +3,7 @@
 use alloy_primitives::B256;
 use alloy_signer_local::PrivateKeySigner;
 use assay_contracts::Market;
-use assay_dispute::{Claim, Tracer};
-use assay_machine::{
-    Engine, Interpreter, Machine, Program, Run, State, StepLimit, slot, slot_pages,
-};
+use assay_machine::{Engine, Program, slot, slot_pages};
 use assay_market::SealedSlot;
 use assay_merkle::{BlobHeader, PAGE_SIZE, Page, blob_root, empty_slot, write_image};
 use assay_protocol::SignedOrder;
@@ -14,29 +11,27 @@ use assay_seal::ContentKey;
 use assay_types::{BlobRoot, Hash, Salt};
 use zeroize::Zeroizing;
 
+use crate::base::blocking::blocking;
 use crate::base::ids::program_id;
 use crate::board::{Board, terms_of};
+use crate::job::executor::{Executor, Image, InProcess, JobImages, JobRun};
 use crate::job::sealed::{Opener, open_image};
 use crate::job::vault::Vault;
-use crate::role::blocking;
 use crate::{Error, Home, Result};
-
-/// A slot's image in memory, wiped when dropped: it may be somebody's secret.
-type Image = Zeroizing<Vec<u8>>;
 
 /// A job at its first step, fetched, opened if it is sealed, and checked against the order's roots.
 ///
 /// # Errors
 ///
 /// [`Error::Program`], [`Error::InputMissing`], [`Error::KeyMissing`], [`Error::KeyUnusable`],
-/// [`Error::SealBroken`], [`Error::InputMismatch`]; [`Error::Job`] for what is not what the order
-/// says.
-pub(crate) async fn start<E: Engine + Clone + Send + 'static>(
+/// [`Error::SealBroken`], [`Error::InputMismatch`]; [`Error::Terms`], [`Error::StepLimit`],
+/// [`Error::Image`] for what is not what the order says.
+pub(crate) async fn start(
     board: &Board,
     opener: &Opener,
     signed: &SignedOrder,
-    engine: impl FnOnce(Machine) -> E + Send + 'static,
-) -> Result<(Program, Tracer<E>)> {
+    executor: &dyn Executor,
+) -> Result<Box<dyn JobRun>> {
     let order = &signed.order;
     let terms = terms_of(signed)?;
     let job = board.job_id(order);
@@ -46,42 +41,16 @@ pub(crate) async fn start<E: Engine + Clone + Send + 'static>(
     let dataset_key = key(board, opener, job, slot::DATASET, dataset, terms.dataset).await?;
     let program = board.program(order).await?;
     let is_sealed = input_key.is_some();
-    let root = input;
-    let input = image(board, input, input_key).await?;
-    if is_sealed && !input.as_ref().is_some_and(|image| has_salt(image)) {
+    let input_image = image(board, input, input_key).await?;
+    if is_sealed && !input_image.as_ref().is_some_and(|image| has_salt(image)) {
         // The SDK would take the job for a public one and leave its output, and what that tells of
         // a dataset, in the clear.
         let cause = "it has no salt, so the output would not be sealed".to_owned();
-        return Err(Error::SealBroken { root, cause });
+        return Err(Error::SealBroken { root: input, cause });
     }
-    let dataset = image(board, dataset, dataset_key).await?;
-    let order = order.clone();
-    blocking(move || begin(program, input, dataset, &order, engine)).await?
-}
-
-/// The same with the slots' images at hand.
-fn begin<E: Engine + Clone>(
-    program: Program,
-    input: Option<Image>,
-    dataset: Option<Image>,
-    order: &Market::Order,
-    engine: impl FnOnce(Machine) -> E,
-) -> Result<(Program, Tracer<E>)> {
-    let images = [(slot::INPUT, input), (slot::DATASET, dataset)];
-    let machine = machine(&program, order.stepLimit, &images)?;
-    let limit = machine.cpu.step_limit;
-    let mut run = Run::new(engine(machine));
-    let (input, dataset) = (blob(order.inputRoot), blob(order.datasetRoot));
-    for (slot, root) in [(slot::INPUT, input), (slot::DATASET, dataset)] {
-        let found = run.slot_root(slot);
-        if found != root {
-            return Err(Error::InputMismatch { root, found });
-        }
-    }
-    if run.state() != State::initial(&program, input, dataset, limit) {
-        unreachable!("a machine of these roots has another state than they say");
-    }
-    Ok((program, Tracer::new(run)))
+    let dataset_image = image(board, dataset, dataset_key).await?;
+    let (input, dataset) = ((input, input_image), (dataset, dataset_image));
+    executor.start(JobImages { program, step_limit: order.stepLimit, input, dataset }).await
 }
 
 /// What a job comes to when it is run again.
@@ -113,10 +82,10 @@ pub struct JobFiles {
 /// # Errors
 ///
 /// [`Error::Program`] and [`Error::InputMismatch`] for files that are not the order's;
-/// [`Error::Job`].
+/// [`Error::StepLimit`], [`Error::Blob`].
 pub async fn replay_files(files: JobFiles, order: &Market::Order) -> Result<Replayed> {
     let order = order.clone();
-    let run = blocking(move || {
+    let job = blocking(move || {
         let wanted = program_id(&order);
         let cause = |cause: String| Error::Program { id: wanted, cause };
         let program =
@@ -127,10 +96,14 @@ pub async fn replay_files(files: JobFiles, order: &Market::Order) -> Result<Repl
         let image = |bytes: Option<Vec<u8>>| -> Result<_> {
             bytes.map(|bytes| Ok(Zeroizing::new(public_blob(&bytes)?.1))).transpose()
         };
-        let (input, dataset) = (image(files.input)?, image(files.dataset)?);
-        begin(program, input, dataset, &order, Interpreter::new)
+        Ok(JobImages {
+            program,
+            step_limit: order.stepLimit,
+            input: (blob(order.inputRoot), image(files.input)?),
+            dataset: (blob(order.datasetRoot), image(files.dataset)?),
+        })
     });
-    replayed(run.await??.1).await
+    Ok(replayed(InProcess::default().start(job.await?).await?).await)
 }
 
 /// Runs an order's job again, with what a board has, as an account that may open what is sealed:
@@ -147,12 +120,12 @@ pub async fn replay(
     signed: &SignedOrder,
 ) -> Result<Replayed> {
     let opener = Opener::of(key).with(Vault::at(home.vault()));
-    replayed(start(board, &opener, signed, Interpreter::new).await?.1).await
+    Ok(replayed(start(board, &opener, signed, &InProcess::default()).await?).await)
 }
 
-async fn replayed(mut tracer: Tracer<Interpreter>) -> Result<Replayed> {
+async fn replayed(mut run: Box<dyn JobRun>) -> Replayed {
     blocking(move || {
-        let claim = Claim::of(&mut tracer);
+        let claim = run.claim(&mut |_| ());
         Replayed {
             final_state: claim.end.hash().0,
             trace_root: claim.trace_root,
@@ -204,23 +177,11 @@ async fn image(
     image.map(|image| Some(Zeroizing::new(image))).ok_or(Error::InputMissing { root })
 }
 
-fn machine(program: &Program, step_limit: u64, images: &[(u32, Option<Image>)]) -> Result<Machine> {
-    let limit = StepLimit::new(step_limit).map_err(|error| Error::Job(error.to_string()))?;
-    let mut machine = Machine::new(program, limit);
-    for (slot, image) in images {
-        if let Some(image) = image {
-            let put = machine.memory.put_image(*slot, image);
-            put.map_err(|error| Error::Job(format!("a published slot: {error}")))?;
-        }
-    }
-    Ok(machine)
-}
-
 /// Public bytes as a blob: its root, and its slot's image.
 ///
 /// # Errors
 ///
-/// [`Error::Job`] if they are too long for a slot.
+/// [`Error::Blob`] if they are too long for a slot.
 pub(crate) fn public_blob(bytes: &[u8]) -> Result<(BlobRoot, Vec<u8>)> {
     salted_blob(Salt::PUBLIC, bytes)
 }
@@ -229,16 +190,15 @@ pub(crate) fn public_blob(bytes: &[u8]) -> Result<(BlobRoot, Vec<u8>)> {
 ///
 /// # Errors
 ///
-/// [`Error::Job`] if they are too long for a slot.
+/// [`Error::Blob`] if they are too long for a slot.
 pub(crate) fn salted_blob(salt: Salt, bytes: &[u8]) -> Result<(BlobRoot, Vec<u8>)> {
-    let root = blob_root(salt, bytes).map_err(|error| Error::Job(error.to_string()))?;
+    let root = blob_root(salt, bytes)?;
     Ok((root, image_of(&blob_bytes(salt, bytes)?)))
 }
 
 /// A blob as its slot holds it: header and bytes. Wiped when dropped.
 pub(crate) fn blob_bytes(salt: Salt, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
-    let header = BlobHeader::new(bytes.len() as u64, salt);
-    let header = header.map_err(|error| Error::Job(error.to_string()))?;
+    let header = BlobHeader::new(bytes.len() as u64, salt)?;
     let mut content = Zeroizing::new(Vec::with_capacity(bytes.len() + 32));
     content.extend(header.to_bytes());
     content.extend(bytes);
@@ -262,7 +222,7 @@ pub(crate) fn output_image<E: Engine>(engine: &E) -> Vec<u8> {
 ///
 /// # Errors
 ///
-/// [`Error::Job`] if it is no image.
+/// [`Error::Image`] if it is none.
 pub(crate) fn slot_bytes(image: &[u8]) -> Result<Vec<u8>> {
     let mut memory = Vec::new();
     let put = |leaf: u32, bytes: &assay_merkle::Leaf| {
@@ -270,7 +230,7 @@ pub(crate) fn slot_bytes(image: &[u8]) -> Result<Vec<u8>> {
         memory.resize(memory.len().max(at + bytes.len()), 0);
         memory[at..at + bytes.len()].copy_from_slice(bytes);
     };
-    assay_merkle::read_image(image, put).map_err(|error| Error::Job(error.to_string()))?;
+    assay_merkle::read_image(image, put)?;
     Ok(memory)
 }
 
@@ -278,22 +238,22 @@ pub(crate) fn slot_bytes(image: &[u8]) -> Result<Vec<u8>> {
 ///
 /// # Errors
 ///
-/// [`Error::Job`] if it has another root, or holds no blob.
+/// [`Error::Output`] if it has another root, or holds no blob; [`Error::Image`].
 pub(crate) fn blob_of(root: BlobRoot, image: &[u8]) -> Result<Vec<u8>> {
-    let job = |what: String| Error::Job(what);
+    let unfit = |cause: String| Error::Output { root, cause };
     let mut memory = slot_bytes(image)?;
     memory.resize(memory.len().max(32), 0);
     let (header, bytes) = memory.split_first_chunk().unwrap_or_else(|| unreachable!("32 bytes"));
-    let header = BlobHeader::from_bytes(header).map_err(|error| job(error.to_string()))?;
-    let length = usize::try_from(header.length()).map_err(|error| job(error.to_string()))?;
+    let header = BlobHeader::from_bytes(header).map_err(|error| unfit(error.to_string()))?;
+    let length = usize::try_from(header.length()).map_err(|error| unfit(error.to_string()))?;
     let mut bytes = bytes.to_vec();
     if bytes.iter().skip(length).any(|byte| *byte != 0) {
-        return Err(job("the output holds bytes after its blob's end".into()));
+        return Err(unfit("the output holds bytes after its blob's end".into()));
     }
     bytes.resize(length, 0);
-    let found = blob_root(header.salt(), &bytes).map_err(|error| job(error.to_string()))?;
+    let found = blob_root(header.salt(), &bytes).map_err(|error| unfit(error.to_string()))?;
     if found != root {
-        return Err(job(format!("what was published as slot {root} is {found}")));
+        return Err(unfit(format!("what was published has root {found}")));
     }
     Ok(bytes)
 }
@@ -316,7 +276,6 @@ fn written<'a>(pages: impl Iterator<Item = (u32, &'a Page)> + Clone) -> Vec<u8> 
 mod tests {
     use alloy_primitives::{Address, Bytes, U256};
     use assay_contracts::Deployment;
-    use assay_machine::Interpreter;
 
     use super::*;
     use crate::Store;
@@ -387,7 +346,8 @@ mod tests {
         let order = order(&program, one);
         let signed = SignedOrder { order, terms: None, signature: Bytes::new() };
         let opener = Opener::of(&signer);
-        let begin = || start(&board, &opener, &signed, Interpreter::new);
+        let executor = InProcess::default();
+        let begin = || start(&board, &opener, &signed, &executor);
 
         assert!(matches!(begin().await, Err(Error::Program { .. })), "nobody has published it");
         board.put_program(&program, WORDCOUNT.to_vec()).await.expect("published");

@@ -11,21 +11,14 @@ use assay_protocol::SignedOrder;
 use assay_seal::envelope::{open, seal};
 use assay_seal::{ContentKey, SealKeys, SealPublic, Wrap, WrapContext as Context};
 use assay_types::{BlobRoot, Hash, Salt, sha256};
-use getrandom::SysRng;
-use getrandom::rand_core::UnwrapErr;
 use zeroize::Zeroizing;
 
+use crate::base::blocking::blocking;
+use crate::base::env::Env;
 use crate::board::{Board, terms_of};
 use crate::job::inputs::{blob_bytes, image_of};
 use crate::job::vault::{Secret, Vault};
-use crate::role::blocking;
 use crate::{Error, Home, Result};
-
-/// The system's randomness. It fails only where the machine has none, and then nothing can be
-/// sealed.
-pub(crate) fn system_rng() -> UnwrapErr<SysRng> {
-    UnwrapErr(SysRng)
-}
 
 /// What an account opens what was sealed to it by.
 #[derive(Clone)]
@@ -107,22 +100,20 @@ impl Opener {
 pub(crate) const OUTPUT_SLOT: u8 = slot::OUTPUT as u8;
 
 /// Bytes under seal: what opens them, and the envelope.
-pub(crate) async fn seal_bytes(bytes: Vec<u8>) -> Result<(Secret, Vec<u8>)> {
-    let bytes = Zeroizing::new(bytes);
+pub(crate) async fn seal_bytes(env: &Env, bytes: Vec<u8>) -> Result<(Secret, Vec<u8>)> {
+    let (env, bytes) = (env.clone(), Zeroizing::new(bytes));
     blocking(move || {
-        let mut salt = Salt::PUBLIC;
-        getrandom::fill(&mut salt.0).map_err(Error::Randomness)?;
-        let root = blob_root(salt, &bytes).map_err(|error| Error::Job(error.to_string()))?;
+        let salt = Salt(env.random()?);
+        let root = blob_root(salt, &bytes)?;
         let blob = blob_bytes(salt, &bytes)?;
-        let mut rng = system_rng();
+        let mut rng = env.rng();
         let key = ContentKey::draw(&mut rng);
-        let envelope = seal(&key, &blob, Hash::default(), &mut rng);
-        let envelope = envelope.map_err(|error| Error::Job(error.to_string()))?;
+        let envelope = seal(&key, &blob, Hash::default(), &mut rng)?;
         let secret =
             Secret { envelope: sha256(&envelope), bytes: envelope.len() as u64, root, key, salt };
         Ok((secret, envelope))
     })
-    .await?
+    .await
 }
 
 /// The image of the slot whose blob an envelope holds.
@@ -141,14 +132,14 @@ pub(crate) async fn open_image(
         }
         Ok(Zeroizing::new(image_of(&blob)))
     })
-    .await?
+    .await
 }
 
 /// The key of a job's sealed output, if its input was sealed under a home.
 ///
 /// # Errors
 ///
-/// [`Error::Damaged`], [`Error::File`]; [`Error::Job`] for terms that are none.
+/// [`Error::Damaged`], [`Error::File`]; [`Error::Terms`].
 pub fn kept_output_key(home: &Home, signed: &SignedOrder) -> Result<Option<ContentKey>> {
     let Some(input) = terms_of(signed)?.input else { return Ok(None) };
     let secret = Vault::at(home.vault()).find(input.envelope)?;

@@ -65,8 +65,8 @@ impl KeyService {
 }
 
 impl DatasetRules for Decider {
-    async fn refresh(&self, board: &Board, version: (Hash, Hash)) -> Result<()> {
-        self.look(board, version).await
+    async fn refresh(&self, board: &Board, version: (Hash, Hash), now: u64) -> Result<()> {
+        self.look(board, version, now).await
     }
 
     fn decide(&self, version: (Hash, Hash), asked: &ReleaseRequest) -> Result<Option<Decision>> {

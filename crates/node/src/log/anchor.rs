@@ -7,7 +7,7 @@ use alloy_provider::{DynProvider, Provider};
 use alloy_rpc_types_eth::{Filter, Log};
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolEvent;
-use assay_chain::{ChainClientConfig, Client, Endpoint, connect};
+use assay_chain::{ChainClientConfig, Client, Endpoint};
 use assay_contracts::Anchors;
 use assay_contracts::{Deployment, EventProof};
 use assay_receipt::BlockRef;
@@ -15,6 +15,7 @@ use assay_tlog::Known;
 use assay_types::{Hash, sha256};
 use tokio::sync::watch;
 
+use crate::base::env::Env;
 use crate::chain::block::block;
 use crate::chain::contracts::{Contracts, chain};
 use crate::log::recorder::PublicLog;
@@ -44,8 +45,8 @@ impl Anchorer {
     ///
     /// # Errors
     ///
-    /// [`Error::Chain`], [`Error::Store`]; [`Error::Job`] if the account is registered for another
-    /// statement.
+    /// [`Error::Chain`], [`Error::Store`], [`Error::LogElsewhere`]; [`Error::AnchorTaken`] if the
+    /// account is registered for another statement.
     pub async fn new(contracts: Contracts, log: PublicLog) -> Result<Self> {
         let deployment = &contracts.deployment;
         let statement = log.say_operator(contracts.signer(), deployment).await?;
@@ -61,9 +62,7 @@ impl Anchorer {
         let registered = anchorer.registered().await?;
         if registered != statement {
             let account = anchorer.contracts.account();
-            return Err(Error::Job(format!(
-                "account {account} is registered for this log by another statement, {registered}; use another account to anchor"
-            )));
+            return Err(Error::AnchorTaken { account, registered });
         }
         Ok(anchorer)
     }
@@ -74,6 +73,7 @@ impl Anchorer {
     ///
     /// As [`Anchorer::new`].
     pub async fn connect(
+        env: &Env,
         rpc: &str,
         signer: PrivateKeySigner,
         deployment: &Deployment,
@@ -81,7 +81,8 @@ impl Anchorer {
     ) -> Result<Self> {
         let endpoint = Endpoint::Url(rpc.to_owned());
         let contracts =
-            Contracts::connect(endpoint, signer, deployment, ChainClientConfig::default()).await?;
+            Contracts::connect(env, endpoint, signer, deployment, ChainClientConfig::default())
+                .await?;
         Self::new(contracts, log).await
     }
 
@@ -94,23 +95,19 @@ impl Anchorer {
     ///
     /// # Errors
     ///
-    /// [`Error::Chain`]; [`Error::Job`] for a log that does not go on from what was anchored:
-    /// nothing is anchored over it.
+    /// [`Error::Chain`]; [`Error::LogRolledBack`] and [`Error::LogForked`] for a log that does not go
+    /// on from what was anchored: nothing is anchored over it.
     pub async fn anchor(&self) -> Result<Option<u64>> {
         let tree = self.log.newest()?;
         let latest = self.anchors.latestOf(self.origin, self.account());
         let latest = latest.call().await.map_err(chain)?;
         if latest.size > tree.size {
-            return Err(Error::Job(format!(
-                "{} entries of this log are anchored and it has {}: it was rolled back; restore it from a copy",
-                latest.size, tree.size
-            )));
+            let (seen, size) = (latest.size, tree.size);
+            return Err(Error::LogRolledBack { how: "anchored", seen, size });
         }
         if latest.size == tree.size {
             let is_same = latest.size == 0 || latest.root.0 == tree.root.0;
-            let forked =
-                || Error::Job("another tree of this size is anchored: this log has forked".into());
-            return if is_same { Ok(None) } else { Err(forked()) };
+            return if is_same { Ok(None) } else { Err(Error::LogForked) };
         }
         let call = self.anchors.anchor(self.origin, tree.size, B256::from(tree.root.0));
         let sent = self.contracts.attempt(call.into_transaction_request()).await?;
@@ -131,7 +128,7 @@ impl Anchorer {
             }
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
-                () = tokio::time::sleep(every) => {}
+                () = self.contracts.env().sleep(every) => {}
             }
         }
     }
@@ -165,6 +162,7 @@ pub(crate) async fn newest(
 ///
 /// [`Error::Chain`].
 pub async fn anchored_trees(
+    env: &Env,
     rpc: &str,
     deployment: &Deployment,
     origin: &str,
@@ -172,7 +170,7 @@ pub async fn anchored_trees(
 ) -> Result<Vec<Known>> {
     let config =
         ChainClientConfig { chain_id: Some(deployment.chain_id), ..ChainClientConfig::default() };
-    let client = connect(Endpoint::Url(rpc.to_owned()), None, config).await?;
+    let client = env.chain(Endpoint::Url(rpc.to_owned()), None, config).await?;
     assay_chain::check_deployment(deployment, &client).await?;
     let all = events(&client, deployment, origin, operators).await?;
     let known = all.into_iter().map(|(event, log)| {

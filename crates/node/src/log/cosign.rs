@@ -7,15 +7,18 @@ use alloy_primitives::Address;
 use assay_broker::HostedLog;
 use assay_broker_client::{Cosigned, WitnessClient};
 use assay_contracts::Deployment;
-use assay_storage::{LogFiles, LogObjects};
+use assay_storage::LogFiles;
 use assay_tlog::{
-    AddCheckpoint, CHECKPOINT, COSIGNED, NoteKey, Policy, Reader, Storage, Vkey, Witness,
+    AddCheckpoint, CHECKPOINT, COSIGNED, CheckpointError, NoteKey, Policy, Reader, Storage, Vkey,
+    Witness,
 };
 use tokio::sync::watch;
 
+use crate::base::blocking::blocking;
+use crate::base::env::Env;
 use crate::base::files;
-use crate::log::recorder::{PublicLog, open_objects};
-use crate::role::blocking;
+use crate::log::objects::{open_objects, read_objects};
+use crate::log::recorder::{PublicLog, unreadable};
 use crate::{Error, Home, Result};
 
 /// How often witnesses are asked at the most, and again when some did not answer.
@@ -33,6 +36,7 @@ pub struct AskedWitness {
 /// Has a log's new checkpoints cosigned, until told to stop. A witness that is away is asked again,
 /// and holds nobody up.
 pub async fn keep_cosigned(
+    env: &Env,
     log: HostedLog,
     witnesses: Vec<AskedWitness>,
     mut stop: watch::Receiver<bool>,
@@ -49,7 +53,7 @@ pub async fn keep_cosigned(
             }
         };
         let next = async {
-            tokio::time::sleep(PAUSE).await;
+            env.sleep(PAUSE).await;
             if whole {
                 let _ = newest.changed().await;
             }
@@ -81,14 +85,14 @@ async fn cosign(
         return Ok(witnesses.is_empty());
     }
     let keys = witnesses.iter().map(|witness| witness.key.clone()).collect();
-    let policy = Policy::new(log.key.clone(), keys, 0).map_err(unsound)?;
-    let signed = policy.open(&cosigned).map_err(unsound)?.cosignatures.len();
+    let policy = Policy::new(log.key.clone(), keys, 0).map_err(unreadable)?;
+    let signed = policy.open(&cosigned).map_err(unreadable)?.cosignatures.len();
     let files = log.files.clone();
     let stored = blocking(move || {
         let old = files.get(COSIGNED)?;
         files.replace(COSIGNED, old.as_deref(), &cosigned)
     });
-    stored.await?.map_err(unsound)?;
+    stored.await.map_err(unreadable)?;
     Ok(signed == witnesses.len())
 }
 
@@ -104,44 +108,38 @@ async fn ask(
         let (key, files, checkpoint, old_size) =
             (log.key.clone(), log.files.clone(), note.to_vec(), *last);
         let asked = blocking(move || {
-            let tree = Policy::of_log(key).map_err(unsound)?.open(&checkpoint).map_err(unsound)?;
+            let tree =
+                Policy::of_log(key).map_err(unreadable)?.open(&checkpoint).map_err(unreadable)?;
             let size = tree.checkpoint.size;
             if old_size > size {
-                return Err(Error::Job(format!(
-                    "it has cosigned {old_size} entries of this log, which has {size}: it was rolled back; restore it from a copy"
-                )));
+                return Err(Error::LogRolledBack { how: "cosigned", seen: old_size, size });
             }
             let reader = Reader::new(&files, &tree.checkpoint);
-            let consistency = reader.prove_consistency(old_size).map_err(unsound)?;
+            let consistency = reader.prove_consistency(old_size).map_err(unreadable)?;
             Ok::<_, Error>((AddCheckpoint { old_size, consistency, checkpoint }, size))
         });
-        let (asked, size) = asked.await??;
+        let (asked, size) = asked.await?;
         match witness.client.add_checkpoint(&asked).await.map_err(of_witness)? {
             Cosigned::Lines(lines) => {
                 let keys = vec![witness.key.clone()];
-                let policy = Policy::new(log.key.clone(), keys, 1).map_err(unsound)?;
-                let opened = policy.open(&[note, &lines].concat()).map_err(unsound)?;
+                let invalid = |error: CheckpointError| Error::WitnessInvalid(error.to_string());
+                let policy = Policy::new(log.key.clone(), keys, 1).map_err(invalid)?;
+                let opened = policy.open(&[note, &lines].concat()).map_err(invalid)?;
                 *last = size;
                 return Ok(opened.cosignatures.into_iter().flat_map(|one| one.line).collect());
             }
             Cosigned::Stale(size) => *last = size,
         }
     }
-    Err(Error::Job("it has cosigned another size meanwhile; it will be asked again".into()))
+    Err(Error::WitnessBusy)
 }
 
 /// The client's words are a broker's.
 fn of_witness(error: assay_broker_client::Error) -> Error {
     match error {
-        assay_broker_client::Error::Unreachable { what } => {
-            Error::Job(format!("the witness can't be reached ({what}); it will be asked again"))
-        }
+        assay_broker_client::Error::Unreachable { what } => Error::WitnessAway(what),
         other => other.into(),
     }
-}
-
-fn unsound(error: impl std::fmt::Display) -> Error {
-    Error::Job(error.to_string())
 }
 
 /// A witness with a key of its own under a home, that keeps its state there too, or in an object
@@ -150,20 +148,22 @@ fn unsound(error: impl std::fmt::Display) -> Error {
 /// # Errors
 ///
 /// [`Error::Store`], for instance if another process has it open; [`Error::File`],
-/// [`Error::Damaged`], [`Error::Randomness`]; [`Error::Job`] for a name or keys that are none.
+/// [`Error::Damaged`], [`Error::Randomness`]; [`Error::LogKey`] for a name that is none,
+/// [`Error::LogUnreadable`] for the keys of no log.
 pub fn open_witness(
+    env: &Env,
     home: &Home,
     name: &str,
     logs: Vec<Vkey>,
     url: Option<&str>,
 ) -> Result<Witness<Arc<dyn Storage>>> {
     let seed = files::seed(&home.witness_seed())?;
-    let key = NoteKey::new(name, assay_tlog::KeyKind::Witness, &seed).map_err(unsound)?;
+    let key = NoteKey::new(name, assay_tlog::KeyKind::Witness, &seed)?;
     let storage: Arc<dyn Storage> = match url {
-        Some(url) => Arc::new(open_objects(url)?),
+        Some(url) => open_objects(env, url)?,
         None => Arc::new(LogFiles::open(home.witness())?),
     };
-    Witness::new(storage, key, logs).map_err(unsound)
+    Witness::new(storage, key, logs).map_err(unreadable)
 }
 
 /// A log to read, whoever writes to it: in a folder, or in an object store if it is named by an
@@ -174,7 +174,7 @@ pub fn open_witness(
 /// [`Error::Store`].
 pub fn log_at(place: &str) -> Result<Arc<dyn Storage>> {
     Ok(match place.starts_with("s3://") {
-        true => Arc::new(LogObjects::read_only(place)?),
+        true => read_objects(place)?,
         false => Arc::new(LogFiles::read_only(place)),
     })
 }
@@ -183,7 +183,7 @@ pub fn log_at(place: &str) -> Result<Arc<dyn Storage>> {
 ///
 /// # Errors
 ///
-/// [`Error::Job`] for a log that can't be read.
+/// [`Error::LogUnreadable`].
 pub fn operators_of(
     storage: &Arc<dyn Storage>,
     log: &Vkey,
@@ -196,11 +196,11 @@ pub fn operators_of(
 ///
 /// # Errors
 ///
-/// [`Error::Job`] for a log that can't be read.
+/// [`Error::LogUnreadable`].
 pub fn entries_of(storage: &Arc<dyn Storage>, log: &Vkey) -> Result<Vec<Vec<u8>>> {
-    let note = storage.get(CHECKPOINT).map_err(unsound)?;
-    let note = note.ok_or_else(|| Error::Job("the log has no checkpoint".into()))?;
-    let tree = Policy::of_log(log.clone()).map_err(unsound)?.open(&note).map_err(unsound)?;
+    let note = storage.get(CHECKPOINT).map_err(unreadable)?;
+    let note = note.ok_or_else(|| unreadable("it has no checkpoint"))?;
+    let tree = Policy::of_log(log.clone()).map_err(unreadable)?.open(&note).map_err(unreadable)?;
     let reader = Reader::new(storage, &tree.checkpoint);
-    (0..tree.checkpoint.size).map(|index| reader.entry(index).map_err(unsound)).collect()
+    (0..tree.checkpoint.size).map(|index| reader.entry(index).map_err(unreadable)).collect()
 }

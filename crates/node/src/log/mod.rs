@@ -3,4 +3,5 @@
 pub(crate) mod anchor;
 pub(crate) mod cosign;
 pub(crate) mod moves;
+pub(crate) mod objects;
 pub(crate) mod recorder;

@@ -14,7 +14,7 @@ use assay_receipt::{
     Binding, Envelope, LoggedStatement, MarketId, Operator, ReceiptAnchor, ReceiptLog, RoleKey,
     Statement, binding_text, operator_text,
 };
-use assay_storage::{LogFiles, LogObjects, Sequencer};
+use assay_storage::{LogFiles, Sequencer};
 use assay_tlog::{
     CHECKPOINT, COSIGNED, Checkpoint, KeyKind, NoteKey, Policy, Reader, Storage, StorageError,
     Vkey, check_consistency,
@@ -22,10 +22,12 @@ use assay_tlog::{
 use assay_types::Hash;
 use zeroize::Zeroizing;
 
+use crate::base::blocking::blocking;
+use crate::base::env::Env;
 use crate::base::files;
 use crate::base::ids::market_id;
 use crate::log::anchor::{self, AnchoredTree};
-use crate::role::blocking;
+use crate::log::objects::open_objects;
 use crate::{Error, Home, Result};
 
 /// A market's log, in this process or at a broker. Clones share it.
@@ -75,8 +77,8 @@ impl PublicLog {
     /// # Errors
     ///
     /// As [`PublicLog::open`].
-    pub fn open_at(url: &str, home: &Home, deployment: &Deployment) -> Result<Self> {
-        let objects = Arc::new(open_objects(url)?);
+    pub fn open_at(env: &Env, url: &str, home: &Home, deployment: &Deployment) -> Result<Self> {
+        let objects = open_objects(env, url)?;
         Self::begin(home, deployment, objects.clone(), objects)
     }
 
@@ -88,8 +90,7 @@ impl PublicLog {
     ) -> Result<Self> {
         let seed = files::seed(&home.log_seed())?;
         let origin = format!("assay/{}/{}", deployment.chain_id, deployment.market);
-        let key = NoteKey::new(&origin, KeyKind::Log, &seed);
-        let key = key.map_err(|error| Error::Job(format!("the log's key: {error}")))?;
+        let key = NoteKey::new(&origin, KeyKind::Log, &seed)?;
         let vkey = key.vkey().clone();
         let sequencer = Sequencer::open(storage, key)?;
         let place = Place::Here(sequencer, read, Arc::new(RoleKey::of_log(&seed)));
@@ -101,7 +102,7 @@ impl PublicLog {
     ///
     /// # Errors
     ///
-    /// [`Error::Broker`]; [`Error::Job`] for a key that is none.
+    /// [`Error::Broker`]; [`Error::LogUnreadable`] for a key that is none.
     pub async fn at(broker: &BrokerClient) -> Result<Option<Self>> {
         let Some(key) = broker.log_object("key").await? else { return Ok(None) };
         let key = String::from_utf8(key).map_err(unreadable)?;
@@ -138,7 +139,7 @@ impl PublicLog {
     ) -> Result<Option<AnchoredTree>> {
         let (log, storage) = (self.clone(), self.storage());
         let read = blocking(move || log.index().read_new(&storage, &log.key));
-        let (_, tree) = read.await??;
+        let (_, tree) = read.await?;
         let operators = self.operators(deployment);
         anchor::newest(client, deployment, self.key.name(), &operators, tree.size).await
     }
@@ -155,7 +156,7 @@ impl PublicLog {
             let newest = log.index().read_new(&storage, &log.key)?;
             log.prove_about(job, &storage, newest, anchor)
         };
-        blocking(proving).await?
+        blocking(proving).await
     }
 
     /// The accounts that the log's own key says anchor it, as far as it was read.
@@ -184,7 +185,7 @@ impl PublicLog {
         deployment: &Deployment,
     ) -> Result<Hash> {
         let Place::Here(_, _, key) = &self.place else {
-            return Err(Error::Job("only who keeps a log may say who anchors it".into()));
+            return Err(Error::LogElsewhere("say who anchors it"));
         };
         let (market, account, anchors) =
             (market_id(deployment), signer.address(), deployment.anchors);
@@ -200,7 +201,7 @@ impl PublicLog {
     /// The newest checkpoint, as it is here.
     pub(crate) fn newest(&self) -> Result<Checkpoint> {
         let Place::Here(sequencer, ..) = &self.place else {
-            return Err(Error::Job("the log is kept elsewhere".into()));
+            return Err(Error::LogElsewhere("anchor it"));
         };
         let note = sequencer.checkpoint().borrow().clone();
         let policy = Policy::of_log(self.key.clone()).map_err(unreadable)?;
@@ -359,13 +360,14 @@ fn opened(entry: &[u8]) -> Option<(Statement, Hash)> {
     Envelope::from_bytes(entry).ok()?.statement()
 }
 
-fn unreadable(error: impl std::fmt::Display) -> Error {
-    Error::Job(format!("the market's log can't be read: {error}"))
+pub(crate) fn unreadable(error: impl std::fmt::Display) -> Error {
+    Error::LogUnreadable(error.to_string())
 }
 
 /// One account's voice in the log.
 #[derive(Clone)]
 pub struct Recorder {
+    env: Env,
     log: PublicLog,
     key: Arc<RoleKey>,
     account: Address,
@@ -378,15 +380,16 @@ impl Recorder {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`]; [`Error::Job`] if the account can't sign.
+    /// [`Error::Store`]; [`Error::Signing`].
     pub async fn new(
+        env: &Env,
         log: PublicLog,
         signer: &PrivateKeySigner,
         deployment: &Deployment,
     ) -> Result<Self> {
         let (account, market) = (signer.address(), market_id(deployment));
         let (key, binding) = bound_key(signer, market)?;
-        let recorder = Recorder { log, key: Arc::new(key), account, market };
+        let recorder = Recorder { env: env.clone(), log, key: Arc::new(key), account, market };
         recorder.say(&Statement::Binding(binding)).await?;
         Ok(recorder)
     }
@@ -432,22 +435,13 @@ impl Recorder {
         match self.log.place {
             // Awaited, so that nothing holds the log when its role has ended.
             Place::Here(..) => saying.await,
-            Place::There(_) => drop(tokio::spawn(saying)),
+            Place::There(_) => self.env.spawn(saying),
         }
     }
 }
 
-/// Opens objects to write, with a mark of its own.
-pub(crate) fn open_objects(url: &str) -> Result<LogObjects> {
-    let mut mark = [0; 16];
-    getrandom::fill(&mut mark).map_err(Error::Randomness)?;
-    Ok(LogObjects::open(url, mark)?)
-}
-
 fn sign(signer: &PrivateKeySigner, text: &str) -> Result<Bytes> {
-    let signature = signer.sign_message_sync(text.as_bytes());
-    let signature = signature.map_err(|error| Error::Job(format!("signing failed: {error}")))?;
-    Ok(signature.as_bytes().to_vec().into())
+    Ok(signer.sign_message_sync(text.as_bytes())?.as_bytes().to_vec().into())
 }
 
 /// Who of the operators anchors in a deployment's contract.
@@ -478,7 +472,7 @@ fn prove_anchor(
 ///
 /// # Errors
 ///
-/// [`Error::Job`] if the account can't sign.
+/// [`Error::Signing`].
 pub(crate) fn bound_key(signer: &PrivateKeySigner, market: MarketId) -> Result<(RoleKey, Binding)> {
     let secret = Zeroizing::new(signer.to_bytes().0);
     let role = RoleKey::derive(&secret);

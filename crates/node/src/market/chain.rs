@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use assay_chain::{
     ChainClientConfig, Client, Config, DeploymentPlan, EmbeddedChain, Endpoint, RpcServer,
-    RpcServerConfig, SystemClock, connect, serve,
+    RpcServerConfig, connect, serve,
 };
 use assay_contracts::{Deployment, DisputeTerms};
 use assay_types::Clock;
 use serde::{Deserialize, Serialize};
 
+use crate::base::env::Env;
 use crate::base::files;
 use crate::{DevelopmentKeys, Home, Result, Role};
 
@@ -55,7 +56,7 @@ impl LocalChain {
     /// [`Error::Chain`](crate::Error::Chain), for instance if another process has it open;
     /// [`Error::File`](crate::Error::File), [`Error::Damaged`](crate::Error::Damaged).
     pub async fn open(home: &Home) -> Result<Self> {
-        Self::open_at(home, Arc::new(SystemClock)).await
+        Self::open_at(home, Arc::new(Env::system())).await
     }
 
     /// The same with another clock, for tests.

@@ -1,21 +1,31 @@
-//! An engine that lies.
+//! A provider's machine that lies.
 
-use assay_machine::{Cpu, Engine, Interpreter, Machine, Status, slot};
+use assay_machine::{Cpu, Engine, Interpreter, Status, slot};
 use assay_merkle::{PAGE_SIZE, Page};
+use futures_util::future::BoxFuture;
 
-/// An engine that runs honestly and then changes a byte of the output: for `--with-liar`, which
-/// shows what becomes of it.
-#[derive(Clone, Debug)]
-pub struct Liar(Interpreter);
+use crate::Result;
+use crate::job::executor::{Executor, JobImages, JobRun, start_on};
 
-impl Liar {
-    /// A liar on a machine.
-    pub fn new(machine: Machine) -> Self {
-        Liar(Interpreter::new(machine))
+/// Runs honestly and then changes a byte of the output: for `--with-liar`, which shows what becomes
+/// of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Liar;
+
+impl Executor for Liar {
+    fn engine(&self) -> &'static str {
+        "Liar"
+    }
+
+    fn start(&self, job: JobImages) -> BoxFuture<'static, Result<Box<dyn JobRun>>> {
+        start_on(job, |machine| LyingEngine(Interpreter::new(machine)))
     }
 }
 
-impl Engine for Liar {
+#[derive(Clone, Debug)]
+struct LyingEngine(Interpreter);
+
+impl Engine for LyingEngine {
     fn run_until(&mut self, step: u64) {
         let was_running = self.0.cpu().status == Status::Running;
         self.0.run_until(step);

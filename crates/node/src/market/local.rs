@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use alloy_primitives::Address;
 use assay_broker::{Broker, Limits, Server};
-use assay_chain::{ChainClientConfig, Endpoint, SystemClock};
-use assay_machine::Interpreter;
+use assay_chain::{ChainClientConfig, Endpoint};
 use assay_market::CostModel;
 use assay_types::Clock;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use crate::auditor::{Auditor, AuditorPlan};
+use crate::base::env::{Env, Tasks};
 use crate::base::progress::Progress;
 use crate::board::{Board, Store};
 use crate::chain::contracts::Contracts;
+use crate::job::executor::InProcess;
 use crate::log::anchor::Anchorer;
 use crate::log::recorder::{PublicLog, Recorder};
 use crate::market::liar::Liar;
@@ -59,6 +59,7 @@ impl Default for MarketPlan {
 
 /// A market of one process, under one home.
 pub struct LocalMarket {
+    env: Env,
     local: LocalChain,
     store: Store,
     log: PublicLog,
@@ -68,7 +69,7 @@ pub struct LocalMarket {
     auditor: Address,
     server: Option<Server>,
     stop: watch::Sender<bool>,
-    tasks: JoinSet<()>,
+    tasks: Tasks<()>,
 }
 
 impl LocalMarket {
@@ -80,7 +81,7 @@ impl LocalMarket {
     /// [`Error::Chain`](crate::Error::Chain), for instance if another process has the home open;
     /// [`Error::Store`](crate::Error::Store), [`Error::File`](crate::Error::File).
     pub async fn open(home: &Home, plan: &MarketPlan) -> Result<Self> {
-        Self::open_at(home, plan, Arc::new(SystemClock)).await
+        Self::open_in(Env::system(), home, plan).await
     }
 
     /// The same with another clock for the chain, for tests: what is ahead of the system's clock is
@@ -90,50 +91,71 @@ impl LocalMarket {
     ///
     /// As [`LocalMarket::open`].
     pub async fn open_at(home: &Home, plan: &MarketPlan, clock: Arc<dyn Clock>) -> Result<Self> {
+        Self::begin(Env::system(), home, plan, clock).await
+    }
+
+    /// The same in another world.
+    ///
+    /// # Errors
+    ///
+    /// As [`LocalMarket::open`].
+    pub async fn open_in(env: Env, home: &Home, plan: &MarketPlan) -> Result<Self> {
+        let clock = Arc::new(env.clone());
+        Self::begin(env, home, plan, clock).await
+    }
+
+    async fn begin(
+        env: Env,
+        home: &Home,
+        plan: &MarketPlan,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
         let local = LocalChain::open_at(home, clock).await?;
         let store = Store::open(&home.board())?;
         let board = Board::of_store(store.clone(), local.deployment());
         let log = PublicLog::open(home, local.deployment())?;
         let (stop, stopped) = watch::channel(false);
-        let (mut tasks, progress) = (JoinSet::new(), Progress::default());
+        let (mut tasks, progress) = (env.tasks(), Progress::default());
         for (number, cost) in (0..).zip(&plan.providers) {
-            let contracts = provider(&local, number).await?;
+            let contracts = provider(&env, &local, number).await?;
             let plan = provider_plan(*cost);
             let recorder = recorder(&log, &contracts).await?;
-            let provider = Provider::new(contracts, board.clone(), plan, Interpreter::new).await?;
+            let provider =
+                Provider::new(contracts, board.clone(), plan, InProcess::default()).await?;
             let provider = provider.recording(recorder).with_progress(progress.clone());
             tasks.spawn(provider.run(stopped.clone()));
         }
         let mut liar = None;
         if plan.with_liar {
-            let contracts = provider(&local, LIAR).await?;
+            let contracts = provider(&env, &local, LIAR).await?;
             liar = Some(contracts.account());
             let plan = provider_plan(CostModel { job: 0, per_mebistep: 0, margin_bps: 0 });
             // It must be asked for: nobody's ordinary job is to fall to it.
             let plan = ProviderPlan { only_named: true, ..plan };
             let recorder = recorder(&log, &contracts).await?;
-            let provider = Provider::new(contracts, board.clone(), plan, Liar::new).await?;
+            let provider = Provider::new(contracts, board.clone(), plan, Liar).await?;
             let provider = provider.recording(recorder).with_progress(progress.clone());
             tasks.spawn(provider.run(stopped.clone()));
         }
-        let contracts = connected(&local, Role::Auditor).await?;
+        let contracts = connected(&env, &local, Role::Auditor).await?;
         let named_auditor = contracts.account();
         fund(&contracts).await?;
         let plan = AuditorPlan { share_bps: 10_000, runs_at_once: 1 };
         let saying = recorder(&log, &contracts).await?;
         let auditor =
-            Auditor::new(contracts, board.clone(), plan, home.challenges(), Interpreter::new)
+            Auditor::new(contracts, board.clone(), plan, home.challenges(), InProcess::default())
                 .await?;
         tasks.spawn(auditor.recording(saying).run(stopped.clone()));
-        let contracts = connected(&local, Role::Operator).await?;
+        let contracts = connected(&env, &local, Role::Operator).await?;
         let anchorer = Anchorer::new(contracts, log.clone()).await?;
         tasks.spawn(anchorer.run(ANCHOR_EVERY, stopped));
-        let contracts = connected(&local, Role::Requester).await?;
+        let contracts = connected(&env, &local, Role::Requester).await?;
         fund(&contracts).await?;
         let saying = recorder(&log, &contracts).await?;
         let requester = Requester::new(contracts, board.clone(), home).recording(saying);
         let (auditor, server) = (named_auditor, None);
         Ok(LocalMarket {
+            env,
             local,
             store,
             log,
@@ -191,7 +213,7 @@ impl LocalMarket {
     /// is taken; [`Error::File`](crate::Error::File).
     pub async fn serve(&mut self, chain_port: u16, broker_port: u16) -> Result<Running> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, broker_port));
-        let broker = self.store.as_broker(self.local.deployment(), Limits::default());
+        let broker = self.store.as_broker(&self.env, self.local.deployment(), Limits::default());
         let router = with_log(broker, &self.log).router();
         let server = assay_broker::serve(address, router).await?;
         let running = self.local.serve(chain_port, Some(server.url())).await?;
@@ -209,7 +231,7 @@ impl LocalMarket {
         if let Some(server) = self.server.take() {
             server.stop().await;
         }
-        while self.tasks.join_next().await.is_some() {}
+        self.tasks.join().await;
         self.local.close().await
     }
 }
@@ -231,10 +253,10 @@ fn provider_plan(cost: CostModel) -> ProviderPlan {
     }
 }
 
-async fn connected(local: &LocalChain, role: Role) -> Result<Contracts> {
+async fn connected(env: &Env, local: &LocalChain, role: Role) -> Result<Contracts> {
     let endpoint = Endpoint::Embedded(local.chain().clone());
     let key = local.key(role);
-    Contracts::connect(endpoint, key, local.deployment(), ChainClientConfig::default()).await
+    Contracts::connect(env, endpoint, key, local.deployment(), ChainClientConfig::default()).await
 }
 
 /// A broker that serves a log too, if it is here.
@@ -246,12 +268,12 @@ pub fn with_log(broker: Broker, log: &PublicLog) -> Broker {
 }
 
 async fn recorder(log: &PublicLog, contracts: &Contracts) -> Result<Recorder> {
-    Recorder::new(log.clone(), contracts.signer(), &contracts.deployment).await
+    Recorder::new(contracts.env(), log.clone(), contracts.signer(), &contracts.deployment).await
 }
 
 /// A provider's contracts, with its stake put down.
-async fn provider(local: &LocalChain, number: u8) -> Result<Contracts> {
-    let contracts = connected(local, Role::Provider(number)).await?;
+async fn provider(env: &Env, local: &LocalChain, number: u8) -> Result<Contracts> {
+    let contracts = connected(env, local, Role::Provider(number)).await?;
     match contracts.stake(FUNDS).await {
         Err(Error::Funds { .. }) => {
             fund(&contracts).await?;

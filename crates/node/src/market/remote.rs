@@ -2,17 +2,18 @@
 //! contracts are.
 
 use alloy_signer_local::PrivateKeySigner;
-use assay_broker_client::{Access, BrokerClient};
+use assay_broker_client::{Access, BrokerClient, BrokerClientConfig};
 use assay_chain::{ChainClientConfig, Endpoint};
 use assay_contracts::Deployment;
-use assay_machine::{Engine, Interpreter, Machine};
 use assay_policy::Word;
 use assay_protocol::CapabilityChain;
 
 use crate::auditor::{Auditor, AuditorPlan};
+use crate::base::env::Env;
 use crate::base::files;
 use crate::board::{Board, Store, Version};
 use crate::chain::contracts::Contracts;
+use crate::job::executor::{Executor, InProcess};
 use crate::key_service::KeyService;
 use crate::log::recorder::{PublicLog, Recorder};
 use crate::owner::Owner;
@@ -23,6 +24,8 @@ use crate::{Home, Result, Running};
 /// Where a market is. The URLs may hold secrets, so this has no `Debug`.
 #[derive(Clone)]
 pub struct RemoteMarket {
+    /// What else lies outside.
+    pub env: Env,
     /// The chain's JSON-RPC endpoint: trusted for what the contracts say.
     pub rpc: String,
     /// The broker's URL: trusted for nothing.
@@ -51,21 +54,13 @@ impl RemoteMarket {
             return Ok(None);
         };
         // What a crash left behind names a process that is gone.
-        let config = assay_broker_client::BrokerClientConfig {
-            retries: 0,
-            ..assay_broker_client::BrokerClientConfig::default()
-        };
-        let client = BrokerClient::with_config(
-            &broker,
-            deployment.clone(),
-            Access::public(),
-            config,
-            assay_chain::SystemClock,
-        )?;
+        let config = BrokerClientConfig { retries: 0, ..BrokerClientConfig::default() };
+        let env = Env::system();
+        let client = env.broker(&broker, &deployment, Access::public(), config)?;
         let answers = client.market().await.is_ok();
         // An embedded chain takes no block back.
         let (confirmations, capabilities) = (0, None);
-        let there = RemoteMarket { rpc, broker, deployment, confirmations, capabilities };
+        let there = RemoteMarket { env, rpc, broker, deployment, confirmations, capabilities };
         Ok(answers.then_some(there))
     }
 
@@ -93,19 +88,19 @@ impl RemoteMarket {
     ///
     /// [`Error::Funds`](crate::Error::Funds), [`Error::Chain`](crate::Error::Chain),
     /// [`Error::Broker`](crate::Error::Broker), [`Error::Store`](crate::Error::Store).
-    pub async fn provider<E: Engine + Clone + Send + 'static>(
+    pub async fn provider(
         &self,
         key: PrivateKeySigner,
         home: &Home,
         plan: ProviderPlan,
         stake: u128,
-        engine: fn(Machine) -> E,
-    ) -> Result<Provider<E>> {
+        executor: impl Executor,
+    ) -> Result<Provider> {
         let contracts = self.contracts(key).await?;
         contracts.stake(stake).await?;
         let board = self.board(&contracts, home).await?;
         let recorder = recorder(&self.broker(contracts.signer()).await?, &contracts).await?;
-        let provider = Provider::new(contracts, board, plan, engine).await?;
+        let provider = Provider::new(contracts, board, plan, executor).await?;
         Ok(match recorder {
             Some(recorder) => provider.recording(recorder),
             None => provider,
@@ -123,12 +118,13 @@ impl RemoteMarket {
         key: PrivateKeySigner,
         home: &Home,
         plan: AuditorPlan,
-    ) -> Result<Auditor<Interpreter>> {
+    ) -> Result<Auditor> {
         let contracts = self.contracts(key).await?;
         let board = self.board(&contracts, home).await?;
         let challenges = home.challenges().join(contracts.account().to_string());
         let recorder = recorder(&self.broker(contracts.signer()).await?, &contracts).await?;
-        let auditor = Auditor::new(contracts, board, plan, challenges, Interpreter::new).await?;
+        let auditor =
+            Auditor::new(contracts, board, plan, challenges, InProcess::default()).await?;
         Ok(match recorder {
             Some(recorder) => auditor.recording(recorder),
             None => auditor,
@@ -179,7 +175,9 @@ impl RemoteMarket {
                 )
             };
             let log = PublicLog::at(&broker).await?.ok_or_else(unlogged)?;
-            owner.say_mask(&Recorder::new(log, key, &self.deployment).await?, &version).await?;
+            owner
+                .say_mask(&Recorder::new(&self.env, log, key, &self.deployment).await?, &version)
+                .await?;
         }
         owner.publish(&Board::of_broker(broker, None), name).await
     }
@@ -195,7 +193,8 @@ impl RemoteMarket {
 
     async fn contracts(&self, key: PrivateKeySigner) -> Result<Contracts> {
         let endpoint = Endpoint::Url(self.rpc.clone());
-        Contracts::connect(endpoint, key, &self.deployment, ChainClientConfig::default()).await
+        Contracts::connect(&self.env, endpoint, key, &self.deployment, ChainClientConfig::default())
+            .await
     }
 
     /// A client of the broker that signs what it asks.
@@ -209,12 +208,8 @@ impl RemoteMarket {
             Some(capabilities) => access.by_or_own(capabilities.clone()),
             None => access,
         };
-        let broker = BrokerClient::new(
-            &self.broker,
-            self.deployment.clone(),
-            access,
-            assay_chain::SystemClock,
-        )?;
+        let config = BrokerClientConfig::default();
+        let broker = self.env.broker(&self.broker, &self.deployment, access, config)?;
         broker.market().await?;
         Ok(broker)
     }
@@ -230,5 +225,5 @@ impl RemoteMarket {
 /// A voice in the log that a broker keeps, if it keeps one.
 async fn recorder(broker: &BrokerClient, contracts: &Contracts) -> Result<Option<Recorder>> {
     let Some(log) = PublicLog::at(broker).await? else { return Ok(None) };
-    Ok(Some(Recorder::new(log, contracts.signer(), &contracts.deployment).await?))
+    Ok(Some(Recorder::new(contracts.env(), log, contracts.signer(), &contracts.deployment).await?))
 }

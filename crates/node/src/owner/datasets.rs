@@ -19,7 +19,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::files;
 use crate::board::{Board, Version};
-use crate::chain::contracts::clock_secs;
 use crate::owner::sources;
 use crate::{Error, Home, Result};
 
@@ -482,10 +481,10 @@ impl Decider {
 
     /// Looks what other owners now say of what a dataset is made of, if the board can be read; else
     /// what is kept goes on to hold.
-    pub(crate) async fn look(&self, board: &Board, key: (Hash, Hash)) -> Result<()> {
+    pub(crate) async fn look(&self, board: &Board, key: (Hash, Hash), now: u64) -> Result<()> {
         let sources = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            self.refresh(&mut state, clock_secs())?;
+            self.refresh(&mut state, now)?;
             let versions = state.rules.by_key.get(&key).into_iter().flatten();
             let sources = versions.flat_map(|version| &version.rules.publication().body().sources);
             sources.cloned().collect::<BTreeSet<_>>()

@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use alloy_signer_local::PrivateKeySigner;
 use assay_disclosure::statistics::{Budget, Entry, MicroEpsilon, Statistics, Terms};
 use assay_receipt::{PresentationError, Receipt, present};
-use assay_types::{BlobRoot, sha256};
+use assay_types::{BlobRoot, Clock as _, sha256};
 
+use crate::base::env::Env;
 use crate::base::files;
 use crate::job::inputs::slot_bytes;
 use crate::log::recorder::bound_key;
@@ -20,16 +20,18 @@ use crate::{Board, Error, Result};
 ///
 /// # Errors
 ///
-/// [`Error::Randomness`], [`Error::Job`] if the account can't sign; within, [`PresentationError`].
+/// [`Error::Randomness`], [`Error::Signing`]; within, [`PresentationError`].
 pub fn presented_by(
+    env: &Env,
     signer: &PrivateKeySigner,
     receipt: &Receipt,
     show: &BTreeSet<String>,
     audience: Option<(&str, &str)>,
 ) -> Result<Result<String, PresentationError>> {
     let (key, binding) = bound_key(signer, receipt.market)?;
-    with_randomness(|random| {
-        present(receipt, show, &key, Some(&binding), audience, now_secs(), random)
+    let now = env.unix_secs();
+    with_randomness(env, |random| {
+        present(receipt, show, &key, Some(&binding), audience, now, random)
     })
 }
 
@@ -38,7 +40,7 @@ pub fn presented_by(
 ///
 /// # Errors
 ///
-/// [`Error::InputMissing`], [`Error::Job`] for what is no image; as the board's.
+/// [`Error::InputMissing`], [`Error::Image`]; as the board's.
 pub async fn output_slot(board: &Board, root: BlobRoot) -> Result<Vec<u8>> {
     let image = board.slot(root).await?;
     slot_bytes(&image.ok_or(Error::InputMissing { root })?)
@@ -48,7 +50,7 @@ pub async fn output_slot(board: &Board, root: BlobRoot) -> Result<Vec<u8>> {
 ///
 /// # Errors
 ///
-/// [`Error::Job`] for what is no image.
+/// [`Error::Image`].
 pub fn slot_of_image(image: &[u8]) -> Result<Vec<u8>> {
     slot_bytes(image)
 }
@@ -84,6 +86,7 @@ pub fn budget_left(path: &Path) -> Result<(u64, u64)> {
 /// [`Error::Statistics`], before anything is paid; [`Error::Budget`], [`Error::File`],
 /// [`Error::Randomness`].
 pub fn release_statistics<C: Copy + Ord>(
+    env: &Env,
     ledger: &Path,
     terms: &Terms,
     entries: &[Entry<C>],
@@ -94,11 +97,11 @@ pub fn release_statistics<C: Copy + Ord>(
     {
         // Held from reading to writing, so that two releases can't spend the same epsilon.
         let _lock = lock(ledger)?;
-        let after = budget(ledger)?.spend(terms.epsilon, purpose, now_secs());
+        let after = budget(ledger)?.spend(terms.epsilon, purpose, env.unix_secs());
         let after = after.map_err(|source| Error::Budget { path: ledger.to_owned(), source })?;
         files::write(ledger, after.to_bytes())?;
     }
-    Ok(with_randomness(|random| terms.release(entries, classes, random))??)
+    Ok(with_randomness(env, |random| terms.release(entries, classes, random))??)
 }
 
 fn budget(path: &Path) -> Result<Budget> {
@@ -122,11 +125,11 @@ fn lock(path: &Path) -> Result<File> {
 
 /// Runs what draws from the system's randomness. If the system has none at any time, nothing of the
 /// result is given.
-fn with_randomness<T>(work: impl FnOnce(&mut dyn FnMut(&mut [u8])) -> T) -> Result<T> {
+fn with_randomness<T>(env: &Env, work: impl FnOnce(&mut dyn FnMut(&mut [u8])) -> T) -> Result<T> {
     let mut failed = None;
     let mut draws: u64 = 0;
     let mut random = |buffer: &mut [u8]| {
-        if let Err(error) = getrandom::fill(buffer) {
+        if let Err(error) = env.fill(buffer) {
             failed = Some(error);
             // What is drawn is thrown away, but whatever waits for a certain draw must end: so it
             // is no constant.
@@ -137,13 +140,9 @@ fn with_randomness<T>(work: impl FnOnce(&mut dyn FnMut(&mut [u8])) -> T) -> Resu
     };
     let done = work(&mut random);
     match failed {
-        Some(error) => Err(Error::Randomness(error)),
+        Some(error) => Err(error),
         None => Ok(done),
     }
-}
-
-fn now_secs() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]
@@ -159,7 +158,8 @@ mod tests {
     fn release(ledger: &Path, micro: u64) -> Result<()> {
         let entry = |n: u8| Entry { job: [n; 32], party: [n; 20], class: n % 2, spend: 10 };
         let entries: Vec<_> = (0..200).map(entry).collect();
-        release_statistics(ledger, &terms(micro), &entries, &[0, 1], "a test").map(drop)
+        release_statistics(&Env::system(), ledger, &terms(micro), &entries, &[0, 1], "a test")
+            .map(drop)
     }
 
     #[test]

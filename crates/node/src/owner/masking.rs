@@ -13,6 +13,7 @@ use assay_mask::{
 use assay_receipt::{Envelope, RoleKey};
 use assay_types::Hash;
 
+use crate::base::env::Env;
 use crate::base::files::{self, Draft};
 use crate::{Error, Result};
 
@@ -81,6 +82,7 @@ pub fn new_mask_key(path: &Path) -> Result<MasterKey> {
 ///
 /// [`Error::Mask`] for what is wrong with the plan or the table, and [`Error::File`].
 pub fn mask_table(
+    env: &Env,
     files: &MaskFiles,
     key: &MasterKey,
     signer: Option<(Address, &RoleKey)>,
@@ -91,7 +93,7 @@ pub fn mask_table(
     if signer.is_some_and(|(account, _)| hex::encode_prefixed(account) != owner) {
         return Err(MaskError::Owner.into());
     }
-    let openings = Openings::new([salt()?, salt()?, salt()?]);
+    let openings = Openings::new([env.random()?, env.random()?, env.random()?]);
     let (masker, before) = count(&files.table, &openings.input, plan, key)?;
     let mut draft = Draft::new(&files.output)?;
     let mut output = Commit::new(Masked::Output, &openings.output);
@@ -116,12 +118,6 @@ pub fn mask_table(
     }
     draft.put()?;
     Ok(MaskDone { effect, statement: files.statement.is_some().then_some(statement) })
-}
-
-fn salt() -> Result<[u8; 32]> {
-    let mut salt = [0; 32];
-    getrandom::fill(&mut salt).map_err(Error::Randomness)?;
-    Ok(salt)
 }
 
 fn read_plan(path: &Path) -> Result<Vec<u8>> {

@@ -16,11 +16,11 @@ use assay_policy::{
     DatasetName, Document, Grant, Policy, Publication, Revocation, Revoked, Source, Spent, Word,
 };
 use assay_receipt::{Masked, Statement};
-use assay_types::Account;
+use assay_types::{Account, Clock as _};
 
+use crate::base::env::Env;
 use crate::base::files;
 use crate::board::{Board, Version};
-use crate::chain::contracts::clock_secs;
 use crate::job::sealed::seal_bytes;
 use crate::job::vault::Vault;
 use crate::log::recorder::Recorder;
@@ -30,6 +30,7 @@ use crate::{Error, Home, Result};
 
 /// An owner of datasets, at work on a market.
 pub struct Owner {
+    env: Env,
     signer: PrivateKeySigner,
     home: Home,
     datasets: Datasets,
@@ -37,9 +38,9 @@ pub struct Owner {
 
 impl Owner {
     /// The owner whose key this is, with what it keeps under a home.
-    pub fn new(signer: PrivateKeySigner, home: &Home) -> Self {
+    pub fn new(env: &Env, signer: PrivateKeySigner, home: &Home) -> Self {
         let datasets = Datasets::of(home, signer.address());
-        Owner { signer, home: home.clone(), datasets }
+        Owner { env: env.clone(), signer, home: home.clone(), datasets }
     }
 
     /// Its account.
@@ -56,7 +57,7 @@ impl Owner {
     ///
     /// # Errors
     ///
-    /// [`Error::Job`] if it does not fit a slot; [`Error::File`], [`Error::Damaged`].
+    /// [`Error::Blob`] if it does not fit a slot; [`Error::File`], [`Error::Damaged`].
     pub async fn seal(
         &self,
         name: Word,
@@ -73,7 +74,8 @@ impl Owner {
     ///
     /// # Errors
     ///
-    /// As [`Owner::seal`]; [`Error::Job`] if one is not to be had, or they are too many;
+    /// As [`Owner::seal`]; [`Error::DatasetUnknown`], [`Error::DatasetElsewhere`],
+    /// [`Error::DatasetUnpublished`], [`Error::Document`] if they are too many;
     /// [`Error::Store`], [`Error::Broker`].
     pub async fn combine(
         &self,
@@ -97,7 +99,7 @@ impl Owner {
         fee: u128,
         sources: BTreeSet<Source>,
     ) -> Result<Version> {
-        let (secret, envelope) = seal_bytes(data).await?;
+        let (secret, envelope) = seal_bytes(&self.env, data).await?;
         Vault::at(self.home.vault()).put(&secret)?;
         files::write(&self.envelope(&name, secret.envelope), &envelope)?;
         let publication = Publication {
@@ -120,7 +122,7 @@ impl Owner {
     ///
     /// # Errors
     ///
-    /// [`Error::Job`] if there is no such dataset; [`Error::File`], [`Error::Damaged`].
+    /// [`Error::DatasetUnknown`], [`Error::File`], [`Error::Damaged`].
     pub fn amend(&self, name: &Word, policy: Document<Policy>, fee: u128) -> Result<Version> {
         let newest = self.newest(name)?.publication.body().clone();
         let version = self.next_version(name)?;
@@ -136,7 +138,7 @@ impl Owner {
     ///
     /// # Errors
     ///
-    /// [`Error::Job`] if there is no such dataset, or it permits more than what it was made of;
+    /// [`Error::DatasetUnknown`]; [`Error::PolicyLaxer`] if it permits more than what it was made of;
     /// [`Error::Store`], [`Error::Broker`], [`Error::File`].
     pub async fn publish(&self, board: &Board, name: &Word) -> Result<Version> {
         let version = self.newest(name)?;
@@ -150,7 +152,7 @@ impl Owner {
         }
         board.put_dataset(&self.signer, &version).await?;
         // Only now does a key service decide by it: what nobody could read must refuse nobody's order.
-        self.datasets.keep_published(&version, clock_secs())?;
+        self.datasets.keep_published(&version, self.env.unix_secs())?;
         Ok(version)
     }
 
@@ -163,10 +165,7 @@ impl Owner {
         }
         match self.made_of(version)?.iter().find(|made| made.is_laxer) {
             None => Ok(()),
-            Some(made) => Err(Error::Job(format!(
-                "the policy permits more than that of {} does now: set it again, and it becomes as strict",
-                made.source.dataset()
-            ))),
+            Some(made) => Err(Error::PolicyLaxer(made.source.dataset())),
         }
     }
 
@@ -175,12 +174,12 @@ impl Owner {
     ///
     /// # Errors
     ///
-    /// [`Error::Job`] for a grant that is none; [`Error::Rules`] if the account has too many;
+    /// [`Error::Document`] for a grant that is none; [`Error::Rules`] if the account has too many;
     /// [`Error::File`], [`Error::Store`], [`Error::Broker`].
     pub async fn grant(&self, board: &Board, grant: Grant) -> Result<Document<Grant>> {
-        let grant = Document::new(grant).map_err(|error| Error::Job(error.to_string()))?;
+        let grant = Document::new(grant)?;
         self.newest(&grant.body().name)?;
-        self.datasets.check_grants(grant.body(), clock_secs())?;
+        self.datasets.check_grants(grant.body(), self.env.unix_secs())?;
         // Kept first: what a key service heeds is what is here.
         self.datasets.keep_grant(&grant)?;
         board.put_document(&self.signer, "grant", grant.as_bytes()).await?;
@@ -199,8 +198,7 @@ impl Owner {
         revokes: Revoked,
     ) -> Result<Document<Revocation>> {
         let owner = Account(self.account().into_array());
-        let revocation = Document::new(Revocation { owner, name: name.clone(), revokes });
-        let revocation = revocation.map_err(|error| Error::Job(error.to_string()))?;
+        let revocation = Document::new(Revocation { owner, name: name.clone(), revokes })?;
         self.newest(name)?;
         self.datasets.keep_revocation(&revocation)?;
         board.put_document(&self.signer, "revocation", revocation.as_bytes()).await?;
@@ -211,16 +209,12 @@ impl Owner {
     ///
     /// # Errors
     ///
-    /// [`Error::Job`] if it is another's.
+    /// [`Error::MaskOwner`] if it is another's.
     pub fn check_mask(&self, mask: &MaskStatement) -> Result<()> {
         if mask.owner.parse() == Ok(self.account()) {
             return Ok(());
         }
-        Err(Error::Job(format!(
-            "{} states the masking, and {} would seal: seal as the account of the plan",
-            mask.owner,
-            self.account()
-        )))
+        Err(Error::MaskOwner { owner: mask.owner.to_string(), account: self.account() })
     }
 
     /// Keeps the statement of a masking whose result was sealed as a version, to be said when that
@@ -228,7 +222,7 @@ impl Owner {
     ///
     /// # Errors
     ///
-    /// [`Error::Job`] for the statement of another account; [`Error::File`].
+    /// [`Error::MaskOwner`] for the statement of another account; [`Error::File`].
     pub fn keep_mask(&self, version: &Version, mask: &MaskStatement) -> Result<()> {
         self.check_mask(mask)?;
         let said = version.publication.body();
@@ -290,9 +284,9 @@ impl Owner {
     ///
     /// # Errors
     ///
-    /// [`Error::Job`] if there is no such dataset; [`Error::File`], [`Error::Damaged`].
+    /// [`Error::DatasetUnknown`], [`Error::File`], [`Error::Damaged`].
     pub fn newest(&self, name: &Word) -> Result<Version> {
-        let missing = || Error::Job(format!("there is no dataset {:?} here", name.as_str()));
+        let missing = || Error::DatasetUnknown(name.as_str().to_owned());
         self.datasets.newest(name.as_str())?.ok_or_else(missing)
     }
 
@@ -302,9 +296,7 @@ impl Owner {
     }
 
     fn keep(&self, publication: Publication, policy: Document<Policy>) -> Result<Version> {
-        let publication = Document::new(publication);
-        let publication = publication.map_err(|error| Error::Job(error.to_string()))?;
-        let version = Version { publication, policy };
+        let version = Version { publication: Document::new(publication)?, policy };
         self.datasets.keep(&version)?;
         Ok(version)
     }

@@ -81,7 +81,8 @@ pub(crate) async fn take_over(
     let newest = kept.newest(name)?;
     // A broker can show an older one. What is known once goes on to hold.
     if newest.as_ref().is_none_or(|newest| number(newest) < number(&version)) {
-        let signed = serde_json::to_vec(&signed).map_err(|error| Error::Job(error.to_string()))?;
+        let signed =
+            serde_json::to_vec(&signed).map_err(|error| Error::NotObject(error.to_string()))?;
         kept.keep_signed(&version, &signed)?;
         kept.keep(&version)?;
     }
@@ -141,16 +142,15 @@ async fn newest(
 ) -> Result<Version> {
     let owner = Address::from(dataset.owner.0);
     if owner == datasets.owner() {
-        let missing =
-            || Error::Job(format!("there is no dataset {:?} here", dataset.name.as_str()));
         let name = dataset.name.as_str();
+        let missing = || Error::DatasetUnknown(name.to_owned());
         let newest = datasets.newest(name)?.ok_or_else(missing)?;
         // The data is what was sealed last, its policy the one that holds.
         let policy = datasets.in_force(name)?.map_or(newest.policy, |version| version.policy);
         return Ok(Version { publication: newest.publication, policy });
     }
-    let apart = || Error::Job(format!("{dataset} is another owner's: name a market to read it at"));
-    let missing = || Error::Job(format!("nobody publishes {dataset} here"));
+    let apart = || Error::DatasetElsewhere(dataset.clone());
+    let missing = || Error::DatasetUnpublished(dataset.clone());
     take_over(board.ok_or_else(apart)?, datasets, dataset).await?.ok_or_else(missing)
 }
 
@@ -160,7 +160,7 @@ pub(crate) fn as_kept<'a>(
     sources: impl IntoIterator<Item = &'a Source>,
 ) -> Result<Vec<(Source, Document<Policy>)>> {
     let kept = |source: &Source| {
-        let missing = || Error::Job(format!("nothing is kept here of {}", source.dataset()));
+        let missing = || Error::DatasetUnkept(source.dataset());
         let policy = datasets.newest_of(source)?.ok_or_else(missing)?.policy;
         Ok((Source { policy: policy.digest(), ..source.clone() }, policy))
     };
@@ -173,11 +173,10 @@ pub(crate) fn strictest(
     draft: Option<Document<Policy>>,
     sources: &[(Source, Document<Policy>)],
 ) -> Result<Document<Policy>> {
-    let unfit = |error: assay_policy::DocumentError| Error::Job(error.to_string());
     let mut policies = draft.iter().chain(sources.iter().map(|(_, policy)| policy));
-    let nothing = || Policy::deny_all().finish().map_err(unfit);
+    let nothing = || Policy::deny_all().finish();
     let first = policies.next().map_or_else(nothing, |first| Ok(first.clone()))?;
-    policies.try_fold(first, |so_far, policy| stricter(&so_far, policy)).map_err(unfit)
+    Ok(policies.try_fold(first, |so_far, policy| stricter(&so_far, policy))?)
 }
 
 /// What a version is made of, with what is known of it here.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use alloy_primitives::B256;
 use assay_contracts::Market;
-use assay_machine::{Engine, slot};
+use assay_machine::slot;
 use assay_market::{Account, JobId, JobStatus, Needed, Reason, Refusal};
 use assay_protocol::SignedOrder;
 use assay_types::{BlobRoot, Hash};
@@ -22,7 +22,7 @@ use crate::{Error, Result};
 /// How soon an order is looked at again whose requester could still mend it.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
-impl<E: Engine + Clone + Send + 'static> Provider<E> {
+impl Provider {
     /// Locks an order that pays, or says why not.
     pub(super) async fn consider(&self, id: B256, signed: &SignedOrder, job: &Job) -> Result<Next> {
         if self.plan.only_named && signed.order.provider.is_zero() {
@@ -283,7 +283,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         if terms_of(signed)?.is_sealed() {
             return self.fetch_sealed(signed).await;
         }
-        match start(&self.board, &self.opener, signed, self.engine).await {
+        match start(&self.board, &self.opener, signed, &*self.executor).await {
             Ok(run) => {
                 self.keep(id, run);
                 Ok(None)

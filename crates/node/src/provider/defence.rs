@@ -6,8 +6,7 @@ use alloy_primitives::{B256, Bytes};
 use assay_assurance::window::{Game, Window};
 use assay_assurance::{Contest, Kind, Turn};
 use assay_contracts::Market;
-use assay_dispute::Tracer;
-use assay_machine::{Engine, Program, slot};
+use assay_machine::slot;
 use assay_merkle::PAGE_SIZE;
 use assay_protocol::SignedOrder;
 
@@ -15,13 +14,14 @@ use crate::Result;
 use crate::base::ids::b256;
 use crate::chain::market::Job;
 use crate::chain::timeline::Timeline;
+use crate::job::executor::JobRun;
 use crate::provider::Provider;
 use crate::role::Next;
 
 /// How soon an output is published again that could not be, in seconds.
 const PUBLISH_AGAIN_SECS: u64 = 10;
 
-impl<E: Engine + Clone + Send + 'static> Provider<E> {
+impl Provider {
     /// Attends to what is said against its claim, and settles.
     pub(super) async fn defend(&self, id: B256, signed: &SignedOrder, job: &Job) -> Result<Next> {
         let order = &signed.order;
@@ -77,7 +77,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
     ) -> Result<Option<u64>> {
         match window.claimants_turn(&game, self.contracts.now()) {
             Turn::Own => {
-                let defend = move |_: &Program, run: &mut Tracer<E>| window.defend(&game, run);
+                let defend = move |run: &mut dyn JobRun| window.defend(&game, run);
                 let defence = self.with_run(id, signed, defend).await?;
                 let Some(defence) = defence else { return Ok(None) };
                 self.contracts.attempt(self.contracts.defend(&game, defence)).await?;
@@ -129,8 +129,8 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         chunk: u32,
     ) -> Result<(Bytes, [B256; 17])> {
         let number = slot::base(slot::OUTPUT) / PAGE_SIZE + chunk;
-        let page = move |_: &Program, tracer: &mut Tracer<E>| tracer.end_page(number);
-        let (page, proof) = self.with_run(id, signed, page).await?;
+        let shown = self.with_run(id, signed, move |run| run.end_page(number)).await?;
+        let (page, proof) = shown;
         Ok((page.to_vec().into(), std::array::from_fn(|k| b256(proof.0[k]))))
     }
 }

@@ -6,7 +6,6 @@ use alloy_primitives::B256;
 use assay_assurance::{Contest, Kind};
 use assay_contracts::Market;
 use assay_dispute::Claim;
-use assay_machine::Engine;
 use assay_protocol::SignedOrder;
 use assay_receipt::{Statement, run_statement};
 use assay_types::BlobRoot;
@@ -14,7 +13,7 @@ use assay_types::BlobRoot;
 use crate::base::ids::b256;
 use crate::chain::market::Job;
 use crate::chain::timeline::Timeline;
-use crate::job::inputs::{output_image, start};
+use crate::job::inputs::start;
 use crate::provider::admission::work_of;
 use crate::provider::{LOCK_VALID_SECS, Provider, backlog};
 use crate::role::Next;
@@ -23,7 +22,7 @@ use crate::{Error, Result};
 /// How soon a key is looked for again that has not come yet.
 const KEY_PAUSE: Duration = Duration::from_millis(100);
 
-impl<E: Engine + Clone + Send + 'static> Provider<E> {
+impl Provider {
     /// Opens a sealed job's inputs, checks them against their roots, and says so on the chain: from
     /// then on the run's time counts. A key that does not come, or opens something else, lets the
     /// lock lapse, at the same small fee for both sides.
@@ -34,7 +33,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         }
         let is_ready = self.memory().runs.contains_key(&id);
         if !is_ready {
-            match start(&self.board, &self.opener, signed, self.engine).await {
+            match start(&self.board, &self.opener, signed, &*self.executor).await {
                 Ok(run) => self.keep(id, run),
                 Err(Error::KeyMissing { .. }) => return Ok(Next::After(KEY_PAUSE)),
                 Err(error @ (Error::Chain(_) | Error::Store(_) | Error::Broker(_))) => {
@@ -78,12 +77,12 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         let progress = self.progress.clone();
         progress.tell(id, 0);
         let ran = self
-            .with_run(id, signed, move |program, tracer| {
-                let claim = Claim::of_telling(tracer, |steps| progress.tell(id, steps));
+            .with_run(id, signed, move |run| {
+                let claim = run.claim(&mut |steps| progress.tell(id, steps));
                 let evidence = match kind {
-                    Kind::Window(window) => window.evidence(tracer),
+                    Kind::Window(window) => window.evidence(run),
                 };
-                (program.id_preimage(), claim, evidence, output_image(tracer.end()))
+                (run.program().id_preimage(), claim, evidence, run.output_image())
             })
             .await;
         self.progress.end(id);
@@ -125,7 +124,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         if !self.memory().unpublished.contains(&id) {
             return false;
         }
-        match self.with_run(id, signed, |_, tracer| output_image(tracer.end())).await {
+        match self.with_run(id, signed, |run| run.output_image()).await {
             Ok(output) => self.publish(id, root, output).await,
             Err(error) => tracing::warn!(%id, %error, "an output could not be made again yet"),
         }
@@ -144,7 +143,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
             return Ok(());
         };
         let lock = Statement::Locked(locked);
-        let facts = self.plan.host_facts.iter().map(|fact| fact.here::<E>()).collect();
+        let facts = self.plan.host_facts.iter().map(|fact| fact.here(&*self.executor)).collect();
         let run = run_statement(order, &claimed, lock.digest(), facts);
         let said = [lock, Statement::Ran(Box::new(run)), Statement::Claimed(claimed)];
         // Together, so that they are made durable together.

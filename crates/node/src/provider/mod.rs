@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use alloy_primitives::B256;
 use assay_contracts::Market;
-use assay_machine::{Engine, Machine};
 use assay_market::{Account, CostModel, JobStatus, Offer};
 use tokio::sync::{Semaphore, watch};
 
@@ -22,6 +21,7 @@ use crate::base::progress::Progress;
 use crate::board::Board;
 use crate::chain::contracts::Contracts;
 use crate::chain::market::Job;
+use crate::job::executor::Executor;
 use crate::job::sealed::Opener;
 use crate::log::recorder::Recorder;
 use crate::provider::admission::work_of;
@@ -91,11 +91,9 @@ pub enum HostFact {
 
 impl HostFact {
     /// Its name, and what it is here.
-    fn here<E>(self) -> (String, String) {
+    fn here(self, executor: &dyn Executor) -> (String, String) {
         let (name, fact) = match self {
-            HostFact::Engine => {
-                ("engine", std::any::type_name::<E>().rsplit("::").next().unwrap_or_default())
-            }
+            HostFact::Engine => ("engine", executor.engine()),
             HostFact::Arch => ("arch", std::env::consts::ARCH),
             HostFact::Os => ("os", std::env::consts::OS),
             HostFact::Cores => {
@@ -109,24 +107,24 @@ impl HostFact {
 
 /// A provider at work. What it has locked and claimed is on the chain, what to run is on the board,
 /// and it keeps nothing besides: a crash at any point is followed by an ordinary start.
-pub struct Provider<E> {
+pub struct Provider {
     contracts: Contracts,
     board: Board,
     plan: ProviderPlan,
     opener: Opener,
-    engine: fn(Machine) -> E,
+    executor: Arc<dyn Executor>,
     running: Semaphore,
     backlog: Backlog,
     /// Held from the last look at what is at risk until the lock is counted, so that of two locks
     /// each knows of the other.
     binding: tokio::sync::Mutex<()>,
     losses: tokio::sync::Mutex<Losses>,
-    memory: Mutex<Memory<E>>,
+    memory: Mutex<Memory>,
     recorder: Option<Recorder>,
     progress: Progress,
 }
 
-impl<E: Engine + Clone + Send + 'static> Provider<E> {
+impl Provider {
     /// A provider on an engine. Reads what it has lost lately, and says what it works for before
     /// anyone can ask.
     ///
@@ -137,7 +135,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         contracts: Contracts,
         board: Board,
         plan: ProviderPlan,
-        engine: fn(Machine) -> E,
+        executor: impl Executor,
     ) -> Result<Self> {
         let provider = Provider {
             running: Semaphore::new(plan.runs_at_once.max(1)),
@@ -149,7 +147,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
             contracts,
             board,
             plan,
-            engine,
+            executor: Arc::new(executor),
             recorder: None,
             progress: Progress::default(),
         };
@@ -187,7 +185,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         loop {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
-                () = tokio::time::sleep(Duration::from_secs(pause)) => {}
+                () = self.contracts.env().sleep(Duration::from_secs(pause)) => {}
             }
             let said = self.offer().await;
             if let Err(error) = &said {
@@ -203,7 +201,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         loop {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
-                () = tokio::time::sleep(self.plan.sweep_every) => {}
+                () = self.contracts.env().sleep(self.plan.sweep_every) => {}
             }
             match self.sweep(&mut sweep).await {
                 Ok(0) => {}
@@ -286,7 +284,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
     }
 }
 
-impl<E: Engine + Clone + Send + 'static> Role for Provider<E> {
+impl Role for Provider {
     const NAME: &'static str = "provider";
 
     async fn attend(&self, id: B256) -> Result<Next> {

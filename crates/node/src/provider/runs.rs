@@ -4,15 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{MutexGuard, PoisonError};
 
 use alloy_primitives::B256;
-use assay_dispute::Tracer;
-use assay_machine::{Engine, Program};
 use assay_market::Reason;
 use assay_protocol::SignedOrder;
 
 use crate::Result;
+use crate::base::blocking::blocking;
+use crate::job::executor::JobRun;
 use crate::job::inputs::start;
 use crate::provider::Provider;
-use crate::role::blocking;
 
 /// How many finished runs are kept for the games about them; a run that was dropped is made again.
 const RUNS_KEPT: usize = 64;
@@ -24,8 +23,8 @@ const RUNS_SIZE_MAX: u64 = 1 << 32;
 const REMADE_STEPS: u64 = 1 << 26;
 
 /// What can be found again by reading and running, kept so that it need not be.
-pub(super) struct Memory<E> {
-    pub(super) runs: BTreeMap<B256, (Program, Tracer<E>)>,
+pub(super) struct Memory {
+    pub(super) runs: BTreeMap<B256, Box<dyn JobRun>>,
     /// The kept runs, oldest first.
     order: VecDeque<B256>,
     pub(super) declined: BTreeMap<B256, Reason>,
@@ -37,7 +36,7 @@ pub(super) struct Memory<E> {
     pub(super) moves_said: BTreeMap<B256, usize>,
 }
 
-impl<E: Engine + Clone> Memory<E> {
+impl Memory {
     pub(super) fn new() -> Self {
         Memory {
             runs: BTreeMap::new(),
@@ -50,7 +49,7 @@ impl<E: Engine + Clone> Memory<E> {
     }
 
     fn runs_size(&self) -> u64 {
-        self.runs.values().map(|(_, tracer)| tracer.size()).sum()
+        self.runs.values().map(|run| run.size()).sum()
     }
 
     /// The kept run that is quickest to make again, the oldest of several; never the one that is
@@ -58,40 +57,39 @@ impl<E: Engine + Clone> Memory<E> {
     /// defend.
     fn quickest(&self, besides: B256) -> Option<B256> {
         let others = self.order.iter().filter(|kept| **kept != besides);
-        let steps = |id: &&B256| self.runs.get(*id).map_or(0, |run| run.1.step() / REMADE_STEPS);
+        let steps = |id: &&B256| self.runs.get(*id).map_or(0, |run| run.step() / REMADE_STEPS);
         others.min_by_key(steps).copied()
     }
 }
 
-impl<E: Engine + Clone + Send + 'static> Provider<E> {
+impl Provider {
     /// Works with the job's run, the kept one or a fresh one, and keeps it.
     pub(super) async fn with_run<T: Send + 'static>(
         &self,
         id: B256,
         signed: &SignedOrder,
-        work: impl FnOnce(&Program, &mut Tracer<E>) -> T + Send + 'static,
+        work: impl FnOnce(&mut dyn JobRun) -> T + Send + 'static,
     ) -> Result<T> {
-        let kept = self.take(id);
-        let (program, mut tracer) = match kept {
+        let mut run = match self.take(id) {
             Some(run) => run,
-            None => start(&self.board, &self.opener, signed, self.engine).await?,
+            None => start(&self.board, &self.opener, signed, &*self.executor).await?,
         };
         let (run, done) = blocking(move || {
-            let done = work(&program, &mut tracer);
-            ((program, tracer), done)
+            let done = work(&mut *run);
+            (run, done)
         })
-        .await?;
+        .await;
         self.keep(id, run);
         Ok(done)
     }
 
-    pub(super) fn take(&self, id: B256) -> Option<(Program, Tracer<E>)> {
+    pub(super) fn take(&self, id: B256) -> Option<Box<dyn JobRun>> {
         let mut memory = self.memory();
         memory.order.retain(|kept| *kept != id);
         memory.runs.remove(&id)
     }
 
-    pub(super) fn keep(&self, id: B256, run: (Program, Tracer<E>)) {
+    pub(super) fn keep(&self, id: B256, run: Box<dyn JobRun>) {
         let mut memory = self.memory();
         memory.order.retain(|kept| *kept != id);
         memory.order.push_back(id);
@@ -113,7 +111,7 @@ impl<E: Engine + Clone + Send + 'static> Provider<E> {
         memory.moves_said.remove(&id);
     }
 
-    pub(super) fn memory(&self) -> MutexGuard<'_, Memory<E>> {
+    pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
         // What it holds can be found again, so a panic elsewhere spoils nothing.
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -9,10 +9,10 @@ use assay_storage::BlobKind;
 use assay_types::BlobRoot;
 
 use crate::Result;
+use crate::base::blocking::blocking;
 use crate::board::Board;
 use crate::board::terms_of;
 use crate::chain::contracts::Contracts;
-use crate::role::blocking;
 
 /// How long after its last deadline a job is taken for over, in seconds: a chain may take blocks
 /// back for a while.
@@ -92,7 +92,7 @@ impl Sweep {
             }
             Ok(count)
         })
-        .await?
+        .await
     }
 }
 

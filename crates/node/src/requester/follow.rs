@@ -79,9 +79,9 @@ impl Requester {
             }
             match &mut heads {
                 Some(heads) => {
-                    let _ = tokio::time::timeout(POLL, heads.changed()).await;
+                    let _ = self.contracts.env().within(POLL, heads.changed()).await;
                 }
-                None => tokio::time::sleep(POLL).await,
+                None => self.contracts.env().sleep(POLL).await,
             }
         }
     }

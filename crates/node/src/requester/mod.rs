@@ -19,6 +19,7 @@ use assay_market::{Explanation, Facts, JobStatus, Quote, explain, quote};
 use assay_types::Hash;
 use futures_util::StreamExt as _;
 
+use crate::base::blocking::blocking;
 use crate::base::files;
 use crate::base::ids::account;
 use crate::board::Board;
@@ -28,7 +29,6 @@ use crate::job::keys::KeyGiver;
 use crate::job::sealed::Opener;
 use crate::job::vault::Vault;
 use crate::log::recorder::Recorder;
-use crate::role::blocking;
 use crate::{Error, Home, Result};
 
 pub use record::JobRecord;
@@ -151,7 +151,7 @@ impl Requester {
         let reads = self.publish(terms).await?;
         let record = self.sign(key, program, reads, terms).await?;
         let (file, written) = (self.file(key), record.clone());
-        blocking(move || files::write_json(&file, &written)).await??;
+        blocking(move || files::write_json(&file, &written)).await?;
         Ok(record)
     }
 

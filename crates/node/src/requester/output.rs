@@ -5,11 +5,11 @@ use assay_merkle::empty_slot;
 use assay_seal::open_output_by;
 use assay_types::{BlobRoot, Hash};
 
+use crate::base::blocking::blocking;
 use crate::base::ids::account;
 use crate::board::terms_of;
 use crate::job::inputs::blob_of;
 use crate::requester::Requester;
-use crate::role::blocking;
 use crate::{Error, Result};
 
 impl Requester {
@@ -38,7 +38,7 @@ impl Requester {
         };
         let root = BlobRoot(Hash(signed.order.inputRoot.0));
         let key = key.ok_or(Error::KeyMissing { root, owner: account(requester) })?;
-        let opened = blocking(move || open_output_by(&key, &sealed)).await?;
+        let opened = blocking(move || open_output_by(&key, &sealed)).await;
         let opened = opened.map_err(|error| Error::OutputSealed { cause: error.to_string() })?;
         Ok(opened.to_vec())
     }

@@ -91,7 +91,7 @@ impl Requester {
     }
 
     async fn publish_sealed(&self, bytes: &[u8]) -> Result<(BlobRoot, SealedSlot)> {
-        let (secret, envelope) = seal_bytes(bytes.to_vec()).await?;
+        let (secret, envelope) = seal_bytes(self.contracts.env(), bytes.to_vec()).await?;
         // A key that was lost would leave an envelope that nobody can open; an envelope that was
         // lost leaves an idle key.
         self.vault.put(&secret)?;

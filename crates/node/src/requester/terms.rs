@@ -150,8 +150,7 @@ impl Requester {
     ) -> Result<JobRecord> {
         let requester = self.contracts.account();
         let sealing = terms.sealing.as_ref();
-        let mut nonce = [0; 32];
-        getrandom::fill(&mut nonce).map_err(Error::Randomness)?;
+        let nonce = self.contracts.env().random::<32>()?;
         let verifier = self.contracts.deployment.fraud_proofs;
         let window_secs = match terms.window_secs {
             Some(secs) => secs,

@@ -13,12 +13,11 @@ use alloy_primitives::B256;
 use alloy_provider::Provider;
 use alloy_rpc_types_eth::Filter;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::Instant;
 
+use crate::Result;
+use crate::base::env::{Env, Tasks};
 use crate::board::Board;
 use crate::chain::contracts::Contracts;
-use crate::{Error, Result};
 
 /// How often a chain that can't call is asked.
 const POLL: Duration = Duration::from_millis(500);
@@ -71,30 +70,34 @@ struct Open {
     /// Something happened while it was in flight.
     again: bool,
     failures: u32,
-    due: Option<Instant>,
+    /// When its pause ends, by [`Env::uptime`].
+    due: Option<Duration>,
     due_chain: Option<u64>,
 }
 
 /// A role at work.
 pub(crate) struct Scheduler<R> {
+    env: Env,
     role: Arc<R>,
     board: Board,
     contracts: Contracts,
     jobs: BTreeMap<B256, Open>,
     ready: VecDeque<B256>,
-    timers: BTreeSet<(Instant, B256)>,
+    timers: BTreeSet<(Duration, B256)>,
     chain_timers: BTreeSet<(u64, B256)>,
-    tasks: JoinSet<(B256, Result<Next>)>,
+    tasks: Tasks<(B256, Result<Next>)>,
     /// The last order that the board has shown.
     after: u64,
     /// The last block that was read.
     block: Option<(u64, B256)>,
-    swept: Instant,
+    /// When all were looked at last, by [`Env::uptime`].
+    swept: Duration,
 }
 
 impl<R: Role> Scheduler<R> {
     /// A role that has yet to look at anything.
     pub(crate) fn new(role: Arc<R>, board: Board, contracts: Contracts) -> Self {
+        let env = contracts.env().clone();
         Scheduler {
             role,
             board,
@@ -103,10 +106,11 @@ impl<R: Role> Scheduler<R> {
             ready: VecDeque::new(),
             timers: BTreeSet::new(),
             chain_timers: BTreeSet::new(),
-            tasks: JoinSet::new(),
+            tasks: env.tasks(),
             after: 0,
             block: None,
-            swept: Instant::now(),
+            swept: env.uptime(),
+            env,
         }
     }
 
@@ -114,7 +118,8 @@ impl<R: Role> Scheduler<R> {
     /// hold nothing when this returns.
     pub(crate) async fn run(mut self, stop: watch::Receiver<bool>) {
         let board = self.board.clone();
-        tokio::join!(self.work(stop.clone()), board.follow(stop));
+        let env = self.env.clone();
+        tokio::join!(self.work(stop.clone()), board.follow(&env, stop));
         self.tasks.shutdown().await;
     }
 
@@ -135,13 +140,13 @@ impl<R: Role> Scheduler<R> {
             let pause = self.pause();
             tokio::select! {
                 _ = stop.changed() => return,
-                Some(done) = self.tasks.join_next() => self.take(done),
+                (id, next) = self.tasks.next() => self.take(id, next),
                 () = changed(&mut heads) => {}
                 () = changed(&mut orders) => {}
-                () = tokio::time::sleep(pause) => {}
+                () = self.env.sleep(pause) => {}
             }
-            while let Some(done) = self.tasks.try_join_next() {
-                self.take(done);
+            while let Some((id, next)) = self.tasks.try_next() {
+                self.take(id, next);
             }
         }
     }
@@ -214,7 +219,7 @@ impl<R: Role> Scheduler<R> {
 
     fn wake_due(&mut self) {
         self.role.woken().into_iter().for_each(|id| self.mark(id));
-        let now = Instant::now();
+        let now = self.env.uptime();
         while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
             self.timers.remove(&(at, id));
             self.mark(id);
@@ -224,8 +229,9 @@ impl<R: Role> Scheduler<R> {
             self.chain_timers.remove(&(at, id));
             self.mark(id);
         }
-        if self.swept.elapsed() >= SWEEP {
-            self.swept = Instant::now();
+        let now = self.env.uptime();
+        if now.saturating_sub(self.swept) >= SWEEP {
+            self.swept = now;
             self.mark_all();
         }
     }
@@ -246,13 +252,7 @@ impl<R: Role> Scheduler<R> {
         }
     }
 
-    fn take(&mut self, done: std::result::Result<(B256, Result<Next>), tokio::task::JoinError>) {
-        // A panic in one call must not be hidden behind a role that goes on without the job.
-        let (id, next) = match done {
-            Ok(done) => done,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => return,
-        };
+    fn take(&mut self, id: B256, next: Result<Next>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.in_flight = false;
         let again = std::mem::take(&mut job.again);
@@ -285,7 +285,7 @@ impl<R: Role> Scheduler<R> {
     }
 
     fn set_timer(&mut self, id: B256, pause: Duration) {
-        let at = Instant::now() + pause;
+        let at = self.env.uptime() + pause;
         if let Some(job) = self.jobs.get_mut(&id) {
             job.due = Some(at);
             self.timers.insert((at, id));
@@ -294,8 +294,8 @@ impl<R: Role> Scheduler<R> {
 
     /// How long nothing is due.
     fn pause(&self) -> Duration {
-        let now = Instant::now();
-        let timer = self.timers.first().map(|(at, _)| at.saturating_duration_since(now));
+        let now = self.env.uptime();
+        let timer = self.timers.first().map(|(at, _)| at.saturating_sub(now));
         let chain = self.chain_timers.first().map(|(at, _)| self.contracts.until(*at));
         [timer, chain].into_iter().flatten().fold(POLL, Duration::min)
     }
@@ -310,11 +310,4 @@ async fn changed<T>(of: &mut Option<watch::Receiver<T>>) {
     if gone {
         *of = None;
     }
-}
-
-/// Scheduler that keeps a core busy, off the threads that wait for chains.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Job(error.to_string()))
 }

@@ -5,7 +5,7 @@ mod owner;
 use std::path::{Path, PathBuf};
 
 use alloy_primitives::Address;
-use assay_node::{MaskDone, MaskFiles, mask_key, mask_table, new_mask_key};
+use assay_node::{Env, MaskDone, MaskFiles, mask_key, mask_table, new_mask_key};
 use assay_receipt::RoleKey;
 use serde::Serialize;
 
@@ -115,7 +115,7 @@ fn mask(arguments: &Mask, as_json: bool) -> Result<String, Failure> {
     let signer = signer(arguments)?;
     let (path, key) = key(arguments)?;
     let signing = signer.as_ref().map(|(account, key)| (*account, key));
-    let done = mask_table(&files, &key, signing)?;
+    let done = mask_table(&Env::system(), &files, &key, signing)?;
     let report = Report::new(&files, path, signer.map(|(account, _)| account), done);
     Ok(if as_json { json(&report) } else { report.shown() })
 }

@@ -3,9 +3,8 @@
 mod benchmark;
 mod show;
 
-use assay_machine::Interpreter;
 use assay_market::CostModel;
-use assay_node::{HostFact, Liar, ProviderPlan, SWEEP_EVERY};
+use assay_node::{HostFact, InProcess, Liar, ProviderPlan, SWEEP_EVERY};
 
 use crate::output::failure::Failure;
 use crate::output::print::print;
@@ -108,11 +107,11 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
         let account = key.address();
         let (stake, said) = (arguments.stake, format!("provider   {account}\n"));
         if arguments.lie {
-            let provider = there.provider(key, &home, plan, stake, Liar::new).await?;
+            let provider = there.provider(key, &home, plan, stake, Liar).await?;
             print(&said)?;
             until_stopped(|stop| provider.run(stop)).await;
         } else {
-            let provider = there.provider(key, &home, plan, stake, Interpreter::new).await?;
+            let provider = there.provider(key, &home, plan, stake, InProcess::default()).await?;
             print(&said)?;
             until_stopped(|stop| provider.run(stop)).await;
         }

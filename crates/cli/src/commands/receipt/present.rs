@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use assay_node::{DevelopmentKeys, Role, presented_by};
+use assay_node::{DevelopmentKeys, Env, Role, presented_by};
 use assay_receipt::{Expected, Outcome, Presentation, PresentationCheck, claim_names};
 use serde::Serialize;
 
@@ -85,7 +85,7 @@ pub(crate) fn present(arguments: &Present, as_json: bool) -> Result<String, Fail
         false => DevelopmentKeys::open(&home)?.key(Role::Requester),
     };
     let audience = arguments.audience.as_deref().zip(arguments.nonce.as_deref());
-    let made = presented_by(&signer, &receipt, &show, audience)?.map_err(|error| {
+    let made = presented_by(&Env::system(), &signer, &receipt, &show, audience)?.map_err(|error| {
         Failure::new("cannot present the receipt").cause(error).next(
             "`assay verify` checks the receipt; `assay receipt present --help` lists what can be shown",
         )

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use alloy_primitives::Address;
 use assay_disclosure::statistics::{Entry, MicroEpsilon, Scale, Terms};
-use assay_node::{budget_left, create_budget, release_statistics};
+use assay_node::{Env, budget_left, create_budget, release_statistics};
 use assay_receipt::JobSummary;
 use serde::Serialize;
 
@@ -108,7 +108,8 @@ pub(crate) fn statistics(arguments: &Statistics, as_json: bool) -> Result<String
     };
     let purpose =
         format!("jobs that ended from {} to {}, by {party}", arguments.from, arguments.to);
-    let made = release_statistics(&arguments.ledger, &terms, &entries, &ENDINGS, &purpose);
+    let made =
+        release_statistics(&Env::system(), &arguments.ledger, &terms, &entries, &ENDINGS, &purpose);
     let made = made.map_err(|error| unpaid(error, &arguments.ledger))?;
     let (left, _) = budget_left(&arguments.ledger)?;
     let small = |count: Option<i128>| {

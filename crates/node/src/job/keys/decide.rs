@@ -23,6 +23,7 @@ pub(crate) trait DatasetRules: Send + Sync + 'static {
         &self,
         board: &Board,
         version: (Hash, Hash),
+        now: u64,
     ) -> impl Future<Output = Result<()>> + Send;
 
     /// Decides about a version's key; `None` if the version is not in force.
@@ -37,7 +38,7 @@ pub(crate) trait DatasetRules: Send + Sync + 'static {
 
 /// Of who gives the keys of inputs alone.
 impl DatasetRules for Infallible {
-    async fn refresh(&self, _: &Board, _: (Hash, Hash)) -> Result<()> {
+    async fn refresh(&self, _: &Board, _: (Hash, Hash), _: u64) -> Result<()> {
         match *self {}
     }
 

@@ -4,13 +4,13 @@ use alloy_primitives::{Address, B256};
 use assay_policy::Permit;
 use assay_receipt::GivenKey;
 use assay_seal::{ContentKey, Wrap, WrapContext as Context};
-use assay_types::Hash;
+use assay_types::{Clock as _, Hash};
 
 use crate::Result;
 use crate::base::ids::account;
 use crate::job::keys::decide::{DatasetRules, Verdict};
 use crate::job::keys::{INPUT_SLOT, Kept, KeyGiver, Lock};
-use crate::job::sealed::{OUTPUT_SLOT, system_rng};
+use crate::job::sealed::OUTPUT_SLOT;
 
 /// What became of a key for an account.
 enum Given {
@@ -30,7 +30,8 @@ impl<D: DatasetRules> KeyGiver<D> {
         let mut waits = !self.say_rest(id).await;
         for kept in self.kept(terms)? {
             if let (Some(rules), Some(policy)) = (&self.rules, kept.sealed.policy) {
-                rules.refresh(&self.board, (kept.sealed.envelope, policy)).await?;
+                let now = self.contracts.env().unix_secs();
+                rules.refresh(&self.board, (kept.sealed.envelope, policy), now).await?;
             }
             let permit = match self.decide(lock, &kept)? {
                 Verdict::Own => None,
@@ -108,7 +109,7 @@ impl<D: DatasetRules> KeyGiver<D> {
         let Some(public) = self.board.seal_keys(to).await? else { return Ok(Given::NoKeys) };
         // Keys that nothing can be wrapped to cost no use of the data, and keep nobody else from
         // theirs.
-        let wrap = match Wrap::seal(key, &public, context, &mut system_rng()) {
+        let wrap = match Wrap::seal(key, &public, context, &mut self.contracts.env().rng()) {
             Ok(wrap) => wrap.to_bytes(),
             Err(error) => {
                 tracing::debug!(%id, %error, "a recipient's keys can't be used");

@@ -1,10 +1,15 @@
-//! Files that are durable when they say so.
+//! Files that are durable when they say so: blobs, and logs.
+
+mod blobs;
+mod log;
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use crate::{Error, Result};
+pub use blobs::FileBlobs;
+pub use log::LogFiles;
 
 /// Writes a file that is not there yet, that only its owner can read; its bytes are durable when
 /// this returns, its name is once its folder is synced.
@@ -19,7 +24,7 @@ pub fn write_new(path: &Path, content: &[u8]) -> std::io::Result<()> {
 }
 
 /// A file that was not there yet, that only its owner can read.
-pub(crate) fn make_new(path: &Path) -> std::io::Result<File> {
+fn make_new(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -39,7 +44,7 @@ pub fn free_size(folder: &Path) -> Option<u64> {
 }
 
 /// The name is durable only once its folder is.
-pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
+fn sync_folder(folder: &Path) -> Result<()> {
     // Windows has no way to sync a folder, and needs none: names are journalled.
     if cfg!(unix) {
         let synced = File::open(folder).and_then(|folder| folder.sync_all());
@@ -49,7 +54,7 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
 }
 
 /// `None` for what is not there.
-pub(crate) fn found<T>(result: std::io::Result<T>, path: &Path) -> Result<Option<T>> {
+fn found<T>(result: std::io::Result<T>, path: &Path) -> Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

@@ -12,8 +12,8 @@ use redb::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::tables::{self, FACTS, FORMAT, KINDS_1};
-use super::{BookLimits, Kind, Put};
-use crate::{Error, Result};
+use crate::book::account_key;
+use crate::{BookLimits, Error, Kind, Put, Result};
 
 /// What the writer is asked to do.
 pub(super) enum Request {
@@ -195,7 +195,7 @@ impl Draft<'_> {
                 Answer::Removed(reply, removed)
             }
             Request::RemoveOffer { author, reply } => {
-                let removed = self.remove(Kind::Offer, &super::account_key(&author))?;
+                let removed = self.remove(Kind::Offer, &account_key(&author))?;
                 Answer::Removed(reply, removed)
             }
             Request::RemovePartsBelow { kind, below, reply } => {

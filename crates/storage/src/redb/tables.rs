@@ -11,8 +11,7 @@
 
 use redb::TableDefinition;
 
-use super::{Entry, Kind};
-use crate::{Error, Result};
+use crate::{Entry, Error, Kind, Result};
 
 /// The format's tag: `assay`, a letter, the version, the hash suite (none).
 pub(super) const FORMAT: &[u8; 8] = b"assayb\x02\x00";
