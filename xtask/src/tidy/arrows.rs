@@ -20,8 +20,8 @@ pub(crate) const PURE: [&str; 14] = [
     "assay-policy",
     "assay-mask",
     "assay-disclosure",
-    "assay-receipt",
     "assay-assurance",
+    "assay-receipt",
 ];
 
 /// What of ours each package may depend on, by normal and build dependencies, without "assay-".
@@ -41,7 +41,17 @@ const ARROWS: [(&str, &[&str]); 27] = [
     ("assay-disclosure", &["guest", "merkle", "seal", "types"]),
     (
         "assay-receipt",
-        &["contracts", "disclosure", "market", "mask", "merkle", "protocol", "tlog", "types"],
+        &[
+            "assurance",
+            "contracts",
+            "disclosure",
+            "market",
+            "mask",
+            "merkle",
+            "protocol",
+            "tlog",
+            "types",
+        ],
     ),
     ("assay-assurance", &["contracts", "dispute", "machine", "market", "merkle", "types"]),
     // Checks receipts and runs programs, for who installs nothing else.
