@@ -148,8 +148,8 @@ pub struct Table(Vec<Vec<Vec<u8>>>);
 
 impl Table {
     /// Reads CSV (RFC 4180) with the SDK's reader: empty lines are no rows; a line with an empty
-    /// quoted field is one. Rows may have other numbers of fields than the first, and names may come
-    /// twice: a program may write so, and its cells can be shown all the same.
+    /// quoted field is one. Rows may have other numbers of fields than the first, and names may
+    /// come twice: a program may write so, and its cells can be shown all the same.
     ///
     /// # Errors
     ///

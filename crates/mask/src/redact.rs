@@ -15,8 +15,8 @@ pub const NAME_BYTES_MAX: usize = 128;
 /// The most memory of a column's compiled names, in bytes.
 const REGEX_BYTES_MAX: usize = 64 << 20;
 
-/// What may stand between the digits of a number, any number of times: every space, dash, format and
-/// control character that Unicode has, what is not seen at all, and dots.
+/// What may stand between the digits of a number, any number of times: every space, dash, format
+/// and control character that Unicode has, what is not seen at all, and dots.
 const BETWEEN: &str = r"[\s\p{Dash}\p{Cf}\p{Cc}\p{Default_Ignorable_Code_Point}\u{2800}.]*";
 
 /// The same, and what telephone numbers have besides.
@@ -44,8 +44,8 @@ impl Pattern {
             Pattern::Email => {
                 r#"[^\s@<>"(),;:\[\]]+@[^\s@<>"(),;:\[\]]*[^\s@<>"(),;:\[\].!?]"#.into()
             }
-            // 12 digits or more; an IBAN in groups, in capitals; or in one piece. Its ends are those
-            // of ASCII words: to Unicode, some of what is not seen is part of one.
+            // 12 digits or more; an IBAN in groups, in capitals; or in one piece. Its ends are
+            // those of ASCII words: to Unicode, some of what is not seen is part of one.
             Pattern::Account => format!(
                 r"\d(?:{BETWEEN}\d){{11,}}|(?-u:\b)[A-Z]{{2}}\d{{2}}(?:{BETWEEN}[A-Z0-9]{{4}}){{2,7}}(?:{BETWEEN}[A-Z0-9]{{1,3}})?(?-u:\b)|(?-u:\b)[A-Za-z]{{2}}\d{{2}}[A-Za-z0-9]{{11,30}}(?-u:\b)"
             ),

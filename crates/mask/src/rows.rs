@@ -1,5 +1,5 @@
-//! Tables as bytes: the SDK's reader of CSV, so that a program finds the cells that were masked; and
-//! UTF-8, rows one at a time, each within bounds (spec/mask.md#tables).
+//! Tables as bytes: the SDK's reader of CSV, so that a program finds the cells that were masked;
+//! and UTF-8, rows one at a time, each within bounds (spec/mask.md#tables).
 
 use std::convert::Infallible;
 

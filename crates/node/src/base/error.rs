@@ -300,8 +300,8 @@ pub enum Error {
     /// The name under a home's seed makes no key of a log or witness.
     #[error("the key of a log or witness can't be made: {0}")]
     LogKey(#[from] assay_tlog::KeyError),
-    /// What only the log's keeper can do, asked of one who keeps none.
-    #[error("the log is kept elsewhere: only its keeper can {0}")]
+    /// What only the node that keeps the log can do, asked of another.
+    #[error("the log is kept elsewhere: only the node that keeps it can {0}")]
     LogElsewhere(&'static str),
     /// A log with fewer entries than it once had.
     #[error(

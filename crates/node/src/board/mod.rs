@@ -372,7 +372,8 @@ impl Board {
         Ok(())
     }
 
-    /// Why key services gave no keys of a job, by owner. What is not signed by its owner is left out.
+    /// Why key services gave no keys of a job, by owner. What is not signed by its owner is left
+    /// out.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! The chain as roles see it: contracts by typed methods, what happened to a job, games, reputation.
+//! The chain as roles see it: contracts by typed methods, what happened to a job, games,
+//! reputation.
 
 pub(crate) mod block;
 pub(crate) mod contracts;

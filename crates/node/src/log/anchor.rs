@@ -95,8 +95,8 @@ impl Anchorer {
     ///
     /// # Errors
     ///
-    /// [`Error::Chain`]; [`Error::LogRolledBack`] and [`Error::LogForked`] for a log that does not go
-    /// on from what was anchored: nothing is anchored over it.
+    /// [`Error::Chain`]; [`Error::LogRolledBack`] and [`Error::LogForked`] for a log that does not
+    /// go on from what was anchored: nothing is anchored over it.
     pub async fn anchor(&self) -> Result<Option<u64>> {
         let tree = self.log.newest()?;
         let latest = self.anchors.latestOf(self.origin, self.account());

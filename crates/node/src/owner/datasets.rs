@@ -767,8 +767,8 @@ mod tests {
             let whole = end == second.len();
             assert_eq!(uses(), [1 + u64::from(whole); 3], "cut after {end} bytes");
             if end % 97 == 0 || whole {
-                // The key service goes on from there: the same release is made again, for all or for
-                // nothing.
+                // The key service goes on from there: the same release is made again, for all or
+                // for nothing.
                 spend(&open(), 2);
                 assert_eq!(uses(), [2; 3], "cut after {end} bytes, and released again");
                 let ledger = std::fs::read(datasets.ledger_path()).expect("read");

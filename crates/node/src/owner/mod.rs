@@ -138,8 +138,8 @@ impl Owner {
     ///
     /// # Errors
     ///
-    /// [`Error::DatasetUnknown`]; [`Error::PolicyLaxer`] if it permits more than what it was made of;
-    /// [`Error::Store`], [`Error::Broker`], [`Error::File`].
+    /// [`Error::DatasetUnknown`]; [`Error::PolicyLaxer`] if it permits more than what it was made
+    /// of; [`Error::Store`], [`Error::Broker`], [`Error::File`].
     pub async fn publish(&self, board: &Board, name: &Word) -> Result<Version> {
         let version = self.newest(name)?;
         self.check_sources(board, &version).await?;
@@ -151,7 +151,8 @@ impl Owner {
             board.put_envelope(digest, envelope).await?;
         }
         board.put_dataset(&self.signer, &version).await?;
-        // Only now does a key service decide by it: what nobody could read must refuse nobody's order.
+        // Only now does a key service decide by it: what nobody could read must refuse nobody's
+        // order.
         self.datasets.keep_published(&version, self.env.unix_secs())?;
         Ok(version)
     }
@@ -169,8 +170,8 @@ impl Owner {
         }
     }
 
-    /// Lets an account order over a dataset, within its policy, and says so where key services and the
-    /// account can read it.
+    /// Lets an account order over a dataset, within its policy, and says so where key services and
+    /// the account can read it.
     ///
     /// # Errors
     ///

@@ -114,8 +114,8 @@ impl Requester {
     /// # Errors
     ///
     /// [`Error::Program`], [`Error::Funds`], [`Error::Refused`], [`Error::Chain`],
-    /// [`Error::Store`], [`Error::File`]; [`Error::Policy`] if the key service of the dataset would give
-    /// no key.
+    /// [`Error::Store`], [`Error::File`]; [`Error::Policy`] if the key service of the dataset would
+    /// give no key.
     pub async fn order(&self, key: Hash, terms: &JobTerms) -> Result<JobRecord> {
         let program = Program::from_elf(&terms.program);
         let program = program.map_err(Error::ProgramFile)?;

@@ -94,8 +94,8 @@ pub struct Sealing {
 const LAPSE_FEE_BPS: u128 = 100;
 
 impl Requester {
-    /// Refuses what the key service of the dataset would refuse, as far as it shows: a key that never
-    /// comes costs both sides the lapse fee.
+    /// Refuses what the key service of the dataset would refuse, as far as it shows: a key that
+    /// never comes costs both sides the lapse fee.
     pub(super) async fn check_policy(&self, program: &Program, terms: &JobTerms) -> Result<()> {
         let (DatasetTerms::Of(of), Some(sealing)) = (&terms.dataset, &terms.sealing) else {
             return Ok(());
