@@ -5,14 +5,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use alloy_primitives::{Address, B256, Bytes};
-use alloy_signer::{Signer, SignerSync};
 use assay_contracts::Deployment;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::limits::{CAPABILITIES_BYTES_MAX, CAPABILITIES_MAX};
 use crate::schema;
-use crate::{Problem, ProblemKind, SignError, SignatureError};
+use crate::{AccountKey, Problem, ProblemKind, SignError, SignatureError};
 
 /// The methods that a capability can name, in the order in which it names them.
 const METHODS: [&str; 4] = ["GET", "HEAD", "POST", "PUT"];
@@ -215,7 +214,7 @@ impl SignedCapability {
     pub fn sign(
         capability: Capability,
         deployment: &Deployment,
-        signer: &(impl Signer + SignerSync),
+        signer: &impl AccountKey,
     ) -> Result<Self, SignError> {
         let signature = crate::signing::sign(signer, capability.hash(deployment)?)?;
         Ok(SignedCapability { capability, signature })

@@ -3,6 +3,7 @@
 //!
 //! Pure: a broker serves this and a client asks for it; neither lives here.
 
+mod account_key;
 mod capability;
 mod check;
 mod json_text;
@@ -14,6 +15,7 @@ pub mod schema;
 mod signing;
 mod types;
 
+pub use account_key::{AccountKey, AccountKeyError};
 pub use capability::{
     Capability, CapabilityChain, CapabilityError, Role, RoleError, SignedCapability,
     SignedRevocation, Use,

@@ -4,12 +4,12 @@ use std::str::FromStr;
 
 use alloy_primitives::aliases::U40;
 use alloy_primitives::{Address, B256, Bytes, FixedBytes, Signature, b256};
-use alloy_signer::{Signer, SignerSync};
 use alloy_sol_types::{Eip712Domain, SolStruct, eip712_domain};
 use assay_contracts::Deployment;
 use assay_contracts::{Market, job_id, job_id_on};
 use assay_types::sha256;
 
+use crate::account_key::{AccountKey, AccountKeyError};
 use crate::capability::{Capability, CapabilityChain, Role, SignedRevocation};
 use crate::{
     JsonObject, KeyRefusal, Offer, OwnerDocument, Problem, ProblemKind, Refusal, SealKeys,
@@ -122,7 +122,7 @@ mod eip712 {
 pub enum SignError {
     /// The key could not sign.
     #[error("the key can't sign: {0}")]
-    Signer(#[from] alloy_signer::Error),
+    Signer(#[from] AccountKeyError),
     /// What would be signed does not hold.
     #[error(transparent)]
     Signature(#[from] SignatureError),
@@ -170,7 +170,7 @@ impl SignedOrder {
     pub fn sign(
         order: Market::Order,
         deployment: &Deployment,
-        signer: &(impl Signer + SignerSync),
+        signer: &impl AccountKey,
     ) -> Result<Self, SignError> {
         Self::sign_with(order, None, deployment, signer)
     }
@@ -184,7 +184,7 @@ impl SignedOrder {
         order: Market::Order,
         terms: Option<JsonObject>,
         deployment: &Deployment,
-        signer: &(impl Signer + SignerSync),
+        signer: &impl AccountKey,
     ) -> Result<Self, SignError> {
         let signature = sign(signer, job_id(deployment, &order))?;
         let signed = SignedOrder { order, terms, signature };
@@ -242,7 +242,7 @@ impl SignedRefusal {
     pub fn sign(
         refusal: Refusal,
         deployment: &Deployment,
-        signer: &(impl Signer + SignerSync),
+        signer: &impl AccountKey,
     ) -> Result<Self, SignError> {
         let signature = sign(signer, refusal.hash(deployment)?)?;
         Ok(SignedRefusal { refusal, signature })
@@ -279,7 +279,7 @@ impl SignedOffer {
     pub fn sign(
         offer: Offer,
         deployment: &Deployment,
-        signer: &(impl Signer + SignerSync),
+        signer: &impl AccountKey,
     ) -> Result<Self, SignError> {
         let signature = sign(signer, offer.hash(signer.address(), deployment)?)?;
         Ok(SignedOffer { offer: offer.offer, until: offer.until, signature })
@@ -316,7 +316,7 @@ impl SignedSealKeys {
     pub fn sign(
         keys: SealKeys,
         deployment: &Deployment,
-        signer: &(impl Signer + SignerSync),
+        signer: &impl AccountKey,
     ) -> Result<Self, SignError> {
         let signature = sign(signer, keys.hash(signer.address(), deployment)?)?;
         Ok(SignedSealKeys { keys: keys.keys, from: keys.from, signature })
@@ -350,7 +350,7 @@ impl SignedWrap {
     pub fn sign(
         wrap: &Wrap,
         deployment: &Deployment,
-        signer: &(impl Signer + SignerSync),
+        signer: &impl AccountKey,
     ) -> Result<Self, SignError> {
         let signature = sign(signer, wrap.hash(deployment))?;
         Ok(SignedWrap { owner: wrap.owner, wrap: wrap.wrap.clone(), signature })
@@ -394,7 +394,7 @@ impl SignedKeyRefusal {
     pub fn sign(
         refusal: KeyRefusal,
         deployment: &Deployment,
-        signer: &(impl Signer + SignerSync),
+        signer: &impl AccountKey,
     ) -> Result<Self, SignError> {
         let signature = sign(signer, refusal.hash(deployment)?)?;
         Ok(SignedKeyRefusal { refusal, signature })
@@ -433,7 +433,7 @@ impl SignedDataset {
         document: JsonObject,
         policy: JsonObject,
         deployment: &Deployment,
-        signer: &(impl Signer + SignerSync),
+        signer: &impl AccountKey,
     ) -> Result<Self, SignError> {
         let [hash, policy_hash] = dataset_hashes(signer.address(), &document, &policy, deployment);
         let (signature, policy_signature) = (sign(signer, hash)?, sign(signer, policy_hash)?);
@@ -474,7 +474,7 @@ impl SignedOwnerDocument {
     pub fn sign(
         document: OwnerDocument,
         deployment: &Deployment,
-        signer: &(impl Signer + SignerSync),
+        signer: &impl AccountKey,
     ) -> Result<Self, SignError> {
         let signature = sign(signer, document.hash(signer.address(), deployment))?;
         Ok(SignedOwnerDocument { kind: document.kind, document: document.document, signature })
@@ -531,7 +531,7 @@ impl SignedRevocation {
     pub fn sign(
         capability: Capability,
         deployment: &Deployment,
-        signer: &(impl Signer + SignerSync),
+        signer: &impl AccountKey,
     ) -> Result<Self, SignError> {
         let hash = revocation_hash(&capability, deployment)?;
         let signed = SignedRevocation { signature: sign(signer, hash)?, capability };
@@ -609,7 +609,7 @@ impl SignedRequest {
         digest: B256,
         (role, nonce, expires): (Role, B256, u64),
         deployment: &Deployment,
-        (signer, capabilities): (&(impl Signer + SignerSync), Option<CapabilityChain>),
+        (signer, capabilities): (&impl AccountKey, Option<CapabilityChain>),
     ) -> Result<Self, SignError> {
         let mut request = SignedRequest {
             account: signer.address(),
@@ -703,8 +703,8 @@ fn time(unix_secs: u64) -> Result<U40, SignatureError> {
 /// # Errors
 ///
 /// [`SignError::Signer`].
-pub fn sign(signer: &(impl Signer + SignerSync), hash: B256) -> Result<Bytes, SignError> {
-    Ok(Bytes::copy_from_slice(&signer.sign_hash_sync(&hash)?.as_bytes()))
+pub fn sign(signer: &impl AccountKey, hash: B256) -> Result<Bytes, SignError> {
+    Ok(Bytes::copy_from_slice(&signer.sign_hash(&hash)?.as_bytes()))
 }
 
 /// Checks that an account has signed a hash, in the one form that the contracts take: who passes
