@@ -1,5 +1,5 @@
-//! Figures of a key service: decisions a second under a policy that is compiled once, beside compiling
-//! it for each, and beside the same conditions in plain Rust.
+//! Figures of a key service: decisions a second under a policy that is compiled once, beside
+//! compiling it for each, and beside the same conditions in plain Rust.
 
 use std::collections::BTreeSet;
 

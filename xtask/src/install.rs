@@ -34,6 +34,28 @@ pub(crate) fn extras() -> Result<(), String> {
     Ok(())
 }
 
+/// Whether rustc has a target's library; installs it with rustup if this is CI.
+pub(crate) fn target(name: &str) -> Result<bool, String> {
+    if has_target(name) {
+        return Ok(true);
+    }
+    if std::env::var_os("CI").is_none() || find("rustup").is_none() {
+        return Ok(false);
+    }
+    run(Command::new("rustup").args(["target", "add", name]))?;
+    Ok(has_target(name))
+}
+
+/// A Debian or a rustup toolchain has the library of each target in a folder.
+fn has_target(name: &str) -> bool {
+    let folder =
+        Command::new("rustc").args(["--print", "target-libdir", "--target", name]).output();
+    folder.is_ok_and(|output| {
+        let folder = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        output.status.success() && std::path::Path::new(&folder).is_dir()
+    })
+}
+
 fn is_root() -> bool {
     let id = Command::new("id").arg("-u").output();
     id.is_ok_and(|output| output.stdout == b"0\n")

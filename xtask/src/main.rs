@@ -5,6 +5,7 @@ mod install;
 mod programs;
 mod python;
 mod run;
+mod stages;
 mod test;
 mod tidy;
 
@@ -15,16 +16,23 @@ use run::cargo;
 
 const USAGE: &str = "cargo xtask COMMAND
 
-  check                            formatting, lints, tidy
-  test                             check, then every test; installs what is optional when CI is set and it may
-  fuzz machine [COUNT] [SEED]      the interpreter against rrs-lib and qemu over COUNT instructions [100,000,000]
-  fuzz kills [COUNT]               kills -9 brokers, stores and chains under load COUNT times [500]; nothing acknowledged is lost
-  fuzz privacy [COUNT] [SEED] [NAME]  COUNT mutants through each parser of what strangers send, or those of that name [10,000,000]
-  vectors                          record vectors/ anew
-  programs [--check]               rebuild programs/prebuilt, or compare a rebuild with it
-  bench machine|chain|log|market|key_service|seal  figures beside peers
-  contracts prove                  halmos on the rules and slither on the sources (both from PyPI); some minutes
-  tidy                             the rules that no compiler checks";
+  check                 check formatting, lints, dependencies and the rules of tidy
+  test                  check, then run every test; with CI set, install optional tools first
+  tidy [--all]          check the rules that no compiler checks; --all adds the areas still pending
+  fuzz machine [COUNT] [SEED]
+                        run COUNT instructions [100,000,000] in the interpreter, rrs-lib and qemu,
+                        and compare
+  fuzz kills [COUNT]    kill brokers, stores and chains under load COUNT times [500], and check that
+                        nothing acknowledged is lost
+  fuzz privacy [COUNT] [SEED] [NAME]
+                        feed COUNT mutants [10,000,000] to each parser of what strangers send, or to
+                        the parsers whose name contains NAME
+  bench machine|chain|log|market|key_service|seal|build
+                        print figures beside those of other tools
+  programs [--check]    rebuild programs/prebuilt, or compare a rebuild with it
+  vectors               record vectors/ again
+  contracts prove       prove the money rules with halmos and scan the sources with slither (both
+                        from PyPI); takes some minutes";
 
 /// Who is killed: the broker with its log, the store, the embedded chain.
 const KILLED: usize = 3;
@@ -61,7 +69,8 @@ fn command(arguments: &[&str]) -> Result<(), String> {
         ["programs"] => programs::write(),
         ["programs", "--check"] => programs::check(),
         ["contracts", "prove"] => contracts::prove(),
-        ["tidy"] => tidy::tidy(root()),
+        ["tidy"] => tidy::tidy(root(), false),
+        ["tidy", "--all"] => tidy::tidy(root(), true),
         _ => Err(format!("what?\n\n{USAGE}")),
     }
 }

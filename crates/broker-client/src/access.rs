@@ -1,4 +1,4 @@
-//! Who a client is.
+//! The identity that a client signs its requests with.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,65 +8,65 @@ use alloy_signer_local::PrivateKeySigner;
 
 use assay_protocol::{CapabilityChain, Role};
 
-/// What a client signs its requests with: an account's key, or nothing; perhaps in one role only,
-/// or in another's name.
+/// The identity that a client signs its requests with: an account's key, or none; perhaps in one
+/// role only, or in the name of another account.
 #[derive(Clone)]
 pub struct Access {
     signer: Option<Arc<PrivateKeySigner>>,
     role: Option<Role>,
     capabilities: Option<CapabilityChain>,
-    /// What the capabilities do not cover is asked in the signer's own name.
+    /// Whether requests that the capabilities do not allow are made in the signer's own name.
     or_own: bool,
 }
 
 impl Access {
-    /// An account's own.
-    pub fn of(signer: &PrivateKeySigner) -> Self {
+    /// The identity of an account, by its key.
+    pub fn new(signer: &PrivateKeySigner) -> Self {
         Access { signer: Some(Arc::new(signer.clone())), ..Access::public() }
     }
 
-    /// None: for what is public.
+    /// No identity: for public routes only.
     pub fn public() -> Self {
         Access { signer: None, role: None, capabilities: None, or_own: false }
     }
 
-    /// The same, in one role for all requests. Otherwise each is in the role that its route is for.
+    /// The same with one role for all requests. Otherwise each request is in the role of its route.
     #[must_use]
     pub fn in_role(self, role: Role) -> Self {
         Access { role: Some(role), ..self }
     }
 
-    /// The same, in the name of who gave it capabilities.
+    /// The same in the name of the account that issued these capabilities.
     #[must_use]
     pub fn by(self, capabilities: CapabilityChain) -> Self {
         Access { capabilities: Some(capabilities), ..self }
     }
 
-    /// The same, in the name of who gave it capabilities where they are for what is asked, and
-    /// otherwise in its own: for who does more than what was delegated.
+    /// The same in the name of the account that issued these capabilities where they allow the
+    /// request, and in its own name otherwise.
     #[must_use]
     pub fn by_or_own(self, capabilities: CapabilityChain) -> Self {
         Access { or_own: true, ..self.by(capabilities) }
     }
 
-    /// The account in whose name it asks; `None` without one.
+    /// The account in whose name requests are made; `None` for public access.
     pub fn account(&self) -> Option<Address> {
         let issuer = self.capabilities.as_ref().map(CapabilityChain::issuer);
         issuer.or_else(|| Some(self.signer.as_ref()?.address()))
     }
 
-    /// What it signs with.
+    /// The key that signs.
     pub fn signer(&self) -> Option<&PrivateKeySigner> {
         self.signer.as_deref()
     }
 
-    /// In whose name it asks, if not in its own.
+    /// The capabilities for another account's name, if there are any.
     pub fn capabilities(&self) -> Option<&CapabilityChain> {
         self.capabilities.as_ref()
     }
 
-    /// In which role a request to a route for these is made, and with which capabilities.
-    pub(crate) fn of_request(&self, method: &str, path: &str, roles: &[Role]) -> (Role, Self) {
+    /// The role and the identity for one request, whose route is for `roles`.
+    pub(crate) fn for_request(&self, method: &str, path: &str, roles: &[Role]) -> (Role, Self) {
         let is_for = |role: Role| roles.is_empty() || roles.contains(&role);
         let usual = self.role.or(roles.first().copied()).unwrap_or(Role::Anyone);
         let Some(last) = self.capabilities.as_ref().map(CapabilityChain::last) else {
@@ -84,7 +84,7 @@ impl Access {
 
 impl From<&PrivateKeySigner> for Access {
     fn from(signer: &PrivateKeySigner) -> Self {
-        Access::of(signer)
+        Access::new(signer)
     }
 }
 

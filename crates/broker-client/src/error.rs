@@ -1,4 +1,4 @@
-//! What can go wrong on the client's side; what a broker answers is a [`Problem`].
+//! What can go wrong for a client. What a broker answers is a [`Problem`].
 
 use assay_protocol::{AccountKeyError, Problem, SignError, SignatureError};
 
@@ -9,19 +9,20 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A setting that can't work.
+    /// A setting can't work.
     #[error("bad setting: {0}")]
     Config(String),
-    /// The broker refused.
+    /// The broker refused the request, or failed.
     #[error("the broker refused: {0}")]
     Refused(Box<Problem>),
-    /// The broker can't be reached, or went away. The URL may hold a secret and is not named.
+    /// The broker can't be reached, or the connection broke. The URL may hold a secret, so it is
+    /// not shown.
     #[error("the broker can't be reached ({what}); check the URL, or use another broker")]
     Unreachable {
         /// What happened.
         what: String,
     },
-    /// The broker answered something that is not what was asked for: it is broken, or lies.
+    /// The broker's answer is not what was asked for: the broker is broken, or lies.
     #[error("the broker gave a wrong answer ({what}); use another broker")]
     BadAnswer {
         /// What was wrong.
@@ -39,7 +40,7 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// A signature does not hold.
+    /// A signature does not verify.
     #[error(transparent)]
     Signature(#[from] SignatureError),
 }
@@ -55,7 +56,7 @@ impl From<SignError> for Error {
 }
 
 impl Error {
-    /// True where the same call may succeed later.
+    /// True if the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,

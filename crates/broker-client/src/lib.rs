@@ -1,5 +1,5 @@
-//! Clients of a broker and of witnesses over HTTP, that believe nothing (spec/broker.md): what they
-//! give was signed by who it names, or has the name it was asked for.
+//! Clients of a broker and of witnesses over HTTP (spec/broker.md). They believe nothing: what they
+//! return was signed by whoever it names, or has the name that was asked for.
 
 mod access;
 mod client;

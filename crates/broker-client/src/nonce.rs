@@ -3,7 +3,7 @@
 use alloy_primitives::B256;
 use assay_protocol::Epoch;
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// A nonce for a request to the broker whose epoch that is.
 pub(crate) fn fresh(epoch: Epoch) -> Result<B256> {

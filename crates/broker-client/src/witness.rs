@@ -1,10 +1,10 @@
-//! A client of one witness (c2sp.org/tlog-witness).
+//! A client of one witness of a log (c2sp.org/tlog-witness).
 
 use std::time::Duration;
 
 use assay_tlog::AddCheckpoint;
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// An answer in bytes, at most: signature lines.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
@@ -12,12 +12,12 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// How long a witness may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a witness answers.
+/// A witness's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cosigned {
-    /// Signature lines.
+    /// It cosigned: signature lines.
     Lines(Vec<u8>),
-    /// It has cosigned another size last.
+    /// It has last cosigned another size: this one.
     Stale(u64),
 }
 
@@ -33,7 +33,7 @@ impl WitnessClient {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a URL that is none.
+    /// [`Error::Config`] if the URL is malformed.
     pub fn new(url: &str) -> Result<Self> {
         let url = format!("{}/add-checkpoint", url.trim_end_matches('/'));
         let url = reqwest::Url::parse(&url)
@@ -48,7 +48,7 @@ impl WitnessClient {
         Ok(WitnessClient { http, url })
     }
 
-    /// Asks for a cosignature, once. Whoever uses the lines checks them.
+    /// Asks for a cosignature, once. The caller has to check the lines.
     ///
     /// # Errors
     ///
@@ -63,7 +63,7 @@ impl WitnessClient {
         while let Some(piece) = response.chunk().await.map_err(unreachable)? {
             body.extend(piece);
             if body.len() > ANSWER_BYTES_MAX {
-                return Err(Error::bad_answer("a witness's answer does not end"));
+                return Err(Error::bad_answer("a witness's answer is too long"));
             }
         }
         let text = String::from_utf8_lossy(&body);

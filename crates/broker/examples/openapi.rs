@@ -1,4 +1,4 @@
-//! Prints the OpenAPI document: `cargo run -p assay-api --example openapi > spec/openapi.json`.
+//! Prints the OpenAPI document: `cargo run -p assay-broker --example openapi > spec/openapi.json`.
 
 fn main() {
     print!("{}", assay_broker::openapi());

@@ -1,57 +1,27 @@
-//! Whether who asks may: a signature over each request, checked before anything is read or done for
-//! it (spec/access.md).
+//! Authorisation: each request is signed, and its signature is checked before anything is read or
+//! done for it (spec/access.md).
 
-use crate::{Failure, body, error::Fail};
 use alloy_primitives::{Address, B256};
 use assay_protocol::{
-    EMPTY_DIGEST, ProblemKind, REQUEST_SECS_MAX, Role, SignatureError, SignedCapability,
-    SignedRequest, Use, Who, header, rule_of,
+    Capability, EMPTY_DIGEST, ProblemKind, REQUEST_SECS_MAX, Role, SignedCapability, SignedRequest,
+    Use, Who, header, permission_of, revocation_part,
 };
-use axum::extract::{FromRequestParts, Request, State};
+use assay_storage::Kind;
+use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::state::App;
+use crate::body;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
+use crate::state::{App, Shared};
 
-/// Who asks, once the signature holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Caller {
-    /// In whose name: the signer's own, or that of who gave it its capabilities.
-    pub(crate) account: Address,
-    /// The digest that the body must have.
-    pub(crate) digest: B256,
-}
-
-impl Caller {
-    /// Refuses all that are not in one account's name.
-    pub(crate) fn must_be(&self, account: Address) -> Result<(), Failure> {
-        if self.account == account { Ok(()) } else { Err(not_entitled()) }
-    }
-}
-
-/// The same words whatever is there, so that nobody learns what is.
-pub(crate) fn not_entitled() -> Failure {
-    ProblemKind::NotEntitled.fail("it is for another account, whether it is there or not")
-}
-
-/// A handler that asks for its caller is closed to requests that have none, whatever the table
-/// says.
-impl FromRequestParts<App> for Caller {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Failure> {
-        parts.extensions.get().copied().ok_or_else(|| {
-            ProblemKind::RequestUnsigned.fail("this route is for those who sign their requests")
-        })
-    }
-}
-
-/// Lets through what the table lets through.
+/// Lets through what the table of permissions lets through.
 pub(crate) async fn authorise(State(app): State<App>, request: Request, next: Next) -> Response {
-    let rule = rule_of(request.method().as_str(), request.uri().path());
+    let row = permission_of(request.method().as_str(), request.uri().path());
     // What has no row has no handler that would take it without a caller.
-    let Some(Who::Signer(roles)) = rule.map(|rule| rule.who) else {
+    let Some(Who::Signer(roles)) = row.map(|row| row.who) else {
         return next.run(request).await;
     };
     let (mut parts, body) = request.into_parts();
@@ -81,21 +51,22 @@ async fn admit(app: &App, roles: &[Role], request: &Parts) -> Result<Caller, Fai
     })?;
     let now = app.now();
     if signed.expires < now || signed.expires > now + REQUEST_SECS_MAX {
-        let detail = format_args!("it ends at {}, and it is {now}", signed.expires);
+        let detail = format_args!("it expires at {}, and the time is {now}", signed.expires);
         return Err(ProblemKind::RequestExpired.fail(detail));
     }
     if !app.nonces.is_fresh(&signed.nonce) {
-        let detail = "its nonce begins with another epoch than this broker's";
+        let detail = "its nonce does not begin with this broker's epoch";
         return Err(ProblemKind::NonceStale.fail(detail));
     }
     if !roles.is_empty() && !roles.contains(&signed.role) {
         let roles: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
-        return Err(ProblemKind::RoleMismatch.fail(format_args!("it is for: {}", roles.join(", "))));
+        return Err(
+            ProblemKind::RoleMismatch.fail(format_args!("the route is for: {}", roles.join(", ")))
+        );
     }
     if !is_write && signed.digest != EMPTY_DIGEST {
-        return Err(
-            ProblemKind::DigestMismatch.fail("a request without a body signs the empty one")
-        );
+        return Err(ProblemKind::DigestMismatch
+            .fail("a request without a body must sign the SHA-256 of no bytes"));
     }
     let target = request.uri.path_and_query().map_or(path, |target| target.as_str()).to_owned();
     let (method, path) = (request.method.to_string(), path.to_owned());
@@ -114,31 +85,31 @@ async fn admit(app: &App, roles: &[Role], request: &Parts) -> Result<Caller, Fai
 
 /// In whose name a request is, if its signatures hold.
 fn check(
-    app: &crate::state::Shared,
+    app: &Shared,
     signed: &SignedRequest,
     method: &str,
     target: &str,
     path: &str,
     now: u64,
 ) -> Result<Address, Failure> {
-    signed.verify(method, target, &app.deployment).map_err(refused)?;
+    signed.verify(method, target, &app.deployment)?;
     let Some(chain) = &signed.capabilities else { return Ok(signed.account) };
     let used = Use { signer: signed.account, role: signed.role, method, path, now };
     let issuer = chain.check(used, &app.deployment)?;
     for (place, SignedCapability { capability, .. }) in chain.capabilities().iter().enumerate() {
-        let hash = capability.hash(&app.deployment).map_err(refused)?;
-        if app.is_revoked(capability, hash)? {
-            let detail = format_args!("capability {place} was taken back by its issuer");
+        let hash = capability.hash(&app.deployment)?;
+        if is_revoked(app, capability, hash)? {
+            let detail = format_args!("capability {place} was revoked by its issuer");
             return Err(ProblemKind::CapabilityRevoked.fail(detail));
         }
     }
     Ok(issuer)
 }
 
-pub(crate) fn refused(error: SignatureError) -> Failure {
-    match error {
-        SignatureError::Length(_) => ProblemKind::AccountUnsupported.fail(error),
-        SignatureError::Terms => ProblemKind::TermsMismatch.fail(error),
-        other => ProblemKind::SignatureInvalid.fail(other),
-    }
+/// Whether a capability was revoked by its issuer.
+fn is_revoked(app: &Shared, capability: &Capability, hash: B256) -> Result<bool, Failure> {
+    let issuer = capability.issuer;
+    let part = revocation_part(capability.not_after, hash);
+    let (key, author) = (issuer.into_word().0, issuer.into_array());
+    Ok(app.book.entry(Kind::CapabilityRevocation, key, author, part)?.is_some())
 }

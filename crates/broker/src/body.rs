@@ -1,9 +1,8 @@
-//! Reading bodies: no more than is asked for, no slower than is bearable.
+//! Reading the bodies of requests, within bounds on their size and on the time they take.
 
-use crate::{Failure, error::Fail};
-use assay_protocol::{JSON, Limits, ProblemKind};
 use std::time::Duration;
 
+use assay_protocol::{JSON, ProblemKind};
 use assay_types::{Hash, sha256};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
@@ -12,7 +11,9 @@ use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::auth::Caller;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
+use crate::limits::Limits;
 
 /// What is read of a refused body and thrown away: who is still sending would not read the answer.
 const DRAIN_BYTES_MAX: u64 = 1 << 20;
@@ -62,7 +63,7 @@ pub(crate) fn expect_digest(caller: &Caller, found: Hash) -> Result<(), Failure>
     if caller.digest.0 == found.0 {
         return Ok(());
     }
-    Err(ProblemKind::DigestMismatch.fail("the body has another SHA-256 than the headers sign"))
+    Err(ProblemKind::DigestMismatch.fail("the SHA-256 of the body is not the signed one"))
 }
 
 /// The body has the type that the route takes.
@@ -111,10 +112,12 @@ impl Pieces {
             let earned = self.bytes * 1000 / limits.body_bytes_per_sec.max(1);
             let deadline = self.started + limits.body_grace + Duration::from_millis(earned);
             let frame = timeout_at(deadline, self.body.frame()).await.map_err(|_| {
-                ProblemKind::BodyTooSlow.fail(format_args!("{} bytes came in time", self.bytes))
+                ProblemKind::BodyTooSlow
+                    .fail(format_args!("only {} bytes arrived in time", self.bytes))
             })?;
             let Some(frame) = frame else { return Ok(None) };
-            let frame = frame.map_err(|_| ProblemKind::BodyMalformed.fail("the body broke off"))?;
+            let frame =
+                frame.map_err(|_| ProblemKind::BodyMalformed.fail("the body ended too early"))?;
             let Ok(data) = frame.into_data() else { continue };
             self.bytes += data.len() as u64;
             if self.bytes > self.bytes_max {

@@ -1,16 +1,16 @@
-//! What a request is refused with, as an HTTP answer; and what can go wrong while serving.
+//! Errors: what a request is refused with, and what can go wrong while serving.
 
 use std::fmt;
 use std::time::Duration;
 
-use assay_protocol::{CapabilityError, PROBLEM_TYPE, Problem, ProblemKind};
+use assay_protocol::{CapabilityError, PROBLEM_TYPE, Problem, ProblemKind, SignatureError};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 /// The crate's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What can go wrong while serving; what a request is refused with is a [`Failure`].
+/// What can go wrong while serving. What a request is refused with is a [`Failure`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -25,7 +25,7 @@ pub enum Error {
     },
 }
 
-/// A problem, on its way to who asked.
+/// Why a request was refused or failed: a problem, as an HTTP answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure(pub Problem);
 
@@ -94,6 +94,16 @@ impl From<CapabilityError> for Failure {
     }
 }
 
+impl From<SignatureError> for Failure {
+    fn from(error: SignatureError) -> Self {
+        match error {
+            SignatureError::Length(_) => ProblemKind::AccountUnsupported.fail(error),
+            SignatureError::Terms => ProblemKind::TermsMismatch.fail(error),
+            other => ProblemKind::SignatureInvalid.fail(other),
+        }
+    }
+}
+
 impl From<assay_storage::Error> for Failure {
     fn from(error: assay_storage::Error) -> Self {
         use assay_storage::Error;
@@ -103,7 +113,8 @@ impl From<assay_storage::Error> for Failure {
             other => {
                 // It may name files: for the log only.
                 tracing::error!(error = %other, "the store failed");
-                ProblemKind::Internal.fail("the store failed; its operator finds more in the log")
+                ProblemKind::Internal
+                    .fail("the broker's storage failed; its operator finds the cause in its log")
             }
         }
     }

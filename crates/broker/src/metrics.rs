@@ -1,13 +1,9 @@
 //! What a broker counts, as Prometheus reads it (its text format, version 0.0.4). Labels are
 //! routes' shapes, statuses, and names that are in the source: nothing that came with a request.
 
-use crate::Failure;
-use assay_protocol::ProblemKind;
-use std::collections::BTreeMap;
 use std::fmt::{self, Write};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
+use assay_protocol::ProblemKind;
 use assay_storage::Kind;
 use axum::Router;
 use axum::extract::State;
@@ -15,53 +11,11 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use crate::counts::{BUCKETS_MICROS, Counts};
+use crate::error::Failure;
 use crate::state::{App, Shared};
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// Upper ends of the histogram's buckets, in microseconds: 1 ms to 10 s.
-const BUCKETS_MICROS: [u64; 9] =
-    [1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 5_000_000, 10_000_000];
-
-/// Requests that were answered, by what they were.
-#[derive(Default)]
-pub(crate) struct Served(Mutex<Counts>);
-
-#[derive(Default)]
-struct Counts {
-    /// By method, the route's shape, and status: a few hundred at most.
-    answers: BTreeMap<(&'static str, &'static str, u16), u64>,
-    durations: BTreeMap<&'static str, Histogram>,
-}
-
-/// How long answers took.
-#[derive(Default)]
-struct Histogram {
-    buckets: [u64; BUCKETS_MICROS.len()],
-    count: u64,
-    micros: u64,
-}
-
-impl Served {
-    /// Counts an answer. A stream's time is that until its first byte.
-    pub(crate) fn count(
-        &self,
-        method: &'static str,
-        route: &'static str,
-        status: u16,
-        elapsed: Duration,
-    ) {
-        let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.answers.entry((method, route, status)).or_default() += 1;
-        let histogram = counts.durations.entry(route).or_default();
-        histogram.count += 1;
-        histogram.micros = histogram.micros.saturating_add(micros);
-        for (bucket, end) in histogram.buckets.iter_mut().zip(BUCKETS_MICROS) {
-            *bucket += u64::from(micros <= end);
-        }
-    }
-}
 
 /// `GET /metrics` and nothing else.
 pub(crate) fn router(app: App) -> Router {
@@ -77,7 +31,7 @@ async fn answer(State(app): State<App>) -> Result<Response, Failure> {
 pub(crate) fn text(app: &Shared) -> Result<String, Failure> {
     let mut out = Out(String::new());
     {
-        let counts = app.served.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = app.served.counts();
         out.answers(&counts);
         out.durations(&counts);
     }
@@ -168,7 +122,10 @@ impl fmt::Display for Secs {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::counts::Served;
 
     #[test]
     fn times_are_in_seconds_and_buckets_are_cumulative() {
@@ -179,7 +136,7 @@ mod tests {
             served.count("GET", "/v1/offers", 200, Duration::from_millis(millis));
         }
         let mut out = Out(String::new());
-        out.durations(&served.0.lock().expect("free"));
+        out.durations(&served.counts());
         for line in [
             "_bucket{route=\"/v1/offers\",le=\"0.001\"} 1",
             "_bucket{route=\"/v1/offers\",le=\"0.005\"} 1",

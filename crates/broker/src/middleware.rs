@@ -1,33 +1,16 @@
-//! From where: the log of requests and what was refused of them, and how many one address may send.
+//! What is done around every request: logging, counting, and limiting the rate of an address.
 
-use crate::{Failure, error::Fail};
-use assay_protocol::{ProblemKind, method_of, shape_of};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::net::Ipv4Addr;
 use std::time::Instant;
 
+use assay_protocol::{ProblemKind, method_of, shape_of};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 
+use crate::connection::Peer;
+use crate::error::{Fail, Failure};
 use crate::state::App;
-
-/// Where a request comes from, as far as limits go: an IPv4 address, or an IPv6 network of 64 bits,
-/// of which one customer has every address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Peer(IpAddr);
-
-impl Peer {
-    pub(crate) fn of(address: IpAddr) -> Self {
-        Peer(match address.to_canonical() {
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments();
-                IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-            }
-            address => address,
-        })
-    }
-}
 
 /// One line a request: the route's shape, so no names; no query, no header and no body, which may
 /// hold what is nobody's business.
@@ -49,48 +32,17 @@ pub(crate) async fn log(State(app): State<App>, request: Request, next: Next) ->
     response
 }
 
-/// How often each problem was answered.
-pub(crate) struct Refused([AtomicU64; ProblemKind::ALL.len()]);
-
-impl Refused {
-    pub(crate) fn new() -> Self {
-        Refused(std::array::from_fn(|_| AtomicU64::new(0)))
-    }
-
-    fn count(&self, kind: ProblemKind) {
-        self.0[kind.place()].fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn of(&self, kind: ProblemKind) -> u64 {
-        self.0[kind.place()].load(Ordering::Relaxed)
-    }
-}
-
-/// Refuses what passes the address's rate, before anything is read or computed for it.
+/// Refuses requests beyond the address's rate, before anything is read or computed for them.
 pub(crate) async fn limit(
     State(app): State<App>,
     request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
     // Without a socket all share one rate.
-    let nobody = Peer(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let nobody = Peer::new(Ipv4Addr::UNSPECIFIED.into());
     let peer = request.extensions().get::<Peer>().copied().unwrap_or(nobody);
     app.per_address.take(peer).map_err(|wait| {
-        ProblemKind::RateExceeded.fail("this address sends too many requests").after(wait)
+        ProblemKind::RateExceeded.fail("this address has used up its requests for now").after(wait)
     })?;
     Ok(next.run(request).await)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_customer_is_one_peer() {
-        let peer = |text: &str| Peer::of(text.parse().expect("an address"));
-        assert_eq!(peer("2001:db8:1:2:3::4"), peer("2001:db8:1:2:ffff::1"));
-        assert_ne!(peer("2001:db8:1:2::1"), peer("2001:db8:1:3::1"));
-        assert_eq!(peer("::ffff:192.0.2.1"), peer("192.0.2.1"));
-        assert_ne!(peer("192.0.2.1"), peer("192.0.2.2"));
-    }
 }

@@ -1,13 +1,16 @@
-//! Requests that were answered once, remembered until they end.
+//! Nonces of requests, remembered until they expire, so that no request is answered twice.
 
-use crate::Failure;
-use crate::error::Fail;
-use assay_protocol::{Epoch, NONCES_MAX, ProblemKind};
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 
 use alloy_primitives::{Address, B256};
+use assay_protocol::{Epoch, ProblemKind};
+
+use crate::error::{Fail, Failure};
+
+/// Nonces that a broker remembers at once; more requests wait.
+const NONCES_MAX: usize = 1 << 20;
 
 /// Nonces in bounded memory: some 24 bytes each.
 pub(crate) struct Nonces {
@@ -54,7 +57,8 @@ impl Nonces {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         used.forget_before(now);
         if used.known.len() >= NONCES_MAX {
-            return Err(ProblemKind::Busy.fail("too many requests are remembered already"));
+            return Err(ProblemKind::Busy
+                .fail("the broker can't remember more nonces; try again when some have expired"));
         }
         if !used.known.insert(key) {
             return Err(ProblemKind::RequestReplayed.fail("its nonce was used before"));

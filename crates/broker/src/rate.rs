@@ -1,9 +1,10 @@
 //! Rate limits in bounded memory.
 
-use assay_protocol::Rate;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use crate::limits::Rate;
 
 /// Places of a table: half a megabyte. Two keys that share one share its rate, as one pair in
 /// 65,536 does; who shares with whom is random in each process, so that nobody can aim.

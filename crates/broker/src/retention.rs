@@ -1,20 +1,22 @@
-//! What a broker no longer has to keep (spec/broker.md#what-is-kept).
+//! Retention: removing what a broker no longer has to keep (spec/broker.md#what-is-kept).
 
-use crate::{Broker, Failure};
-use assay_protocol::SignedOrder;
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use assay_contracts::Market;
+use assay_protocol::SignedOrder;
 use assay_storage::{BlobKind, Blobs, Book, Kind};
 use assay_types::Hash;
 use tokio::sync::watch;
 
-/// How long after its last possible end an order is kept, and a blob that nothing names, in
-/// seconds, if nobody says.
+use crate::broker::Broker;
+use crate::error::Failure;
+
+/// How long an order is kept after its job's last possible end, and a blob that nothing names, in
+/// seconds: the default.
 pub const KEEP_SECS: u64 = 30 * 86_400;
 
-/// How often a broker cleans, at the most.
+/// How often a broker looks for what it may remove, at the most.
 const PAUSE: Duration = Duration::from_secs(3_600);
 
 /// Entries that are looked at in one go.
@@ -23,9 +25,9 @@ const PAGE: usize = 500;
 /// What in the book may name a blob.
 const NAMING: [Kind; 4] = [Kind::Order, Kind::Offer, Kind::Dataset, Kind::OwnerDocument];
 
-/// What was removed.
+/// How much was removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cleaned {
+pub struct Removed {
     /// Orders, with their refusals and wraps.
     pub orders: u64,
     /// Blobs.
@@ -33,15 +35,17 @@ pub struct Cleaned {
 }
 
 impl Broker {
-    /// Cleans now and again until told to stop. What fails is tried again next time.
-    pub async fn keep_clean(&self, keep_secs: u64, mut stop: watch::Receiver<bool>) {
+    /// Removes what is old, now and again, until told to stop. What fails is tried again next time.
+    pub async fn run_retention(&self, keep_secs: u64, mut stop: watch::Receiver<bool>) {
         let pause = PAUSE.min(Duration::from_secs(keep_secs.max(1)));
         loop {
-            match self.clean(keep_secs).await {
-                Ok(Cleaned { orders, blobs }) => {
-                    tracing::info!(orders, blobs, "old ones are removed")
+            match self.remove_old(keep_secs).await {
+                Ok(Removed { orders, blobs }) => {
+                    tracing::info!(orders, blobs, "old orders and blobs were removed")
                 }
-                Err(problem) => tracing::warn!(%problem, "cleaning did not end"),
+                Err(problem) => {
+                    tracing::warn!(%problem, "old entries could not all be removed; trying again later")
+                }
             }
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
@@ -50,18 +54,18 @@ impl Broker {
         }
     }
 
-    /// Removes the orders that ended that long ago at the latest, with what is about them, then the
-    /// blobs that nothing in the book names and nobody has put or asked for since. The log is never
-    /// touched.
+    /// Removes the orders whose jobs ended at least `keep_secs` ago, with their refusals and wraps,
+    /// then the blobs that nothing in the book names and nobody has put or asked for since. Never
+    /// touches the log.
     ///
     /// # Errors
     ///
-    /// The store's.
-    pub async fn clean(&self, keep_secs: u64) -> Result<Cleaned, Failure> {
+    /// [`ProblemKind::Internal`](assay_protocol::ProblemKind::Internal) if the store fails.
+    pub async fn remove_old(&self, keep_secs: u64) -> Result<Removed, Failure> {
         let time = self.app().now().saturating_sub(keep_secs);
         let orders = self.remove_orders(time).await?;
         let removed = self.app().blocking(move |app| remove_blobs(&app.book, &app.blobs, time));
-        Ok(Cleaned { orders, blobs: removed.await?? })
+        Ok(Removed { orders, blobs: removed.await?? })
     }
 
     async fn remove_orders(&self, time: u64) -> Result<u64, Failure> {

@@ -2,7 +2,6 @@
 //!
 //! No TLS: the broker stands on loopback, or behind a proxy that has a certificate.
 
-use crate::{Error, Result};
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
@@ -27,8 +26,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Sleep, sleep, timeout};
 use tower::Service;
 
-use crate::middleware::Peer;
-use crate::routes::Stopping;
+use crate::connection::{Peer, Stopping};
+use crate::error::{Error, Result};
 
 /// What a request's head may take, in bytes.
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -39,17 +38,17 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Where and how to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
-    /// The address; port 0 lets the system choose.
+    /// The address to listen on; with port 0 the system chooses one.
     pub address: SocketAddr,
-    /// Connections at once; more wait.
+    /// Connections at once; further ones wait.
     pub connections_max: usize,
-    /// Connections of one peer at once; more are closed.
+    /// Connections from one peer at once; further ones are closed.
     pub connections_per_peer_max: usize,
-    /// How long a request's head may take, and a connection may be idle.
+    /// How long the headers of a request may take, and how long a connection may be idle.
     pub head_timeout: Duration,
-    /// How long a peer may take nothing of what is written to it.
+    /// How long a peer may read nothing of its answer.
     pub write_timeout: Duration,
-    /// How long requests under way may take when the server stops.
+    /// How long requests under way may still take when the server stops.
     pub stop_timeout: Duration,
 }
 
@@ -90,17 +89,17 @@ pub async fn serve(config: impl Into<ServerConfig>, router: Router) -> Result<Se
 }
 
 impl Server {
-    /// The bound address.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The URL to give to a client.
+    /// Its URL, for clients.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Stops accepting, ends event streams, and waits until the requests under way are answered.
+    /// Stops: accepts no more, ends event streams, and waits for the requests under way.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         let _ = (&mut self.task).await;
@@ -138,7 +137,7 @@ async fn accept(
         };
         match accepted {
             Ok((stream, address)) => {
-                let peer = Peer::of(address.ip());
+                let peer = Peer::new(address.ip());
                 let Some(visit) = peers.enter(peer, config.connections_per_peer_max) else {
                     continue;
                 };
@@ -150,7 +149,7 @@ async fn accept(
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "no connection was accepted");
+                tracing::warn!(%error, "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -1,40 +1,31 @@
-//! The broker: what its routes share, and the routes put together.
+//! What the routes share.
 
-use crate::{Failure, auth, error::Fail, routes};
-use assay_protocol::{Limits, ProblemKind, SignatureError};
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use alloy_primitives::Address;
 use assay_contracts::Deployment;
+use assay_protocol::{ProblemKind, SignatureError};
 use assay_storage::{Blobs, Book, Sequencer};
 use assay_tlog::{Storage, Vkey};
 use assay_types::Clock;
-use axum::Router;
 use axum::body::Bytes;
-use axum::middleware::from_fn_with_state;
 use tokio::sync::{Mutex, Semaphore};
 
-use crate::metrics::{self, Served};
-use crate::middleware::{self, Refused};
+use crate::counts::{Refused, Served};
+use crate::error::{Fail, Failure};
+use crate::limits::Limits;
 use crate::nonces::Nonces;
 use crate::rate::Rates;
 
-/// A market's order book and blobs, ready to be served.
-#[derive(Clone)]
-pub struct Broker {
-    app: App,
-}
-
-/// A log that a broker serves: who appends to it, where it is read, and its key.
+/// A log that a broker serves.
 #[derive(Clone)]
 pub struct HostedLog {
-    /// Appends.
+    /// Appends entries to the log.
     pub sequencer: Sequencer,
-    /// Its files or objects, to be read.
+    /// The log's files or objects.
     pub files: Arc<dyn Storage>,
-    /// Its key.
+    /// The log's public key.
     pub key: Vkey,
 }
 
@@ -66,99 +57,38 @@ pub(crate) struct Shared {
     pub(crate) replacing: Mutex<()>,
 }
 
-impl Broker {
-    /// A broker for the market of a deployment, which asks a clock what has expired.
-    pub fn new(
+impl Shared {
+    pub(crate) fn new(
         book: Book,
         blobs: Blobs,
         deployment: Deployment,
         limits: Limits,
         clock: impl Clock,
+        openapi: Bytes,
     ) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Broker {
-            app: Arc::new(Shared {
-                per_address: Rates::new(limits.rate_per_address),
-                per_account: Rates::new(limits.rate_per_account),
-                checks: Semaphore::new(cores),
-                blob_checks: Semaphore::new(1),
-                uploads: Semaphore::new(limits.uploads_max),
-                followers: Arc::new(Semaphore::new(limits.followers_max)),
-                replacing: Mutex::new(()),
-                nonces: Nonces::new(),
-                refused: Refused::new(),
-                served: Served::default(),
-                next_sweep: AtomicU64::new(0),
-                log: None,
-                openapi: openapi().into(),
-                clock: Box::new(clock),
-                book,
-                blobs,
-                deployment,
-                limits,
-            }),
+        Shared {
+            per_address: Rates::new(limits.rate_per_address),
+            per_account: Rates::new(limits.rate_per_account),
+            checks: Semaphore::new(cores),
+            blob_checks: Semaphore::new(1),
+            uploads: Semaphore::new(limits.uploads_max),
+            followers: Arc::new(Semaphore::new(limits.followers_max)),
+            replacing: Mutex::new(()),
+            nonces: Nonces::new(),
+            refused: Refused::new(),
+            served: Served::default(),
+            next_sweep: AtomicU64::new(0),
+            log: None,
+            clock: Box::new(clock),
+            openapi,
+            book,
+            blobs,
+            deployment,
+            limits,
         }
     }
 
-    /// The same with a log of what roles say.
-    #[must_use]
-    pub fn with_log(mut self, log: HostedLog) -> Self {
-        let app = Arc::get_mut(&mut self.app);
-        app.unwrap_or_else(|| unreachable!("it is being made: nobody else has it")).log = Some(log);
-        self
-    }
-
-    /// How often a problem was answered since this broker was made.
-    pub fn refused(&self, kind: ProblemKind) -> u64 {
-        self.app.refused.of(kind)
-    }
-
-    /// What the broker counts, in Prometheus's text format (spec/broker.md#metrics): without
-    /// accounts, names, keys or content.
-    ///
-    /// # Errors
-    ///
-    /// [`ProblemKind::Internal`] if the store fails.
-    pub fn metrics(&self) -> Result<String, Failure> {
-        metrics::text(&self.app)
-    }
-
-    /// `GET /metrics`, for a listener of the operator's own: it is no part of [`Broker::router`].
-    pub fn metrics_router(&self) -> Router {
-        metrics::router(self.app.clone())
-    }
-
-    pub(crate) fn app(&self) -> &App {
-        &self.app
-    }
-
-    /// The routes, to be given to [`crate::serve`].
-    pub fn router(&self) -> Router {
-        let (router, _) = routes::all().split_for_parts();
-        router
-            .fallback(routes::unknown_path)
-            .method_not_allowed_fallback(routes::unknown_method)
-            .layer(from_fn_with_state(self.app.clone(), auth::authorise))
-            .layer(from_fn_with_state(self.app.clone(), middleware::limit))
-            .layer(from_fn_with_state(self.app.clone(), middleware::log))
-            .with_state(self.app.clone())
-    }
-}
-
-impl fmt::Debug for Broker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Broker").field("book", &self.app.book).finish_non_exhaustive()
-    }
-}
-
-/// The OpenAPI document of the routes, as `spec/openapi.json` holds it.
-pub fn openapi() -> String {
-    let (_, document) = routes::all().split_for_parts();
-    let text = routes::document::finish(document).to_pretty_json();
-    text.unwrap_or_else(|error| unreachable!("plain structs: {error}")) + "\n"
-}
-
-impl Shared {
     pub(crate) fn now(&self) -> u64 {
         self.clock.unix_secs()
     }
@@ -170,26 +100,30 @@ impl Shared {
     ) -> Result<T, Failure> {
         let app = self.clone();
         tokio::task::spawn_blocking(move || work(&app)).await.map_err(|error| {
-            tracing::error!(%error, "work for a request did not end");
-            ProblemKind::Internal.fail("work for the request did not end")
+            tracing::error!(%error, "work for a request panicked");
+            ProblemKind::Internal
+                .fail("the broker met a bug; its operator finds the cause in its log")
         })
     }
 
-    /// Checks the signature of what a request brings.
-    pub(crate) async fn verify<T: Send + 'static>(
+    /// Checks the signature of what a request brings. Returns that, and what the check returns.
+    pub(crate) async fn verify<T: Send + 'static, R: Send + 'static>(
         self: &Arc<Self>,
-        check: impl FnOnce(&Deployment) -> Result<T, SignatureError> + Send + 'static,
-    ) -> Result<T, Failure> {
-        let place = self.checks.acquire().await;
-        let checked = self.blocking(|app| check(&app.deployment)).await?;
-        drop(place);
-        checked.map_err(auth::refused)
+        signed: T,
+        check: impl FnOnce(&T, &Deployment) -> Result<R, SignatureError> + Send + 'static,
+    ) -> Result<(T, R), Failure> {
+        let _place = self.checks.acquire().await;
+        self.blocking(move |app| Ok((check(&signed, &app.deployment)?, signed)))
+            .await?
+            .map(|(checked, signed)| (signed, checked))
     }
 
     /// Uses up one of an account's writes, whose signature was checked: nobody uses up another's.
     pub(crate) fn take_write(&self, account: Address) -> Result<(), Failure> {
         self.per_account.take(account).map_err(|wait| {
-            ProblemKind::RateExceeded.fail("this account writes too often").after(wait)
+            ProblemKind::RateExceeded
+                .fail("this account has used up its writes for now")
+                .after(wait)
         })
     }
 }

@@ -17,7 +17,7 @@ const REQUEST_BYTES_MAX: usize = 64 << 10;
 /// What the body of a 409 is that tells the size to go on from.
 const SIZE: &str = "text/x.tlog.size";
 
-/// The routes of a witness: `POST /add-checkpoint`, and its key under `GET /key`.
+/// The routes of a witness: `POST /add-checkpoint`, and `GET /key` for its public key.
 pub fn witness_router<S: Storage>(witness: Witness<S>, clock: impl Clock) -> Router {
     Router::new()
         .route("/add-checkpoint", post(add_checkpoint::<S>))
@@ -50,7 +50,7 @@ async fn add_checkpoint<S: Storage>(
             answer_to(&error)
         }
         Err(error) => {
-            tracing::error!(%error, "cosigning did not end");
+            tracing::error!(%error, "cosigning panicked");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

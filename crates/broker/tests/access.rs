@@ -5,12 +5,12 @@ mod common;
 mod watch;
 
 use alloy_primitives::{Address, B256};
-use assay_broker::{Broker, serve};
+use assay_broker::{Broker, Limits, serve};
 use assay_broker_client::Access;
 use assay_chain::ManualClock;
 use assay_protocol::{
-    Capability, CapabilityChain, Limits, ProblemKind, RULES, Role, SignedCapability,
-    SignedRevocation, SignedWrap, Who, Wrap,
+    Capability, CapabilityChain, KeyWrap, PERMISSIONS, ProblemKind, Role, SignedCapability,
+    SignedRevocation, SignedWrap, Who,
 };
 use assay_storage::{Blobs, BookLimits, Kind};
 use common::{Ask, Fixture, NOW, Setup, deployment, http, key, kind, order, refused, slot};
@@ -80,13 +80,13 @@ fn the_table_is_whole() {
         .collect();
     // OpenAPI has no parameter that spans several segments.
     rows.push("GET /v1/log/tile/{*path}".to_owned());
-    let mut rules: Vec<_> =
-        RULES.iter().map(|rule| format!("{} {}", rule.method, rule.path)).collect();
+    let mut table: Vec<_> =
+        PERMISSIONS.iter().map(|row| format!("{} {}", row.method, row.path)).collect();
     rows.sort();
-    rules.sort();
-    assert_eq!(rules, rows, "each route has its one row");
-    for rule in RULES {
-        let who = match rule.who {
+    table.sort();
+    assert_eq!(table, rows, "each route has its one row");
+    for row in PERMISSIONS {
+        let who = match row.who {
             Who::Anybody => "anybody".to_owned(),
             Who::Bearer => "who has a signed order".to_owned(),
             Who::Signer([]) => "any account".to_owned(),
@@ -95,7 +95,7 @@ fn the_table_is_whole() {
                 roles.join(", ")
             }
         };
-        let row = format!("| `{} {}` | {who} | {} |", rule.method, rule.path, rule.why);
+        let row = format!("| `{} {}` | {who} | {} |", row.method, row.path, row.why);
         assert!(PAGE.contains(&row), "spec/access.md lacks the row\n{row}");
     }
 }
@@ -164,8 +164,8 @@ async fn no_write_takes_another_body_than_the_signed_one() {
             "POST" if path != "/v1/orders" => "POST",
             _ => continue,
         };
-        let roles = RULES.iter().find(|rule| rule.method == method && rule.path == path);
-        let Some(Who::Signer(roles)) = roles.map(|rule| rule.who) else { panic!("{path}") };
+        let roles = PERMISSIONS.iter().find(|row| row.method == method && row.path == path);
+        let Some(Who::Signer(roles)) = roles.map(|row| row.who) else { panic!("{path}") };
         let is_blob = ["/v1/programs/", "/v1/slots/", "/v1/envelopes/"];
         let is_blob = is_blob.iter().any(|prefix| path.starts_with(prefix));
         // The account that the path names, where it names one, is the caller's own.
@@ -200,8 +200,8 @@ async fn a_route_is_for_its_roles() {
     let fixture = Fixture::new().await;
     let mut tried = 0;
     for (method, path, filled) in operations() {
-        let rule = RULES.iter().find(|rule| rule.method == method && rule.path == path);
-        let Some(Who::Signer(roles)) = rule.map(|rule| rule.who) else { continue };
+        let row = PERMISSIONS.iter().find(|row| row.method == method && row.path == path);
+        let Some(Who::Signer(roles)) = row.map(|row| row.who) else { continue };
         for role in Role::ALL.into_iter().filter(|role| !roles.is_empty() && !roles.contains(role))
         {
             let method = if method == "PUT" { "PUT" } else { "POST" };
@@ -223,8 +223,8 @@ async fn a_route_is_for_its_roles() {
 }
 
 /// A wrap of key 1 for key 5.
-fn wrap(job_id: &B256) -> (Wrap, SignedWrap) {
-    let wrap = Wrap {
+fn wrap(job_id: &B256) -> (KeyWrap, SignedWrap) {
+    let wrap = KeyWrap {
         job_id: *job_id,
         owner: key(1).address(),
         recipient: key(5).address(),
@@ -306,7 +306,7 @@ async fn capabilities_are_narrowed_and_never_widened() {
     let path = format!("/v1/wraps/{id}/{}", key(5).address());
     let ask = |number, chain: CapabilityChain| Ask {
         role: Role::Provider,
-        access: Access::of(&key(number)).by(chain),
+        access: Access::new(&key(number)).by(chain),
         ..Ask::get(&path)
     };
     let under = format!("/v1/wraps/{id}");
@@ -320,7 +320,7 @@ async fn capabilities_are_narrowed_and_never_widened() {
     assert!(answer.text().await.expect("a body").contains("\"slot\":2"));
     let client = fixture
         .client_of(7)
-        .with_access(Access::of(&key(7)).in_role(Role::Provider).by(narrow.clone()));
+        .with_access(Access::new(&key(7)).in_role(Role::Provider).by(narrow.clone()));
     assert_eq!(client.access().account(), Some(key(5).address()));
     assert_eq!(client.wraps(id, key(5).address()).await.expect("by the client").len(), 1);
 
@@ -400,10 +400,10 @@ async fn what_was_not_delegated_is_done_in_ones_own_name() {
     let (fixture, id) = with_wrap().await;
     let chain = CapabilityChain::new(vec![signed(capability(5, 6, None), 5)]).expect("a chain");
     let recipient = key(5).address();
-    let strict = fixture.client_of(6).with_access(Access::of(&key(6)).by(chain.clone()));
+    let strict = fixture.client_of(6).with_access(Access::new(&key(6)).by(chain.clone()));
     assert_eq!(strict.wraps(id, recipient).await.expect("in key 5's name").len(), 1);
     assert_eq!(refused(strict.offers().await), ProblemKind::CapabilityPath, "all or nothing");
-    let free = fixture.client_of(6).with_access(Access::of(&key(6)).by_or_own(chain.clone()));
+    let free = fixture.client_of(6).with_access(Access::new(&key(6)).by_or_own(chain.clone()));
     assert_eq!(free.wraps(id, recipient).await.expect("in key 5's name").len(), 1);
     assert_eq!(free.offers().await.expect("in key 6's own"), []);
     let keys = assay_protocol::SealKeys { keys: "{}".parse().expect("JSON"), from: NOW };
@@ -411,7 +411,7 @@ async fn what_was_not_delegated_is_done_in_ones_own_name() {
     let (_, is_new) = free.put_seal_keys(key(6).address(), &keys).await.expect("its own");
     assert!(is_new);
     // In its own name: what is for key 5 is not for key 6, whatever the role.
-    let own = Access::of(&key(6)).in_role(Role::Auditor).by_or_own(chain);
+    let own = Access::new(&key(6)).in_role(Role::Auditor).by_or_own(chain);
     let own = fixture.client_of(6).with_access(own);
     assert_eq!(refused(own.wraps(id, recipient).await), ProblemKind::NotEntitled);
 }
@@ -436,7 +436,7 @@ async fn what_was_taken_back_is_of_no_use() {
     };
     let path = format!("/v1/wraps/{:064x}/{}", 7, key(5).address());
     let asked = async |number, links: &[&SignedCapability]| {
-        let access = Access::of(&key(number)).by(chain(links));
+        let access = Access::new(&key(number)).by(chain(links));
         let ask = Ask { role: Role::Provider, access, ..Ask::get(&path) };
         fixture.send(ask).await
     };
@@ -509,7 +509,7 @@ async fn what_was_taken_back_is_of_no_use() {
     let server = serve(address, broker.router()).await.expect("served");
     let client = common::client_of(&server.url(), 7)
         .with_clock(std::sync::Arc::new(ManualClock::at(NOW + 150)))
-        .with_access(Access::of(&key(7)).by(header));
+        .with_access(Access::new(&key(7)).by(header));
     let asked = client.wraps(B256::ZERO, key(5).address()).await;
     assert_eq!(refused(asked), ProblemKind::CapabilityRevoked, "a restart forgets nothing");
 }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use assay_broker::{Broker, serve};
+use assay_broker::{Broker, Limits, Rate, serve};
 use assay_broker_client::{BrokerClient, BrokerClientConfig};
 use assay_chain::SystemClock;
-use assay_protocol::{Limits, ProblemKind, Rate, SignedOrder};
+use assay_protocol::{ProblemKind, SignedOrder};
 use assay_storage::Blobs;
 use common::{
     Ask, Fixture, NOW, Setup, deployment, http, key, kind, order, reopen, slot, unsigned,

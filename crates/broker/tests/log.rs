@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use assay_broker::{Broker, HostedLog, Server, serve};
+use assay_broker::{Broker, HostedLog, Limits, Rate, Server, serve};
 use assay_chain::SystemClock;
-use assay_protocol::{Limits, ProblemKind, Rate};
+use assay_protocol::ProblemKind;
 use assay_storage::{Blobs, Book, BookLimits, LogFiles, Sequencer};
 use assay_tlog::{CHECKPOINT, KeyKind, NoteKey, Policy, Reader, Storage, StorageError, fsck};
 use assay_types::Clock;

@@ -19,7 +19,7 @@ fn the_committed_document_is_the_generated_one() {
     assert!(
         COMMITTED == assay_broker::openapi(),
         "spec/openapi.json is stale; write it anew:\n\
-         cargo run -p assay-api --example openapi > openapi.json && mv openapi.json spec/"
+         cargo run -p assay-broker --example openapi > openapi.json && mv openapi.json spec/"
     );
 }
 
@@ -134,8 +134,8 @@ fn orders_have_the_members_that_the_schema_names() {
         .collect();
     assert_eq!(names.into_iter().collect::<Vec<_>>(), ["order", "signature", "terms"]);
     let deployment = serde_json::to_value(common::deployment()).expect("written");
-    let facts = &document["components"]["schemas"]["MarketFacts"];
-    same_members(&deployment, &facts["properties"]["deployment"]);
+    let info = &document["components"]["schemas"]["MarketInfo"];
+    same_members(&deployment, &info["properties"]["deployment"]);
 }
 
 fn same_members(value: &Value, schema: &Value) {

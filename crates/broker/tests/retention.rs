@@ -4,8 +4,8 @@ mod common;
 mod watch;
 
 use alloy_primitives::{B256, aliases::U40};
-use assay_broker::Cleaned;
-use assay_protocol::{JsonObject, ProblemKind, SignedOrder, SignedWrap, Wrap};
+use assay_broker::Removed;
+use assay_protocol::{JsonObject, KeyWrap, ProblemKind, SignedOrder, SignedWrap};
 use assay_storage::Kind;
 use assay_types::Clock;
 use assay_types::sha256;
@@ -30,7 +30,7 @@ fn naming(fixture: &Fixture, nonce: u64, envelope: B256) -> SignedOrder {
 
 async fn give_key(fixture: &Fixture, job_id: B256) {
     let (owner, recipient) = (key(1).address(), key(5).address());
-    let wrap = Wrap { job_id, owner, recipient, slot: 2, wrap: b"a key".to_vec().into() };
+    let wrap = KeyWrap { job_id, owner, recipient, slot: 2, wrap: b"a key".to_vec().into() };
     let signed = SignedWrap::sign(&wrap, &deployment(), &key(1)).expect("signed");
     fixture.client().put_wrap(&wrap, &signed).await.expect("put");
 }
@@ -53,8 +53,8 @@ async fn what_is_long_over_goes_and_nothing_else() {
     let current = current.job_id(&deployment());
     give_key(&fixture, current).await;
 
-    let cleaned = fixture.broker.clean(KEEP_SECS).await.expect("cleaned");
-    assert_eq!(cleaned, Cleaned { orders: 1, blobs: 2 });
+    let removed = fixture.broker.remove_old(KEEP_SECS).await.expect("removed");
+    assert_eq!(removed, Removed { orders: 1, blobs: 2 });
     let gone = over.job_id(&deployment());
     assert_eq!(client.order(gone).await.expect("asked"), None, "it is long over");
     assert_eq!(fixture.book.len(Kind::Wrap).expect("read"), 1, "its wraps go with it");
@@ -68,11 +68,15 @@ async fn what_is_long_over_goes_and_nothing_else() {
     // Not when it can't be locked any more, but when its job must have ended, and then some: 1
     // hour, 660 seconds, 10 seconds.
     fixture.clock.advance(3_600 + 660 + KEEP_SECS);
-    let none = Cleaned { orders: 0, blobs: 0 };
-    assert_eq!(fixture.broker.clean(KEEP_SECS).await.expect("cleaned"), none, "a job may just end");
+    let none = Removed { orders: 0, blobs: 0 };
+    assert_eq!(
+        fixture.broker.remove_old(KEEP_SECS).await.expect("removed"),
+        none,
+        "a job may just end"
+    );
     fixture.clock.advance(1);
-    let cleaned = fixture.broker.clean(KEEP_SECS).await.expect("cleaned");
-    assert_eq!(cleaned, Cleaned { orders: 1, blobs: 1 });
+    let removed = fixture.broker.remove_old(KEEP_SECS).await.expect("removed");
+    assert_eq!(removed, Removed { orders: 1, blobs: 1 });
     assert_eq!(fixture.book.len(Kind::Wrap).expect("read"), 0);
-    assert_eq!(fixture.broker.clean(KEEP_SECS).await.expect("cleaned"), none);
+    assert_eq!(fixture.broker.remove_old(KEEP_SECS).await.expect("removed"), none);
 }

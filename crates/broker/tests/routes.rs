@@ -19,10 +19,10 @@ fn object(value: Value) -> JsonObject {
 }
 
 #[tokio::test]
-async fn facts() {
+async fn info() {
     let fixture = Fixture::new().await;
-    let facts = fixture.client().market().await.expect("facts");
-    assert_eq!((facts.schema.as_str(), facts.deployment), (BROKER_SCHEMA, deployment()));
+    let info = fixture.client().market().await.expect("info");
+    assert_eq!((info.schema.as_str(), info.deployment), (BROKER_SCHEMA, deployment()));
     let health = fixture.client().health().await.expect("health");
     assert_eq!((health.status.as_str(), health.newest), ("ok", 0));
     let mut other = deployment();
@@ -229,7 +229,7 @@ async fn axum_prefix(fixture: &Fixture) -> assay_broker::Server {
         fixture.book.clone(),
         blobs.expect("opened"),
         deployment(),
-        assay_protocol::Limits::default(),
+        assay_broker::Limits::default(),
         clock,
     );
     let router = axum::Router::new().nest("/assay", broker.router());

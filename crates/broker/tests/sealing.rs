@@ -8,9 +8,9 @@ use alloy_primitives::{Address, B256, U256};
 use assay_broker_client::Error;
 use assay_market::{Account, SealedSlot, Terms};
 use assay_protocol::{
-    JsonObject, KeptWrap, KeyRefusal, OwnerDocument, ProblemKind, Role, SealKeys, SignatureError,
-    SignedDataset, SignedKeyRefusal, SignedOrder, SignedOwnerDocument, SignedSealKeys, SignedWrap,
-    WRAP_RECIPIENTS_MAX, Wrap, recipient_part,
+    JsonObject, KeptWrap, KeyRefusal, KeyWrap, OwnerDocument, ProblemKind, Role, SealKeys,
+    SignatureError, SignedDataset, SignedKeyRefusal, SignedOrder, SignedOwnerDocument,
+    SignedSealKeys, SignedWrap, WRAP_RECIPIENTS_MAX, recipient_part,
 };
 use assay_storage::Kind;
 use assay_types::{Hash, sha256};
@@ -182,9 +182,15 @@ fn sealed_order(nonce: u64) -> SignedOrder {
 }
 
 /// A key of a job's slot, wrapped by one account for another.
-fn wrapped(id: B256, owner: u64, recipient: Address, slot: u8, text: &[u8]) -> (Wrap, SignedWrap) {
+fn wrapped(
+    id: B256,
+    owner: u64,
+    recipient: Address,
+    slot: u8,
+    text: &[u8],
+) -> (KeyWrap, SignedWrap) {
     let (owner, number) = (key(owner).address(), owner);
-    let wrap = Wrap { job_id: id, owner, recipient, slot, wrap: text.to_vec().into() };
+    let wrap = KeyWrap { job_id: id, owner, recipient, slot, wrap: text.to_vec().into() };
     let signed = SignedWrap::sign(&wrap, &deployment(), &key(number)).expect("signed");
     (wrap, signed)
 }
@@ -285,12 +291,12 @@ async fn wraps_are_their_owners_and_the_first_stays() {
     assert!(fixture.client_of(7).wraps(id, key(7).address()).await.expect("none").is_empty());
 
     // A signature is for its job, recipient and slot.
-    let moved = Wrap { slot: 3, ..first.clone() };
+    let moved = KeyWrap { slot: 3, ..first.clone() };
     assert_eq!(
         refused(client.put_wrap(&moved, &first_signed).await),
         ProblemKind::SignatureInvalid
     );
-    let moved = Wrap { recipient: key(7).address(), ..first };
+    let moved = KeyWrap { recipient: key(7).address(), ..first };
     assert_eq!(
         refused(client.put_wrap(&moved, &first_signed).await),
         ProblemKind::SignatureInvalid

@@ -158,7 +158,7 @@ fn a_receipt_stands_on_its_own() {
     let files = ["replay", &receipt, "--program", &program, "--input", &input];
     assert_eq!(elsewhere.json(&files)["same"], true);
     let lie = ["replay", liars, "--program", &program, "--input", &input];
-    assert!(elsewhere.error_after_lines(&lie).contains("something else than was claimed"));
+    assert!(elsewhere.error_after_lines(&lie).contains("differs from what was claimed"));
     std::fs::write(&input, "one two three\n").unwrap();
     assert!(elsewhere.error(1, &files).contains("has root"));
     assert!(elsewhere.error(1, &["replay", &receipt]).contains("no market under"));
@@ -509,7 +509,7 @@ fn a_job_over_published_data_pays_its_owner_and_its_ledger_can_not_be_shortened_
     let end = whole[..whole.len() - 1].iter().rposition(newline).map_or(0, |at| at + 1);
     std::fs::write(&ledger, &whole[..end]).unwrap();
     let error = home.error(3, &uses);
-    assert!(error.contains("put back the newest copy"), "{error}");
+    assert!(error.contains("restore the newest copy"), "{error}");
 }
 
 /// An id that no job has.
@@ -622,7 +622,7 @@ fn settings_come_from_flag_environment_file_and_default() {
     std::fs::write(&file, content).unwrap();
     let show = ["config", "show", "provider", "--origin", "--config", &file];
     let error = home.error(1, &show);
-    assert!(error.contains("provider.share is no setting"), "{error}");
+    assert!(error.contains("provider.share is not a setting"), "{error}");
     std::fs::write(&file, content.replace("share = 1\n", "margin_bps = 9\n")).unwrap();
     let arguments = [&show[..], &["--json", "--", "--job-cost", "5"]].concat();
     let mut command = home.command(env!("CARGO_BIN_EXE_assay"), &arguments);
@@ -673,7 +673,7 @@ fn an_interrupted_job_is_taken_up_by_the_same_command() {
     assert_eq!(paid, 1, "and one payment: {all}");
     // What is over can't be taken back, and says how it stands.
     let cancelled = home.error(1, &["job", "cancel", job.as_str().unwrap()]);
-    assert!(cancelled.contains("its job is settled"), "{cancelled}");
+    assert!(cancelled.contains("the job's status: settled"), "{cancelled}");
 }
 
 /// What `assay doctor` says of each thing.

@@ -25,13 +25,13 @@ pub use base::error::{Error, Result};
 pub use base::home::Home;
 pub use base::keys::{DevelopmentKeys, Role};
 pub use base::progress::Progress;
-pub use board::{Board, Store};
+pub use board::{Board, KeyReasons, Store, Version};
 pub use chain::contracts::{CHUNK_FEE_MIN, Contracts, Funds, clock_secs};
 pub use chain::events::{JobEvent, history};
 pub use chain::reputation::{ProviderRecord, provider_record, provider_records};
 pub use job::inputs::{JobFiles, Replayed, replay, replay_files};
 pub use job::sealed::kept_output_key;
-pub use key_service::{KeyReasons, KeyService};
+pub use key_service::KeyService;
 pub use log::anchor::{Anchorer, anchored_trees};
 pub use log::cosign::{
     AskedWitness, entries_of, keep_cosigned, log_at, open_witness, operators_of,
@@ -39,10 +39,10 @@ pub use log::cosign::{
 pub use log::recorder::{PublicLog, Recorder};
 pub use market::chain::{LocalChain, Running};
 pub use market::liar::Liar;
-pub use market::local::{LocalMarket, MarketPlan, with_log};
+pub use market::local::{LIAR, LocalMarket, MarketPlan, with_log};
 pub use market::remote::RemoteMarket;
 pub use owner::Owner;
-pub use owner::datasets::{Datasets, GRACE_SECS, Version};
+pub use owner::datasets::{Datasets, GRACE_SECS};
 pub use owner::disclosure::{
     budget_left, create_budget, output_slot, presented_by, release_statistics, slot_of_image,
 };

@@ -1,5 +1,5 @@
-//! What a key service decides by: a dataset's policy, its grants and revocations, and the ledger of uses
-//! (spec/policy.md#decisions).
+//! What a key service decides by: a dataset's policy, its grants and revocations, and the ledger of
+//! uses (spec/policy.md#decisions).
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -362,10 +362,10 @@ impl Rules {
         decision
     }
 
-    /// What a key service would refuse a job by, whatever is spent by then: what an order can be asked
-    /// before it is signed. Empty if nothing shows. Texts in Cedar and what the data was made of
-    /// are left to the key service, which knows more; a provider that is not known yet is the zero
-    /// account, which no list need have.
+    /// What a key service would refuse a job by, whatever is spent by then: what an order can be
+    /// asked before it is signed. Empty if nothing shows. Texts in Cedar and what the data was made
+    /// of are left to the key service, which knows more; a provider that is not known yet is the
+    /// zero account, which no list need have.
     pub fn foresee(&self, asked: &ReleaseRequest) -> Vec<ClauseReason> {
         let under: Vec<_> = match self.grants.get(&asked.requester) {
             None => vec![None],

@@ -1,37 +1,42 @@
-//! Roles, and powers that an account gives to another: narrowed at each step, never widened
+//! Roles, and capabilities: what an account allows another to do in its name. Each holder may pass
+//! on less than it got, never more
 //! (spec/access.md#capabilities).
 
 use std::fmt;
 use std::str::FromStr;
 
 use alloy_primitives::{Address, B256, Bytes};
+use alloy_sol_types::SolStruct;
 use assay_contracts::Deployment;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::account_key::AccountKey;
+use crate::eip712::{self, domain, time};
 use crate::limits::{CAPABILITIES_BYTES_MAX, CAPABILITIES_MAX};
+use crate::problem::{Problem, ProblemKind};
 use crate::schema;
-use crate::{AccountKey, Problem, ProblemKind, SignError, SignatureError};
+use crate::signature::{SignError, SignatureError, sign, verify_account};
 
 /// The methods that a capability can name, in the order in which it names them.
 const METHODS: [&str; 4] = ["GET", "HEAD", "POST", "PUT"];
 
-/// In which role an account asks.
+/// The role in which an account sends a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Role {
-    /// Orders and pays.
+    /// Orders jobs and pays for them.
     #[serde(rename = "requester")]
     Requester,
-    /// Runs.
+    /// Runs jobs.
     #[serde(rename = "provider")]
     Provider,
-    /// Re-checks and challenges.
+    /// Re-checks claims and challenges wrong ones.
     #[serde(rename = "auditor")]
     Auditor,
-    /// Has data, and a key service that gives keys out.
+    /// Owns data, and runs a key service that releases its keys.
     #[serde(rename = "data owner")]
     DataOwner,
-    /// May read a result.
+    /// May read the result of a job.
     #[serde(rename = "beneficiary")]
     Beneficiary,
     /// Serves the order book and blobs.
@@ -40,13 +45,13 @@ pub enum Role {
     /// Cosigns the log.
     #[serde(rename = "witness")]
     Witness,
-    /// None of them in particular; in a capability: any of them.
+    /// No role in particular; in a capability: any role.
     #[serde(rename = "anyone")]
     Anyone,
 }
 
 impl Role {
-    /// All of them.
+    /// All roles.
     pub const ALL: [Self; 8] = [
         Self::Requester,
         Self::Provider,
@@ -58,7 +63,7 @@ impl Role {
         Self::Anyone,
     ];
 
-    /// As it is signed.
+    /// The text that is signed for it.
     pub fn as_str(self) -> &'static str {
         match self {
             Role::Requester => "requester",
@@ -72,7 +77,7 @@ impl Role {
         }
     }
 
-    /// Whether who was given this role may act in the other.
+    /// Whether a capability for this role allows requests in the other.
     pub fn covers(self, other: Role) -> bool {
         self == Role::Anyone || self == other
     }
@@ -84,9 +89,9 @@ impl fmt::Display for Role {
     }
 }
 
-/// Why text is no role.
+/// The text names no role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a role; see spec/access.md for those there are")]
+#[error("not a role; spec/access.md lists the roles")]
 pub struct RoleError;
 
 impl FromStr for Role {
@@ -97,23 +102,23 @@ impl FromStr for Role {
     }
 }
 
-/// What one account lets another do in its name.
+/// What one account allows another to do in its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Capability {
-    /// Who gives it.
+    /// The account that gives it.
     pub issuer: Address,
-    /// Who gets it.
+    /// The account that may use it.
     pub holder: Address,
-    /// In which role it may be used.
+    /// The role in which it may be used.
     pub role: Role,
-    /// For which methods: some of `GET,HEAD,POST,PUT`, in this order.
+    /// The methods that it allows: some of `GET,HEAD,POST,PUT`, in this order.
     pub methods: String,
-    /// Under which path: this one, and those that go on after it with a `/`.
+    /// The paths that it allows: this one, and those below it.
     pub path_prefix: String,
-    /// Until when, in Unix seconds.
+    /// When it expires, in Unix seconds.
     pub not_after: u64,
-    /// The EIP-712 hash of the capability that this one narrows; zero in the first.
+    /// The EIP-712 hash of the capability that this one is derived from; zero in the first.
     pub parent: B256,
 }
 
@@ -123,84 +128,84 @@ pub struct Capability {
 pub struct SignedCapability {
     /// What is allowed.
     pub capability: Capability,
-    /// The issuer's, over the EIP-712 struct `Capability`: 65 bytes.
+    /// The issuer's signature over the EIP-712 struct `Capability`: 65 bytes.
     pub signature: Bytes,
 }
 
-/// That a capability is taken back, signed by its issuer.
+/// The revocation of a capability, signed by its issuer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignedRevocation {
-    /// What is taken back, as it was signed.
+    /// The capability, as it was signed.
     #[schema(schema_with = schema::capability)]
     pub capability: Capability,
-    /// The issuer's, over the EIP-712 struct `CapabilityRevocation`: 65 bytes.
+    /// The issuer's signature over the EIP-712 struct `CapabilityRevocation`: 65 bytes.
     #[schema(schema_with = schema::signature)]
     pub signature: Bytes,
 }
 
-/// One to four capabilities, each narrowing the one before: who signs last acts in the name of who
-/// signed first.
+/// One to four capabilities, each derived from the one before: the holder of the last acts in the
+/// name of the issuer of the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CapabilityChain(Vec<SignedCapability>);
 
-/// What a request is, as far as a capability goes.
+/// What capabilities are checked against: a request, and who signed it when.
 #[derive(Clone, Copy, Debug)]
 pub struct Use<'a> {
-    /// Who signs it.
+    /// The account that signed it.
     pub signer: Address,
-    /// In which role.
+    /// The role that it was signed in.
     pub role: Role,
     /// `GET`, `HEAD`, `POST` or `PUT`.
     pub method: &'a str,
     /// The path without its query.
     pub path: &'a str,
-    /// When, in Unix seconds.
+    /// The time, in Unix seconds.
     pub now: u64,
 }
 
-/// Why capabilities allow nothing.
+/// Why capabilities do not allow a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CapabilityError {
-    /// The text is not what a writer of capabilities writes.
-    #[error("the capabilities do not parse; write them as the specification says")]
+    /// The text is malformed, or not byte for byte what [`CapabilityChain`] writes.
+    #[error("the capabilities do not parse; write them as spec/access.md says")]
     Form,
-    /// More than four.
+    /// There are more than four.
     #[error(
-        "there are more than {CAPABILITIES_MAX} capabilities; ask the first issuer for a nearer one"
+        "there are more than {CAPABILITIES_MAX} capabilities; ask the first issuer for one of your own"
     )]
     Length,
-    /// One was not given by the holder of the one before, does not name it, or was not given to who
-    /// signs the request.
+    /// A capability was not issued by the holder of the one before, does not name that one as its
+    /// parent, or is not for the account that signed the request.
     #[error(
-        "capability {0} does not follow from what is before it; send the whole chain, in order"
+        "capability {0} does not link to the one before, or to the signer; send the whole chain, in order"
     )]
     Link(usize),
-    /// Another role than its parent's.
-    #[error("capability {0} is for a role that its parent is not for")]
+    /// A capability is for another role than its parent.
+    #[error("capability {0} allows a role that its parent does not")]
     WiderRole(usize),
-    /// A method that its parent does not have.
-    #[error("capability {0} is for methods that its parent is not for")]
+    /// A capability allows a method that its parent does not.
+    #[error("capability {0} allows methods that its parent does not")]
     WiderMethods(usize),
-    /// A path that is not under its parent's.
-    #[error("capability {0} is for paths that its parent is not for")]
+    /// A capability allows a path that is not under its parent's.
+    #[error("capability {0} allows paths that its parent does not")]
     WiderPath(usize),
-    /// A later end than its parent's.
-    #[error("capability {0} ends later than its parent")]
+    /// A capability expires later than its parent.
+    #[error("capability {0} expires later than its parent")]
     WiderTime(usize),
-    /// One has ended.
-    #[error("capability {0} has ended; ask its issuer for a new one")]
+    /// A capability has expired.
+    #[error("capability {0} has expired; ask its issuer for a new one")]
     Ended(usize),
-    /// The request is in another role.
-    #[error("the capabilities are not for this role")]
+    /// The request was signed in a role that they do not allow.
+    #[error("the capabilities do not allow this role")]
     Role,
-    /// The request has another method.
-    #[error("the capabilities are not for this method")]
+    /// The request has a method that they do not allow.
+    #[error("the capabilities do not allow this method")]
     Method,
-    /// The request has another path.
-    #[error("the capabilities are not for this path")]
+    /// The request has a path that they do not allow.
+    #[error("the capabilities do not allow this path")]
     Path,
-    /// A signature does not hold.
+    /// A capability was not signed by its issuer.
     #[error("capability {0} was not signed by its issuer for this market")]
     Signature(usize),
 }
@@ -216,18 +221,37 @@ impl SignedCapability {
         deployment: &Deployment,
         signer: &impl AccountKey,
     ) -> Result<Self, SignError> {
-        let signature = crate::signing::sign(signer, capability.hash(deployment)?)?;
+        let signature = sign(signer, capability.hash(deployment)?)?;
         Ok(SignedCapability { capability, signature })
     }
 
     fn verify(&self, deployment: &Deployment) -> Result<(), SignatureError> {
         let hash = self.capability.hash(deployment)?;
-        crate::verify_account(hash, &self.signature, self.capability.issuer)
+        verify_account(hash, &self.signature, self.capability.issuer)
     }
 }
 
 impl Capability {
-    /// Whether its methods and its path are written as they must be.
+    /// The hash that its issuer signs. A capability derived from it, and a request that uses it,
+    /// name it by this hash.
+    ///
+    /// # Errors
+    ///
+    /// [`SignatureError::Time`].
+    pub fn hash(&self, deployment: &Deployment) -> Result<B256, SignatureError> {
+        let signed = eip712::Capability {
+            issuer: self.issuer,
+            holder: self.holder,
+            role: self.role.as_str().to_owned(),
+            methods: self.methods.clone(),
+            pathPrefix: self.path_prefix.clone(),
+            notAfter: time(self.not_after)?,
+            parent: self.parent,
+        };
+        Ok(signed.eip712_signing_hash(&domain(deployment)))
+    }
+
+    /// Whether its methods and its path are well-formed.
     pub fn is_whole(&self) -> bool {
         let mut left = METHODS.iter();
         let in_order = self.methods.split(',').all(|method| left.any(|known| *known == method));
@@ -248,16 +272,16 @@ impl Capability {
         })
     }
 
-    /// Whether it is for a request to a path, without the query.
+    /// Whether it allows a method and a path (without the query).
     pub fn covers(&self, method: &str, path: &str) -> bool {
         self.allows_method(method) && self.allows_path(path)
     }
 
-    /// Whether this one, `place` in its chain, gives nothing that its parent does not.
+    /// Checks that this capability, `place` in its chain, allows nothing that its parent does not.
     ///
     /// # Errors
     ///
-    /// [`CapabilityError`]: what it widens.
+    /// [`CapabilityError`]: what it allows beyond its parent.
     pub fn narrows(&self, parent: &Capability, place: usize) -> Result<(), CapabilityError> {
         if !parent.role.covers(self.role) {
             return Err(CapabilityError::WiderRole(place));
@@ -275,12 +299,52 @@ impl Capability {
     }
 }
 
-impl CapabilityChain {
-    /// A chain, the first issuer's capability first.
+impl SignedRevocation {
+    /// Revokes a capability with its issuer's key.
     ///
     /// # Errors
     ///
-    /// [`CapabilityError::Form`], [`CapabilityError::Length`]; whether it holds is seen in its use.
+    /// [`SignError::Signer`]; [`SignError::Signature`] if the key is not the issuer's, or for a
+    /// time beyond 40 bits.
+    pub fn sign(
+        capability: Capability,
+        deployment: &Deployment,
+        signer: &impl AccountKey,
+    ) -> Result<Self, SignError> {
+        let hash = revocation_hash(&capability, deployment)?;
+        let signed = SignedRevocation { signature: sign(signer, hash)?, capability };
+        signed.verify(deployment)?;
+        Ok(signed)
+    }
+
+    /// Checks that the capability's issuer signed it for a market, and gives the capability's hash.
+    ///
+    /// # Errors
+    ///
+    /// [`SignatureError`].
+    pub fn verify(&self, deployment: &Deployment) -> Result<B256, SignatureError> {
+        let hash = revocation_hash(&self.capability, deployment)?;
+        verify_account(hash, &self.signature, self.capability.issuer)?;
+        self.capability.hash(deployment)
+    }
+}
+
+fn revocation_hash(
+    capability: &Capability,
+    deployment: &Deployment,
+) -> Result<B256, SignatureError> {
+    let (issuer, capability) = (capability.issuer, capability.hash(deployment)?);
+    let signed = eip712::CapabilityRevocation { issuer, capability };
+    Ok(signed.eip712_signing_hash(&domain(deployment)))
+}
+
+impl CapabilityChain {
+    /// A chain of capabilities, the first issuer's first.
+    ///
+    /// # Errors
+    ///
+    /// [`CapabilityError::Form`], [`CapabilityError::Length`]; [`CapabilityChain::check`] checks
+    /// the rest.
     pub fn new(capabilities: Vec<SignedCapability>) -> Result<Self, CapabilityError> {
         if capabilities.len() > CAPABILITIES_MAX {
             return Err(CapabilityError::Length);
@@ -292,22 +356,22 @@ impl CapabilityChain {
         Ok(CapabilityChain(capabilities))
     }
 
-    /// All of them, in order.
+    /// All capabilities, in order.
     pub fn capabilities(&self) -> &[SignedCapability] {
         &self.0
     }
 
-    /// The one that says what its holder may.
+    /// The last capability: what its holder may do.
     pub fn last(&self) -> &Capability {
         &self.0[self.0.len() - 1].capability
     }
 
-    /// In whose name who holds the last one acts.
+    /// The account in whose name the last holder acts.
     pub fn issuer(&self) -> Address {
         self.0[0].capability.issuer
     }
 
-    /// The hash of the last one, which a request names.
+    /// The hash of the last capability, which a request names.
     ///
     /// # Errors
     ///
@@ -316,8 +380,8 @@ impl CapabilityChain {
         self.last().hash(deployment)
     }
 
-    /// Checks that the chain allows a use, and tells in whose name. Signatures are checked last:
-    /// they cost most.
+    /// Checks that the chain allows a request, and returns the account in whose name. Checks
+    /// signatures last: they cost most.
     ///
     /// # Errors
     ///
@@ -366,7 +430,7 @@ impl CapabilityChain {
 impl FromStr for CapabilityChain {
     type Err = CapabilityError;
 
-    /// Of the header `assay-capabilities`. Only what [`fmt::Display`] writes is read.
+    /// Reads the header `assay-capabilities`: only what [`fmt::Display`] writes is accepted.
     fn from_str(text: &str) -> Result<Self, CapabilityError> {
         if text.len() > CAPABILITIES_BYTES_MAX {
             return Err(CapabilityError::Form);
@@ -392,7 +456,7 @@ impl From<CapabilityError> for Problem {
 }
 
 impl CapabilityError {
-    /// As which problem a broker tells it.
+    /// The problem by which a broker reports it.
     pub fn kind(&self) -> ProblemKind {
         match self {
             CapabilityError::Form => ProblemKind::CapabilityMalformed,

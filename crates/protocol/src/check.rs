@@ -1,36 +1,36 @@
-//! Content against its name.
+//! Checking content against its name, which is its hash.
 
 use alloy_primitives::B256;
 use assay_machine::Program;
 use assay_merkle::{ImageError, RootBuilder, SLOT_HEIGHT, read_image, zero_subtree};
 use assay_types::{BlobRoot, ProgramId, sha256, sha256_leaf};
 
-/// Checks that an ELF is the program of that id; otherwise says what it is.
+/// Checks that an ELF is the program with that id.
 ///
 /// # Errors
 ///
-/// Why it is not, in words.
+/// What it is instead, in words.
 pub fn check_program(id: ProgramId, elf: &[u8]) -> Result<(), String> {
     let program = Program::from_elf(elf).map_err(|error| format!("it is no program: {error}"))?;
     let found = program.id();
     if found == id { Ok(()) } else { Err(format!("it is program {found}")) }
 }
 
-/// Checks that an envelope has that SHA-256; otherwise says which it has.
+/// Checks that an envelope has that SHA-256.
 ///
 /// # Errors
 ///
-/// Why it is not, in words.
+/// What it is instead, in words.
 pub fn check_envelope(name: B256, envelope: &[u8]) -> Result<(), String> {
     let found = sha256(envelope);
     if found.0 == name.0 { Ok(()) } else { Err(format!("its SHA-256 is {found}")) }
 }
 
-/// Checks that an image is the slot of that root; otherwise says what it is.
+/// Checks that an image is that of the slot with that root.
 ///
 /// # Errors
 ///
-/// Why it is not, in words.
+/// What it is instead, in words.
 pub fn check_slot(root: BlobRoot, image: &[u8]) -> Result<(), String> {
     let found = slot_root(image).map_err(|error| format!("it is no slot image: {error}"))?;
     if found == root { Ok(()) } else { Err(format!("it is slot {found}")) }

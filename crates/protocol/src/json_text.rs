@@ -7,18 +7,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-/// A JSON object by its text, byte for byte: what a signature is over must not be written anew on
-/// its way.
+/// A JSON object that keeps its text byte for byte: the signature is over that text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct JsonObject(String);
 
-/// Why text is no JSON object.
+/// The text is not a JSON object.
 #[derive(Debug, thiserror::Error)]
 #[error("not a JSON object: {0}")]
 pub struct JsonObjectError(#[from] serde_json::Error);
 
 impl JsonObject {
-    /// An object in its compact form, members sorted by name.
+    /// An object in compact form, its members sorted by name.
     pub fn new(members: &Map<String, Value>) -> Self {
         JsonObject(Value::Object(members.clone()).to_string())
     }
@@ -28,7 +27,7 @@ impl JsonObject {
         &self.0
     }
 
-    /// What it says.
+    /// The members.
     pub fn members(&self) -> Map<String, Value> {
         serde_json::from_str(&self.0)
             .unwrap_or_else(|error| unreachable!("checked when made: {error}"))

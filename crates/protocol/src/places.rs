@@ -1,13 +1,13 @@
-//! Where in a book things lie that are about more than one account: a broker and whoever shares its
-//! book agree on it here.
+//! Where in a book entries lie that are about more than one account. A broker and whoever shares
+//! its book agree on these places.
 
 use alloy_primitives::{Address, B256};
 use assay_types::sha256;
 use serde::{Deserialize, Serialize};
 
-use crate::SignedWrap;
+use crate::types::SignedWrap;
 
-/// A wrap as a book holds it: its place says the rest.
+/// A wrap as a book holds it: job and recipient are in its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptWrap {
     /// The slot that the key is for.
@@ -16,7 +16,7 @@ pub struct KeptWrap {
     pub signed: SignedWrap,
 }
 
-/// The part of what is for a recipient, whatever slot it is for: recipient (20), slot (1), zeros.
+/// The part of an entry for a recipient and a slot: recipient (20 bytes), slot (1), zeros (11).
 pub fn recipient_part(recipient: Address, slot: u8) -> [u8; 32] {
     let mut part = [0; 32];
     part[..20].copy_from_slice(&recipient[..]);
@@ -24,13 +24,13 @@ pub fn recipient_part(recipient: Address, slot: u8) -> [u8; 32] {
     part
 }
 
-/// Whether a part is of what is for a recipient.
+/// Whether a part is that of an entry for a recipient.
 pub fn is_for(recipient: Address, part: &[u8; 32]) -> bool {
     part[..20] == recipient[..]
 }
 
-/// The part of a capability that was taken back: when it would have ended (8 bytes, big-endian),
-/// and as much of its hash as fits.
+/// The part of a revoked capability: when it would have expired (8 bytes, big-endian), and the
+/// first 24 bytes of its hash.
 pub fn revocation_part(not_after: u64, hash: B256) -> [u8; 32] {
     let mut part = [0; 32];
     part[..8].copy_from_slice(&not_after.to_be_bytes());

@@ -1,4 +1,4 @@
-//! Schemas of what other crates define, for the OpenAPI document.
+//! JSON schemas of types that other crates define, for the OpenAPI document.
 
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, Type};
@@ -55,7 +55,7 @@ pub fn order() -> Object {
     ])
 }
 
-/// Where a market is.
+/// The addresses of a market's contracts.
 pub fn deployment() -> Object {
     fields([
         ("schema", text("^assay.deployment/1$", "Its form")),
@@ -73,29 +73,29 @@ pub fn deployment() -> Object {
     ])
 }
 
-/// Why a provider declines.
+/// The reason of a refusal.
 pub fn reason() -> Object {
     let code = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1));
     let code = code.max_length(Some(REASON_CODE_BYTES_MAX));
     ObjectBuilder::new().property("code", code).required("code").build()
 }
 
-/// What describes a dataset.
+/// A dataset's document.
 pub fn dataset() -> Object {
     let object = ObjectBuilder::new().property("name", name()).property("version", integer());
     object.required("name").required("version").build()
 }
 
-/// What one account lets another do.
+/// A capability.
 pub fn capability() -> Object {
     let plain =
         |text: &str| ObjectBuilder::new().schema_type(Type::String).description(Some(text)).build();
     fields([
         ("issuer", address()),
         ("holder", address()),
-        ("role", plain("One of those that spec/access.md lists")),
+        ("role", plain("A role that spec/access.md lists")),
         ("methods", plain("Some of GET,HEAD,POST,PUT, in this order")),
-        ("pathPrefix", plain("/v1/ and what goes on")),
+        ("pathPrefix", plain("A path that begins with /v1/")),
         ("notAfter", integer()),
         ("parent", hash()),
     ])
@@ -111,7 +111,7 @@ pub fn wrap() -> Object {
     text("^0x([0-9a-f]{2}){1,4096}$", "1 to 4,096 bytes")
 }
 
-/// What nonces begin with.
+/// A broker's epoch.
 pub fn epoch() -> Object {
     text("^0x[0-9a-f]{32}$", "16 bytes")
 }

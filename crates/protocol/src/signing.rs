@@ -1,165 +1,18 @@
-//! What is signed, and by whom (spec/broker.md#signing).
+//! Signing what travels, and checking who signed it (spec/broker.md#signing).
 
-use std::str::FromStr;
-
-use alloy_primitives::aliases::U40;
-use alloy_primitives::{Address, B256, Bytes, FixedBytes, Signature, b256};
-use alloy_sol_types::{Eip712Domain, SolStruct, eip712_domain};
-use assay_contracts::Deployment;
-use assay_contracts::{Market, job_id, job_id_on};
+use alloy_primitives::{Address, B256};
+use alloy_sol_types::SolStruct;
+use assay_contracts::{Deployment, Market, job_id, job_id_on};
 use assay_types::sha256;
 
-use crate::account_key::{AccountKey, AccountKeyError};
-use crate::capability::{Capability, CapabilityChain, Role, SignedRevocation};
-use crate::{
-    JsonObject, KeyRefusal, Offer, OwnerDocument, Problem, ProblemKind, Refusal, SealKeys,
-    SignedDataset, SignedKeyRefusal, SignedOffer, SignedOrder, SignedOwnerDocument, SignedRefusal,
-    SignedSealKeys, SignedWrap, Wrap,
+use crate::account_key::AccountKey;
+use crate::eip712::{self, domain, time};
+use crate::json_text::JsonObject;
+use crate::signature::{SignError, SignatureError, sign, verify_account};
+use crate::types::{
+    KeyRefusal, KeyWrap, Offer, OwnerDocument, Refusal, SealKeys, SignedDataset, SignedKeyRefusal,
+    SignedOffer, SignedOrder, SignedOwnerDocument, SignedRefusal, SignedSealKeys, SignedWrap,
 };
-
-/// The SHA-256 of no bytes, which a request without a body signs.
-pub const EMPTY_DIGEST: B256 =
-    b256!("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-
-/// What the nonces of a broker begin with: another at each of its starts, so that what was sent
-/// before a restart, or to another broker, is of no use.
-pub type Epoch = FixedBytes<16>;
-
-/// The headers that sign a request, and the one that tells how.
-pub mod header {
-    /// The account that signs: an address.
-    pub const ACCOUNT: &str = "assay-account";
-    /// In which role: one of those that spec/access.md lists.
-    pub const ROLE: &str = "assay-role";
-    /// The SHA-256 of the body: 0x and 64 hex digits.
-    pub const DIGEST: &str = "assay-digest";
-    /// Used once: 0x and 64 hex digits, of which the first 32 are the broker's epoch.
-    pub const NONCE: &str = "assay-nonce";
-    /// When the signature ends, in Unix seconds.
-    pub const EXPIRES: &str = "assay-expires";
-    /// The signature: 0x and 130 hex digits.
-    pub const SIGNATURE: &str = "assay-signature";
-    /// A chain of capabilities, if the request is in another's name: JSON.
-    pub const CAPABILITIES: &str = "assay-capabilities";
-    /// In an answer: what nonces must begin with, 0x and 32 hex digits.
-    pub const EPOCH: &str = "assay-epoch";
-}
-
-mod eip712 {
-    alloy_sol_types::sol! {
-        struct Request {
-            address account;
-            string role;
-            string method;
-            string path;
-            bytes32 bodyDigest;
-            bytes32 nonce;
-            bytes32 capability;
-            uint40 expiresAt;
-        }
-        struct Capability {
-            address issuer;
-            address holder;
-            string role;
-            string methods;
-            string pathPrefix;
-            uint40 notAfter;
-            bytes32 parent;
-        }
-        struct CapabilityRevocation {
-            address issuer;
-            bytes32 capability;
-        }
-        struct SealKeys {
-            address account;
-            string keys;
-            uint40 from;
-        }
-        struct Wrap {
-            bytes32 job;
-            address owner;
-            address recipient;
-            uint8 slot;
-            bytes wrap;
-        }
-        struct KeyRefusal {
-            bytes32 job;
-            address owner;
-            address recipient;
-            string reason;
-            uint40 at;
-        }
-        struct Dataset {
-            address owner;
-            string document;
-        }
-        struct Policy {
-            address owner;
-            string document;
-        }
-        struct OwnerDocument {
-            address owner;
-            string kind;
-            string document;
-        }
-        struct Refusal {
-            bytes32 job;
-            address provider;
-            string reason;
-            uint40 at;
-        }
-        struct Offer {
-            address provider;
-            string terms;
-            uint40 until;
-        }
-    }
-}
-
-/// Why nothing was signed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SignError {
-    /// The key could not sign.
-    #[error("the key can't sign: {0}")]
-    Signer(#[from] AccountKeyError),
-    /// What would be signed does not hold.
-    #[error(transparent)]
-    Signature(#[from] SignatureError),
-}
-
-/// Why a signature does not hold.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SignatureError {
-    /// Not 65 bytes: a contract account's, perhaps, which only its chain can check.
-    #[error(
-        "a signature is 65 bytes, this has {0}; contract accounts are not taken yet, use a key's own account"
-    )]
-    Length(usize),
-    /// The last byte is not 27 or 28, or `s` is in the upper half: the contracts refuse both.
-    #[error("the signature is not in its one form (v 27 or 28, s in the lower half)")]
-    Form,
-    /// It leads to another account: another signer, other content, or another chain or market in
-    /// the domain.
-    #[error("the signature leads to {found}, not {expected}; sign this content for this market")]
-    Signer {
-        /// Who should have signed.
-        expected: Address,
-        /// Who did, if the content and the domain are right.
-        found: Address,
-    },
-    /// It leads to no account.
-    #[error("the signature leads to no account; sign again")]
-    NoSigner,
-    /// The terms are not those whose digest the order names.
-    #[error(
-        "the terms are not those that the order names; send the text whose SHA-256 is its termsHash, none if that is zero"
-    )]
-    Terms,
-    /// A time beyond 40 bits.
-    #[error("{0} is no time in Unix seconds")]
-    Time(u64),
-}
 
 impl SignedOrder {
     /// Signs an order that has no terms.
@@ -192,7 +45,7 @@ impl SignedOrder {
         Ok(signed)
     }
 
-    /// What an order's `termsHash` is: the SHA-256 of the terms' text; zero without terms.
+    /// The `termsHash` of an order with these terms: the SHA-256 of their text; zero without terms.
     pub fn terms_hash(terms: Option<&JsonObject>) -> B256 {
         terms.map_or(B256::ZERO, |terms| B256::new(sha256(terms.as_str().as_bytes()).0))
     }
@@ -210,8 +63,8 @@ impl SignedOrder {
         job_id(deployment, &self.order)
     }
 
-    /// Checks that the requester signed the order for a market and that it names its terms, and
-    /// gives its id there.
+    /// Checks that the requester signed the order, with its terms, for a market. Returns its job id
+    /// there.
     ///
     /// # Errors
     ///
@@ -220,7 +73,7 @@ impl SignedOrder {
         self.verify_on(deployment.chain_id, deployment.market)
     }
 
-    /// The same, by what of a deployment it takes.
+    /// The same by the market's chain and address.
     ///
     /// # Errors
     ///
@@ -348,7 +201,7 @@ impl SignedWrap {
     ///
     /// [`SignError::Signer`].
     pub fn sign(
-        wrap: &Wrap,
+        wrap: &KeyWrap,
         deployment: &Deployment,
         signer: &impl AccountKey,
     ) -> Result<Self, SignError> {
@@ -367,12 +220,12 @@ impl SignedWrap {
         deployment: &Deployment,
     ) -> Result<(), SignatureError> {
         let (owner, wrap) = (self.owner, self.wrap.clone());
-        let wrap = Wrap { job_id, owner, recipient, slot, wrap };
+        let wrap = KeyWrap { job_id, owner, recipient, slot, wrap };
         verify_account(wrap.hash(deployment), &self.signature, owner)
     }
 }
 
-impl Wrap {
+impl KeyWrap {
     fn hash(&self, deployment: &Deployment) -> B256 {
         let signed = eip712::Wrap {
             job: self.job_id,
@@ -424,7 +277,7 @@ impl KeyRefusal {
 }
 
 impl SignedDataset {
-    /// Signs what describes a dataset, and its policy, with its owner's key.
+    /// Signs a dataset's document and its policy with the owner's key.
     ///
     /// # Errors
     ///
@@ -440,8 +293,8 @@ impl SignedDataset {
         Ok(SignedDataset { document, signature, policy, policy_signature })
     }
 
-    /// Checks that the owner signed both for a market. Which policy the document means is for
-    /// readers to compare.
+    /// Checks that the owner signed both for a market. Does not check that the document names this
+    /// policy.
     ///
     /// # Errors
     ///
@@ -480,7 +333,7 @@ impl SignedOwnerDocument {
         Ok(SignedOwnerDocument { kind: document.kind, document: document.document, signature })
     }
 
-    /// Checks that the owner signed it for a market, and gives its hash.
+    /// Checks that the owner signed it for a market, and returns its hash.
     ///
     /// # Errors
     ///
@@ -499,235 +352,4 @@ impl OwnerDocument {
         let signed = eip712::OwnerDocument { owner, kind: self.kind.clone(), document };
         signed.eip712_signing_hash(&domain(deployment))
     }
-}
-
-impl Capability {
-    /// What its issuer signs, and what the next one and a request name.
-    ///
-    /// # Errors
-    ///
-    /// [`SignatureError::Time`].
-    pub fn hash(&self, deployment: &Deployment) -> Result<B256, SignatureError> {
-        let signed = eip712::Capability {
-            issuer: self.issuer,
-            holder: self.holder,
-            role: self.role.as_str().to_owned(),
-            methods: self.methods.clone(),
-            pathPrefix: self.path_prefix.clone(),
-            notAfter: time(self.not_after)?,
-            parent: self.parent,
-        };
-        Ok(signed.eip712_signing_hash(&domain(deployment)))
-    }
-}
-
-impl SignedRevocation {
-    /// Takes a capability back with its issuer's key.
-    ///
-    /// # Errors
-    ///
-    /// [`SignError::Signer`]; [`SignError::Signature`] for another's key, and for a time beyond 40
-    /// bits.
-    pub fn sign(
-        capability: Capability,
-        deployment: &Deployment,
-        signer: &impl AccountKey,
-    ) -> Result<Self, SignError> {
-        let hash = revocation_hash(&capability, deployment)?;
-        let signed = SignedRevocation { signature: sign(signer, hash)?, capability };
-        signed.verify(deployment)?;
-        Ok(signed)
-    }
-
-    /// Checks that the capability's issuer signed it for a market, and gives the capability's hash.
-    ///
-    /// # Errors
-    ///
-    /// [`SignatureError`].
-    pub fn verify(&self, deployment: &Deployment) -> Result<B256, SignatureError> {
-        let hash = revocation_hash(&self.capability, deployment)?;
-        verify_account(hash, &self.signature, self.capability.issuer)?;
-        self.capability.hash(deployment)
-    }
-}
-
-fn revocation_hash(
-    capability: &Capability,
-    deployment: &Deployment,
-) -> Result<B256, SignatureError> {
-    let (issuer, capability) = (capability.issuer, capability.hash(deployment)?);
-    let signed = eip712::CapabilityRevocation { issuer, capability };
-    Ok(signed.eip712_signing_hash(&domain(deployment)))
-}
-
-/// A request that an account answers for, as its headers say it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SignedRequest {
-    /// Who signs.
-    pub account: Address,
-    /// In which role.
-    pub role: Role,
-    /// SHA-256 of the body.
-    pub digest: B256,
-    /// Used once; the first 16 bytes are the broker's epoch.
-    pub nonce: B256,
-    /// When the signature ends, in Unix seconds.
-    pub expires: u64,
-    /// In whose name, if not in the signer's own.
-    pub capabilities: Option<CapabilityChain>,
-    /// 65 bytes.
-    pub signature: Bytes,
-}
-
-impl SignedRequest {
-    /// Reads the headers that sign a request; `value` gives a header's text.
-    ///
-    /// # Errors
-    ///
-    /// [`ProblemKind::RequestUnsigned`], and what a chain of capabilities can have wrong before it
-    /// is used.
-    pub fn from_headers<'a>(value: impl Fn(&str) -> Option<&'a str>) -> Result<Self, Problem> {
-        let chain = value(header::CAPABILITIES).map(str::parse).transpose();
-        Ok(SignedRequest {
-            account: named(header::ACCOUNT, &value)?,
-            role: named(header::ROLE, &value)?,
-            digest: named(header::DIGEST, &value)?,
-            nonce: named(header::NONCE, &value)?,
-            expires: named(header::EXPIRES, &value)?,
-            signature: named(header::SIGNATURE, &value)?,
-            capabilities: chain.map_err(Problem::from)?,
-        })
-    }
-
-    /// Signs a request; the path begins with `/v1/` and goes on to the end of the query.
-    ///
-    /// # Errors
-    ///
-    /// [`SignError::Signer`], [`SignError::Signature`] for a time beyond 40 bits.
-    pub fn sign(
-        (method, path): (&str, &str),
-        digest: B256,
-        (role, nonce, expires): (Role, B256, u64),
-        deployment: &Deployment,
-        (signer, capabilities): (&impl AccountKey, Option<CapabilityChain>),
-    ) -> Result<Self, SignError> {
-        let mut request = SignedRequest {
-            account: signer.address(),
-            role,
-            digest,
-            nonce,
-            expires,
-            capabilities,
-            signature: Bytes::new(),
-        };
-        request.signature = sign(signer, request.hash(method, path, deployment)?)?;
-        Ok(request)
-    }
-
-    /// Checks that the account signed it for a market. Whether it may, and whether its capabilities
-    /// hold, is another matter.
-    ///
-    /// # Errors
-    ///
-    /// [`SignatureError`].
-    pub fn verify(
-        &self,
-        method: &str,
-        path: &str,
-        deployment: &Deployment,
-    ) -> Result<(), SignatureError> {
-        verify_account(self.hash(method, path, deployment)?, &self.signature, self.account)
-    }
-
-    /// The headers that say so.
-    pub fn headers(&self) -> Vec<(&'static str, String)> {
-        let mut headers = vec![
-            (header::ACCOUNT, self.account.to_string()),
-            (header::ROLE, self.role.to_string()),
-            (header::DIGEST, self.digest.to_string()),
-            (header::NONCE, self.nonce.to_string()),
-            (header::EXPIRES, self.expires.to_string()),
-            (header::SIGNATURE, self.signature.to_string()),
-        ];
-        if let Some(chain) = &self.capabilities {
-            headers.push((header::CAPABILITIES, chain.to_string()));
-        }
-        headers
-    }
-
-    fn hash(
-        &self,
-        method: &str,
-        path: &str,
-        deployment: &Deployment,
-    ) -> Result<B256, SignatureError> {
-        let capability = self.capabilities.as_ref().map(|chain| chain.hash(deployment));
-        let signed = eip712::Request {
-            account: self.account,
-            role: self.role.as_str().to_owned(),
-            method: method.to_owned(),
-            path: path.to_owned(),
-            bodyDigest: self.digest,
-            nonce: self.nonce,
-            capability: capability.transpose()?.unwrap_or_default(),
-            expiresAt: time(self.expires)?,
-        };
-        Ok(signed.eip712_signing_hash(&domain(deployment)))
-    }
-}
-
-fn named<'a, T: FromStr>(
-    name: &str,
-    value: impl Fn(&str) -> Option<&'a str>,
-) -> Result<T, Problem> {
-    value(name).and_then(|value| value.parse().ok()).ok_or_else(|| {
-        ProblemKind::RequestUnsigned.with(format_args!("{name} is missing or does not parse"))
-    })
-}
-
-fn domain(deployment: &Deployment) -> Eip712Domain {
-    eip712_domain! {
-        name: "Assay Broker",
-        version: "1",
-        chain_id: deployment.chain_id,
-        verifying_contract: deployment.market,
-    }
-}
-
-fn time(unix_secs: u64) -> Result<U40, SignatureError> {
-    U40::try_from(unix_secs).map_err(|_| SignatureError::Time(unix_secs))
-}
-
-/// Signs a hash with an account's key: 65 bytes.
-///
-/// # Errors
-///
-/// [`SignError::Signer`].
-pub fn sign(signer: &impl AccountKey, hash: B256) -> Result<Bytes, SignError> {
-    Ok(Bytes::copy_from_slice(&signer.sign_hash(&hash)?.as_bytes()))
-}
-
-/// Checks that an account has signed a hash, in the one form that the contracts take: who passes
-/// here passes OpenZeppelin's ECDSA.
-///
-/// # Errors
-///
-/// [`SignatureError`].
-pub fn verify_account(
-    hash: B256,
-    signature: &[u8],
-    expected: Address,
-) -> Result<(), SignatureError> {
-    let bytes: &[u8; 65] =
-        signature.try_into().map_err(|_| SignatureError::Length(signature.len()))?;
-    if !matches!(bytes[64], 27 | 28) {
-        return Err(SignatureError::Form);
-    }
-    let signature = Signature::from_raw_array(bytes).map_err(|_| SignatureError::Form)?;
-    if signature.normalize_s().is_some() {
-        return Err(SignatureError::Form);
-    }
-    let found = signature.recover_address_from_prehash(&hash);
-    let found = found.map_err(|_| SignatureError::NoSigner)?;
-    if found == expected { Ok(()) } else { Err(SignatureError::Signer { expected, found }) }
 }

@@ -1,4 +1,4 @@
-//! What goes over the wire.
+//! What goes over the wire, as JSON.
 
 use alloy_primitives::{Address, B256, Bytes, FixedBytes};
 use assay_contracts::Deployment;
@@ -6,25 +6,25 @@ use assay_contracts::Market;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::JsonObject;
+use crate::json_text::JsonObject;
 use crate::limits::NAME_BYTES_MAX;
 use crate::schema;
 
-/// What a broker's facts begin with.
+/// The `schema` of [`MarketInfo`].
 pub const BROKER_SCHEMA: &str = "assay.broker/1";
 
 /// An order and its requester's signature.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignedOrder {
-    /// What is ordered.
+    /// The order.
     #[schema(schema_with = schema::order)]
     pub order: Market::Order,
-    /// What the order's `termsHash` is the SHA-256 of, byte for byte; none if that is zero.
+    /// The terms, whose text has the order's `termsHash` as its SHA-256; none if that is zero.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub terms: Option<JsonObject>,
-    /// The requester's, over the job id: 65 bytes, or what a contract account takes.
+    /// The requester's signature over the job id: 65 bytes, or what a contract account takes.
     #[schema(schema_with = schema::signature)]
     pub signature: Bytes,
 }
@@ -37,14 +37,14 @@ pub struct OrderEntry {
     /// Its id on this market.
     #[schema(schema_with = schema::hash)]
     pub job_id: B256,
-    /// What is ordered.
+    /// The order.
     #[schema(schema_with = schema::order)]
     pub order: Market::Order,
-    /// What the order's `termsHash` is the SHA-256 of, byte for byte; none if that is zero.
+    /// The terms, whose text has the order's `termsHash` as its SHA-256; none if that is zero.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub terms: Option<JsonObject>,
-    /// The requester's, over the job id.
+    /// The requester's signature over the job id.
     #[schema(schema_with = schema::signature)]
     pub signature: Bytes,
 }
@@ -60,14 +60,14 @@ impl OrderEntry {
 /// Orders by sequence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OrdersPage {
-    /// Ascending.
+    /// By ascending sequence.
     pub orders: Vec<OrderEntry>,
-    /// What to give as `after` for the next page; null if there is none yet.
+    /// The `after` of the next page; null if there is none yet.
     #[schema(required)]
     pub next: Option<u64>,
 }
 
-/// What became of an order or a refusal.
+/// The answer to an entry that is about an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Posted {
     /// The order's id.
@@ -77,17 +77,17 @@ pub struct Posted {
     pub sequence: u64,
 }
 
-/// Why a provider declines an order.
+/// A provider's refusal of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Refusal {
     /// The order.
     #[schema(schema_with = schema::hash)]
     pub job_id: B256,
-    /// Who declines.
+    /// The provider that declines.
     #[schema(schema_with = schema::address)]
     pub provider: Address,
-    /// An object with a `code`, and whatever the code needs.
+    /// Why: an object with a `code`, and what else the code needs.
     #[schema(schema_with = schema::reason)]
     pub reason: JsonObject,
     /// When, in Unix seconds.
@@ -98,9 +98,9 @@ pub struct Refusal {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignedRefusal {
-    /// What is said.
+    /// The refusal.
     pub refusal: Refusal,
-    /// The provider's, over the EIP-712 struct `Refusal`.
+    /// The provider's signature over the EIP-712 struct `Refusal`.
     #[schema(schema_with = schema::signature)]
     pub signature: Bytes,
 }
@@ -110,9 +110,9 @@ pub struct SignedRefusal {
 pub struct RefusalEntry {
     /// Its place in the book.
     pub sequence: u64,
-    /// What is said.
+    /// The refusal.
     pub refusal: Refusal,
-    /// The provider's.
+    /// The provider's signature.
     #[schema(schema_with = schema::signature)]
     pub signature: Bytes,
 }
@@ -131,12 +131,12 @@ pub struct Refusals {
     pub refusals: Vec<RefusalEntry>,
 }
 
-/// What a provider offers.
+/// A provider's offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
     /// The terms.
     pub offer: JsonObject,
-    /// Until when, in Unix seconds.
+    /// When it expires, in Unix seconds.
     pub until: u64,
 }
 
@@ -147,17 +147,17 @@ pub struct SignedOffer {
     /// The terms.
     #[schema(value_type = Object)]
     pub offer: JsonObject,
-    /// Until when, in Unix seconds.
+    /// When it expires, in Unix seconds.
     pub until: u64,
-    /// The provider's, over the EIP-712 struct `Offer`.
+    /// The provider's signature over the EIP-712 struct `Offer`.
     #[schema(schema_with = schema::signature)]
     pub signature: Bytes,
 }
 
-/// What became of an offer.
+/// The answer to an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OfferPut {
-    /// Whose it is.
+    /// The provider.
     #[schema(schema_with = schema::address)]
     pub provider: Address,
     /// Its place in the book.
@@ -169,15 +169,15 @@ pub struct OfferPut {
 pub struct OfferEntry {
     /// Its place in the book.
     pub sequence: u64,
-    /// Whose it is.
+    /// The provider.
     #[schema(schema_with = schema::address)]
     pub provider: Address,
     /// The terms.
     #[schema(value_type = Object)]
     pub offer: JsonObject,
-    /// Until when, in Unix seconds.
+    /// When it expires, in Unix seconds.
     pub until: u64,
-    /// The provider's.
+    /// The provider's signature.
     #[schema(schema_with = schema::signature)]
     pub signature: Bytes,
 }
@@ -196,19 +196,19 @@ impl OfferEntry {
 /// Offers by sequence, without those that have expired.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OffersPage {
-    /// Ascending.
+    /// By ascending sequence.
     pub offers: Vec<OfferEntry>,
-    /// What to give as `after` for the next page; null if there is none yet.
+    /// The `after` of the next page; null if there is none yet.
     #[schema(required)]
     pub next: Option<u64>,
 }
 
-/// The public keys to which an account wants things sealed.
+/// The public keys of an account, for which others seal data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealKeys {
     /// The keys, as `spec/envelope.md` has them.
     pub keys: JsonObject,
-    /// Since when, in Unix seconds.
+    /// When they were made, in Unix seconds.
     pub from: u64,
 }
 
@@ -219,9 +219,9 @@ pub struct SignedSealKeys {
     /// The keys.
     #[schema(value_type = Object)]
     pub keys: JsonObject,
-    /// Since when, in Unix seconds: of two the later holds.
+    /// When they were made, in Unix seconds: of two, the later replaces the other.
     pub from: u64,
-    /// The account's, over the EIP-712 struct `SealKeys`.
+    /// The account's signature over the EIP-712 struct `SealKeys`.
     #[schema(schema_with = schema::signature)]
     pub signature: Bytes,
 }
@@ -231,15 +231,15 @@ pub struct SignedSealKeys {
 pub struct SealKeysEntry {
     /// Their place in the book.
     pub sequence: u64,
-    /// Whose they are.
+    /// The account.
     #[schema(schema_with = schema::address)]
     pub account: Address,
     /// The keys.
     #[schema(value_type = Object)]
     pub keys: JsonObject,
-    /// Since when, in Unix seconds.
+    /// When they were made, in Unix seconds.
     pub from: u64,
-    /// The account's.
+    /// The account's signature.
     #[schema(schema_with = schema::signature)]
     pub signature: Bytes,
 }
@@ -252,42 +252,42 @@ impl SealKeysEntry {
     }
 }
 
-/// What became of what an account says of itself, or of its own.
+/// The answer to an entry that is about the account itself, or its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EntryPut {
-    /// Whose it is.
+    /// The account.
     #[schema(schema_with = schema::address)]
     pub account: Address,
     /// Its place in the book.
     pub sequence: u64,
 }
 
-/// A content key of one of a job's slots, wrapped by its owner for one recipient.
+/// The content key of one slot of a job, wrapped (encrypted) by its owner for one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wrap {
+pub struct KeyWrap {
     /// The order.
     pub job_id: B256,
-    /// Whose data it is.
+    /// The owner of the data.
     pub owner: Address,
-    /// Who can open it.
+    /// The account that can open it.
     pub recipient: Address,
-    /// Which slot it is for.
+    /// The slot that the key is for.
     pub slot: u8,
     /// The wrap, as `spec/envelope.md` has it.
     pub wrap: Bytes,
 }
 
-/// A wrap and its owner's signature; job, recipient and slot stand in the path.
+/// A wrap and its owner's signature; job, recipient and slot are in the path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignedWrap {
-    /// Whose data it is.
+    /// The owner of the data.
     #[schema(schema_with = schema::address)]
     pub owner: Address,
     /// The wrap: 4,096 bytes at most.
     #[schema(schema_with = schema::wrap)]
     pub wrap: Bytes,
-    /// The owner's, over the EIP-712 struct `Wrap`.
+    /// The owner's signature over the EIP-712 struct `Wrap`.
     #[schema(schema_with = schema::signature)]
     pub signature: Bytes,
 }
@@ -297,15 +297,15 @@ pub struct SignedWrap {
 pub struct WrapEntry {
     /// Its place in the book.
     pub sequence: u64,
-    /// Whose data it is.
+    /// The owner of the data.
     #[schema(schema_with = schema::address)]
     pub owner: Address,
-    /// Which slot it is for.
+    /// The slot that the key is for.
     pub slot: u8,
     /// The wrap.
     #[schema(schema_with = schema::wrap)]
     pub wrap: Bytes,
-    /// The owner's.
+    /// The owner's signature.
     #[schema(schema_with = schema::signature)]
     pub signature: Bytes,
 }
@@ -321,27 +321,27 @@ impl WrapEntry {
 /// Wraps by sequence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WrapsPage {
-    /// Ascending.
+    /// By ascending sequence.
     pub wraps: Vec<WrapEntry>,
-    /// What to give as `after` for the next page; null if there is none yet.
+    /// The `after` of the next page; null if there is none yet.
     #[schema(required)]
     pub next: Option<u64>,
 }
 
-/// Why an owner's key service gives a recipient no key.
+/// A key service's refusal to release a key, in its owner's name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyRefusal {
     /// The order.
     #[schema(schema_with = schema::hash)]
     pub job_id: B256,
-    /// Whose data it is.
+    /// The owner of the data.
     #[schema(schema_with = schema::address)]
     pub owner: Address,
-    /// Who gets no key.
+    /// The account that gets no key.
     #[schema(schema_with = schema::address)]
     pub recipient: Address,
-    /// An object with a `code`, and whatever the code needs.
+    /// Why: an object with a `code`, and what else the code needs.
     #[schema(schema_with = schema::reason)]
     pub reason: JsonObject,
     /// When, in Unix seconds.
@@ -352,9 +352,9 @@ pub struct KeyRefusal {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignedKeyRefusal {
-    /// What is said.
+    /// The refusal.
     pub refusal: KeyRefusal,
-    /// The owner's, over the EIP-712 struct `KeyRefusal`.
+    /// The owner's signature over the EIP-712 struct `KeyRefusal`.
     #[schema(schema_with = schema::signature)]
     pub signature: Bytes,
 }
@@ -364,9 +364,9 @@ pub struct SignedKeyRefusal {
 pub struct KeyRefusalEntry {
     /// Its place in the book.
     pub sequence: u64,
-    /// What is said.
+    /// The refusal.
     pub refusal: KeyRefusal,
-    /// The owner's.
+    /// The owner's signature.
     #[schema(schema_with = schema::signature)]
     pub signature: Bytes,
 }
@@ -381,34 +381,34 @@ impl KeyRefusalEntry {
 /// Key services' refusals by sequence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeyRefusalsPage {
-    /// Ascending.
+    /// By ascending sequence.
     pub refusals: Vec<KeyRefusalEntry>,
-    /// What to give as `after` for the next page; null if there is none yet.
+    /// The `after` of the next page; null if there is none yet.
     #[schema(required)]
     pub next: Option<u64>,
 }
 
-/// What describes a dataset, and its policy, signed by its owner.
+/// A dataset's document and its policy, both signed by the owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignedDataset {
-    /// An object with the dataset's `name` and `version`, and whatever else `spec/envelope.md`
-    /// wants.
+    /// An object with the dataset's `name` and `version`, and what else `spec/envelope.md`
+    /// requires.
     #[schema(schema_with = schema::dataset)]
     pub document: JsonObject,
-    /// The owner's, over the EIP-712 struct `Dataset`.
+    /// The owner's signature over the EIP-712 struct `Dataset`.
     #[schema(schema_with = schema::signature)]
     pub signature: Bytes,
     /// The policy.
     #[schema(value_type = Object)]
     pub policy: JsonObject,
-    /// The owner's, over the EIP-712 struct `Policy`.
+    /// The owner's signature over the EIP-712 struct `Policy`.
     #[schema(schema_with = schema::signature)]
     pub policy_signature: Bytes,
 }
 
 impl SignedDataset {
-    /// The name and version in the document; `None` if one is missing or has not its form.
+    /// The name and version in the document; `None` if one is missing or malformed.
     pub fn name_and_version(&self) -> Option<(String, u64)> {
         let members = self.document.members();
         let name = members.get("name")?.as_str().filter(|name| is_name(name))?;
@@ -416,8 +416,8 @@ impl SignedDataset {
     }
 }
 
-/// Whether text may name a dataset, or a document's kind: a word of spec/policy.md#words.
-/// Whether text may name a dataset: 1 to 64 of lower-case letters, digits and `-`.
+/// Whether text may name a dataset, or the kind of a document: 1 to 64 of lower-case letters,
+/// digits, `.`, `-` and `_`, the first a letter or a digit (spec/policy.md#words).
 pub fn is_name(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let fits = |byte: u8| plain(byte) || matches!(byte, b'.' | b'-' | b'_');
@@ -430,19 +430,19 @@ pub fn is_name(text: &str) -> bool {
 pub struct DatasetEntry {
     /// Its place in the book.
     pub sequence: u64,
-    /// Whose it is.
+    /// The owner.
     #[schema(schema_with = schema::address)]
     pub owner: Address,
-    /// What describes it.
+    /// The dataset's document.
     #[schema(schema_with = schema::dataset)]
     pub document: JsonObject,
-    /// The owner's, over the document.
+    /// The owner's signature over the document.
     #[schema(schema_with = schema::signature)]
     pub signature: Bytes,
     /// The policy.
     #[schema(value_type = Object)]
     pub policy: JsonObject,
-    /// The owner's, over the policy.
+    /// The owner's signature over the policy.
     #[schema(schema_with = schema::signature)]
     pub policy_signature: Bytes,
 }
@@ -462,19 +462,19 @@ impl DatasetEntry {
 /// Datasets by sequence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DatasetsPage {
-    /// Ascending; 50 at most.
+    /// By ascending sequence; 50 at most.
     pub datasets: Vec<DatasetEntry>,
-    /// What to give as `after` for the next page; null if there is none yet.
+    /// The `after` of the next page; null if there is none yet.
     #[schema(required)]
     pub next: Option<u64>,
 }
 
-/// A grant, a revocation, or what else an owner says to all.
+/// A grant, a revocation, or another document that a data owner publishes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnerDocument {
-    /// What it is: 1 to 64 lower-case letters, digits and `-`.
+    /// Its kind: see [`is_name`].
     pub kind: String,
-    /// What it says.
+    /// The document.
     pub document: JsonObject,
 }
 
@@ -482,13 +482,13 @@ pub struct OwnerDocument {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignedOwnerDocument {
-    /// What it is.
+    /// Its kind.
     #[schema(schema_with = schema::name)]
     pub kind: String,
-    /// What it says.
+    /// The document.
     #[schema(value_type = Object)]
     pub document: JsonObject,
-    /// The owner's, over the EIP-712 struct `OwnerDocument`.
+    /// The owner's signature over the EIP-712 struct `OwnerDocument`.
     #[schema(schema_with = schema::signature)]
     pub signature: Bytes,
 }
@@ -498,13 +498,13 @@ pub struct SignedOwnerDocument {
 pub struct OwnerDocumentEntry {
     /// Its place in the book.
     pub sequence: u64,
-    /// What it is.
+    /// Its kind.
     #[schema(schema_with = schema::name)]
     pub kind: String,
-    /// What it says.
+    /// The document.
     #[schema(value_type = Object)]
     pub document: JsonObject,
-    /// The owner's.
+    /// The owner's signature.
     #[schema(schema_with = schema::signature)]
     pub signature: Bytes,
 }
@@ -520,68 +520,68 @@ impl OwnerDocumentEntry {
 /// An owner's documents by sequence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OwnerDocumentsPage {
-    /// Ascending; 50 at most.
+    /// By ascending sequence; 50 at most.
     pub documents: Vec<OwnerDocumentEntry>,
-    /// What to give as `after` for the next page; null if there is none yet.
+    /// The `after` of the next page; null if there is none yet.
     #[schema(required)]
     pub next: Option<u64>,
 }
 
-/// What became of a blob.
+/// The answer to a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BlobPut {
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
 }
 
-/// What became of an entry of the log.
+/// The answer to an entry of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogAdded {
-    /// Its place, for ever.
+    /// Its index in the log, which never changes.
     pub index: u64,
 }
 
-/// What a broker serves, and within which limits.
+/// What a broker serves: its market, and its limits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct MarketFacts {
+pub struct MarketInfo {
     /// [`BROKER_SCHEMA`].
     pub schema: String,
-    /// Where the market's contracts are: `assay.deployment/1`.
+    /// The addresses of the market's contracts: `assay.deployment/1`.
     #[schema(schema_with = schema::deployment)]
     pub deployment: Deployment,
-    /// What nonces of signed requests begin with, until the broker starts again: 16 bytes.
+    /// The 16 bytes that nonces of signed requests begin with, until the broker restarts.
     #[schema(schema_with = schema::epoch)]
     pub epoch: FixedBytes<16>,
-    /// What the broker takes at most.
-    pub limits: LimitFacts,
+    /// The broker's limits.
+    pub limits: MarketLimits,
 }
 
-/// What a broker takes at most.
+/// A broker's limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct LimitFacts {
-    /// The body of an order, a refusal, an offer, a wrap or seal keys.
+pub struct MarketLimits {
+    /// The body of an order, a refusal, an offer, a wrap or seal keys, in bytes.
     pub json_bytes_max: u64,
-    /// A program.
+    /// A program, in bytes.
     pub program_bytes_max: u64,
-    /// A slot's image.
+    /// The image of a slot, in bytes.
     pub slot_bytes_max: u64,
-    /// An envelope.
+    /// An envelope, in bytes.
     pub envelope_bytes_max: u64,
     /// Entries in a page.
     pub page_entries_max: u64,
     /// Datasets or documents in a page.
     pub page_documents_max: u64,
-    /// How far ahead a signed request may expire.
+    /// How far ahead a signed request may expire, in seconds.
     pub request_secs_max: u64,
-    /// How far ahead an offer may expire.
+    /// How far ahead an offer may expire, in seconds.
     pub offer_secs_max: u64,
-    /// Requests a second of one address, in the long run.
+    /// Requests a second from one address, in the long run.
     pub requests_per_address_per_sec: u32,
-    /// Signed writes a second of one account, in the long run.
+    /// Signed writes a second by one account, in the long run.
     pub writes_per_account_per_sec: u32,
 }
 
-/// That a broker works.
+/// The health of a broker that works.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
     /// `ok`.

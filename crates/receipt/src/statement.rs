@@ -354,7 +354,7 @@ pub enum ReleasedSlot {
 }
 
 /// That a sealed dataset is a masked table, and what masking has done to it: by salted commitments,
-/// of one table's statement (spec/mask.md#statement). Statement once, when the dataset is published,
+/// of one table's statement (spec/mask.md#statement). Said once, when the dataset is published,
 /// whatever jobs there will be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

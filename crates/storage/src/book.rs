@@ -35,8 +35,8 @@ pub enum Kind {
     /// A content key, wrapped; the key is its job id, the author its owner, the part recipient,
     /// slot and zeros. The first body stays.
     Wrap,
-    /// Why an owner's key service gave no key; the key is its job id, the author its owner, the part the
-    /// recipient and zeros. The first body stays.
+    /// Why an owner's key service gave no key; the key is its job id, the author its owner, the
+    /// part the recipient and zeros. The first body stays.
     KeyRefusal,
     /// A dataset that an owner publishes; the key is its account behind twelve zeros, the part the
     /// hash of its name. The newest body stays.

@@ -35,7 +35,8 @@ const TAKEOVERS_MAX: usize = 16;
 /// earlier writer's batch becomes part of the log, though no lock is held and no clock is asked.
 ///
 /// ```text
-/// PREFIX/head              the writer's mark, a line feed, the newest checkpoint: the one object that decides
+/// PREFIX/head              the writer's mark, a line feed, the newest checkpoint: the one object
+///                          that decides
 /// PREFIX/checkpoint        the same checkpoint for other readers; it may lag behind
 /// PREFIX/tile/...          as in a folder
 /// ```

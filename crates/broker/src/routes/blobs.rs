@@ -1,12 +1,12 @@
-//! Programs and slots, by what they are; and reading any blob.
+//! Blobs: content that is named by its hash. Programs and slots; and reading any blob.
 
-use crate::{Failure, body, error::Fail};
-use assay_protocol::{BINARY, BlobPut, ProblemKind, check_envelope, check_program, check_slot};
 use std::io::SeekFrom;
 use std::ops::Range;
 use std::time::Duration;
 
 use alloy_primitives::B256;
+use assay_protocol::schema::Binary;
+use assay_protocol::{BINARY, BlobPut, ProblemKind, check_envelope, check_program, check_slot};
 use assay_storage::BlobKind;
 use assay_types::{BlobRoot, Hash, ProgramId, sha256};
 use axum::body::{Body, Bytes};
@@ -18,17 +18,17 @@ use futures_util::stream::try_unfold;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, Take};
 use tokio::sync::SemaphorePermit;
 
+use super::answer::{Answer, created, json};
 use super::parameters::Name;
-use super::{Answer, created, json};
-use crate::auth::Caller;
+use crate::body;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
 use crate::state::{App, Shared};
-use assay_protocol::schema::Binary;
 
 /// What is read of a file at once.
 const PIECE_BYTES: usize = 256 << 10;
 
-/// Puts a program under its id. The same again is harmless, also by someone else who saw the
-/// request.
+/// Stores a program under its id. Repeating is harmless, whoever does it.
 #[utoipa::path(
     put,
     path = "/v1/programs/{id}",
@@ -51,7 +51,7 @@ pub(super) async fn put_program(
     put(app, BlobKind::Program, caller, name, request).await
 }
 
-/// A program's ELF.
+/// Returns a program's ELF.
 #[utoipa::path(
     method(get, head),
     path = "/v1/programs/{id}",
@@ -69,8 +69,7 @@ pub(super) async fn program(
     one(app, BlobKind::Program, (method, headers), name).await
 }
 
-/// Puts a slot's image under its root. The same again is harmless, also by someone else who saw the
-/// request.
+/// Stores the image of a slot under its root. Repeating is harmless, whoever does it.
 #[utoipa::path(
     put,
     path = "/v1/slots/{root}",
@@ -93,7 +92,7 @@ pub(super) async fn put_slot(
     put(app, BlobKind::Slot, caller, name, request).await
 }
 
-/// A slot's image.
+/// Returns the image of a slot.
 #[utoipa::path(
     method(get, head),
     path = "/v1/slots/{root}",
@@ -137,7 +136,7 @@ pub(super) async fn begin_upload<'a>(
     body: Body,
 ) -> Result<(SemaphorePermit<'a>, Body), Failure> {
     let place = body::expect_type(headers, BINARY).and_then(|()| {
-        let busy = ProblemKind::Busy.fail("too many blobs come in already");
+        let busy = ProblemKind::Busy.fail("too many uploads are under way");
         app.uploads.try_acquire().map_err(|_| busy.after(Duration::from_secs(2)))
     });
     match place {
@@ -179,7 +178,7 @@ pub(super) async fn one(
         app.blobs.open_blob(kind, name.0)
     });
     let found = found.await??;
-    let unknown = || ProblemKind::BlobUnknown.fail(format_args!("nothing is stored as {name}"));
+    let unknown = || ProblemKind::BlobUnknown.fail(format_args!("the broker has no blob {name}"));
     let (file, size) = found.ok_or_else(unknown)?;
     let asked = headers.get(header::RANGE).and_then(|range| range.to_str().ok());
     let range = match asked.map_or(Asked::All, |range| asked_range(range, size)) {
@@ -240,7 +239,7 @@ fn asked_range(header: &str, size: u64) -> Asked {
 }
 
 fn unsatisfiable(size: u64) -> Response {
-    let problem = ProblemKind::RangeUnsatisfiable.fail(format_args!("it has {size} bytes"));
+    let problem = ProblemKind::RangeUnsatisfiable.fail(format_args!("the blob has {size} bytes"));
     ([(header::CONTENT_RANGE, format!("bytes */{size}"))], problem).into_response()
 }
 
@@ -248,8 +247,9 @@ fn unsatisfiable(size: u64) -> Response {
 async fn at(file: std::fs::File, start: u64, count: u64) -> Result<Take<tokio::fs::File>, Failure> {
     let mut file = tokio::fs::File::from_std(file);
     file.seek(SeekFrom::Start(start)).await.map_err(|error| {
-        tracing::error!(%error, "a blob can't be read");
-        ProblemKind::Internal.fail("the store failed; its operator finds more in the log")
+        tracing::error!(%error, "a blob could not be read");
+        ProblemKind::Internal
+            .fail("the broker's storage failed; its operator finds the cause in its log")
     })?;
     Ok(file.take(count))
 }

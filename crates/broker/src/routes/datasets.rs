@@ -1,23 +1,25 @@
-//! What data owners publish: what describes a dataset, and its policy.
+//! Datasets: their documents and policies, published by their owners.
 
-use crate::{Failure, body, error::Fail};
 use alloy_primitives::Address;
 use assay_protocol::{
     DOCUMENT_BODY_BYTES_MAX, DOCUMENT_BYTES_MAX, DOCUMENTS_LIMIT_MAX, DatasetEntry, DatasetsPage,
-    EntryPut, JsonObject, ProblemKind, SignedDataset, dataset_part,
+    EntryPut, ProblemKind, SignedDataset, dataset_part,
 };
-use assay_storage::{Entry, Kind};
+use assay_storage::{Book, Entry, Kind};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
-use super::orders::page;
+use super::answer::{Answer, json, put_by, stored, written};
+use super::checks::check_size;
+use super::page::page;
 use super::parameters::{DatasetPlace, Range};
-use super::{Answer, json, put_by, stored, written};
-use crate::auth::Caller;
+use crate::body;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
 use crate::state::{App, Shared};
 
-/// Puts a dataset into the book, in place of an earlier one of its name: of two the higher version
-/// holds.
+/// Puts a dataset into the book. It replaces the owner's dataset of the same name if its version is
+/// higher.
 #[utoipa::path(
     put,
     path = "/v1/datasets/{owner}/{name}",
@@ -43,11 +45,8 @@ pub(super) async fn put(
     let signed: SignedDataset =
         body::json_within(&app.limits, request, DOCUMENT_BODY_BYTES_MAX).await?;
     let version = check_documents(&signed, &name)?;
-    let checked = app.verify(move |deployment| {
-        signed.verify(owner, deployment)?;
-        Ok(signed)
-    });
-    let signed = checked.await?;
+    let checked = app.verify(signed, move |signed, deployment| signed.verify(owner, deployment));
+    let (signed, ()) = checked.await?;
     let body = written(&signed);
 
     let _held = app.replacing.lock().await;
@@ -59,14 +58,14 @@ pub(super) async fn put(
         known.name_and_version().is_some_and(|(_, known)| known >= version) && *known != signed
     };
     if known.as_ref().is_some_and(is_older) {
-        return Err(ProblemKind::Superseded.fail("the book's version is as high, or higher"));
+        return Err(ProblemKind::Superseded.fail("the book has this version, or a higher one"));
     }
     let (key, author) = (owner.into_word().0, owner.into_array());
     let put = app.book.put_part(Kind::Dataset, key, author, dataset_part(&name), body).await?;
     Ok(put_by(owner, put))
 }
 
-/// A dataset.
+/// Returns a dataset.
 #[utoipa::path(
     get,
     path = "/v1/datasets/{owner}/{name}",
@@ -84,11 +83,13 @@ pub(super) async fn one(
     DatasetPlace(owner, name): DatasetPlace,
 ) -> Answer {
     let found = app.blocking(move |app| known(app, owner, &name)).await??;
-    let found = found.ok_or_else(|| ProblemKind::EntryUnknown.fail("no such dataset"))?;
+    let found = found.ok_or_else(|| {
+        ProblemKind::EntryUnknown.fail("the owner has published no dataset of this name")
+    })?;
     Ok(json(StatusCode::OK, &entry(found)?))
 }
 
-/// Datasets by sequence; what was replaced comes again.
+/// Lists datasets by sequence. One that was replaced gets a new sequence, so it is listed again.
 #[utoipa::path(
     get,
     path = "/v1/datasets",
@@ -101,35 +102,26 @@ pub(super) async fn one(
     responses((status = 200, body = DatasetsPage))
 )]
 pub(super) async fn list(State(app): State<App>, _: Caller, range: Range) -> Answer {
-    let range = Range { limit: range.limit.min(DOCUMENTS_LIMIT_MAX), ..range };
-    let found = app.blocking(move |app| {
-        page(range, |after, limit| app.book.entries(Kind::Dataset, after, limit))
-    });
-    let (entries, next) = found.await??;
-    let datasets = entries.into_iter().map(entry).collect::<Result<_, _>>()?;
+    let read = |book: &Book, (after, limit)| book.entries(Kind::Dataset, after, limit);
+    let (datasets, next) = page(&app, range.within(DOCUMENTS_LIMIT_MAX), read, entry).await?;
     Ok(json(StatusCode::OK, &DatasetsPage { datasets, next }))
 }
 
 /// The version, if the documents have their sizes and the name is the path's: the owner's signature
 /// is over the document, so nobody can show one dataset as another.
 fn check_documents(signed: &SignedDataset, name: &str) -> Result<u64, Failure> {
-    check_size(&signed.document)?;
-    check_size(&signed.policy)?;
+    check_size("a dataset's document", &signed.document, DOCUMENT_BYTES_MAX)?;
+    check_size("a policy", &signed.policy, DOCUMENT_BYTES_MAX)?;
     match signed.name_and_version() {
         Some((found, version)) if found == name => Ok(version),
         Some(_) => {
-            Err(ProblemKind::BodyMalformed.fail("the document has another name than the path"))
+            Err(ProblemKind::BodyMalformed
+                .fail("the name in the document is not the one in the path"))
         }
-        None => Err(ProblemKind::BodyMalformed.fail("a dataset has a name and a version")),
+        None => {
+            Err(ProblemKind::BodyMalformed.fail("a dataset's document needs a name and a version"))
+        }
     }
-}
-
-pub(super) fn check_size(document: &JsonObject) -> Result<(), Failure> {
-    if document.as_str().len() <= DOCUMENT_BYTES_MAX {
-        return Ok(());
-    }
-    let detail = format_args!("a document has {DOCUMENT_BYTES_MAX} bytes at most");
-    Err(ProblemKind::BodyMalformed.fail(detail))
 }
 
 fn known(app: &Shared, owner: Address, name: &str) -> Result<Option<Entry>, Failure> {

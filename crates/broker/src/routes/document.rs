@@ -1,6 +1,6 @@
 //! The OpenAPI document's frame.
 
-use assay_protocol::{PROBLEM_TYPE, Problem, Who, header, rule_of};
+use assay_protocol::{PROBLEM_TYPE, Problem, Who, header, permission_of};
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
@@ -12,7 +12,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, ResponseBuilder};
     info(
         title = "Assay broker",
         version = "1",
-        description = "Orders, refusals, offers, wrapped keys and blobs of one market. It can delay; it can't steal, forge or read. \
+        description = "Orders, refusals, offers, wrapped keys and blobs of one market. A broker can delay; it can't steal, forge or read. \
                        See spec/broker.md.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
@@ -41,11 +41,11 @@ pub(crate) fn finish(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi:
             ("POST", &mut item.post),
             ("PUT", &mut item.put),
         ];
-        let operations = operations
-            .into_iter()
-            .filter_map(|(method, operation)| Some((rule_of(method, path)?, operation.as_mut()?)));
-        for (rule, operation) in operations {
-            if matches!(rule.who, Who::Signer(_)) {
+        let operations = operations.into_iter().filter_map(|(method, operation)| {
+            Some((permission_of(method, path)?, operation.as_mut()?))
+        });
+        for (row, operation) in operations {
+            if matches!(row.who, Who::Signer(_)) {
                 operation.parameters.get_or_insert_default().extend(signed_headers());
             }
             let responses = &mut operation.responses.responses;
@@ -53,7 +53,7 @@ pub(crate) fn finish(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi:
                 if let RefOr::T(response) = response
                     && response.description.is_empty()
                 {
-                    response.description = "Here it is".to_owned();
+                    response.description = "Found".to_owned();
                 }
             }
             let problem = RefOr::Ref(Ref::from_response_name("Problem"));
@@ -66,13 +66,25 @@ pub(crate) fn finish(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi:
 /// What signs a request (spec/access.md).
 fn signed_headers() -> impl Iterator<Item = RefOr<Parameter>> {
     let headers = [
-        (header::ACCOUNT, "Who signs the request: an address", Required::True),
-        (header::ROLE, "In which role", Required::True),
-        (header::DIGEST, "SHA-256 of the body, 0x and 64 hex digits", Required::True),
-        (header::NONCE, "Used once: the broker's epoch and 16 bytes more", Required::True),
-        (header::EXPIRES, "When the signature ends, in Unix seconds", Required::True),
-        (header::SIGNATURE, "Over the EIP-712 struct `Request`", Required::True),
-        (header::CAPABILITIES, "A chain of capabilities, if in another's name", Required::False),
+        (header::ACCOUNT, "The account that signs the request: an address", Required::True),
+        (header::ROLE, "The role that it acts in", Required::True),
+        (header::DIGEST, "The SHA-256 of the body: 0x and 64 hex digits", Required::True),
+        (
+            header::NONCE,
+            "A number that is used once: the broker's epoch and 16 more bytes",
+            Required::True,
+        ),
+        (header::EXPIRES, "When the signature expires, in Unix seconds", Required::True),
+        (
+            header::SIGNATURE,
+            "The account's signature over the EIP-712 struct `Request`",
+            Required::True,
+        ),
+        (
+            header::CAPABILITIES,
+            "A chain of capabilities, if the request is in another account's name",
+            Required::False,
+        ),
     ];
     headers.into_iter().map(|(name, description, required)| {
         let text = ObjectBuilder::new().schema_type(Type::String);

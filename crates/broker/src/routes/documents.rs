@@ -1,22 +1,23 @@
-//! What data owners say besides: grants, revocations.
+//! Further documents of data owners: grants, revocations.
 
-use crate::{Failure, body, error::Fail};
 use assay_protocol::{
-    DOCUMENT_BODY_BYTES_MAX, DOCUMENTS_LIMIT_MAX, EntryPut, NAME_BYTES_MAX, OwnerDocumentEntry,
-    OwnerDocumentsPage, ProblemKind, SignedOwnerDocument, is_name,
+    DOCUMENT_BODY_BYTES_MAX, DOCUMENT_BYTES_MAX, DOCUMENTS_LIMIT_MAX, EntryPut, NAME_BYTES_MAX,
+    OwnerDocumentEntry, OwnerDocumentsPage, ProblemKind, SignedOwnerDocument, is_name,
 };
-use assay_storage::{Entry, Kind};
+use assay_storage::{Book, Entry, Kind};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
-use super::datasets::check_size;
-use super::orders::page;
+use super::answer::{Answer, json, put_by, stored, written};
+use super::checks::check_size;
+use super::page::page;
 use super::parameters::{Account, Range};
-use super::{Answer, json, put_by, stored, written};
-use crate::auth::Caller;
+use crate::body;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
 use crate::state::App;
 
-/// Puts an owner's document into the book: it stays. The same again is harmless.
+/// Puts an owner's document into the book, where it stays. Repeating is harmless.
 #[utoipa::path(
     post,
     path = "/v1/owners/{owner}/documents",
@@ -38,21 +39,21 @@ pub(super) async fn post(
     caller.must_be(owner)?;
     let signed: SignedOwnerDocument =
         body::json_within(&app.limits, request, DOCUMENT_BODY_BYTES_MAX).await?;
-    check_size(&signed.document)?;
+    check_size("a document", &signed.document, DOCUMENT_BYTES_MAX)?;
     if !is_name(&signed.kind) {
         let detail = format_args!(
-            "a document's kind is 1 to {NAME_BYTES_MAX} lower-case letters, digits and -"
+            "a document's kind must be 1 to {NAME_BYTES_MAX} lower-case letters, digits and -"
         );
         return Err(ProblemKind::BodyMalformed.fail(detail));
     }
-    let checked = app.verify(move |deployment| Ok((signed.verify(owner, deployment)?, signed)));
-    let (hash, signed) = checked.await?;
+    let checked = app.verify(signed, move |signed, deployment| signed.verify(owner, deployment));
+    let (signed, hash) = checked.await?;
     let (key, author) = (owner.into_word().0, owner.into_array());
     let put = app.book.put_part(Kind::OwnerDocument, key, author, hash.0, written(&signed)).await?;
     Ok(put_by(owner, put))
 }
 
-/// An owner's documents by sequence.
+/// Lists an owner's documents by sequence.
 #[utoipa::path(
     get,
     path = "/v1/owners/{owner}/documents",
@@ -71,15 +72,10 @@ pub(super) async fn list(
     Account(owner): Account,
     range: Range,
 ) -> Answer {
-    let range = Range { limit: range.limit.min(DOCUMENTS_LIMIT_MAX), ..range };
     let key = owner.into_word().0;
-    let found = app.blocking(move |app| {
-        page(range, |after, limit| {
-            app.book.entries_about(Kind::OwnerDocument, key, (after, limit), |_, _| true)
-        })
-    });
-    let (entries, next) = found.await??;
-    let documents = entries.into_iter().map(entry).collect::<Result<_, _>>()?;
+    let read =
+        move |book: &Book, page| book.entries_about(Kind::OwnerDocument, key, page, |_, _| true);
+    let (documents, next) = page(&app, range.within(DOCUMENTS_LIMIT_MAX), read, entry).await?;
     Ok(json(StatusCode::OK, &OwnerDocumentsPage { documents, next }))
 }
 

@@ -1,6 +1,6 @@
-//! What is sealed, by its SHA-256: to the disk as it comes, and back in pieces.
+//! Envelopes: sealed data, named by its SHA-256; written to the disk as it arrives.
 
-use crate::{Failure, body, error::Fail};
+use assay_protocol::schema::Binary;
 use assay_protocol::{BlobPut, ProblemKind};
 use assay_storage::{BlobDraft, BlobKind};
 use assay_types::Hash;
@@ -9,18 +9,19 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method};
 use sha2::{Digest, Sha256};
 
+use super::answer::{Answer, created, json};
 use super::blobs::{self, begin_upload};
 use super::parameters::Name;
-use super::{Answer, created, json};
-use crate::auth::Caller;
+use crate::body;
 use crate::body::Pieces;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
 use crate::state::App;
-use assay_protocol::schema::Binary;
 
 /// What is hashed and written at once.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// Puts an envelope under its SHA-256. The same again is harmless.
+/// Stores an envelope under its SHA-256. Repeating is harmless.
 #[utoipa::path(
     put,
     path = "/v1/envelopes/{sha256}",
@@ -43,14 +44,16 @@ pub(super) async fn put(
     let (_upload, body) = begin_upload(&app, &parts.headers, body).await?;
     if caller.digest != name {
         body::drain(body).await;
-        return Err(ProblemKind::BlobMismatch.fail("the signed digest is not the name"));
+        return Err(
+            ProblemKind::BlobMismatch.fail("the signed SHA-256 is not the name in the path")
+        );
     }
     let (bytes, draft) = receive(&app, body, &caller).await?;
     let is_new = app.blocking(move |_| draft.finish(name.0)).await??;
     Ok(json(created(is_new), &BlobPut { bytes }))
 }
 
-/// An envelope, or a range of it.
+/// Returns an envelope, or a range of it.
 #[utoipa::path(
     method(get, head),
     path = "/v1/envelopes/{sha256}",

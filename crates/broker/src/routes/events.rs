@@ -1,10 +1,9 @@
-//! Orders as they come, as server-sent events (WHATWG HTML, 9.2).
+//! Orders as they arrive, as server-sent events (WHATWG HTML, 9.2).
 
-use crate::error::Fail;
-use assay_protocol::ProblemKind;
 use std::convert::Infallible;
 use std::time::Duration;
 
+use assay_protocol::ProblemKind;
 use assay_storage::Entry;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
@@ -14,10 +13,12 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::unfold;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use super::Answer;
+use super::answer::Answer;
 use super::orders::entry;
 use super::parameters::{Range, malformed};
-use crate::auth::Caller;
+use crate::caller::Caller;
+use crate::connection::Stopping;
+use crate::error::{Fail, Failure};
 use crate::state::App;
 
 /// Orders read from the book at once.
@@ -26,20 +27,6 @@ const BATCH: usize = 64;
 /// A comment is sent when nothing else was for so long, so that both sides notice a dead
 /// connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-
-/// Tells that the server stops; a stream would outlive it.
-#[derive(Clone, Debug)]
-pub(crate) struct Stopping(pub(crate) watch::Receiver<bool>);
-
-impl Stopping {
-    /// Returns when the server stops; never without one.
-    async fn wait(stopping: &mut Option<Self>) {
-        match stopping {
-            Some(Stopping(stop)) => drop(stop.wait_for(|stop| *stop).await),
-            None => std::future::pending().await,
-        }
-    }
-}
 
 impl<S: Send + Sync> FromRequestParts<S> for Follower {
     type Rejection = Infallible;
@@ -52,10 +39,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Follower {
 /// Who follows.
 pub(super) struct Follower(Option<Stopping>);
 
-/// Orders as they come: first those in the book after `after`, then each new one.
+/// Streams orders as they arrive: first those in the book after `after`, then each new one.
 ///
-/// An event's id is its order's sequence; after a break, `Last-Event-ID` takes the place of
-/// `after`.
+/// An event's id is its order's sequence. A client that reconnects sends `Last-Event-ID`, which
+/// replaces `after`.
 #[utoipa::path(
     get,
     path = "/v1/orders/events",
@@ -80,7 +67,8 @@ pub(super) async fn follow(
     headers: HeaderMap,
 ) -> Answer {
     let place = app.followers.clone().try_acquire_owned();
-    let busy = || ProblemKind::Busy.fail("too many follow already").after(Duration::from_secs(5));
+    let busy =
+        || ProblemKind::Busy.fail("too many event streams are open").after(Duration::from_secs(5));
     let mut feed = Feed {
         after: last_event(&headers)?.unwrap_or(range.after),
         newest: app.book.newest(),
@@ -99,7 +87,7 @@ pub(super) async fn follow(
     Ok(([unbuffered], sse).into_response())
 }
 
-fn last_event(headers: &HeaderMap) -> Result<Option<u64>, crate::Failure> {
+fn last_event(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
     let Some(id) = headers.get("last-event-id") else { return Ok(None) };
     let id = id.to_str().ok().and_then(|id| id.parse().ok());
     id.map(Some).ok_or_else(|| malformed("last-event-id must be a decimal number"))
@@ -135,7 +123,7 @@ impl Feed {
         }
     }
 
-    async fn read(&mut self) -> Result<(), crate::Failure> {
+    async fn read(&mut self) -> Result<(), Failure> {
         // Seen before it is read: what is committed in between wakes us again.
         self.newest.borrow_and_update();
         let after = self.after;

@@ -1,24 +1,24 @@
-//! Why key services give no key, in their owners' names.
+//! Refusals of keys: why key services do not release them.
 
-use crate::{Failure, body, error::Fail};
 use assay_protocol::{
-    ACCOUNT_CLOCK_SKEW_SECS_MAX, KeyRefusalEntry, KeyRefusalsPage, Posted, ProblemKind,
-    SignedKeyRefusal, is_for, recipient_part,
+    KeyRefusalEntry, KeyRefusalsPage, Posted, SignedKeyRefusal, is_for, recipient_part,
 };
-use assay_storage::{Entry, Kind};
+use assay_storage::{Book, Entry, Kind};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
-use super::orders::page;
+use super::answer::{Answer, json, posted, stored, written};
+use super::checks::{check_past, check_reason};
+use super::page::page;
 use super::parameters::{Name, Range};
-use super::refusals::check_reason;
 use super::wraps::{requester_of, require_key_owner};
-use super::{Answer, json, posted, stored, written};
-use crate::auth::Caller;
+use crate::body;
+use crate::caller::Caller;
+use crate::error::Failure;
 use crate::state::App;
 
-/// Puts a key service's refusal into the book, if by the order the key is its owner's. An owner's first
-/// for a job and recipient stays.
+/// Puts a key service's refusal into the book, if by the order the owner has a key of the job. The
+/// owner's first refusal for a job and recipient stays; later ones are ignored.
 #[utoipa::path(
     post,
     path = "/v1/key-refusals",
@@ -35,22 +35,16 @@ pub(super) async fn post(State(app): State<App>, caller: Caller, request: Reques
     let (job_id, owner) = (signed.refusal.job_id, signed.refusal.owner);
     caller.must_be(owner)?;
     check_reason(&signed.refusal.reason)?;
-    if signed.refusal.at > app.now() + ACCOUNT_CLOCK_SKEW_SECS_MAX {
-        return Err(ProblemKind::TimeImplausible.fail("the refusal is from the future"));
-    }
+    check_past(&app, signed.refusal.at)?;
     require_key_owner(&app, job_id, owner).await?;
-    let checked = app.verify(move |deployment| {
-        signed.verify(deployment)?;
-        Ok(signed)
-    });
-    let signed = checked.await?;
+    let (signed, ()) = app.verify(signed, SignedKeyRefusal::verify).await?;
     let (part, body) = (recipient_part(signed.refusal.recipient, 0), written(&signed));
     let put = app.book.put_part(Kind::KeyRefusal, job_id.0, owner.into_array(), part, body).await?;
     Ok(posted(job_id, put))
 }
 
-/// Why key services gave no key for a job. Its requester sees all; a recipient and an owner what is to
-/// and by them; others nothing, whatever there is.
+/// Lists why key services released no key of a job. Its requester sees all refusals, a recipient
+/// and an owner those to and by them, and others none.
 #[utoipa::path(
     get,
     path = "/v1/orders/{job_id}/key-refusals",
@@ -71,16 +65,12 @@ pub(super) async fn list(
 ) -> Answer {
     let account = caller.account;
     let sees_all = requester_of(&app, job_id).await? == Some(account);
-    let found = app.blocking(move |app| {
-        let wanted = |author: &[u8; 20], part: &[u8; 32]| {
-            sees_all || author[..] == account[..] || is_for(account, part)
-        };
-        page(range, |after, limit| {
-            app.book.entries_about(Kind::KeyRefusal, job_id.0, (after, limit), wanted)
-        })
-    });
-    let (entries, next) = found.await??;
-    let refusals = entries.into_iter().map(entry).collect::<Result<_, _>>()?;
+    let wanted = move |author: &[u8; 20], part: &[u8; 32]| {
+        sees_all || author[..] == account[..] || is_for(account, part)
+    };
+    let read =
+        move |book: &Book, page| book.entries_about(Kind::KeyRefusal, job_id.0, page, wanted);
+    let (refusals, next) = page(&app, range, read, entry).await?;
     Ok(json(StatusCode::OK, &KeyRefusalsPage { refusals, next }))
 }
 

@@ -1,6 +1,7 @@
-//! The market's log: one route to add, the rest as c2sp.org/tlog-tiles has it, under `/v1/log`.
+//! The market's log: one route that adds entries, and those of c2sp.org/tlog-tiles, under
+//! `/v1/log`.
 
-use crate::{Failure, body, error::Fail};
+use assay_protocol::schema::Binary;
 use assay_protocol::{BINARY, LogAdded, ProblemKind};
 use assay_storage::Error;
 use assay_tlog::{CHECKPOINT, COSIGNED, ENTRY_BYTES_MAX, Policy, Storage, TileName};
@@ -9,14 +10,15 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::{Answer, created, json};
-use crate::auth::Caller;
+use super::answer::{Answer, created, json};
+use crate::body;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
 use crate::state::{App, HostedLog};
-use assay_protocol::schema::Binary;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Adds an entry: a statement in a DSSE envelope, as JSON. The same bytes again keep their place.
+/// Adds an entry: a statement in a DSSE envelope, as JSON. The same bytes again keep their index.
 #[utoipa::path(
     post,
     path = "/v1/log/add",
@@ -35,13 +37,16 @@ pub(super) async fn add(State(app): State<App>, _: Caller, request: Request) -> 
     }
     let entry = body::whole(&app.limits, request, BINARY, ENTRY_BYTES_MAX as u64).await?;
     if !is_envelope(&entry) {
-        return Err(ProblemKind::BodyMalformed.fail("an entry is a statement in a DSSE envelope"));
+        return Err(
+            ProblemKind::BodyMalformed.fail("an entry must be a statement in a DSSE envelope")
+        );
     }
     let added = hosted(&app)?.sequencer.add(entry).await?;
     Ok(json(created(added.is_new), &LogAdded { index: added.index }))
 }
 
-/// The log's key: a verifier key of a signed note. To be pinned, not to be asked for each time.
+/// Returns the log's public key: a verifier key for signed notes. Pin it; don't ask for it each
+/// time.
 #[utoipa::path(
     get,
     path = "/v1/log/key",
@@ -54,7 +59,7 @@ pub(super) async fn key(State(app): State<App>) -> Answer {
     Ok(([(header::CONTENT_TYPE, TEXT)], key).into_response())
 }
 
-/// The newest checkpoint, signed by the log.
+/// Returns the newest checkpoint, signed by the log.
 #[utoipa::path(
     get,
     path = "/v1/log/checkpoint",
@@ -66,7 +71,7 @@ pub(super) async fn checkpoint(State(app): State<App>) -> Answer {
     object(&app, CHECKPOINT.to_owned(), TEXT, "no-cache").await
 }
 
-/// The newest checkpoint that witnesses have cosigned; it may lag behind.
+/// Returns the newest checkpoint that witnesses have cosigned, which may lag behind.
 #[utoipa::path(
     get,
     path = "/v1/log/cosigned",
@@ -82,7 +87,7 @@ pub(super) async fn cosigned(State(app): State<App>) -> Answer {
 /// is not there.
 pub(super) async fn tile(State(app): State<App>, Path(path): Path<String>) -> Answer {
     let log = hosted(&app)?;
-    let unknown = || ProblemKind::TileUnknown.fail("no checkpoint speaks of such a tile");
+    let unknown = || ProblemKind::TileUnknown.fail("no checkpoint covers this tile");
     let name = TileName::from_path(&format!("tile/{path}")).ok_or_else(unknown)?;
     let note = log.sequencer.checkpoint().borrow().clone();
     let policy = Policy::of_log(log.key.clone());
@@ -104,7 +109,8 @@ async fn object(app: &App, name: String, kind: &'static str, caching: &'static s
     let files = hosted(app)?.files.clone();
     let found = app.blocking(move |_| files.get(&name)).await?;
     let found = found.map_err(|error| Error::Log { what: error.to_string() })?;
-    let bytes = found.ok_or_else(|| ProblemKind::TileUnknown.fail("it is not there yet"))?;
+    let bytes =
+        found.ok_or_else(|| ProblemKind::TileUnknown.fail("the log does not have it yet"))?;
     let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, caching)];
     let response: Response = (StatusCode::OK, headers, bytes).into_response();
     Ok(response)

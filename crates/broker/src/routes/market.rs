@@ -1,21 +1,21 @@
-//! What the broker is: its market, its health, its document.
+//! The broker itself: its market, its health, its OpenAPI document.
 
 use assay_protocol::{
-    BROKER_SCHEMA, DOCUMENTS_LIMIT_MAX, Health, JSON, LIMIT_MAX, LimitFacts, MarketFacts,
+    BROKER_SCHEMA, DOCUMENTS_LIMIT_MAX, Health, JSON, LIMIT_MAX, MarketInfo, MarketLimits,
     OFFER_SECS_MAX, REQUEST_SECS_MAX,
 };
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 
-use super::{Answer, json};
+use super::answer::{Answer, json};
 use crate::state::App;
 
-/// The market that this broker serves, and the broker's limits.
-#[utoipa::path(get, path = "/v1/market", tag = "broker", responses((status = 200, body = MarketFacts)))]
+/// Returns the market that this broker serves, and the broker's limits.
+#[utoipa::path(get, path = "/v1/market", tag = "broker", responses((status = 200, body = MarketInfo)))]
 pub(super) async fn market(State(app): State<App>) -> Answer {
     let limits = &app.limits;
-    let limits = LimitFacts {
+    let limits = MarketLimits {
         json_bytes_max: limits.json_bytes_max,
         program_bytes_max: limits.program_bytes_max,
         slot_bytes_max: limits.slot_bytes_max,
@@ -28,11 +28,11 @@ pub(super) async fn market(State(app): State<App>) -> Answer {
         writes_per_account_per_sec: limits.rate_per_account.per_sec,
     };
     let (schema, deployment) = (BROKER_SCHEMA.to_owned(), app.deployment.clone());
-    let facts = MarketFacts { schema, deployment, epoch: app.nonces.epoch(), limits };
-    Ok(json(StatusCode::OK, &facts))
+    let info = MarketInfo { schema, deployment, epoch: app.nonces.epoch(), limits };
+    Ok(json(StatusCode::OK, &info))
 }
 
-/// That the broker works: its book was read for this answer.
+/// Answers if the broker works: its book is read for the answer.
 #[utoipa::path(get, path = "/v1/health", tag = "broker", responses((status = 200, body = Health)))]
 pub(super) async fn health(State(app): State<App>) -> Answer {
     let newest = *app.book.newest().borrow();
@@ -40,7 +40,7 @@ pub(super) async fn health(State(app): State<App>) -> Answer {
     Ok(json(StatusCode::OK, &Health { status: "ok".to_owned(), newest }))
 }
 
-/// This document.
+/// Returns this document.
 #[utoipa::path(
     get,
     path = "/v1/openapi.json",

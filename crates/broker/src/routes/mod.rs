@@ -1,8 +1,8 @@
 //! The routes (spec/broker.md#routes).
 
-use crate::{Failure, error::Fail};
-use assay_protocol::{EntryPut, JSON, Posted, ProblemKind};
+mod answer;
 mod blobs;
+mod checks;
 mod datasets;
 pub(crate) mod document;
 mod documents;
@@ -13,27 +13,22 @@ mod log;
 mod market;
 mod offers;
 mod orders;
+mod page;
 mod parameters;
 mod refusals;
 mod revocations;
 mod seal_keys;
 mod wraps;
 
-use alloy_primitives::{Address, B256};
-use assay_storage::Put;
-use axum::http::{Method, StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
+use assay_protocol::ProblemKind;
+use axum::http::{Method, Uri};
 use axum::routing::get;
-use serde::Serialize;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub(crate) use events::Stopping;
-
+use crate::error::{Fail, Failure};
 use crate::state::App;
-
-type Answer = Result<Response, Failure>;
 
 /// All routes with their documents.
 pub(crate) fn all() -> OpenApiRouter<App> {
@@ -70,39 +65,9 @@ pub(crate) fn all() -> OpenApiRouter<App> {
 
 pub(crate) async fn unknown_path(uri: Uri) -> Failure {
     let path: String = uri.path().chars().take(100).collect();
-    ProblemKind::PathUnknown.fail(format_args!("{path:?} is no path of this broker"))
+    ProblemKind::PathUnknown.fail(format_args!("the broker has no path {path:?}"))
 }
 
 pub(crate) async fn unknown_method(method: Method) -> Failure {
-    ProblemKind::MethodUnknown.fail(format_args!("this path does not know {method}"))
-}
-
-fn json(status: StatusCode, value: &impl Serialize) -> Response {
-    (status, [(header::CONTENT_TYPE, JSON)], written(value)).into_response()
-}
-
-fn written(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).unwrap_or_else(|error| unreachable!("plain structs: {error}"))
-}
-
-/// 201 for what is new, 200 for what was there.
-fn posted(job_id: B256, put: Put) -> Response {
-    json(created(put.is_new), &Posted { job_id, sequence: put.sequence })
-}
-
-/// The same for what an account says.
-fn put_by(account: Address, put: Put) -> Response {
-    json(created(put.is_new), &EntryPut { account, sequence: put.sequence })
-}
-
-fn created(is_new: bool) -> StatusCode {
-    if is_new { StatusCode::CREATED } else { StatusCode::OK }
-}
-
-/// What the book holds was written by this crate.
-fn stored<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
-    serde_json::from_slice(body).map_err(|error| {
-        tracing::error!(%error, "an entry of the book does not parse");
-        ProblemKind::Internal.fail("an entry of the book does not parse")
-    })
+    ProblemKind::MethodUnknown.fail(format_args!("the path does not take {method}"))
 }

@@ -1,22 +1,24 @@
-//! What providers offer.
+//! Offers of providers.
 
-use crate::{Failure, body, error::Fail};
 use alloy_primitives::Address;
 use assay_protocol::{
     OFFER_SECS_MAX, OfferEntry, OfferPut, OffersPage, ProblemKind, SignedOffer, TERMS_BYTES_MAX,
 };
-use assay_storage::{Entry, Kind};
+use assay_storage::{Book, Entry, Kind};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
-use super::orders::page;
+use super::answer::{Answer, created, json, stored, written};
+use super::checks::check_size;
+use super::page::page;
 use super::parameters::{Account, Range};
-use super::{Answer, created, json, stored, written};
-use crate::auth::Caller;
+use crate::body;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
 use crate::state::App;
 
-/// Puts a provider's offer into the book, in place of an older one. Of two offers the one that ends
-/// later is newer, so that nobody can put an old one back.
+/// Puts a provider's offer into the book. It replaces the provider's earlier offer if it expires
+/// later, so nobody can put an old offer back.
 #[utoipa::path(
     put,
     path = "/v1/offers/{provider}",
@@ -37,20 +39,16 @@ pub(super) async fn put(
 ) -> Answer {
     caller.must_be(provider)?;
     let signed: SignedOffer = body::json(&app.limits, request).await?;
-    if signed.offer.as_str().len() > TERMS_BYTES_MAX {
-        let detail = format_args!("an offer's terms have {TERMS_BYTES_MAX} bytes at most");
-        return Err(ProblemKind::BodyMalformed.fail(detail));
-    }
+    check_size("an offer's terms", &signed.offer, TERMS_BYTES_MAX)?;
     let now = app.now();
     if signed.until < now || signed.until > now + OFFER_SECS_MAX {
-        let detail = format_args!("an offer ends within {OFFER_SECS_MAX} seconds from now, {now}");
+        let detail = format_args!(
+            "an offer must expire within {OFFER_SECS_MAX} seconds, and the time is {now}"
+        );
         return Err(ProblemKind::TimeImplausible.fail(detail));
     }
-    let checked = app.verify(move |deployment| {
-        signed.verify(provider, deployment)?;
-        Ok(signed)
-    });
-    let signed = checked.await?;
+    let checked = app.verify(signed, move |signed, deployment| signed.verify(provider, deployment));
+    let (signed, ()) = checked.await?;
     let body = written(&signed);
 
     let _held = app.replacing.lock().await;
@@ -65,7 +63,7 @@ pub(super) async fn put(
     Ok(json(created(put.is_new), &answer))
 }
 
-/// Offers that have not expired, by sequence.
+/// Lists the offers that have not expired, by sequence.
 #[utoipa::path(
     get,
     path = "/v1/offers",
@@ -79,13 +77,10 @@ pub(super) async fn put(
 )]
 pub(super) async fn list(State(app): State<App>, _: Caller, range: Range) -> Answer {
     let now = app.now();
-    let page = app.blocking(move |app| {
-        let (entries, next) = page(range, |after, limit| app.book.offers_after(after, limit))?;
-        let offers = entries.into_iter().map(entry).collect::<Result<Vec<_>, Failure>>()?;
-        let offers = offers.into_iter().filter(|offer| offer.until >= now).collect();
-        Ok::<_, Failure>(OffersPage { offers, next })
-    });
-    Ok(json(StatusCode::OK, &page.await??))
+    let read = |book: &Book, (after, limit)| book.offers_after(after, limit);
+    let (mut offers, next) = page(&app, range, read, entry).await?;
+    offers.retain(|offer| offer.until >= now);
+    Ok(json(StatusCode::OK, &OffersPage { offers, next }))
 }
 
 async fn check_newer(app: &App, provider: Address, signed: &SignedOffer) -> Result<(), Failure> {
@@ -95,7 +90,8 @@ async fn check_newer(app: &App, provider: Address, signed: &SignedOffer) -> Resu
     if same || signed.until > known.until {
         return Ok(());
     }
-    let detail = format_args!("the book's offer of this account ends at {}", known.until);
+    let detail =
+        format_args!("the book has an offer of this provider that expires at {}", known.until);
     Err(ProblemKind::OfferSuperseded.fail(detail))
 }
 

@@ -1,20 +1,24 @@
 //! The order book.
 
-use crate::{Failure, body, error::Fail};
+use alloy_primitives::B256;
 use assay_protocol::{
     ORDER_TERMS_BYTES_MAX, OrderEntry, OrdersPage, Posted, ProblemKind, SignedOrder,
 };
-use assay_storage::{Entry, Kind};
+use assay_storage::{Book, Entry, Kind};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
+use super::answer::{Answer, json, posted, stored, written};
+use super::checks::check_size;
+use super::page::page;
 use super::parameters::{Name, Range};
-use super::{Answer, json, posted, stored, written};
-use crate::auth::Caller;
+use crate::body;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
 use crate::state::App;
 
-/// Puts an order into the book, with its terms. The same order again is harmless. Its own signature
-/// stands for the request's.
+/// Puts an order into the book, with its terms. Repeating is harmless. The request needs no
+/// signature: the order has its own.
 #[utoipa::path(
     post,
     path = "/v1/orders",
@@ -30,24 +34,22 @@ pub(super) async fn post(State(app): State<App>, request: Request) -> Answer {
     let signed: SignedOrder = body::json(&app.limits, request).await?;
     let (deadline, now) = (signed.order.lockDeadline.to::<u64>(), app.now());
     if deadline < now {
-        let detail = format_args!("the lock deadline is {deadline}, and it is {now}");
+        let detail = format_args!("the lock deadline is {deadline}, and the time is {now}");
         return Err(ProblemKind::OrderExpired.fail(detail));
     }
-    if signed.terms.as_ref().is_some_and(|terms| terms.as_str().len() > ORDER_TERMS_BYTES_MAX) {
-        let detail = format_args!("an order's terms have {ORDER_TERMS_BYTES_MAX} bytes at most");
-        return Err(ProblemKind::BodyMalformed.fail(detail));
+    if let Some(terms) = &signed.terms {
+        check_size("an order's terms", terms, ORDER_TERMS_BYTES_MAX)?;
     }
+    let (signed, id) = app.verify(signed, SignedOrder::verify).await?;
     let requester = signed.order.requester;
-    let checked = app.verify(move |deployment| Ok((signed.verify(deployment)?, signed)));
-    let (id, signed) = checked.await?;
     app.take_write(requester)?;
     let body = written(&signed);
     let put = app.book.put(Kind::Order, id.0, requester.into_array(), body).await?;
     Ok(posted(id, put))
 }
 
-/// Orders by sequence. Whoever reads pages to the end, and later goes on after the last sequence,
-/// misses none.
+/// Lists orders by sequence. Whoever reads all pages, and later continues after the last sequence,
+/// misses no order.
 #[utoipa::path(
     get,
     path = "/v1/orders",
@@ -60,15 +62,12 @@ pub(super) async fn post(State(app): State<App>, request: Request) -> Answer {
     responses((status = 200, body = OrdersPage))
 )]
 pub(super) async fn list(State(app): State<App>, _: Caller, range: Range) -> Answer {
-    let page = app.blocking(move |app| {
-        let (entries, next) = page(range, |after, limit| app.book.orders(after, limit))?;
-        let orders = entries.into_iter().map(entry).collect::<Result<_, Failure>>()?;
-        Ok::<_, Failure>(OrdersPage { orders, next })
-    });
-    Ok(json(StatusCode::OK, &page.await??))
+    let read = |book: &Book, (after, limit)| book.orders(after, limit);
+    let (orders, next) = page(&app, range, read, entry).await?;
+    Ok(json(StatusCode::OK, &OrdersPage { orders, next }))
 }
 
-/// An order by its job id.
+/// Returns an order by its job id.
 #[utoipa::path(
     get,
     path = "/v1/orders/{job_id}",
@@ -78,27 +77,17 @@ pub(super) async fn list(State(app): State<App>, _: Caller, range: Range) -> Ans
     responses((status = 200, body = OrderEntry))
 )]
 pub(super) async fn one(State(app): State<App>, _: Caller, Name(id): Name) -> Answer {
+    Ok(json(StatusCode::OK, &entry(known(&app, id).await?)?))
+}
+
+/// An order in the book.
+pub(super) async fn known(app: &App, id: B256) -> Result<Entry, Failure> {
     let found = app.blocking(move |app| app.book.order(id.0)).await??;
-    let found =
-        found.ok_or_else(|| ProblemKind::OrderUnknown.fail(format_args!("no order {id}")))?;
-    Ok(json(StatusCode::OK, &entry(found)?))
+    found.ok_or_else(|| ProblemKind::OrderUnknown.fail(format_args!("the book has no order {id}")))
 }
 
 pub(super) fn entry(entry: Entry) -> Result<OrderEntry, Failure> {
     let SignedOrder { order, terms, signature } = stored(&entry.body)?;
     let (sequence, job_id) = (entry.sequence, entry.key.into());
     Ok(OrderEntry { sequence, job_id, order, terms, signature })
-}
-
-/// A page of entries, and where the next one begins if there is more.
-pub(super) fn page(
-    range: Range,
-    read: impl FnOnce(u64, usize) -> assay_storage::Result<Vec<Entry>>,
-) -> Result<(Vec<Entry>, Option<u64>), Failure> {
-    let limit = range.limit as usize;
-    let mut entries = read(range.after, limit + 1)?;
-    let is_more = entries.len() > limit;
-    entries.truncate(limit);
-    let next = entries.last().filter(|_| is_more).map(|last| last.sequence);
-    Ok((entries, next))
 }

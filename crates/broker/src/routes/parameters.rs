@@ -1,13 +1,14 @@
 //! Parameters of paths and queries: parsed once, refused as problems.
 
-use crate::{Failure, error::Fail};
-use assay_protocol::{LIMIT_DEFAULT, LIMIT_MAX, ProblemKind, is_name};
 use std::str::FromStr;
 
 use alloy_primitives::{Address, B256};
+use assay_protocol::{LIMIT_DEFAULT, LIMIT_MAX, ProblemKind, is_name};
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
+
+use crate::error::{Fail, Failure};
 
 /// The one parameter of a path: a hash of 64 hex digits, with 0x or without.
 pub(super) struct Name(pub(super) B256);
@@ -28,6 +29,13 @@ pub(super) struct DatasetPlace(pub(super) Address, pub(super) String);
 pub(super) struct Range {
     pub(super) after: u64,
     pub(super) limit: u64,
+}
+
+impl Range {
+    /// The same with at most so many.
+    pub(super) fn within(self, limit_max: u64) -> Self {
+        Range { limit: self.limit.min(limit_max), ..self }
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Name {
@@ -73,7 +81,7 @@ impl<S: Send + Sync> FromRequestParts<S> for DatasetPlace {
         let form = "an address and a name of 1 to 64 lower-case letters, digits and -";
         let (owner, name): (String, String) = several(parts, state, form).await?;
         if !is_name(&name) {
-            return Err(malformed(format_args!("the path must end in {form}")));
+            return Err(malformed(format_args!("the path needs {form}")));
         }
         Ok(DatasetPlace(parsed(&owner, form)?, name))
     }
@@ -94,7 +102,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Range {
             match name {
                 "after" => range.after = number()?,
                 "limit" => range.limit = number()?,
-                _ => return Err(malformed("the query knows after and limit only")),
+                _ => return Err(malformed("the query may have after and limit, nothing else")),
             }
         }
         if (1..=LIMIT_MAX).contains(&range.limit) {
@@ -115,13 +123,11 @@ async fn several<T: DeserializeOwned + Send, S: Send + Sync>(
     form: &str,
 ) -> Result<T, Failure> {
     let texts = Path::<T>::from_request_parts(parts, state).await;
-    texts
-        .map(|Path(texts)| texts)
-        .map_err(|_| malformed(format_args!("the path must end in {form}")))
+    texts.map(|Path(texts)| texts).map_err(|_| malformed(format_args!("the path needs {form}")))
 }
 
 fn parsed<T: FromStr>(text: &str, form: &str) -> Result<T, Failure> {
-    text.parse().map_err(|_| malformed(format_args!("the path must end in {form}")))
+    text.parse().map_err(|_| malformed(format_args!("the path needs {form}")))
 }
 
 async fn of_path<T: FromStr, S: Send + Sync>(
@@ -131,5 +137,5 @@ async fn of_path<T: FromStr, S: Send + Sync>(
 ) -> Result<T, Failure> {
     let text = Path::<String>::from_request_parts(parts, state).await;
     let value = text.ok().and_then(|Path(text)| text.parse().ok());
-    value.ok_or_else(|| malformed(format_args!("the path must end in {form}")))
+    value.ok_or_else(|| malformed(format_args!("the path needs {form}")))
 }

@@ -1,22 +1,22 @@
-//! Capabilities that their issuers take back.
+//! Revocations of capabilities by their issuers.
 
-use crate::{Failure, body, error::Fail};
-use assay_protocol::{
-    Capability, CapabilityError, EntryPut, ProblemKind, REVOCATIONS_SWEEP_SECS, SignedRevocation,
-    revocation_part,
-};
 use std::sync::atomic::Ordering;
 
 use alloy_primitives::B256;
+use assay_protocol::{CapabilityError, EntryPut, ProblemKind, SignedRevocation, revocation_part};
 use assay_storage::Kind;
 use axum::extract::{Request, State};
 
-use super::{Answer, put_by, written};
-use crate::auth::Caller;
-use crate::state::{App, Shared};
+use super::answer::{Answer, put_by, written};
+use crate::body;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
+use crate::state::App;
 
-/// Takes a capability back: from the answer on, no request may use it, nor what was narrowed from
-/// it.
+/// How often a broker looks for revocations to forget, in seconds at the least.
+const REVOCATIONS_SWEEP_SECS: u64 = 60;
+
+/// Revokes a capability. After the answer no request may use it, or one that is derived from it.
 #[utoipa::path(
     post,
     path = "/v1/capability-revocations",
@@ -24,8 +24,8 @@ use crate::state::{App, Shared};
     tag = "access",
     request_body = SignedRevocation,
     responses(
-        (status = 201, body = EntryPut, description = "It is taken back, durably"),
-        (status = 200, body = EntryPut, description = "It was taken back before"),
+        (status = 201, body = EntryPut, description = "It is revoked, durably"),
+        (status = 200, body = EntryPut, description = "It was revoked before"),
     )
 )]
 pub(super) async fn post(State(app): State<App>, caller: Caller, request: Request) -> Answer {
@@ -36,11 +36,10 @@ pub(super) async fn post(State(app): State<App>, caller: Caller, request: Reques
         return Err(CapabilityError::Form.into());
     }
     if signed.capability.not_after < app.now() {
-        let detail = "it has ended, so there is nothing to take back";
+        let detail = "it has expired, so there is nothing to revoke";
         return Err(ProblemKind::CapabilityExpired.fail(detail));
     }
-    let checked = app.verify(move |deployment| Ok((signed.verify(deployment)?, signed)));
-    let (hash, signed) = checked.await?;
+    let (signed, hash) = app.verify(signed, SignedRevocation::verify).await?;
     forget_ended(&app).await?;
     let (key, author) = (issuer.into_word().0, issuer.into_array());
     let part = revocation_part(signed.capability.not_after, hash);
@@ -49,7 +48,7 @@ pub(super) async fn post(State(app): State<App>, caller: Caller, request: Reques
     Ok(put_by(issuer, put))
 }
 
-/// Removes those whose capabilities have ended: nobody could use them anyway.
+/// Removes revocations of capabilities that have expired: nobody could use them anyway.
 async fn forget_ended(app: &App) -> Result<(), Failure> {
     let now = app.now();
     let next = app.next_sweep.load(Ordering::Relaxed);
@@ -64,14 +63,4 @@ async fn forget_ended(app: &App) -> Result<(), Failure> {
         app.book.remove_parts_below(Kind::CapabilityRevocation, below).await?;
     }
     Ok(())
-}
-
-impl Shared {
-    /// Whether a capability was taken back by who gave it.
-    pub(crate) fn is_revoked(&self, capability: &Capability, hash: B256) -> Result<bool, Failure> {
-        let issuer = capability.issuer;
-        let part = revocation_part(capability.not_after, hash);
-        let (key, author) = (issuer.into_word().0, issuer.into_array());
-        Ok(self.book.entry(Kind::CapabilityRevocation, key, author, part)?.is_some())
-    }
 }

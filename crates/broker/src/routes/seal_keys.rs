@@ -1,21 +1,20 @@
-//! To which keys things are sealed for an account.
+//! Seal keys: the public keys of accounts, for which others seal data.
 
-use crate::{Failure, body, error::Fail};
-use assay_protocol::{
-    ACCOUNT_CLOCK_SKEW_SECS_MAX, EntryPut, ProblemKind, SEAL_KEYS_BYTES_MAX, SealKeysEntry,
-    SignedSealKeys,
-};
+use assay_protocol::{EntryPut, ProblemKind, SEAL_KEYS_BYTES_MAX, SealKeysEntry, SignedSealKeys};
 use assay_storage::{Entry, Kind};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
+use super::answer::{Answer, json, put_by, stored, written};
+use super::checks::{check_past, check_size};
 use super::parameters::Account;
-use super::{Answer, json, put_by, stored, written};
-use crate::auth::Caller;
-use crate::state::App;
+use crate::body;
+use crate::caller::Caller;
+use crate::error::{Fail, Failure};
+use crate::state::{App, Shared};
 
-/// Puts an account's seal keys into the book, in place of earlier ones: of two the later `from`
-/// holds.
+/// Puts an account's seal keys into the book. They replace its earlier ones if their `from` is
+/// later.
 #[utoipa::path(
     put,
     path = "/v1/seal-keys/{account}",
@@ -36,18 +35,10 @@ pub(super) async fn put(
 ) -> Answer {
     caller.must_be(account)?;
     let signed: SignedSealKeys = body::json(&app.limits, request).await?;
-    if signed.keys.as_str().len() > SEAL_KEYS_BYTES_MAX {
-        let detail = format_args!("seal keys have {SEAL_KEYS_BYTES_MAX} bytes at most");
-        return Err(ProblemKind::BodyMalformed.fail(detail));
-    }
-    if signed.from > app.now() + ACCOUNT_CLOCK_SKEW_SECS_MAX {
-        return Err(ProblemKind::TimeImplausible.fail("the keys are from the future"));
-    }
-    let checked = app.verify(move |deployment| {
-        signed.verify(account, deployment)?;
-        Ok(signed)
-    });
-    let signed = checked.await?;
+    check_size("seal keys", &signed.keys, SEAL_KEYS_BYTES_MAX)?;
+    check_past(&app, signed.from)?;
+    let checked = app.verify(signed, move |signed, deployment| signed.verify(account, deployment));
+    let (signed, ()) = checked.await?;
     let body = written(&signed);
 
     let (key, author) = (account.into_word().0, account.into_array());
@@ -55,13 +46,14 @@ pub(super) async fn put(
     let known = app.blocking(move |app| known(app, key, author)).await??;
     let known = known.map(|entry| stored::<SignedSealKeys>(&entry.body)).transpose()?;
     if known.is_some_and(|known| known.from >= signed.from && known != signed) {
-        return Err(ProblemKind::Superseded.fail("the book's keys are as late, or later"));
+        return Err(ProblemKind::Superseded
+            .fail("the book has keys of this account that are as new, or newer"));
     }
     let put = app.book.put(Kind::SealKeys, key, author, body).await?;
     Ok(put_by(account, put))
 }
 
-/// An account's seal keys.
+/// Returns an account's seal keys.
 #[utoipa::path(
     get,
     path = "/v1/seal-keys/{account}",
@@ -73,16 +65,13 @@ pub(super) async fn put(
 pub(super) async fn one(State(app): State<App>, _: Caller, Account(account): Account) -> Answer {
     let (key, author) = (account.into_word().0, account.into_array());
     let found = app.blocking(move |app| known(app, key, author)).await??;
-    let found = found.ok_or_else(|| ProblemKind::EntryUnknown.fail("no seal keys"))?;
+    let found = found
+        .ok_or_else(|| ProblemKind::EntryUnknown.fail("the account has published no seal keys"))?;
     let SignedSealKeys { keys, from, signature } = stored(&found.body)?;
     let entry = SealKeysEntry { sequence: found.sequence, account, keys, from, signature };
     Ok(json(StatusCode::OK, &entry))
 }
 
-fn known(
-    app: &crate::state::Shared,
-    key: [u8; 32],
-    author: [u8; 20],
-) -> Result<Option<Entry>, Failure> {
+fn known(app: &Shared, key: [u8; 32], author: [u8; 20]) -> Result<Option<Entry>, Failure> {
     Ok(app.book.entry(Kind::SealKeys, key, author, [0; 32])?)
 }

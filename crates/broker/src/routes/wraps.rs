@@ -1,6 +1,5 @@
-//! Content keys, wrapped for who may have them.
+//! Wraps: content keys, each encrypted for one account.
 
-use crate::{Failure, body, error::Fail};
 use alloy_primitives::{Address, B256};
 use assay_machine::slot;
 use assay_market::Terms;
@@ -8,14 +7,17 @@ use assay_protocol::{
     KeptWrap, Posted, ProblemKind, SignedOrder, SignedWrap, WRAP_BYTES_MAX, WRAP_RECIPIENTS_MAX,
     WrapEntry, WrapsPage, is_for, recipient_part,
 };
-use assay_storage::{Entry, Kind};
+use assay_storage::{Book, Entry, Kind};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
-use super::orders::page;
+use super::answer::{Answer, json, posted, stored, written};
+use super::orders;
+use super::page::page;
 use super::parameters::{JobAndRecipient, Range, WrapPlace};
-use super::{Answer, json, posted, stored, written};
-use crate::auth::{Caller, not_entitled};
+use crate::body;
+use crate::caller::{Caller, not_entitled};
+use crate::error::{Fail, Failure};
 use crate::state::App;
 
 /// The slots that have keys (spec/machine.md#memory).
@@ -23,8 +25,8 @@ const INPUT: u8 = slot::INPUT as u8;
 const DATASET: u8 = slot::DATASET as u8;
 const OUTPUT: u8 = slot::OUTPUT as u8;
 
-/// Puts a wrapped key into the book, if the order says that its owner gives keys of the slot. An
-/// owner's first for a job, recipient and slot stays.
+/// Puts a wrapped key into the book, if by the order the key of the slot is its owner's. The
+/// owner's first wrap for a job, recipient and slot stays; later ones are ignored.
 #[utoipa::path(
     put,
     path = "/v1/wraps/{job_id}/{recipient}/{slot}",
@@ -51,23 +53,21 @@ pub(super) async fn put(
     let owner = signed.owner;
     caller.must_be(owner)?;
     if !(1..=WRAP_BYTES_MAX).contains(&signed.wrap.len()) {
-        let detail = format_args!("a wrap has 1 to {WRAP_BYTES_MAX} bytes");
+        let detail = format_args!("a wrap must have 1 to {WRAP_BYTES_MAX} bytes");
         return Err(ProblemKind::BodyMalformed.fail(detail));
     }
     check_place(&known_order(&app, job_id).await?, owner, recipient, slot)?;
-    let checked = app.verify(move |deployment| {
-        signed.verify((job_id, recipient, slot), deployment)?;
-        Ok(signed)
-    });
-    let signed = checked.await?;
+    let place = (job_id, recipient, slot);
+    let checked = app.verify(signed, move |signed, deployment| signed.verify(place, deployment));
+    let (signed, ()) = checked.await?;
     require_room(&app, job_id, owner, recipient, slot).await?;
     let (part, body) = (recipient_part(recipient, slot), written(&KeptWrap { slot, signed }));
     let put = app.book.put_part(Kind::Wrap, job_id.0, owner.into_array(), part, body).await?;
     Ok(posted(job_id, put))
 }
 
-/// A recipient's wrapped keys of a job. An owner sees what it has written; who is neither is
-/// refused, whatever there is.
+/// Lists the keys of a job that are wrapped for a recipient. The recipient sees all, an owner those
+/// it has wrapped; others are refused, whether there are any or not.
 #[utoipa::path(
     get,
     path = "/v1/wraps/{job_id}/{recipient}",
@@ -88,24 +88,18 @@ pub(super) async fn list(
     range: Range,
 ) -> Answer {
     let account = caller.account;
-    let found = app.blocking(move |app| {
-        let wanted = |author: &[u8; 20], part: &[u8; 32]| {
-            is_for(recipient, part) && (account == recipient || author[..] == account[..])
-        };
-        page(range, |after, limit| {
-            app.book.entries_about(Kind::Wrap, job_id.0, (after, limit), wanted)
-        })
-    });
-    let (entries, next) = found.await??;
-    if account != recipient && entries.is_empty() {
+    let wanted = move |author: &[u8; 20], part: &[u8; 32]| {
+        is_for(recipient, part) && (account == recipient || author[..] == account[..])
+    };
+    let read = move |book: &Book, page| book.entries_about(Kind::Wrap, job_id.0, page, wanted);
+    let (wraps, next) = page(&app, range, read, entry).await?;
+    if account != recipient && wraps.is_empty() {
         return Err(not_entitled());
     }
-    let wraps = entries.into_iter().map(entry).collect::<Result<_, _>>()?;
     Ok(json(StatusCode::OK, &WrapsPage { wraps, next }))
 }
 
-/// Strangers' wraps would hide the owner's among them, so what the order itself does not foresee is
-/// not taken.
+/// Refuses wraps that the order does not foresee: strangers' wraps would hide the owner's.
 fn check_place(
     order: &SignedOrder,
     owner: Address,
@@ -116,16 +110,19 @@ fn check_place(
         return Err(ProblemKind::WrapSlot.fail(format_args!("slot {slot} has no key")));
     }
     if !key_owners(order).contains(&(slot, owner)) {
-        return Err(ProblemKind::KeyOwner.fail(format_args!("{owner} has no key of slot {slot}")));
+        return Err(ProblemKind::KeyOwner
+            .fail(format_args!("by the order, {owner} does not own the key of slot {slot}")));
     }
     if slot == OUTPUT && recipient != order.order.beneficiary {
-        return Err(ProblemKind::WrapRecipient.fail(format_args!("{recipient} is another account")));
+        return Err(
+            ProblemKind::WrapRecipient.fail(format_args!("{recipient} is not the beneficiary"))
+        );
     }
     Ok(())
 }
 
-/// Who gives the key of which slot: the requester, and whom the terms name as a slot's owner. Terms
-/// that are none name nobody.
+/// Who owns the key of which slot: the requester, and whom the terms name as a slot's owner. Terms
+/// that do not parse name nobody.
 fn key_owners(SignedOrder { order, terms, .. }: &SignedOrder) -> Vec<(u8, Address)> {
     let mut owners = [INPUT, DATASET, OUTPUT].map(|slot| (slot, order.requester)).to_vec();
     let terms = terms.as_ref().and_then(|terms| Terms::from_text(terms.as_str()).ok());
@@ -144,7 +141,8 @@ pub(super) async fn require_key_owner(
     if key_owners(&order).iter().any(|(_, known)| *known == owner) {
         return Ok(());
     }
-    Err(ProblemKind::KeyOwner.fail(format_args!("{owner} has no key of this job")))
+    Err(ProblemKind::KeyOwner
+        .fail(format_args!("by the order, {owner} does not own a key of this job")))
 }
 
 /// Refuses one recipient too many. Puts at once may get past this: the owner's own, and within what
@@ -165,15 +163,13 @@ async fn require_room(
     if found.await??.len() < WRAP_RECIPIENTS_MAX {
         return Ok(());
     }
-    let detail = format_args!("a slot's key goes to {WRAP_RECIPIENTS_MAX} accounts at most");
+    let detail =
+        format_args!("one slot's key may be wrapped for {WRAP_RECIPIENTS_MAX} accounts at most");
     Err(ProblemKind::WrapRecipients.fail(detail))
 }
 
 async fn known_order(app: &App, id: B256) -> Result<SignedOrder, Failure> {
-    let found = app.blocking(move |app| app.book.order(id.0)).await??;
-    let found =
-        found.ok_or_else(|| ProblemKind::OrderUnknown.fail(format_args!("no order {id}")))?;
-    stored(&found.body)
+    stored(&orders::known(app, id).await?.body)
 }
 
 fn entry(entry: Entry) -> Result<WrapEntry, Failure> {

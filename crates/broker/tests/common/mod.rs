@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use alloy_primitives::aliases::{U40, U96};
 use alloy_primitives::{Address, B256, FixedBytes, U256, keccak256};
 use alloy_signer_local::PrivateKeySigner;
-use assay_broker::{Broker, Server, ServerConfig, serve};
+use assay_broker::{Broker, Limits, Rate, Server, ServerConfig, serve};
 use assay_broker_client::{Access, BrokerClient, BrokerClientConfig};
 use assay_chain::{ManualClock, SystemClock};
 use assay_contracts::Market;
 use assay_contracts::{DEPLOYMENT_SCHEMA, Deployment};
 use assay_merkle::{MemoryTree, Page, SLOT_PAGES, write_image};
-use assay_protocol::{Limits, Problem, ProblemKind, Rate, Role, SignedOrder, SignedRequest};
+use assay_protocol::{Problem, ProblemKind, Role, SignedOrder, SignedRequest};
 use assay_storage::{Blobs, Book, BookLimits};
 use assay_types::{BlobRoot, sha256};
 use serde::Serialize;
@@ -137,7 +137,7 @@ impl Ask {
             body: Vec::new(),
             content_type: None,
             role: Role::Anyone,
-            access: Access::of(&key(1)),
+            access: Access::new(&key(1)),
             expires: NOW + 60,
             nonce: None,
             signed_path: None,
@@ -186,7 +186,7 @@ impl Ask {
     }
 
     pub fn by(self, number: u64) -> Self {
-        Ask { access: Access::of(&key(number)), ..self }
+        Ask { access: Access::new(&key(number)), ..self }
     }
 }
 

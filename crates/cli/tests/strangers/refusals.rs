@@ -1,5 +1,5 @@
-//! Every kind of refusal, by a broker and a key service that are processes of their own: each by its own
-//! name, each in their logs once, and nothing told there of what was asked.
+//! Every kind of refusal, by a broker and a key service that are processes of their own: each by
+//! its own name, each in their logs once, and nothing told there of what was asked.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

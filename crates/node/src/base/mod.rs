@@ -3,5 +3,6 @@
 pub(crate) mod error;
 pub(crate) mod files;
 pub(crate) mod home;
+pub(crate) mod ids;
 pub(crate) mod keys;
 pub(crate) mod progress;

@@ -1,11 +1,15 @@
 //! Where orders and blobs are.
 
+mod key_reasons;
+mod terms;
+mod version;
+
 use std::path::Path;
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256};
 use alloy_signer_local::PrivateKeySigner;
-use assay_broker::Broker;
+use assay_broker::{Broker, Limits};
 use assay_broker_client::BrokerClient;
 use assay_contracts::Deployment;
 use assay_contracts::Market;
@@ -14,8 +18,8 @@ use assay_market::{Account, JobId, Offer, Refusal};
 use assay_merkle::empty_slot;
 use assay_policy::{Document, Form, Policy, Publication};
 use assay_protocol::{
-    KeptWrap, KeyRefusal, Limits, OwnerDocument, SealKeys, SignedDataset, SignedKeyRefusal,
-    SignedOffer, SignedOrder, SignedOwnerDocument, SignedRefusal, SignedSealKeys, SignedWrap, Wrap,
+    KeptWrap, KeyRefusal, KeyWrap, OwnerDocument, SealKeys, SignedDataset, SignedKeyRefusal,
+    SignedOffer, SignedOrder, SignedOwnerDocument, SignedRefusal, SignedSealKeys, SignedWrap,
     dataset_part, recipient_part,
 };
 use assay_seal::{SealPublic, WrapContext};
@@ -24,11 +28,13 @@ use assay_types::{BlobRoot, Hash, ProgramId, sha256};
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::job::inputs::program_id;
-use crate::key_service::KeyReasons;
-use crate::owner::datasets::Version;
+use crate::base::ids::program_id;
 use crate::role::blocking;
 use crate::{Error, Result};
+
+pub use key_reasons::KeyReasons;
+pub(crate) use terms::terms_of;
+pub use version::Version;
 
 /// How many orders are read at once.
 const PAGE: usize = 500;
@@ -293,7 +299,7 @@ impl Board {
     ) -> Result<Hash> {
         let (job_id, recipient) = (context.job.0.into(), context.recipient.into());
         let (owner, slot) = (context.owner.into(), context.slot);
-        let mut wrap = Wrap { job_id, owner, recipient, slot, wrap: wrap.into() };
+        let mut wrap = KeyWrap { job_id, owner, recipient, slot, wrap: wrap.into() };
         let mut signed = SignedWrap::sign(&wrap, &self.deployment, signer)?;
         if let Some(book) = self.book() {
             let (part, author) = (recipient_part(recipient, slot), context.owner);

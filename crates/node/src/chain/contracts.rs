@@ -72,7 +72,7 @@ impl Contracts {
     ) -> Result<Self> {
         let config = ChainClientConfig { chain_id: Some(deployment.chain_id), ..config };
         let client = connect(endpoint, Some(signer.clone()), config).await?;
-        assay_chain::check_deployment(&deployment, &client).await?;
+        assay_chain::check_deployment(deployment, &client).await?;
         let contracts = Self::new(client, signer, deployment.clone());
         contracts.head().await?;
         Ok(contracts)

@@ -3,7 +3,6 @@
 use alloy_primitives::B256;
 use assay_contracts::Disputes;
 use assay_dispute::Segment;
-use assay_types::Hash;
 
 use crate::chain::contracts::{Contracts, chain};
 use crate::{Error, Result};
@@ -38,8 +37,4 @@ pub(crate) fn segment(game: &Disputes::Game) -> Result<Segment> {
     let (level, position) = (game.level, game.position);
     Segment::new(level, position)
         .ok_or_else(|| Error::Job(format!("a game is at level {level}, position {position}")))
-}
-
-pub(crate) fn b256(hash: Hash) -> B256 {
-    B256::from(hash.0)
 }

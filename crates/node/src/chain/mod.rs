@@ -1,7 +1,9 @@
 //! The chain as roles see it: contracts by typed methods, what happened to a job, games, reputation.
 
+pub(crate) mod block;
 pub(crate) mod contracts;
 pub(crate) mod events;
 pub(crate) mod games;
+pub(crate) mod price;
 pub(crate) mod reputation;
 pub(crate) mod timeline;

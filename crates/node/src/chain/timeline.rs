@@ -1,5 +1,5 @@
-//! A job's story, as the chain tells it to everyone alike: what statements and receipts are made
-//! of.
+//! What has become of a job, as the chain tells it to everyone alike: what statements and receipts
+//! are made of.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +8,15 @@ use alloy_provider::Provider;
 use alloy_rpc_types_eth::{Filter, Log};
 use alloy_sol_types::{SolEvent, SolEventInterface};
 use assay_contracts::{Disputes, Market};
-use assay_receipt::{
-    BlockRef, Claimed, Judgement, Locked, Move, Moved, Ordered, Statement, Verdict,
-};
+use assay_receipt::{Claimed, Judgement, Locked, Move, Moved, Ordered, Statement, Verdict};
 
 use crate::Result;
+use crate::base::ids::market_id;
+use crate::chain::block::block;
 use crate::chain::contracts::{Contracts, chain};
-use crate::log::recorder::{Recorder, market_id};
 
 /// What has become of a job, up to the last block.
-pub(crate) struct Story {
+pub(crate) struct Timeline {
     pub(crate) ordered: Ordered,
     /// The last lock: of two, the late one, which the claim is of.
     pub(crate) locked: Option<Locked>,
@@ -30,9 +29,13 @@ pub(crate) struct Story {
     pub(crate) moves: Vec<Moved>,
 }
 
-impl Story {
+impl Timeline {
     /// Reads the events of a job, from its last lock on.
-    pub(crate) async fn of(contracts: &Contracts, id: B256, order: &Market::Order) -> Result<Self> {
+    pub(crate) async fn read(
+        contracts: &Contracts,
+        id: B256,
+        order: &Market::Order,
+    ) -> Result<Self> {
         let deployment = &contracts.deployment;
         let filter = Filter::new().address(deployment.market).topic1(id);
         let job = contracts.market.jobOf(id).call().await.map_err(chain)?;
@@ -41,15 +44,15 @@ impl Story {
         let market = market_id(deployment);
         let ordered = Ordered::of(market, id, order);
         let (locked, claimed, claim, ending) = (None, None, None, None);
-        let mut story = Story { ordered, locked, claimed, claim, ending, moves: Vec::new() };
+        let mut timeline = Timeline { ordered, locked, claimed, claim, ending, moves: Vec::new() };
         for log in logs.map_err(assay_chain::Error::from)? {
-            story.take(log);
+            timeline.take(log);
         }
-        if let Some(claimed) = &story.claimed {
+        if let Some(claimed) = &timeline.claimed {
             let logs = dispute_events(contracts, id, claimed.block.number).await?;
-            story.moves = moves(claimed, &logs);
+            timeline.moves = moves(claimed, &logs);
         }
-        Ok(story)
+        Ok(timeline)
     }
 
     /// What a settlement's statement follows: what the claim's end hangs on.
@@ -60,17 +63,6 @@ impl Story {
         };
         let moved = self.moves.last().cloned().map(Statement::Moved);
         [Some(last), moved].iter().flatten().map(Statement::digest).collect()
-    }
-
-    /// Says in the log those of the moves that are an account's, from the `told`th on; gives how
-    /// many it has said by now.
-    pub(crate) async fn say_moves(&self, recorder: &Recorder, told: usize) -> usize {
-        let account = recorder.account();
-        let own: Vec<_> = self.moves.iter().filter(|moved| moved.account == account).collect();
-        for moved in own.iter().skip(told) {
-            recorder.try_say(Statement::Moved((*moved).clone())).await;
-        }
-        own.len()
     }
 
     fn take(&mut self, log: Log) {
@@ -112,13 +104,6 @@ impl Story {
             Event::JobUnwound(_) => self.ending = Some(("JobUnwound", log)),
             _ => {}
         }
-    }
-}
-
-pub(crate) fn block(log: &Log) -> BlockRef {
-    BlockRef {
-        number: log.block_number.unwrap_or_default(),
-        hash: log.block_hash.unwrap_or_default(),
     }
 }
 

@@ -11,11 +11,12 @@ use assay_market::SealedSlot;
 use assay_merkle::{BlobHeader, PAGE_SIZE, Page, blob_root, empty_slot, write_image};
 use assay_protocol::SignedOrder;
 use assay_seal::ContentKey;
-use assay_types::{BlobRoot, Hash, ProgramId, Salt};
+use assay_types::{BlobRoot, Hash, Salt};
 use zeroize::Zeroizing;
 
-use crate::board::Board;
-use crate::job::sealed::{Opener, open_image, terms_of};
+use crate::base::ids::program_id;
+use crate::board::{Board, terms_of};
+use crate::job::sealed::{Opener, open_image};
 use crate::job::vault::Vault;
 use crate::role::blocking;
 use crate::{Error, Home, Result};
@@ -295,10 +296,6 @@ pub(crate) fn blob_of(root: BlobRoot, image: &[u8]) -> Result<Vec<u8>> {
         return Err(job(format!("what was published as slot {root} is {found}")));
     }
     Ok(bytes)
-}
-
-pub(crate) fn program_id(order: &Market::Order) -> ProgramId {
-    ProgramId(Hash(order.programId.0))
 }
 
 fn blob(root: alloy_primitives::B256) -> BlobRoot {

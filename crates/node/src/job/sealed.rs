@@ -5,7 +5,7 @@ use std::sync::Arc;
 use alloy_primitives::{Address, B256};
 use alloy_signer_local::PrivateKeySigner;
 use assay_machine::slot;
-use assay_market::{SealedSlot, Terms};
+use assay_market::SealedSlot;
 use assay_merkle::blob_root;
 use assay_protocol::SignedOrder;
 use assay_seal::envelope::{open, seal};
@@ -15,7 +15,7 @@ use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
 use zeroize::Zeroizing;
 
-use crate::board::Board;
+use crate::board::{Board, terms_of};
 use crate::job::inputs::{blob_bytes, image_of};
 use crate::job::vault::{Secret, Vault};
 use crate::role::blocking;
@@ -153,10 +153,4 @@ pub fn kept_output_key(home: &Home, signed: &SignedOrder) -> Result<Option<Conte
     let Some(input) = terms_of(signed)?.input else { return Ok(None) };
     let secret = Vault::at(home.vault()).find(input.envelope)?;
     Ok(secret.map(|secret| secret.output_key()))
-}
-
-/// What an order agrees besides what the contract reads.
-pub(crate) fn terms_of(signed: &SignedOrder) -> Result<Terms> {
-    let Some(text) = &signed.terms else { return Ok(Terms::open()) };
-    Terms::from_text(text.as_str()).map_err(|error| Error::Job(error.to_string()))
 }

@@ -15,8 +15,8 @@ use assay_tlog::Known;
 use assay_types::{Hash, sha256};
 use tokio::sync::watch;
 
+use crate::chain::block::block;
 use crate::chain::contracts::{Contracts, chain};
-use crate::chain::timeline::block;
 use crate::log::recorder::PublicLog;
 use crate::{Error, Result};
 
@@ -173,7 +173,7 @@ pub async fn anchored_trees(
     let config =
         ChainClientConfig { chain_id: Some(deployment.chain_id), ..ChainClientConfig::default() };
     let client = connect(Endpoint::Url(rpc.to_owned()), None, config).await?;
-    assay_chain::check_deployment(&deployment, &client).await?;
+    assay_chain::check_deployment(deployment, &client).await?;
     let all = events(&client, deployment, origin, operators).await?;
     let known = all.into_iter().map(|(event, log)| {
         let block = log.block_number.unwrap_or_default();

@@ -2,4 +2,5 @@
 
 pub(crate) mod anchor;
 pub(crate) mod cosign;
+pub(crate) mod moves;
 pub(crate) mod recorder;

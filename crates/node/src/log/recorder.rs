@@ -23,6 +23,7 @@ use assay_types::Hash;
 use zeroize::Zeroizing;
 
 use crate::base::files;
+use crate::base::ids::market_id;
 use crate::log::anchor::{self, AnchoredTree};
 use crate::role::blocking;
 use crate::{Error, Home, Result};
@@ -485,14 +486,6 @@ pub(crate) fn bound_key(signer: &PrivateKeySigner, market: MarketId) -> Result<(
     let text = binding_text(&market, account, key);
     let signature = sign(signer, &text)?;
     Ok((role, Binding { market, account, key, signature }))
-}
-
-pub(crate) fn market_id(deployment: &Deployment) -> MarketId {
-    MarketId {
-        chain_id: deployment.chain_id,
-        genesis_hash: deployment.genesis_hash,
-        market: deployment.market,
-    }
 }
 
 #[cfg(test)]

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::{Address, U256};
-use assay_broker::{Broker, Server};
+use assay_broker::{Broker, Limits, Server};
 use assay_chain::{ChainClientConfig, Endpoint, SystemClock};
 use assay_machine::Interpreter;
 use assay_market::CostModel;
-use assay_protocol::Limits;
 use assay_types::Clock;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -38,7 +37,7 @@ const DISK_FREE_MIN: u64 = 64 << 20;
 const ANCHOR_EVERY: Duration = Duration::from_secs(10);
 
 /// The number of the provider that lies.
-const LIAR: u8 = 255;
+pub const LIAR: u8 = 255;
 
 /// What a market on this machine consists of.
 #[derive(Clone, Debug, PartialEq, Eq)]

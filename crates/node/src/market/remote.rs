@@ -11,12 +11,11 @@ use assay_protocol::CapabilityChain;
 
 use crate::auditor::{Auditor, AuditorPlan};
 use crate::base::files;
-use crate::board::{Board, Store};
+use crate::board::{Board, Store, Version};
 use crate::chain::contracts::Contracts;
 use crate::key_service::KeyService;
 use crate::log::recorder::{PublicLog, Recorder};
 use crate::owner::Owner;
-use crate::owner::datasets::Version;
 use crate::provider::{Provider, ProviderPlan};
 use crate::requester::Requester;
 use crate::{Home, Result, Running};

@@ -18,7 +18,7 @@ use assay_types::{Account, Hash};
 use serde::{Deserialize, Serialize};
 
 use crate::base::files;
-use crate::board::Board;
+use crate::board::{Board, Version};
 use crate::chain::contracts::clock_secs;
 use crate::owner::sources;
 use crate::{Error, Home, Result};
@@ -35,15 +35,6 @@ pub struct Datasets {
     folder: PathBuf,
     /// Where what it has taken over of other owners is; `None` for such an other owner's.
     others: Option<PathBuf>,
-}
-
-/// A version of a dataset.
-#[derive(Clone, Debug)]
-pub struct Version {
-    /// What is published.
-    pub publication: Document<Publication>,
-    /// Under what policy.
-    pub policy: Document<Policy>,
 }
 
 /// That a version was published, as it is kept: only such a one decides.

@@ -19,12 +19,12 @@ use assay_receipt::{Masked, Statement};
 use assay_types::Account;
 
 use crate::base::files;
-use crate::board::Board;
+use crate::board::{Board, Version};
 use crate::chain::contracts::clock_secs;
 use crate::job::sealed::seal_bytes;
 use crate::job::vault::Vault;
 use crate::log::recorder::Recorder;
-use crate::owner::datasets::{Datasets, Version};
+use crate::owner::datasets::Datasets;
 use crate::owner::sources::{MadeOf, SourceName};
 use crate::{Error, Home, Result};
 

@@ -12,8 +12,8 @@ use assay_policy::{
 };
 use assay_types::Account;
 
-use crate::board::Board;
-use crate::owner::datasets::{Datasets, Version};
+use crate::board::{Board, Version};
+use crate::owner::datasets::Datasets;
 use crate::{Error, Result};
 
 /// A dataset as a person names it: `NAME`, the owner's own, or `OWNER/NAME`.

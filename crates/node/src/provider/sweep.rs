@@ -9,8 +9,8 @@ use assay_storage::BlobKind;
 
 use crate::Result;
 use crate::board::Board;
+use crate::board::terms_of;
 use crate::chain::contracts::{Contracts, chain};
-use crate::job::sealed::terms_of;
 use crate::role::blocking;
 
 /// How long after its last deadline a job is taken for over, in seconds: a chain may take blocks

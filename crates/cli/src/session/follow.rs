@@ -1,0 +1,50 @@
+//! Following a job to its end.
+
+use alloy_primitives::B256;
+use assay_node::{JobEvent, JobRecord, JobStatus};
+use serde::Serialize;
+
+use crate::output::events::sentence;
+use crate::output::failure::Failure;
+use crate::output::print::print;
+use crate::output::progress::Meter;
+use crate::output::text::json_line;
+use crate::session::requester::Session;
+
+/// A line of `--json` (spec/cli.md#run).
+#[derive(Serialize)]
+struct Line<'a> {
+    schema: &'static str,
+    job: B256,
+    #[serde(flatten)]
+    event: &'a JobEvent,
+}
+
+/// Follows a job to its end, showing what happens.
+pub(crate) async fn watch(
+    market: &Session,
+    record: &mut JobRecord,
+    as_json: bool,
+) -> Result<JobStatus, Failure> {
+    let meter = Meter::new(record.signed.order.stepLimit);
+    let told = |job: B256, event: &JobEvent| {
+        meter.note(job, event);
+        if as_json {
+            // A reader that went away is told nothing more; the job goes on.
+            let _ = print(&json_line(&Line { schema: "assay.run/1", job, event }));
+        } else {
+            meter.say(&sentence(event));
+        }
+    };
+    let status = tokio::select! {
+        status = market.requester().follow(record, told) => status,
+        () = meter.show(|job| market.steps(job)) => unreachable!("progress is shown until the job ends"),
+        _ = tokio::signal::ctrl_c() => {
+            meter.clear();
+            return Err(Failure::new("interrupted; the order still stands")
+                .next("run the same command again to continue with the job"));
+        }
+    };
+    meter.clear();
+    Ok(status?)
+}

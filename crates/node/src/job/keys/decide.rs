@@ -1,0 +1,131 @@
+//! Whether the owner's decision lets a key out.
+
+use std::convert::Infallible;
+use std::future::Future;
+
+use alloy_primitives::{Address, B256};
+use assay_contracts::Market;
+use assay_market::{Account, JobId, Terms};
+use assay_merkle::empty_slot;
+use assay_policy::{Decision, Permit, ReleaseRequest};
+use assay_types::{BlobRoot, Hash};
+
+use crate::Result;
+use crate::base::ids::{account, program_id};
+use crate::board::{Board, KeyReasons};
+use crate::job::keys::{Kept, KeyGiver};
+
+/// The rules of an owner's datasets, and the ledger of what their uses cost. A version of a dataset
+/// is named by its envelope's digest and its policy's.
+pub(crate) trait DatasetRules: Send + Sync + 'static {
+    /// Takes in what other owners now say of what a version is made of, as far as the board can be
+    /// read.
+    fn refresh(
+        &self,
+        board: &Board,
+        version: (Hash, Hash),
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Decides about a version's key; `None` if the version is not in force.
+    fn decide(&self, version: (Hash, Hash), asked: &ReleaseRequest) -> Result<Option<Decision>>;
+
+    /// Spends what a release costs: durable when it returns, and only then may the key go out.
+    fn spend(&self, permit: &Permit, recipient: Account, at: u64) -> Result<()>;
+
+    /// The newest digest in the ledger.
+    fn head(&self) -> Hash;
+}
+
+/// Of who gives the keys of inputs alone.
+impl DatasetRules for Infallible {
+    async fn refresh(&self, _: &Board, _: (Hash, Hash)) -> Result<()> {
+        match *self {}
+    }
+
+    fn decide(&self, _: (Hash, Hash), _: &ReleaseRequest) -> Result<Option<Decision>> {
+        match *self {}
+    }
+
+    fn spend(&self, _: &Permit, _: Account, _: u64) -> Result<()> {
+        match *self {}
+    }
+
+    fn head(&self) -> Hash {
+        match *self {}
+    }
+}
+
+/// What the owner says about a key.
+pub(super) enum Verdict {
+    /// It is the requester's own.
+    Own,
+    /// The policy permits it, at its price.
+    Permit(Box<Permit>),
+    /// It stays.
+    Refuse(KeyReasons),
+}
+
+impl<D: DatasetRules> KeyGiver<D> {
+    /// Whether the owner's decision lets a key out.
+    pub(super) fn decide(
+        &self,
+        id: B256,
+        order: &Market::Order,
+        job: &Market::Job,
+        terms: &Terms,
+        kept: &Kept,
+    ) -> Result<Verdict> {
+        let refuse = |code: &str| {
+            Ok(Verdict::Refuse(KeyReasons { code: code.to_owned(), reasons: Vec::new() }))
+        };
+        let Some(policy) = kept.sealed.policy else {
+            // Whoever has signed the order has decided about what it brings.
+            let is_own = order.requester == self.contracts.account();
+            return if is_own { Ok(Verdict::Own) } else { refuse("other_requester") };
+        };
+        // A key service of inputs leaves datasets to the key service that has their ledger.
+        let Some(rules) = &self.rules else { return Ok(Verdict::Refuse(KeyReasons::silent())) };
+        let input_sealed = terms.input.is_some() && order.inputRoot.0 != empty_slot().0.0;
+        let asked = ReleaseRequest {
+            job: JobId(id.0),
+            requester: account(order.requester),
+            provider: account(job.provider),
+            beneficiary: account(order.beneficiary),
+            auditors: terms.auditors.iter().copied().collect(),
+            program: program_id(order),
+            dataset: BlobRoot(Hash(order.datasetRoot.0)),
+            input_sealed,
+            // The SDK seals the output of whatever has a sealed input, and of nothing else. That
+            // what is under the seal has a salt, the provider sees, and begins nothing else.
+            output_sealed: input_sealed,
+            step_limit: order.stepLimit,
+            verifier: order.verifierId,
+            window_secs: order.windowSecs,
+            stake: job.stake.to(),
+            data_owner: (!order.dataOwner.is_zero()).then(|| account(order.dataOwner)),
+            data_fee: order.dataFee.to(),
+            purpose: kept.sealed.purpose.as_ref().and_then(|purpose| purpose.parse().ok()),
+            measurement: None,
+            now: self.contracts.now(),
+        };
+        match rules.decide((kept.sealed.envelope, policy), &asked)? {
+            Some(Decision::Permit(permit)) => Ok(Verdict::Permit(permit)),
+            Some(Decision::Refuse(reasons)) => {
+                Ok(Verdict::Refuse(KeyReasons { code: "policy".to_owned(), reasons }))
+            }
+            None => refuse("version_unknown"),
+        }
+    }
+
+    /// Says, signed and once, why a key stays where it is.
+    pub(super) async fn refuse(&self, id: B256, to: Address, reasons: KeyReasons) -> Result<()> {
+        if reasons.code.is_empty() || !self.given().insert((id, to, REFUSED)) {
+            return Ok(());
+        }
+        tracing::info!(%id, code = reasons.code, "a key is refused");
+        self.board.refuse_key(self.contracts.signer(), id, to, &reasons, self.contracts.now()).await
+    }
+}
+
+/// Stands in a slot's place for a refusal that was said.
+const REFUSED: u8 = u8::MAX;

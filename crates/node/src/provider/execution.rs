@@ -1,0 +1,187 @@
+//! From a lock to a claim: beginning, running, claiming, and publishing the output.
+
+use std::time::Duration;
+
+use alloy_primitives::{B256, Bytes};
+use assay_contracts::Market;
+use assay_dispute::Claim;
+use assay_machine::Engine;
+use assay_protocol::SignedOrder;
+use assay_receipt::{Statement, run_statement};
+use assay_types::{BlobRoot, Hash};
+
+use crate::base::ids::b256;
+use crate::chain::timeline::Timeline;
+use crate::job::inputs::{output_image, start};
+use crate::provider::admission::work_of;
+use crate::provider::{LOCK_VALID_SECS, Provider, backlog};
+use crate::role::Next;
+use crate::{Error, Result};
+
+/// How soon a key is looked for again that has not come yet.
+const KEY_PAUSE: Duration = Duration::from_millis(100);
+
+impl<E: Engine + Clone + Send + 'static> Provider<E> {
+    /// Opens a sealed job's inputs, checks them against their roots, and says so on the chain: from
+    /// then on the run's time counts. A key that does not come, or opens something else, lets the
+    /// lock lapse, at the same small fee for both sides.
+    pub(super) async fn begin(
+        &self,
+        id: B256,
+        signed: &SignedOrder,
+        job: &Market::Job,
+    ) -> Result<Next> {
+        let deadline = job.deadline.to::<u64>();
+        if self.contracts.now() > deadline {
+            return self.expire(&signed.order).await;
+        }
+        let is_ready = self.memory().runs.contains_key(&id);
+        if !is_ready {
+            match start(&self.board, &self.opener, signed, self.engine).await {
+                Ok(run) => self.keep(id, run),
+                Err(Error::KeyMissing { .. }) => return Ok(Next::After(KEY_PAUSE)),
+                Err(error @ (Error::Chain(_) | Error::Store(_) | Error::Broker(_))) => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    tracing::warn!(%id, %error, "a sealed job can't begin, and its lock will lapse");
+                    return Ok(Next::At(deadline + 1));
+                }
+            }
+        }
+        // The chain counts its stake already.
+        let work = backlog::Work { stake: 0, ..work_of(&signed.order) };
+        let now = self.contracts.now();
+        if self.backlog.bind(id, work, now + LOCK_VALID_SECS, now).is_err() {
+            // The run's clock begins when there is room for it; if there is none in time, the lock
+            // lapses.
+            return Ok(Next::After(KEY_PAUSE));
+        }
+        let begin = self.contracts.market.begin(signed.order.clone());
+        self.contracts.attempt(begin.into_transaction_request()).await?;
+        Ok(Next::After(Duration::ZERO))
+    }
+
+    /// Runs the job and claims what it came to.
+    pub(super) async fn claim(
+        &self,
+        id: B256,
+        signed: &SignedOrder,
+        job: &Market::Job,
+    ) -> Result<Next> {
+        let (order, lock_block) = (&signed.order, job.lockBlock.to::<u64>());
+        if self.contracts.now() > job.deadline.to::<u64>() {
+            // Its stake is lost, and a run for nothing would only hold up the others.
+            self.backlog.release(id);
+            return Ok(Next::Event);
+        }
+        let confirmations = self.plan.confirmations;
+        let Some(block) = self.contracts.block_since(lock_block, confirmations).await? else {
+            return Ok(Next::After(Duration::from_millis(200)));
+        };
+        let turn = self.running.acquire().await.map_err(|error| Error::Job(error.to_string()))?;
+        self.backlog.begins(id);
+        tracing::info!(%id, "a job runs");
+        let progress = self.progress.clone();
+        progress.tell(id, 0);
+        let ran = self
+            .with_run(id, signed, move |program, tracer| {
+                let claim = Claim::of_telling(tracer, |steps| progress.tell(id, steps));
+                (program.id_preimage(), claim, output_image(tracer.end()))
+            })
+            .await;
+        self.progress.end(id);
+        // The next may run while this one is claimed.
+        self.backlog.release(id);
+        drop(turn);
+        let (program, claim, output) = ran?;
+        self.publish(id, claim.output_root, output).await;
+        // The chain may have moved on while the job ran, and forgets old blocks.
+        let block = self.contracts.block_since(lock_block, confirmations).await?.unwrap_or(block);
+        let said = said(&program, &claim, block);
+        let call = self.contracts.market.claim(order.clone(), said);
+        self.contracts.send(call.into_transaction_request()).await?;
+        tracing::info!(%id, "a job is claimed");
+        Ok(Next::After(Duration::ZERO))
+    }
+
+    /// Publishes an output, or tries it again later. Neither a broker that is away nor a full disk
+    /// must cost the stake: a claim needs no published output, and who does not find it demands a
+    /// chunk.
+    async fn publish(&self, id: B256, root: BlobRoot, output: Vec<u8>) {
+        let published = self.board.put_slot(root, output).await;
+        match published {
+            Ok(()) => drop(self.memory().unpublished.remove(&id)),
+            Err(error) => {
+                tracing::warn!(%id, %error, "an output could not be published yet");
+                self.memory().unpublished.insert(id);
+            }
+        }
+    }
+
+    /// Publishes the output of a claim that could not be published before. Gives whether that is
+    /// still to be done.
+    pub(super) async fn publish_again(&self, id: B256, signed: &SignedOrder, root: B256) -> bool {
+        if !self.memory().unpublished.contains(&id) {
+            return false;
+        }
+        match self.with_run(id, signed, |_, tracer| output_image(tracer.end())).await {
+            Ok(output) => self.publish(id, BlobRoot(Hash(root.0)), output).await,
+            Err(error) => tracing::warn!(%id, %error, "an output could not be made again yet"),
+        }
+        self.memory().unpublished.contains(&id)
+    }
+
+    /// Says in the log what it has locked, run and claimed. Once a start: what is there already
+    /// stays as it is.
+    pub(super) async fn record(&self, id: B256, order: &Market::Order) -> Result<()> {
+        let Some(recorder) = &self.recorder else { return Ok(()) };
+        if self.memory().recorded.contains(&id) {
+            return Ok(());
+        }
+        let timeline = Timeline::read(&self.contracts, id, order).await?;
+        let (Some(locked), Some(claimed)) = (timeline.locked, timeline.claimed) else {
+            return Ok(());
+        };
+        let lock = Statement::Locked(locked);
+        let facts = self.plan.host_facts.iter().map(|fact| fact.of::<E>()).collect();
+        let run = run_statement(order, &claimed, lock.digest(), facts);
+        let said = [lock, Statement::Ran(Box::new(run)), Statement::Claimed(claimed)];
+        // Together, so that they are made durable together.
+        futures_util::future::join_all(said.map(|said| recorder.try_say(said))).await;
+        self.memory().recorded.insert(id);
+        Ok(())
+    }
+
+    /// The same where a claim's defence must not wait for it.
+    pub(super) async fn try_record(&self, id: B256, order: &Market::Order) {
+        if let Err(error) = self.record(id, order).await {
+            tracing::warn!(%id, %error, "a claim could not be logged");
+        }
+    }
+
+    pub(super) async fn expire(&self, order: &Market::Order) -> Result<Next> {
+        let expire = self.contracts.market.expire(order.clone());
+        self.contracts.attempt(expire.into_transaction_request()).await?;
+        Ok(Next::After(Duration::from_secs(1)))
+    }
+}
+
+/// A claim as the contract takes it.
+pub(super) fn said(
+    program: &[u8; 52],
+    claim: &Claim,
+    (number, hash): (u64, B256),
+) -> Market::Claim {
+    Market::Claim {
+        program: program.to_vec().into(),
+        finalState: claim.final_state().to_vec().into(),
+        traceRoot: b256(claim.trace_root),
+        traceProof: claim.trace_proof.0.map(b256),
+        outputRoot: b256(claim.output_root.0),
+        outputProof: claim.output_proof.0.map(b256),
+        blockNumber: number,
+        blockHash: hash,
+        evidence: Bytes::new(),
+    }
+}

@@ -1,0 +1,120 @@
+//! What a provider keeps of its runs and orders, all of which it could find again.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{MutexGuard, PoisonError};
+
+use alloy_primitives::B256;
+use assay_dispute::Tracer;
+use assay_machine::{Engine, Program};
+use assay_market::Reason;
+use assay_protocol::SignedOrder;
+
+use crate::Result;
+use crate::job::inputs::start;
+use crate::provider::Provider;
+use crate::role::blocking;
+
+/// How many finished runs are kept for the games about them; a run that was dropped is made again.
+const RUNS_KEPT: usize = 64;
+
+/// What the kept runs may take in memory together, in bytes.
+const RUNS_SIZE_MAX: u64 = 1 << 32;
+
+/// Steps that make one run as quick to make again as another: about a second's.
+const REMADE_STEPS: u64 = 1 << 26;
+
+/// What can be found again by reading and running, kept so that it need not be.
+pub(super) struct Memory<E> {
+    pub(super) runs: BTreeMap<B256, (Program, Tracer<E>)>,
+    /// The kept runs, oldest first.
+    order: VecDeque<B256>,
+    pub(super) declined: BTreeMap<B256, Reason>,
+    /// Jobs whose lock, run and claim are in the log.
+    pub(super) recorded: BTreeSet<B256>,
+    /// Jobs whose output could not be published.
+    pub(super) unpublished: BTreeSet<B256>,
+    /// How many of its moves in games about a job's claim are in the log.
+    pub(super) moves_told: BTreeMap<B256, usize>,
+}
+
+impl<E: Engine + Clone> Memory<E> {
+    pub(super) fn new() -> Self {
+        Memory {
+            runs: BTreeMap::new(),
+            order: VecDeque::new(),
+            declined: BTreeMap::new(),
+            recorded: BTreeSet::new(),
+            unpublished: BTreeSet::new(),
+            moves_told: BTreeMap::new(),
+        }
+    }
+
+    fn runs_size(&self) -> u64 {
+        self.runs.values().map(|(_, tracer)| tracer.size()).sum()
+    }
+
+    /// The kept run that is quickest to make again, the oldest of several; never the one that is
+    /// named. Many short jobs must not make a provider forget a long one that it may have to
+    /// defend.
+    fn quickest(&self, besides: B256) -> Option<B256> {
+        let others = self.order.iter().filter(|kept| **kept != besides);
+        let steps = |id: &&B256| self.runs.get(*id).map_or(0, |run| run.1.step() / REMADE_STEPS);
+        others.min_by_key(steps).copied()
+    }
+}
+
+impl<E: Engine + Clone + Send + 'static> Provider<E> {
+    /// Works with the job's run, the kept one or a fresh one, and keeps it.
+    pub(super) async fn with_run<T: Send + 'static>(
+        &self,
+        id: B256,
+        signed: &SignedOrder,
+        work: impl FnOnce(&Program, &mut Tracer<E>) -> T + Send + 'static,
+    ) -> Result<T> {
+        let kept = self.take(id);
+        let (program, mut tracer) = match kept {
+            Some(run) => run,
+            None => start(&self.board, &self.opener, signed, self.engine).await?,
+        };
+        let (run, done) = blocking(move || {
+            let done = work(&program, &mut tracer);
+            ((program, tracer), done)
+        })
+        .await?;
+        self.keep(id, run);
+        Ok(done)
+    }
+
+    pub(super) fn take(&self, id: B256) -> Option<(Program, Tracer<E>)> {
+        let mut memory = self.memory();
+        memory.order.retain(|kept| *kept != id);
+        memory.runs.remove(&id)
+    }
+
+    pub(super) fn keep(&self, id: B256, run: (Program, Tracer<E>)) {
+        let mut memory = self.memory();
+        memory.order.retain(|kept| *kept != id);
+        memory.order.push_back(id);
+        memory.runs.insert(id, run);
+        while memory.runs.len() > RUNS_KEPT || memory.runs_size() > RUNS_SIZE_MAX {
+            let Some(quickest) = memory.quickest(id) else { return };
+            memory.order.retain(|kept| *kept != quickest);
+            memory.runs.remove(&quickest);
+        }
+    }
+
+    pub(super) fn forget(&self, id: B256) {
+        self.take(id);
+        self.backlog.release(id);
+        let mut memory = self.memory();
+        memory.declined.remove(&id);
+        memory.recorded.remove(&id);
+        memory.unpublished.remove(&id);
+        memory.moves_told.remove(&id);
+    }
+
+    pub(super) fn memory(&self) -> MutexGuard<'_, Memory<E>> {
+        // What it holds can be found again, so a panic elsewhere spoils nothing.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,57 @@
+//! Reading a job's output.
+
+use alloy_primitives::B256;
+use assay_merkle::empty_slot;
+use assay_seal::open_output_by;
+use assay_types::{BlobRoot, Hash};
+
+use crate::base::ids::account;
+use crate::board::terms_of;
+use crate::chain::contracts::chain;
+use crate::job::inputs::blob_of;
+use crate::requester::Requester;
+use crate::role::blocking;
+use crate::{Error, Result};
+
+impl Requester {
+    /// The output of a claimed job, if it is published and has the claim's root; opened if it is
+    /// sealed and this account may read it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InputMissing`] if nobody has published it; [`Error::KeyMissing`] if it is sealed to
+    /// others; [`Error::Job`] if it is no blob.
+    pub async fn output(&self, id: B256) -> Result<Vec<u8>> {
+        let sealed = self.published_output(id).await?;
+        let Some(signed) = self.board.find_order(id).await? else {
+            return Err(Error::Job("the board does not have the order".into()));
+        };
+        let Some(input) = terms_of(&signed)?.input else { return Ok(sealed) };
+        // A program that refuses its input leaves an empty output, which there is nothing to seal
+        // in.
+        if sealed.is_empty() {
+            return Ok(sealed);
+        }
+        let requester = signed.order.requester;
+        let key = match self.vault.find(input.envelope)? {
+            Some(secret) => Some(secret.output_key()),
+            None => self.opener.output_key(&self.board, id, requester).await?,
+        };
+        let root = BlobRoot(Hash(signed.order.inputRoot.0));
+        let key = key.ok_or(Error::KeyMissing { root, owner: account(requester) })?;
+        let opened = blocking(move || open_output_by(&key, &sealed)).await?;
+        let opened =
+            opened.map_err(|error| Error::Job(format!("the output does not open: {error}")))?;
+        Ok(opened.to_vec())
+    }
+
+    async fn published_output(&self, id: B256) -> Result<Vec<u8>> {
+        let job = self.contracts.market.jobOf(id).call().await.map_err(chain)?;
+        let root = BlobRoot(Hash(job.outputRoot.0));
+        if root == empty_slot() {
+            return Ok(Vec::new());
+        }
+        let image = self.board.slot(root).await?.ok_or(Error::InputMissing { root })?;
+        blob_of(root, &image)
+    }
+}

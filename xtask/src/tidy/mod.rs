@@ -1,0 +1,123 @@
+//! Rules that no compiler checks. A file for each; each is a pure function of a tree of files, so
+//! its tests run it on a small made-up one. Only `offline` and `wasm` ask cargo.
+
+mod arrows;
+mod circles;
+mod code_map;
+mod comments;
+mod env;
+mod leaks;
+mod modules;
+mod offline;
+mod purity;
+mod source;
+mod tree;
+mod wasm;
+mod words;
+
+use std::path::Path;
+
+use tree::Tree;
+
+/// Areas whose findings are shown by `cargo xtask tidy --all` and fail nothing: work on them is
+/// under way. Remove a line as soon as tidy says that its area passes.
+const PENDING: [&str; 15] = [
+    "arrows assay-assurance",
+    "arrows assay-verify",
+    "circles crates/broker",
+    "circles crates/cli",
+    "circles crates/node",
+    "circles crates/protocol",
+    "comments contracts",
+    "comments crates/broker",
+    "comments crates/cli",
+    "comments crates/node",
+    "env",
+    "offline assay-verify",
+    "wasm",
+    "words README.md",
+    "words crates/cli",
+];
+
+/// Something that breaks a rule.
+#[derive(Debug, PartialEq, Eq)]
+struct Finding {
+    /// The rule and the part of the tree: "circles crates/broker".
+    area: String,
+    /// The file, what is wrong with it, and what to do.
+    text: String,
+}
+
+impl Finding {
+    fn new(area: impl Into<String>, text: impl Into<String>) -> Self {
+        Finding { area: area.into(), text: text.into() }
+    }
+}
+
+/// Checks everything; the error lists all that is wrong. With `all`, pending areas too.
+pub(crate) fn tidy(root: &Path, all: bool) -> Result<(), String> {
+    let tree = Tree::read(root)?;
+    let mut findings = Vec::new();
+    findings.extend(code_map::check(&tree));
+    findings.extend(arrows::check(&tree)?);
+    findings.extend(circles::check(&tree)?);
+    findings.extend(purity::check(&tree)?);
+    findings.extend(env::check(&tree)?);
+    findings.extend(comments::check(&tree));
+    findings.extend(words::check(&tree)?);
+    findings.extend(leaks::check(&tree));
+    findings.extend(offline::check(root)?);
+    if all || !is_pending(wasm::AREA) {
+        findings.extend(wasm::check(root, &tree)?);
+    }
+    report(&findings, all)
+}
+
+fn report(findings: &[Finding], all: bool) -> Result<(), String> {
+    for area in PENDING {
+        match findings.iter().filter(|finding| finding.area == area).count() {
+            0 if area != wasm::AREA || all => {
+                println!("tidy: {area} passes; take it off PENDING in xtask/src/tidy/mod.rs");
+            }
+            count => println!("tidy: {area} is pending ({count} findings; tidy --all lists them)"),
+        }
+    }
+    let wrong: Vec<&str> = findings
+        .iter()
+        .filter(|finding| all || !is_pending(&finding.area))
+        .map(|finding| finding.text.as_str())
+        .collect();
+    if wrong.is_empty() { Ok(()) } else { Err(format!("tidy:\n  {}", wrong.join("\n  "))) }
+}
+
+fn is_pending(area: &str) -> bool {
+    PENDING.contains(&area)
+}
+
+/// The part of the tree that a file is in, so that each can be pending by itself: "crates/cli",
+/// "contracts", "README.md".
+fn part(file: &str) -> &str {
+    let slashes = if file.starts_with("crates/") { 2 } else { 1 };
+    file.match_indices('/').nth(slashes - 1).map_or(file, |(at, _)| &file[..at])
+}
+
+/// True if the word stands in the text by itself.
+fn has_word(text: &str, word: &str) -> bool {
+    let edge = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && c != '_');
+    text.match_indices(word).any(|(at, _)| {
+        edge(text[..at].chars().next_back()) && edge(text[at + word.len()..].chars().next())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_stand_alone() {
+        assert!(has_word("a keeper of keys", "keeper"));
+        assert!(has_word("keeper", "keeper"));
+        assert!(!has_word("a shopkeeper", "keeper"));
+        assert!(!has_word("the keepers", "keeper"));
+    }
+}
