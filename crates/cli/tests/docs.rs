@@ -4,6 +4,8 @@
 //! After a change of what commands print, `TRYCMD=overwrite cargo test -p assay-cli --test docs`
 //! writes today's output into the pages; read the difference before you commit it.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers may panic")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -564,12 +564,13 @@ fn a_policy_that_can_permit_nothing_says_why() {
     for field in lists.into_iter().chain(["output.step_limit_max", "uses_max", "expires_at"]) {
         assert!(nothing.iter().any(|why| why.starts_with(field)), "{field}: {nothing:?}");
     }
-    let changes: [(&str, &dyn Fn(&mut Policy)); 5] = [
-        ("no program", &|policy| policy.output.group_min = 21),
-        ("output.step_limit_max", &|policy| policy.output.step_limit_max = 0),
-        ("auditors.least", &|policy| policy.auditors.least = 3),
-        ("expires_at", &|policy| policy.expires_at = NOW - 1),
-        ("a use costs", &|policy| *policy = policy.clone().budget(1, 2)),
+    type Changed = (&'static str, fn(&mut Policy));
+    let changes: [Changed; 5] = [
+        ("no program", |policy| policy.output.group_min = 21),
+        ("output.step_limit_max", |policy| policy.output.step_limit_max = 0),
+        ("auditors.least", |policy| policy.auditors.least = 3),
+        ("expires_at", |policy| policy.expires_at = NOW - 1),
+        ("a use costs", |policy| *policy = policy.clone().budget(1, 2)),
     ];
     for (begins, change) in changes {
         let mut policy = policy();
