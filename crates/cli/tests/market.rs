@@ -578,7 +578,7 @@ fn bad_input_has_a_cause_and_harms_no_market() {
         (&["run", &wordcount, "--price", "99999999999999999"], "needs"),
         (&["run", &wordcount, "--account", address], "no keystore"),
         (&["run", &wordcount, "--market", "http://127.0.0.1:9"], "together"),
-        (&["run", &wordcount, "--with-liar"], "runs already"),
+        (&["run", &wordcount, "--with-liar"], "running already"),
         (&["job", "why", "0x1234"], "no such job"),
         (&["provider", "--account", address], "no keystore"),
     ];

@@ -191,7 +191,7 @@ async fn a_data_owner_is_paid_for_results_and_for_nothing_else() {
 
     let nobodys = JobTerms { data_fee: Some((Address::ZERO, fee)), ..terms };
     let refused = requester.order(sha256(b"nobody"), &nobodys).await;
-    assert!(matches!(refused, Err(Error::Job(_))), "a fee for nobody: {refused:?}");
+    assert!(matches!(refused, Err(Error::DataOwnerMissing)), "a fee for nobody: {refused:?}");
     market.close().await.expect("closed");
 }
 
@@ -310,7 +310,7 @@ async fn bad_orders_are_refused_and_harm_nobody() {
     let requester = market.requester();
     let key = sha256(b"job");
     let no_elf = JobTerms { program: b"not an ELF".to_vec(), ..wordcount("x") };
-    assert!(matches!(requester.order(key, &no_elf).await, Err(Error::Job(_))));
+    assert!(matches!(requester.order(key, &no_elf).await, Err(Error::ProgramFile(_))));
     let poor = JobTerms { price: PriceTerms::fixed(1 << 80), ..wordcount("x") };
     assert!(matches!(requester.order(key, &poor).await, Err(Error::Funds { .. })));
     let (_, status, events) = run(&market, b"good", &wordcount("")).await;
