@@ -1,8 +1,9 @@
-//! `cargo xtask bench machine|chain|log|market|key_service|seal [--json]`: figures, with the
+//! `cargo xtask bench build|chain|key-service|log|machine|market|seal [--json]`: figures, with the
 //! machine, the inputs and the peers of the same run.
 //!
 //! Timings on a shared machine wander, so each figure is a median and peers take turns with ours.
 
+mod build;
 mod chain;
 mod figure;
 mod key_service;
@@ -15,26 +16,15 @@ mod seal;
 
 use std::process::ExitCode;
 
+const USAGE: &str = "usage: assay-bench build|chain|key-service|log|machine|market|seal [--json]";
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let (figures, json) = match arguments[..] {
-        ["machine"] => (machine::figures(), false),
-        ["machine", "--json"] => (machine::figures(), true),
-        ["chain"] => (chain::figures(), false),
-        ["chain", "--json"] => (chain::figures(), true),
-        ["key-service"] => (key_service::figures(), false),
-        ["key-service", "--json"] => (key_service::figures(), true),
-        ["log"] => (log::figures(), false),
-        ["log", "--json"] => (log::figures(), true),
-        ["market"] => (market::figures(), false),
-        ["market", "--json"] => (market::figures(), true),
-        ["seal"] => (seal::figures(), false),
-        ["seal", "--json"] => (seal::figures(), true),
-        _ => {
-            let usage = "usage: assay-bench machine|chain|log|market|key service|seal [--json]";
-            (Err(usage.to_owned()), false)
-        }
+        [what] => (figures(what), false),
+        [what, "--json"] => (figures(what), true),
+        _ => (Err(USAGE.to_owned()), false),
     };
     match figures {
         Ok(figures) => {
@@ -49,5 +39,18 @@ fn main() -> ExitCode {
             eprintln!("{error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn figures(what: &str) -> Result<Vec<figure::Figure>, String> {
+    match what {
+        "build" => build::figures(),
+        "chain" => chain::figures(),
+        "key-service" => key_service::figures(),
+        "log" => log::figures(),
+        "machine" => machine::figures(),
+        "market" => market::figures(),
+        "seal" => seal::figures(),
+        _ => Err(USAGE.to_owned()),
     }
 }

@@ -96,7 +96,8 @@ fn run_time(assay: &Path, runtime: &tokio::runtime::Runtime) -> Result<Figure, S
     let window = runtime.block_on(async {
         let market = LocalMarket::open(&home, &MarketPlan::default()).await;
         let market = market.map_err(|error| error.to_string())?;
-        let window = market.requester().contracts().window_min(STEP_LIMIT).await;
+        let contracts = market.requester().contracts();
+        let window = contracts.window_secs_min(contracts.deployment.fraud_proofs, STEP_LIMIT);
         market.close().await.map_err(|error| error.to_string())?;
         window.map_err(|error| error.to_string())
     })?;

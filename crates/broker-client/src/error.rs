@@ -1,6 +1,6 @@
 //! What can go wrong for a client. What a broker answers is a [`Problem`].
 
-use assay_protocol::{Problem, SignError, SignatureError};
+use assay_protocol::{AccountKeyError, Problem, SignError, SignatureError};
 
 /// The crate's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -30,7 +30,7 @@ pub enum Error {
     },
     /// The key could not sign.
     #[error("the key can't sign: {0}")]
-    Signer(#[from] alloy_signer::Error),
+    Signer(#[from] AccountKeyError),
     /// A file could not be read or written.
     #[error("{what}")]
     Io {

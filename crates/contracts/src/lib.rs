@@ -5,10 +5,16 @@
 
 mod bindings;
 mod deployment;
+pub mod events;
 mod evidence;
+mod refusal;
+mod stage;
 
 pub use bindings::{
     Anchors, Disputes, Market, Stakes, Step, TestDollar, Verifiers, job_id, job_id_on,
 };
 pub use deployment::{DEPLOYMENT_SCHEMA, Deployment, DisputeTerms};
+pub use events::{JobEvent, LoggedEvent};
 pub use evidence::{EventProof, EvidenceError, ProvedEvent, prove_receipt};
+pub use refusal::ContractError;
+pub use stage::{GameStage, UnknownStage};

@@ -16,6 +16,7 @@ mod provider;
 mod requester;
 mod role;
 
+pub use assay_contracts::JobEvent;
 pub use assay_market::JobStatus;
 pub use assay_mask::MasterKey;
 pub use assay_protocol::SignedOrder;
@@ -27,8 +28,9 @@ pub use base::home::Home;
 pub use base::keys::{DevelopmentKeys, Role};
 pub use base::progress::Progress;
 pub use board::{Board, KeyReasons, Store, Version};
-pub use chain::contracts::{CHUNK_FEE_MIN, Contracts, Funds};
-pub use chain::events::{JobEvent, history};
+pub use chain::contracts::Contracts;
+pub use chain::events::events;
+pub use chain::funds::{CHUNK_FEE_MIN, Funds};
 pub use chain::reputation::{ProviderRecord, provider_record, provider_records};
 pub use job::executor::{
     EngineKind, EngineKindError, Executor, Image, InProcess, JobImages, JobRun,

@@ -8,6 +8,7 @@ use alloy_primitives::aliases::{U40, U96};
 use alloy_primitives::{Address, B256, U256};
 use alloy_signer_local::PrivateKeySigner;
 use assay_chain::{ChainClientConfig, Endpoint, SystemClock};
+use assay_contracts::{ContractError, Market};
 use assay_machine::Program;
 use assay_market::{CostModel, OutcomeKind, PriceTerms, Reason, Refusal, Repricing, reputation};
 use assay_node::{
@@ -568,6 +569,18 @@ async fn a_demand_must_pay_for_its_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_shortest_window_is_what_the_contract_lets_pass() {
+    let (_folder, market) = market(&MarketPlan { providers: vec![], with_liar: false }).await;
+    let contracts = market.requester().contracts();
+    for step_limit in [1, 1 << 30, (1 << 30) + 1, 1 << 45] {
+        let said = contracts.disputes.windowMin(step_limit).call().await.expect("read");
+        let forecast = contracts.window_secs_min(contracts.deployment.fraud_proofs, step_limit);
+        assert_eq!(forecast.expect("known"), said, "of {step_limit} steps");
+    }
+    market.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_too_long_to_be_defended_is_declined() {
     let (_folder, market) = market(&MarketPlan { providers: vec![], with_liar: false }).await;
     let contracts = stranger(&market).await;
@@ -804,7 +817,8 @@ async fn a_cancelled_order_is_taken_by_nobody() {
     let lock = contracts.market.lock(order, signature, U96::ZERO, U40::MAX);
     let refused = contracts.send(lock.into_transaction_request()).await;
     let Err(Error::Refused(reason)) = refused else { panic!("{refused:?}") };
-    assert!(reason.contains("Nonce"), "{reason}");
+    let is_nonce = matches!(*reason, ContractError::Market(Market::MarketErrors::NonceUsed(_)));
+    assert!(is_nonce, "{reason}");
     assert!(requester.records().expect("read")[0].is_done);
     market.close().await.expect("closed");
 }

@@ -6,11 +6,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use alloy_primitives::{Address, B256, Bytes};
-use alloy_signer::{Signer, SignerSync};
 use alloy_sol_types::SolStruct;
 use assay_contracts::Deployment;
 use serde::{Deserialize, Serialize};
 
+use crate::account_key::AccountKey;
 use crate::eip712::{self, domain, time};
 use crate::limits::{CAPABILITIES_BYTES_MAX, CAPABILITIES_MAX};
 use crate::problem::{Problem, ProblemKind};
@@ -220,7 +220,7 @@ impl SignedCapability {
     pub fn sign(
         capability: Capability,
         deployment: &Deployment,
-        signer: &(impl Signer + SignerSync),
+        signer: &impl AccountKey,
     ) -> Result<Self, SignError> {
         let signature = sign(signer, capability.hash(deployment)?)?;
         Ok(SignedCapability { capability, signature })
@@ -310,7 +310,7 @@ impl SignedRevocation {
     pub fn sign(
         capability: Capability,
         deployment: &Deployment,
-        signer: &(impl Signer + SignerSync),
+        signer: &impl AccountKey,
     ) -> Result<Self, SignError> {
         let hash = revocation_hash(&capability, deployment)?;
         let signed = SignedRevocation { signature: sign(signer, hash)?, capability };

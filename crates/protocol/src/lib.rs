@@ -3,6 +3,7 @@
 //!
 //! Pure: a broker serves this and a client asks for it; neither lives here.
 
+mod account_key;
 mod capability;
 mod check;
 mod eip712;
@@ -18,6 +19,7 @@ mod signature;
 mod signing;
 mod types;
 
+pub use account_key::{AccountKey, AccountKeyError};
 pub use capability::{
     Capability, CapabilityChain, CapabilityError, Role, RoleError, SignedCapability,
     SignedRevocation, Use,

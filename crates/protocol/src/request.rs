@@ -3,10 +3,10 @@
 use std::str::FromStr;
 
 use alloy_primitives::{Address, B256, Bytes, FixedBytes, b256};
-use alloy_signer::{Signer, SignerSync};
 use alloy_sol_types::SolStruct;
 use assay_contracts::Deployment;
 
+use crate::account_key::AccountKey;
 use crate::capability::{CapabilityChain, Role};
 use crate::eip712::{self, domain, time};
 use crate::problem::{Problem, ProblemKind};
@@ -89,7 +89,7 @@ impl SignedRequest {
         digest: B256,
         (role, nonce, expires): (Role, B256, u64),
         deployment: &Deployment,
-        (signer, capabilities): (&(impl Signer + SignerSync), Option<CapabilityChain>),
+        (signer, capabilities): (&impl AccountKey, Option<CapabilityChain>),
     ) -> Result<Self, SignError> {
         let mut request = SignedRequest {
             account: signer.address(),

@@ -1,7 +1,8 @@
 //! Signatures of accounts that have a key (spec/broker.md#signing).
 
 use alloy_primitives::{Address, B256, Bytes, Signature};
-use alloy_signer::{Signer, SignerSync};
+
+use crate::account_key::{AccountKey, AccountKeyError};
 
 /// Why signing failed.
 #[derive(Debug, thiserror::Error)]
@@ -9,7 +10,7 @@ use alloy_signer::{Signer, SignerSync};
 pub enum SignError {
     /// The key could not sign.
     #[error("the key can't sign: {0}")]
-    Signer(#[from] alloy_signer::Error),
+    Signer(#[from] AccountKeyError),
     /// The content would not verify once signed.
     #[error(transparent)]
     Signature(#[from] SignatureError),
@@ -54,8 +55,8 @@ pub enum SignatureError {
 /// # Errors
 ///
 /// [`SignError::Signer`].
-pub fn sign(signer: &(impl Signer + SignerSync), hash: B256) -> Result<Bytes, SignError> {
-    Ok(Bytes::copy_from_slice(&signer.sign_hash_sync(&hash)?.as_bytes()))
+pub fn sign(signer: &impl AccountKey, hash: B256) -> Result<Bytes, SignError> {
+    Ok(Bytes::copy_from_slice(&signer.sign_hash(&hash)?.as_bytes()))
 }
 
 /// Checks that an account signed a hash. Accepts no other form than the contracts do: what passes

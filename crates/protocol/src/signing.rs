@@ -1,11 +1,11 @@
 //! Signing what travels, and checking who signed it (spec/broker.md#signing).
 
 use alloy_primitives::{Address, B256};
-use alloy_signer::{Signer, SignerSync};
 use alloy_sol_types::SolStruct;
 use assay_contracts::{Deployment, Market, job_id, job_id_on};
 use assay_types::sha256;
 
+use crate::account_key::AccountKey;
 use crate::eip712::{self, domain, time};
 use crate::json_text::JsonObject;
 use crate::signature::{SignError, SignatureError, sign, verify_account};
@@ -23,7 +23,7 @@ impl SignedOrder {
     pub fn sign(
         order: Market::Order,
         deployment: &Deployment,
-        signer: &(impl Signer + SignerSync),
+        signer: &impl AccountKey,
     ) -> Result<Self, SignError> {
         Self::sign_with(order, None, deployment, signer)
     }
@@ -37,7 +37,7 @@ impl SignedOrder {
         order: Market::Order,
         terms: Option<JsonObject>,
         deployment: &Deployment,
-        signer: &(impl Signer + SignerSync),
+        signer: &impl AccountKey,
     ) -> Result<Self, SignError> {
         let signature = sign(signer, job_id(deployment, &order))?;
         let signed = SignedOrder { order, terms, signature };
@@ -95,7 +95,7 @@ impl SignedRefusal {
     pub fn sign(
         refusal: Refusal,
         deployment: &Deployment,
-        signer: &(impl Signer + SignerSync),
+        signer: &impl AccountKey,
     ) -> Result<Self, SignError> {
         let signature = sign(signer, refusal.hash(deployment)?)?;
         Ok(SignedRefusal { refusal, signature })
@@ -132,7 +132,7 @@ impl SignedOffer {
     pub fn sign(
         offer: Offer,
         deployment: &Deployment,
-        signer: &(impl Signer + SignerSync),
+        signer: &impl AccountKey,
     ) -> Result<Self, SignError> {
         let signature = sign(signer, offer.hash(signer.address(), deployment)?)?;
         Ok(SignedOffer { offer: offer.offer, until: offer.until, signature })
@@ -169,7 +169,7 @@ impl SignedSealKeys {
     pub fn sign(
         keys: SealKeys,
         deployment: &Deployment,
-        signer: &(impl Signer + SignerSync),
+        signer: &impl AccountKey,
     ) -> Result<Self, SignError> {
         let signature = sign(signer, keys.hash(signer.address(), deployment)?)?;
         Ok(SignedSealKeys { keys: keys.keys, from: keys.from, signature })
@@ -203,7 +203,7 @@ impl SignedWrap {
     pub fn sign(
         wrap: &KeyWrap,
         deployment: &Deployment,
-        signer: &(impl Signer + SignerSync),
+        signer: &impl AccountKey,
     ) -> Result<Self, SignError> {
         let signature = sign(signer, wrap.hash(deployment))?;
         Ok(SignedWrap { owner: wrap.owner, wrap: wrap.wrap.clone(), signature })
@@ -247,7 +247,7 @@ impl SignedKeyRefusal {
     pub fn sign(
         refusal: KeyRefusal,
         deployment: &Deployment,
-        signer: &(impl Signer + SignerSync),
+        signer: &impl AccountKey,
     ) -> Result<Self, SignError> {
         let signature = sign(signer, refusal.hash(deployment)?)?;
         Ok(SignedKeyRefusal { refusal, signature })
@@ -286,7 +286,7 @@ impl SignedDataset {
         document: JsonObject,
         policy: JsonObject,
         deployment: &Deployment,
-        signer: &(impl Signer + SignerSync),
+        signer: &impl AccountKey,
     ) -> Result<Self, SignError> {
         let [hash, policy_hash] = dataset_hashes(signer.address(), &document, &policy, deployment);
         let (signature, policy_signature) = (sign(signer, hash)?, sign(signer, policy_hash)?);
@@ -327,7 +327,7 @@ impl SignedOwnerDocument {
     pub fn sign(
         document: OwnerDocument,
         deployment: &Deployment,
-        signer: &(impl Signer + SignerSync),
+        signer: &impl AccountKey,
     ) -> Result<Self, SignError> {
         let signature = sign(signer, document.hash(signer.address(), deployment))?;
         Ok(SignedOwnerDocument { kind: document.kind, document: document.document, signature })

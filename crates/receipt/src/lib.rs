@@ -37,6 +37,7 @@ pub use statement::{
 pub use summary::JobSummary;
 pub use trust::{TRUST_SCHEMA, Trust, TrustError, TrustedLog};
 pub use verify::{
-    Anchored, Check, Code, Outcome, Report, Standing, anchored, claim_of, verify, without_noise,
+    Anchored, Check, ClaimFacts, Code, Outcome, Report, Standing, anchored, claim_of, verify,
+    without_noise,
 };
 pub use whole::summaries_of_log;

@@ -78,7 +78,7 @@ impl Facts {
             "program": root(order.programId),
             "inputRoot": root(order.inputRoot),
             "datasetRoot": root(order.datasetRoot),
-            "outputRoot": claimed.as_ref().map(|claimed| root(claimed.outputRoot)),
+            "outputRoot": claimed.as_ref().map(|claimed| root(claimed.output_root)),
             "ending": summary.ending,
             "verdict": summary.verdict(),
         });

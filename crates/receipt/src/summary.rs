@@ -61,7 +61,7 @@ impl JobSummary {
         let claim = receipt.claim.as_ref();
         let claimed = claim.and_then(claim_of);
         let slot = |root: B256| (root.0 != empty_slot().0.0).then_some(root);
-        let output = claimed.as_ref().and_then(|claimed| slot(claimed.outputRoot));
+        let output = claimed.as_ref().and_then(|claimed| slot(claimed.output_root));
         let statements = receipt.log.iter().flat_map(|log| &log.statements);
         let (mut verdicts, mut moves) = (Vec::new(), Vec::new());
         for (said, _) in statements.filter_map(|one| one.envelope.statement()) {
@@ -82,8 +82,8 @@ impl JobSummary {
             input_of: receipt.terms().input_of.map(|job| job.0.into()),
             dataset: slot(order.datasetRoot),
             output: output.filter(|_| paid.is_some()),
-            trace: of_paid.map(|claimed| claimed.traceRoot),
-            final_state: of_paid.map(|claimed| claimed.finalState),
+            trace: of_paid.map(|claimed| claimed.trace_root),
+            final_state: of_paid.map(|claimed| claimed.final_state),
             steps: claimed.map(|claimed| claimed.steps),
             claimed_secs: claim.and_then(|claim| Some(claim.check().ok()?.timestamp)),
             ended_secs: block.timestamp,

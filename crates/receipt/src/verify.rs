@@ -5,8 +5,9 @@ use std::fmt::Display;
 
 use alloy_primitives::{Address, B256, eip191_hash_message};
 use alloy_sol_types::SolEvent;
-use assay_contracts::{Anchors, Market};
-use assay_contracts::{EventProof, ProvedEvent};
+use assay_assurance::window::Window;
+use assay_assurance::{Assurance, Finality};
+use assay_contracts::{Anchors, EventProof, JobEvent, LoggedEvent, Market, ProvedEvent};
 use assay_market::{Account, JobStatus};
 use assay_protocol::verify_account;
 use assay_tlog::{Checkpoint, check_consistency, check_inclusion, leaf_hash};
@@ -199,7 +200,7 @@ fn parties(receipt: &Receipt) -> BTreeSet<Address> {
     if let Ok(block) = receipt.settlement.check()
         && let Some(ended) = ending(&block)
     {
-        parties.extend([Some(ended.provider), ended.informer].into_iter().flatten());
+        parties.extend([Some(ended.provider), ended.informer()].into_iter().flatten());
     }
     parties
 }
@@ -238,7 +239,7 @@ impl Ending {
 /// What the contract says was claimed.
 struct ProvedClaim {
     block: ProvedEvent,
-    event: Market::JobClaimed,
+    facts: ClaimFacts,
 }
 
 impl<'a> Judge<'a> {
@@ -313,10 +314,12 @@ impl<'a> Judge<'a> {
     fn settlement(&mut self) -> Option<Ending> {
         let block = self.event(Code::Settlement, &self.receipt.settlement)?;
         let ended = ending(&block).filter(|ended| ended.job == self.receipt.job);
-        let Some(Ended { event, provider, paid, status, .. }) = ended else {
+        let Some(ended) = ended else {
             self.refused(Code::Settlement, "the event is not the end of this job");
             return None;
         };
+        let (paid, status) = (ended.paid(), ended.status());
+        let (event, provider) = (ended.event.name(), ended.provider);
         let order = &self.receipt.order.order;
         let named = order.provider;
         if paid.is_some_and(|paid| !paid.fits(order)) || !(named.is_zero() || named == provider) {
@@ -347,14 +350,14 @@ impl<'a> Judge<'a> {
             return None;
         };
         let block = self.event(Code::Claim, proof)?;
-        let event = Market::JobClaimed::decode_log(&block.log).ok();
-        let Some(event) = event.filter(|event| event.jobId == self.receipt.job) else {
+        let event = LoggedEvent::decode(&block.log);
+        let event = event.filter(|event| event.job == Some(self.receipt.job));
+        let Some(facts) = event.and_then(|event| ClaimFacts::from_event(&event.event)) else {
             self.refused(Code::Claim, "the event is not a claim of this job");
             return None;
         };
-        let event = event.data;
         let settlement = settlement?;
-        if settlement.is_of_a_claim() && settlement.provider != event.provider {
+        if settlement.is_of_a_claim() && settlement.provider != facts.provider {
             self.refused(Code::Claim, "the job ended with another provider than claimed");
             return None;
         }
@@ -362,23 +365,23 @@ impl<'a> Judge<'a> {
             self.refused(Code::Claim, "the claim came after the job had ended");
             return None;
         }
-        let (provider, steps, root) = (event.provider, event.steps, event.outputRoot);
+        let (provider, steps, root) = (facts.provider, facts.steps, facts.output_root);
         let what = format!("{provider} claimed output {root} after {steps} steps");
         let by = format!("block {} {}", block.block_number, block.block_hash);
         self.held(Code::Claim, what, by);
-        let asked = u64::from(self.receipt.order.order.windowSecs);
-        let (from, to) = (block.timestamp, settlement.block.timestamp);
         if settlement.paid.is_some() {
-            match to.checked_sub(from).filter(|open| *open >= asked) {
-                Some(open) => self.held(
-                    Code::Window,
-                    format!("the claim could be challenged for {open} s, and {asked} s were asked"),
-                    "the two blocks' times",
-                ),
-                None => self.refused(Code::Window, "the window was shorter than the order asked"),
+            let finality = Finality {
+                window_secs: self.receipt.order.order.windowSecs,
+                claimed_at: block.timestamp,
+                settled_at: settlement.block.timestamp,
+            };
+            // Whatever its number, an order of version 1 names the fraud-proof window.
+            match Window::verify(finality) {
+                Ok(what) => self.held(Code::Window, what, "the two blocks' times"),
+                Err(what) => self.refused(Code::Window, what),
             }
         }
-        Some(ProvedClaim { block, event })
+        Some(ProvedClaim { block, facts })
     }
 
     /// Judges the statements, and gives what they show.
@@ -426,7 +429,7 @@ impl<'a> Judge<'a> {
                 format!("the {name} statement follows {digest}, which is not in the receipt");
             self.not_checked(Code::Link, what);
         }
-        for name in ["order", "lock", "run", "claim", "verdict", "settlement"] {
+        for name in Window::statements() {
             if !seen.names.contains(name) {
                 self.not_checked(Code::Statement, format!("no {name} statement is in the receipt"));
             }
@@ -637,7 +640,7 @@ impl<'a> Judge<'a> {
     ) -> bool {
         let receipt = self.receipt;
         let requester = receipt.order.order.requester;
-        let provider = claim.map(|claim| claim.event.provider);
+        let provider = claim.map(|claim| claim.facts.provider);
         let terms = receipt.terms();
         let may_speak = match said {
             Statement::Ordered(said) => said.requester == requester,
@@ -670,7 +673,7 @@ impl<'a> Judge<'a> {
             );
             return false;
         }
-        let trace = claim.map(|claim| claim.event.traceRoot);
+        let trace = claim.map(|claim| claim.facts.trace_root);
         let fits = match said {
             Statement::Binding(_)
             | Statement::Operated(_)
@@ -745,10 +748,56 @@ impl<'a> Judge<'a> {
     }
 }
 
+/// What the contract says was claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClaimFacts {
+    /// Who claims.
+    pub provider: Address,
+    /// The final state's hash.
+    pub final_state: B256,
+    /// The root of the top trace.
+    pub trace_root: B256,
+    /// The output slot's root.
+    pub output_root: B256,
+    /// How many steps it took.
+    pub steps: u64,
+    /// How it ended, by the machine's number.
+    pub status: u8,
+    /// The exit code, where it exited.
+    pub exit_code: u32,
+}
+
+impl ClaimFacts {
+    /// Reads a claim's event; `None` for another.
+    fn from_event(event: &JobEvent) -> Option<Self> {
+        let JobEvent::Claimed {
+            provider,
+            final_state,
+            output_root,
+            trace_root,
+            steps,
+            status,
+            exit_code,
+        } = *event
+        else {
+            return None;
+        };
+        Some(ClaimFacts {
+            provider,
+            final_state,
+            trace_root,
+            output_root,
+            steps,
+            status,
+            exit_code,
+        })
+    }
+}
+
 /// What an event says was claimed; `None` for another event. Who vouches for it is [`verify`]'s to
 /// say.
-pub fn claim_of(proof: &EventProof) -> Option<Market::JobClaimed> {
-    Some(Market::JobClaimed::decode_log(&proof.check().ok()?.log).ok()?.data)
+pub fn claim_of(proof: &EventProof) -> Option<ClaimFacts> {
+    ClaimFacts::from_event(&LoggedEvent::decode(&proof.check().ok()?.log)?.event)
 }
 
 /// What a log's operator has anchored, as an event proves it. Who vouches for the block is
@@ -793,8 +842,9 @@ pub(crate) fn ended(
     proof: &EventProof,
 ) -> Option<(ProvedEvent, &'static str, Address, Option<u128>)> {
     let block = proof.check().ok()?;
-    let Ended { event, provider, paid, .. } = ending(&block)?;
-    Some((block, event, provider, paid.map(|paid| paid.provider)))
+    let ended = ending(&block)?;
+    let paid = ended.paid().map(|paid| paid.provider);
+    Some((block, ended.event.name(), ended.provider, paid))
 }
 
 /// What the statements so far have shown.
@@ -826,14 +876,35 @@ impl Seen {
 /// What the event that ends a job says.
 struct Ended {
     job: B256,
-    /// The event's name.
-    event: &'static str,
+    event: JobEvent,
     provider: Address,
-    paid: Option<Paid>,
+}
+
+impl Ended {
+    fn paid(&self) -> Option<Paid> {
+        match self.event {
+            JobEvent::Paid { paid: provider, refunded, data_fee, .. } => {
+                Some(Paid { provider, refunded, data_fee })
+            }
+            _ => None,
+        }
+    }
+
     /// The challenger that earns the bounty, if the stake was slashed for one.
-    informer: Option<Address>,
+    fn informer(&self) -> Option<Address> {
+        match self.event {
+            JobEvent::Slashed { informer, .. } => Some(informer).filter(|one| !one.is_zero()),
+            _ => None,
+        }
+    }
+
     /// What became of a job whose stake was slashed; none for other events.
-    status: Option<JobStatus>,
+    fn status(&self) -> Option<JobStatus> {
+        match self.event {
+            JobEvent::Slashed { status, .. } => Some(status),
+            _ => None,
+        }
+    }
 }
 
 /// Where a paid job's escrow went, in the token's smallest unit.
@@ -852,7 +923,8 @@ impl Paid {
     /// missed the job, and the fee is back with the requester.
     fn fits(self, order: &Market::Order) -> bool {
         let escrow = self.provider.saturating_add(self.refunded);
-        let first = escrow <= order.price.max.to() && self.data_fee == order.dataFee.to();
+        let first =
+            escrow <= order.price.max.to::<u128>() && self.data_fee == order.dataFee.to::<u128>();
         let bounty = order.stake.to::<u128>() * u128::from(order.bountyBps) / BPS;
         let late = (self.provider, self.refunded, self.data_fee) == (bounty, 0, 0);
         first || (late && order.beginSecs == 0)
@@ -864,35 +936,9 @@ const BPS: u128 = 10_000;
 
 /// What ends a job; `None` for another event.
 fn ending(block: &ProvedEvent) -> Option<Ended> {
-    let log = &block.log;
-    let ended = |job, event, provider| Ended {
-        job,
-        event,
-        provider,
-        paid: None,
-        informer: None,
-        status: None,
-    };
-    if let Ok(event) = Market::JobPaid::decode_log(log) {
-        let paid = Paid {
-            provider: event.paid.to(),
-            refunded: event.refunded.to(),
-            data_fee: event.dataFee.to(),
-        };
-        return Some(Ended { paid: Some(paid), ..ended(event.jobId, "JobPaid", event.provider) });
-    }
-    if let Ok(event) = Market::JobSlashed::decode_log(log) {
-        return Some(Ended {
-            informer: Some(event.informer).filter(|informer| !informer.is_zero()),
-            status: Some(JobStatus::try_from(event.status).ok()?),
-            ..ended(event.jobId, "JobSlashed", event.provider)
-        });
-    }
-    if let Ok(event) = Market::JobLapsed::decode_log(log) {
-        return Some(ended(event.jobId, "JobLapsed", event.provider));
-    }
-    let event = Market::JobUnwound::decode_log(log).ok()?;
-    Some(ended(event.jobId, "JobUnwound", event.provider))
+    let LoggedEvent { job, event } = LoggedEvent::decode(&block.log)?;
+    let (job, provider) = (job?, event.ends_lock_of()?);
+    Some(Ended { job, event, provider })
 }
 
 /// A statement's name, and what an auditor found.
@@ -911,10 +957,10 @@ fn block_ref(block: &ProvedEvent) -> BlockRef {
 }
 
 fn same_claim(said: &Claimed, claim: &ProvedClaim) -> bool {
-    let event = &claim.event;
+    let facts = &claim.facts;
     (said.final_state, said.trace_root, said.output_root)
-        == (event.finalState, event.traceRoot, event.outputRoot)
-        && (said.steps, said.status, said.exit_code) == (event.steps, event.status, event.exitCode)
+        == (facts.final_state, facts.trace_root, facts.output_root)
+        && (said.steps, said.status, said.exit_code) == (facts.steps, facts.status, facts.exit_code)
         && said.block == block_ref(&claim.block)
 }
 

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use assay_types::{Hash, Salt, Tag, sha256};
 use hpke::rand_core::CryptoRng;
-use ring::aead::{AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
+use crate::aead::{Cipher, Nonce};
 use crate::kdf::{hkdf, hmac};
 use crate::keys::{ContentKey, output_key};
 
@@ -151,13 +151,6 @@ impl Suite {
     /// The suite of a number, if it is known here.
     pub fn of(number: u8) -> Option<Self> {
         [Suite::Aes256Gcm, Suite::ChaCha20Poly1305].into_iter().find(|s| *s as u8 == number)
-    }
-
-    fn algorithm(self) -> &'static Algorithm {
-        match self {
-            Suite::Aes256Gcm => &AES_256_GCM,
-            Suite::ChaCha20Poly1305 => &CHACHA20_POLY1305,
-        }
     }
 
     fn has_chunk_bits(self, bits: u8) -> bool {
@@ -320,16 +313,14 @@ impl Header {
 /// What sealing and opening share.
 struct Chunks {
     header: Header,
-    key: LessSafeKey,
+    cipher: Cipher,
     digest: Hash,
 }
 
 impl Chunks {
     fn new(header: Header, key: &[u8; 32]) -> Self {
-        let key = UnboundKey::new(header.suite.algorithm(), key)
-            .unwrap_or_else(|_| unreachable!("both suites have keys of 32 bytes"));
-        let digest = header.digest();
-        Chunks { header, key: LessSafeKey::new(key), digest }
+        let (cipher, digest) = (Cipher::new(header.suite, key), header.digest());
+        Chunks { header, cipher, digest }
     }
 
     /// The chunk's number (u64 LE), three zeros, and whether it is the last: STREAM's nonce, under
@@ -338,7 +329,7 @@ impl Chunks {
         let mut nonce = [0; 12];
         nonce[..8].copy_from_slice(&index.to_le_bytes());
         nonce[11] = u8::from(index + 1 == self.header.chunks());
-        Nonce::assume_unique_for_key(nonce)
+        nonce
     }
 
     fn check_size(&self, index: u64, came: usize, tag: u64) -> Result<(), EnvelopeError> {
@@ -352,24 +343,17 @@ impl Chunks {
 
     fn seal(&self, index: u64, chunk: &mut Vec<u8>) -> Result<(), EnvelopeError> {
         self.check_size(index, chunk.len(), 0)?;
-        let (nonce, bound) = (self.nonce(index), Aad::from(self.digest.0));
-        let tag = self.key.seal_in_place_separate_tag(nonce, bound, chunk);
-        let tag = tag.unwrap_or_else(|_| unreachable!("a chunk is far below the AEAD's bound"));
-        chunk.extend_from_slice(tag.as_ref());
+        self.cipher.seal(self.nonce(index), &self.digest.0, chunk);
         Ok(())
     }
 
     fn open(&self, index: u64, chunk: &mut Vec<u8>) -> Result<(), EnvelopeError> {
         self.check_size(index, chunk.len(), CHUNK_TAG_SIZE)?;
-        let (nonce, bound) = (self.nonce(index), Aad::from(self.digest.0));
-        let Ok(plain) = self.key.open_in_place(nonce, bound, chunk) else {
+        self.cipher.open(self.nonce(index), &self.digest.0, chunk).map_err(|_| {
             // What was decrypted before the tag was found wrong is nobody's to read.
             chunk.clear();
-            return Err(EnvelopeError::Chunk(index));
-        };
-        let length = plain.len();
-        chunk.truncate(length);
-        Ok(())
+            EnvelopeError::Chunk(index)
+        })
     }
 
     fn check_end(&self, next: u64) -> Result<(), EnvelopeError> {

@@ -3,6 +3,7 @@
 //! Pure: keys and salts come in as arguments, drawn by whoever calls; nothing here reads a file, a
 //! clock or the system's randomness.
 
+mod aead;
 pub mod envelope;
 mod kdf;
 mod keys;

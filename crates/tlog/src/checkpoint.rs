@@ -1,15 +1,12 @@
 //! Checkpoints: a log's size and root, signed by it and cosigned by those who saw it grow.
 
 use assay_types::Hash;
-use signed_note::{Note, NoteError, VerifierList};
 
 use crate::key::{KeyKind, NoteKey, Vkey};
+use crate::note::{NOTE_SIGNATURES_MAX, Note, SignatureLine};
 
 /// The most entries a tree has here, so that no arithmetic on sizes can overflow.
 pub const TREE_SIZE_MAX: u64 = 1 << 48;
-
-/// The most signatures that a note is read with: what `signed_note` takes (c2sp.org/signed-note).
-pub const NOTE_SIGNATURES_MAX: usize = 100;
 
 /// What a witness signs before the checkpoint's own text (c2sp.org/tlog-cosignature).
 const COSIGNATURE: &str = "cosignature/v1\ntime ";
@@ -146,36 +143,23 @@ impl Policy {
     ///
     /// [`CheckpointError`].
     pub fn open(&self, note: &[u8]) -> Result<Opened, CheckpointError> {
-        let parsed = Note::from_bytes(note).map_err(|_| CheckpointError::Form)?;
-        let checkpoint = Checkpoint::from_text(parsed.text())?;
+        let note = Note::from_bytes(note).ok_or(CheckpointError::Form)?;
+        let checkpoint = Checkpoint::from_text(note.text)?;
         if checkpoint.origin != self.log.name() {
             let expected = self.log.name().to_owned();
             return Err(CheckpointError::Origin { expected, found: checkpoint.origin });
         }
-        let keys = self.witnesses.iter().chain([&self.log]);
-        let known = keys.map(|key| -> Box<dyn signed_note::Verifier> {
-            Box::new(Verifier { key: key.clone(), id: key.id() })
-        });
-        let (good, _) = match parsed.verify(&VerifierList::new(known.collect())) {
-            Ok(signatures) => signatures,
-            Err(NoteError::InvalidSignature { name, .. }) => {
-                return Err(CheckpointError::Signature(name));
-            }
-            Err(NoteError::UnverifiedNote) => (Vec::new(), Vec::new()),
-            Err(_) => return Err(CheckpointError::Form),
-        };
-        let by =
-            |key: &Vkey| good.iter().find(|one| one.name() == key.name() && one.id() == key.id());
+        let good = self.verify(&note)?;
+        let by = |key: &Vkey| good.iter().find(|(signer, _)| *signer == key).map(|(_, line)| *line);
         let own = by(&self.log).ok_or_else(|| CheckpointError::Unsigned(self.log.to_string()))?;
-        let own = std::slice::from_ref(own);
-        let note = Note::new(parsed.text(), own).map_err(|_| CheckpointError::Form)?.to_bytes();
+        let signed = signed(note.text, own);
         let cosignatures = self.witnesses.iter().filter_map(|key| {
-            let signature = by(key)?;
-            let (time, _) = signature.signature().split_first_chunk()?;
+            let line = by(key)?;
+            let (time, _) = line.signature.split_first_chunk()?;
             Some(Cosignature {
                 witness: key.name().to_owned(),
                 time_secs: u64::from_be_bytes(*time),
-                line: signature.to_bytes(),
+                line: line.to_text().into_bytes(),
             })
         });
         let cosignatures: Vec<_> = cosignatures.collect();
@@ -183,7 +167,34 @@ impl Policy {
             let (quorum, found) = (self.quorum, cosignatures.len());
             return Err(CheckpointError::Quorum { quorum, found });
         }
-        Ok(Opened { checkpoint, note, cosignatures })
+        Ok(Opened { checkpoint, note: signed, cosignatures })
+    }
+
+    /// The lines of known keys, each key's first; lines of others may say what they like.
+    fn verify<'a>(
+        &'a self,
+        note: &'a Note<'_>,
+    ) -> Result<Vec<(&'a Vkey, &'a SignatureLine)>, CheckpointError> {
+        let known = self.witnesses.iter().chain([&self.log]);
+        let known: Vec<(&Vkey, u32)> = known.map(|key| (key, key.id())).collect();
+        let mut good: Vec<(&Vkey, &SignatureLine)> = Vec::new();
+        for line in &note.lines {
+            let mut keys =
+                known.iter().filter(|(key, id)| key.name() == line.name && *id == line.id);
+            let Some((key, _)) = keys.next() else { continue };
+            // Two known keys of one name and ID: nobody can say whose line it is.
+            if keys.next().is_some() {
+                return Err(CheckpointError::Form);
+            }
+            if good.iter().any(|(signer, _)| signer == key) {
+                continue;
+            }
+            if !verifies(key, note.text, &line.signature) {
+                return Err(CheckpointError::Signature(line.name.clone()));
+            }
+            good.push((key, line));
+        }
+        Ok(good)
     }
 }
 
@@ -194,12 +205,12 @@ impl Checkpoint {
     ///
     /// [`CheckpointError::Form`], [`CheckpointError::Size`].
     pub fn unverified(note: &[u8]) -> Result<Self, CheckpointError> {
-        let note = Note::from_bytes(note).map_err(|_| CheckpointError::Form)?;
-        Self::from_text(note.text())
+        Self::from_text(Note::from_bytes(note).ok_or(CheckpointError::Form)?.text)
     }
 
-    pub(crate) fn from_text(text: &[u8]) -> Result<Self, CheckpointError> {
-        let parsed = tlog_tiles::Checkpoint::from_bytes(text).map_err(|_| CheckpointError::Form)?;
+    pub(crate) fn from_text(text: &str) -> Result<Self, CheckpointError> {
+        let parsed = tlog_tiles::Checkpoint::from_bytes(text.as_bytes());
+        let parsed = parsed.map_err(|_| CheckpointError::Form)?;
         let checkpoint = Checkpoint {
             origin: parsed.origin().to_owned(),
             size: parsed.size(),
@@ -213,8 +224,8 @@ impl Checkpoint {
         if checkpoint.text() == text { Ok(checkpoint) } else { Err(CheckpointError::Form) }
     }
 
-    fn text(&self) -> Vec<u8> {
-        format!("{}\n{}\n{}\n", self.origin, self.size, tlog_tiles::Hash(self.root.0)).into_bytes()
+    fn text(&self) -> String {
+        format!("{}\n{}\n{}\n", self.origin, self.size, tlog_tiles::Hash(self.root.0))
     }
 
     /// The checkpoint as a note that the log has signed.
@@ -224,10 +235,10 @@ impl Checkpoint {
     /// [`CheckpointError::Form`] if the origin can't be written.
     pub(crate) fn sign(&self, key: &NoteKey) -> Result<Vec<u8>, CheckpointError> {
         let text = self.text();
-        let signature = key.sign(&text).to_vec();
-        let signature = line(key.vkey(), signature)?;
-        let note = Note::new(&text, &[signature]).map_err(|_| CheckpointError::Form)?;
-        Ok(note.to_bytes())
+        if text.chars().any(|c| c < ' ' && c != '\n') {
+            return Err(CheckpointError::Form);
+        }
+        Ok(signed(&text, &line(key.vkey(), key.sign(text.as_bytes()).to_vec())?))
     }
 
     /// A witness's cosignature: a note's signature line, line feed included.
@@ -238,42 +249,31 @@ impl Checkpoint {
     pub(crate) fn cosign(&self, key: &NoteKey, time_secs: u64) -> Result<Vec<u8>, CheckpointError> {
         let signature = key.sign(&cosigned(time_secs, &self.text()));
         let stamped = [&time_secs.to_be_bytes()[..], &signature].concat();
-        Ok(line(key.vkey(), stamped)?.to_bytes())
+        Ok(line(key.vkey(), stamped)?.to_text().into_bytes())
     }
 }
 
-fn line(key: &Vkey, signature: Vec<u8>) -> Result<signed_note::Signature, CheckpointError> {
-    let line = signed_note::Signature::new(key.name().to_owned(), key.id(), signature);
-    line.map_err(|_| CheckpointError::Form)
+/// A note of one signature.
+fn signed(text: &str, line: &SignatureLine) -> Vec<u8> {
+    format!("{text}\n{}", line.to_text()).into_bytes()
 }
 
-fn cosigned(time_secs: u64, text: &[u8]) -> Vec<u8> {
-    [format!("{COSIGNATURE}{time_secs}\n").as_bytes(), text].concat()
+fn line(key: &Vkey, signature: Vec<u8>) -> Result<SignatureLine, CheckpointError> {
+    SignatureLine::new(key.name(), key.id(), signature).ok_or(CheckpointError::Form)
 }
 
-struct Verifier {
-    key: Vkey,
-    id: u32,
+fn cosigned(time_secs: u64, text: &str) -> Vec<u8> {
+    format!("{COSIGNATURE}{time_secs}\n{text}").into_bytes()
 }
 
-impl signed_note::Verifier for Verifier {
-    fn name(&self) -> &str {
-        self.key.name()
-    }
-
-    fn key_id(&self) -> u32 {
-        self.id
-    }
-
-    fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
-        match self.key.kind() {
-            KeyKind::Log => {
-                signature.try_into().is_ok_and(|signature| self.key.verifies(message, signature))
-            }
-            KeyKind::Witness => signature.split_first_chunk().is_some_and(|(time, signature)| {
-                let message = cosigned(u64::from_be_bytes(*time), message);
-                signature.try_into().is_ok_and(|signature| self.key.verifies(&message, signature))
-            }),
+fn verifies(key: &Vkey, text: &str, signature: &[u8]) -> bool {
+    match key.kind() {
+        KeyKind::Log => {
+            signature.try_into().is_ok_and(|signature| key.verifies(text.as_bytes(), signature))
         }
+        KeyKind::Witness => signature.split_first_chunk().is_some_and(|(time, signature)| {
+            let message = cosigned(u64::from_be_bytes(*time), text);
+            signature.try_into().is_ok_and(|signature| key.verifies(&message, signature))
+        }),
     }
 }

@@ -3,9 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use assay_types::sha256;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+
+use crate::note::is_name;
 
 /// What a key signs; the byte is its signature type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,7 +85,7 @@ impl fmt::Debug for NoteKey {
 
 impl Vkey {
     fn new(name: &str, kind: KeyKind, key: VerifyingKey) -> Result<Self, KeyError> {
-        if !signed_note::is_key_name_valid(name) {
+        if !is_name(name) {
             return Err(KeyError::Name);
         }
         Ok(Self { name: name.to_owned(), kind, key })
@@ -105,7 +108,8 @@ impl Vkey {
 
     /// The first four bytes of SHA-256 over name, line feed, kind and key.
     pub fn id(&self) -> u32 {
-        signed_note::key_id(&self.name, &self.typed())
+        let hash = sha256(&[self.name.as_bytes(), b"\n", &self.typed()].concat());
+        u32::from_be_bytes(std::array::from_fn(|i| hash.0[i]))
     }
 
     fn typed(&self) -> Vec<u8> {

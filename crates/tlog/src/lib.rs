@@ -13,6 +13,7 @@ mod error;
 mod fsck;
 mod key;
 mod log;
+mod note;
 mod proof;
 mod proof_set;
 mod storage;
@@ -20,13 +21,12 @@ mod tile;
 mod tree;
 mod witness;
 
-pub use checkpoint::{
-    Checkpoint, CheckpointError, Cosignature, NOTE_SIGNATURES_MAX, Opened, Policy, TREE_SIZE_MAX,
-};
+pub use checkpoint::{Checkpoint, CheckpointError, Cosignature, Opened, Policy, TREE_SIZE_MAX};
 pub use error::{Error, Result};
 pub use fsck::{Fault, Known, Report, fsck};
 pub use key::{KeyError, KeyKind, NoteKey, Vkey};
 pub use log::{Added, CHECKPOINT, COSIGNED, ENTRY_BYTES_MAX, Log};
+pub use note::NOTE_SIGNATURES_MAX;
 pub use proof::{LogProof, ProofError, check_consistency, check_inclusion};
 pub use proof_set::ProofSet;
 pub use storage::{Storage, StorageError};

@@ -3,7 +3,7 @@
 
 use alloy_primitives::B256;
 use assay_market::{Explanation, Facts};
-use assay_node::{JobEvent, JobRecord, JobStatus, ProviderRecord, history, provider_record};
+use assay_node::{JobEvent, JobRecord, JobStatus, ProviderRecord, provider_record};
 use serde::Serialize;
 
 use crate::output::amounts::{dollars, of_10000, price};
@@ -199,7 +199,7 @@ async fn job(
         facts = Some(session.requester().facts(record).await?);
         let (head, _) = contracts.client().head().await?;
         let blocks = contracts.deployment.from_block..=head;
-        events = history(contracts, record.job_id, blocks).await?;
+        events = assay_node::events(contracts, record.job_id, blocks).await?;
         if let Some(provider) = facts.as_ref().and_then(|facts: &Facts| facts.provider) {
             let ProviderRecord { reputation: found, .. } =
                 provider_record(contracts, provider.0.into()).await?;

@@ -120,9 +120,9 @@ fn claimed(receipt: &Receipt) -> Result<Replayed, Failure> {
     let claim = receipt.claim.as_ref().ok_or_else(nothing)?;
     let claim = assay_receipt::claim_of(claim).ok_or_else(nothing)?;
     Ok(Replayed {
-        final_state: assay_types::Hash(claim.finalState.0),
-        trace_root: assay_types::Hash(claim.traceRoot.0),
-        output_root: assay_types::BlobRoot(assay_types::Hash(claim.outputRoot.0)),
+        final_state: assay_types::Hash(claim.final_state.0),
+        trace_root: assay_types::Hash(claim.trace_root.0),
+        output_root: assay_types::BlobRoot(assay_types::Hash(claim.output_root.0)),
         steps: claim.steps,
     })
 }

@@ -24,10 +24,10 @@ pub(crate) fn sentence(event: &JobEvent) -> String {
                 "claimed    by {provider}: {steps} steps, exit code {exit_code}; the window is open"
             )
         }
-        JobEvent::Challenged { challenger, game } => {
+        JobEvent::Challenged { challenger, game, .. } => {
             format!("challenged by {challenger} in game {game}")
         }
-        JobEvent::GameEnded { game, claim_false } => {
+        JobEvent::GameEnded { game, claim_false, .. } => {
             let outcome = if *claim_false { "the claim is false" } else { "the claim stands" };
             format!("game {game}     ended: {outcome}")
         }
@@ -46,7 +46,7 @@ pub(crate) fn sentence(event: &JobEvent) -> String {
                 "slashed    {provider}: {refunded} and {compensation} to the requester, {bounty} to {informer}, {cover} to the cover pool"
             )
         }
-        JobEvent::Other { name } => name.clone(),
+        other => other.name().to_owned(),
     }
 }
 

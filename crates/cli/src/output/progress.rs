@@ -143,8 +143,16 @@ mod tests {
             "elsewhere there is only the time: {}",
             shown()
         );
-        let (output_root, steps, exit_code) = (B256::ZERO, 1, 0);
-        meter.note(job, &JobEvent::Claimed { provider, output_root, steps, exit_code });
+        let claimed = JobEvent::Claimed {
+            provider,
+            final_state: B256::ZERO,
+            output_root: B256::ZERO,
+            trace_root: B256::ZERO,
+            steps: 1,
+            status: 1,
+            exit_code: 0,
+        };
+        meter.note(job, &claimed);
         meter.draw(Some(1), 0);
         assert!(shown().contains("waits for the window"), "{}", shown());
         let slashed = JobEvent::Slashed {

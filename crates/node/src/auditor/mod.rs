@@ -7,26 +7,28 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use alloy_primitives::{B256, keccak256};
+use assay_assurance::window::Window;
+use assay_assurance::{Contest, Kind};
 use assay_contracts::Market;
-use assay_dispute::Segment;
-use assay_market::{Account, JobStatus};
+use assay_market::JobStatus;
 use assay_protocol::SignedOrder;
 use assay_receipt::{Judgement, Statement, Verdict};
-use assay_types::Hash;
 use tokio::sync::{Semaphore, watch};
 
+use crate::Result;
 use crate::auditor::game::False;
 use crate::base::blocking::blocking;
+use crate::base::ids::account;
 use crate::board::Board;
 use crate::board::terms_of;
-use crate::chain::contracts::{Contracts, chain};
+use crate::chain::contracts::Contracts;
+use crate::chain::market::Job;
 use crate::chain::timeline::{Timeline, disagreement};
 use crate::job::executor::Executor;
 use crate::job::inputs::start;
 use crate::job::sealed::Opener;
 use crate::log::recorder::Recorder;
 use crate::role::{Next, Role, Scheduler};
-use crate::{Error, Result};
 
 /// How an auditor works.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +54,7 @@ pub struct Auditor {
     found: Mutex<BTreeMap<B256, False>>,
     recorder: Option<Recorder>,
     /// How many of its moves about a claim it has said.
-    told: Mutex<BTreeMap<B256, usize>>,
+    moves_said: Mutex<BTreeMap<B256, usize>>,
 }
 
 impl Auditor {
@@ -71,7 +73,7 @@ impl Auditor {
         contracts.allow(contracts.deployment.disputes).await?;
         let running = Semaphore::new(plan.runs_at_once.max(1));
         let secret = contracts.env().random()?.into();
-        let (found, told) = (Mutex::default(), Mutex::default());
+        let (found, moves_said) = (Mutex::default(), Mutex::default());
         let opener = Opener::of(contracts.signer());
         board.put_seal_keys(contracts.signer(), &opener.public(), contracts.now()).await?;
         Ok(Auditor {
@@ -85,7 +87,7 @@ impl Auditor {
             running,
             found,
             recorder: None,
-            told,
+            moves_said,
         })
     }
 
@@ -105,26 +107,46 @@ impl Auditor {
     /// Re-runs a claim; its own run of it if it is false.
     async fn audit(
         &self,
+        window: Window,
         id: B256,
         signed: &SignedOrder,
         lock_block: u64,
     ) -> Result<Option<False>> {
-        let opened = self.contracts.disputes.ClaimOpened_filter().topic1(id);
-        let opened = opened.from_block(lock_block).query().await.map_err(chain)?;
-        let (claim, _) = opened.first().ok_or_else(|| Error::Job("a claim has no event".into()))?;
-        let (start_hash, root) = (Hash(claim.initialState.0), Hash(claim.traceRoot.0));
-        let turn = self.running.acquire().await.map_err(|error| Error::Job(error.to_string()))?;
-        let run = start(&self.board, &self.opener, signed, &*self.executor).await?;
+        let claim = self.contracts.opened_claim(id, lock_block).await?;
+        let turn = self.running.acquire().await;
+        let turn = turn.unwrap_or_else(|_| unreachable!("nobody closes it"));
+        let mut run = start(&self.board, &self.opener, signed, &*self.executor).await?;
         let found = blocking(move || {
-            let mut run = run;
-            let is_true = run.tree(Segment::WHOLE).root() == root;
-            (!is_true).then_some(False { run, start: start_hash, root })
+            let is_true = window.is_true(&claim, &mut *run);
+            (!is_true).then_some(False { run, claim })
         });
         let found = found.await;
         // The next may run while this verdict is logged.
         drop(turn);
         self.record(id, &signed.order, found.is_none()).await?;
         Ok(found)
+    }
+
+    /// Re-runs a claim if it is chosen, and challenges it if it is false.
+    async fn contest(
+        &self,
+        window: Window,
+        id: B256,
+        signed: &SignedOrder,
+        job: &Job,
+    ) -> Result<Next> {
+        let is_found = self.found().contains_key(&id);
+        if !is_found {
+            let has_begun = self.commitment(id)?.is_some();
+            let audited = match has_begun || self.is_chosen(id) {
+                true => self.audit(window, id, signed, job.lock_block).await?,
+                false => None,
+            };
+            // A late claim of the same job would be another's, and is another claim.
+            let Some(own) = audited else { return Ok(Next::Done) };
+            self.found().insert(id, own);
+        }
+        self.play(window, id, &signed.order, job).await
     }
 
     /// Says in the log what it has found.
@@ -141,16 +163,16 @@ impl Auditor {
     /// Says in the log what moves it has made. What is there already stays as it is.
     async fn record_moves(&self, id: B256, order: &Market::Order) -> Result<()> {
         let Some(recorder) = &self.recorder else { return Ok(()) };
-        let told = self.told().get(&id).copied().unwrap_or_default();
+        let said = self.moves_said().get(&id).copied().unwrap_or_default();
         let timeline = Timeline::read(&self.contracts, id, order).await?;
-        let told = recorder.say_moves(&timeline, told).await;
-        self.told().insert(id, told);
+        let said = recorder.say_moves(&timeline, said).await;
+        self.moves_said().insert(id, said);
         Ok(())
     }
 
-    fn told(&self) -> MutexGuard<'_, BTreeMap<B256, usize>> {
+    fn moves_said(&self) -> MutexGuard<'_, BTreeMap<B256, usize>> {
         // What was said once may be said again, so a panic elsewhere spoils nothing.
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+        self.moves_said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a claim is one of those that are re-run.
@@ -169,45 +191,32 @@ impl Role for Auditor {
     const NAME: &'static str = "auditor";
 
     async fn attend(&self, id: B256) -> Result<Next> {
-        let job = self.contracts.market.jobOf(id).call().await.map_err(chain)?;
-        let status = JobStatus::try_from(job.status)?;
-        if status.is_final() {
+        let job = self.contracts.job(id).await?;
+        if job.status.is_final() {
             self.found().remove(&id);
             if self.commitment(id)?.is_some() {
                 if let Some(signed) = self.board.order(id)? {
                     self.record_moves(id, &signed.order).await?;
                 }
-                self.collect(id, job.lockBlock.to()).await?;
+                self.collect(id, job.lock_block).await?;
             }
-            self.told().remove(&id);
+            self.moves_said().remove(&id);
             return Ok(Next::Done);
         }
-        if !matches!(status, JobStatus::AwaitingVerdict | JobStatus::AwaitingAnswer) {
+        if !matches!(job.status, JobStatus::AwaitingVerdict | JobStatus::AwaitingAnswer) {
             return Ok(Next::Event);
         }
         let Some(signed) = self.board.order(id)? else { return Ok(Next::Done) };
-        let order = &signed.order;
-        if order.verifierId != self.contracts.deployment.fraud_proofs {
+        let Some(kind) = self.contracts.assurance(signed.order.verifierId) else {
             return Ok(Next::Done);
-        }
+        };
         // What is sealed, only those can check who are given the keys.
-        let terms = terms_of(&signed)?;
-        let named = Account(self.contracts.account().into_array());
-        if terms.is_sealed() && !terms.auditors.contains(&named) {
+        let own = account(self.contracts.account());
+        if !kind.assurance().can_check(own, &terms_of(&signed)?) {
             return Ok(Next::Done);
         }
-        let has_begun = self.commitment(id)?.is_some();
-        let lock_block = job.lockBlock.to::<u64>();
-        let is_found = self.found().contains_key(&id);
-        if !is_found {
-            let audited = match has_begun || self.is_chosen(id) {
-                true => self.audit(id, &signed, lock_block).await?,
-                false => None,
-            };
-            // A late claim of the same job would be another's, and is another claim.
-            let Some(own) = audited else { return Ok(Next::Done) };
-            self.found().insert(id, own);
+        match kind {
+            Kind::Window(window) => self.contest(*window, id, &signed, &job).await,
         }
-        self.play(id, order, &job).await
     }
 }

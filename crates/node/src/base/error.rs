@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use alloy_primitives::{Address, B256};
+use assay_contracts::{ContractError, EvidenceError, UnknownStage};
 use assay_market::{Account, UnknownStatus};
 use assay_policy::{ClauseReason, DatasetName};
 use assay_types::{BlobRoot, ProgramId};
@@ -114,7 +115,107 @@ pub enum Error {
     },
     /// A contract refused a call.
     #[error("the contract refused: {0}")]
-    Refused(String),
+    Refused(Box<ContractError>),
+    /// A transaction that was tried out before it was sent, and came after another's move.
+    #[error("the contract refused: transaction {transaction} came too late and changed nothing")]
+    TooLate {
+        /// The transaction.
+        transaction: B256,
+    },
+    /// The disputes are of another version.
+    #[error(transparent)]
+    Stage(#[from] UnknownStage),
+    /// A game about a part of a run that there is not: the disputes are of another version.
+    #[error("a game is at level {level}, position {position}")]
+    GameSegment {
+        /// The tree's level.
+        level: u8,
+        /// The segment's number on it.
+        position: u32,
+    },
+    /// A claim that the market has and the disputes were not told of.
+    #[error("job {job} is claimed, and its claim has no event")]
+    ClaimMissing {
+        /// The job.
+        job: B256,
+    },
+    /// A verifier that stands for no kind of assurance that this version knows.
+    #[error("verifier {verifier} is not known here; a newer version may know it")]
+    VerifierUnknown {
+        /// Its number in the registry.
+        verifier: u16,
+    },
+    /// A step limit whose shortest window is longer than an order can say.
+    #[error("a window of {window_secs} s is longer than an order can have; lower the step limit")]
+    WindowLarge {
+        /// The window.
+        window_secs: u64,
+    },
+    /// A claim of another trace than the auditor's own run, in which no leaf differs.
+    #[error("the claim of job {job} is false and has no differing leaf")]
+    NoDifference {
+        /// The job.
+        job: B256,
+    },
+    /// An auditor's run, lost to a failure beside it.
+    #[error("the run of job {job}, whose claim is false, is lost and will be made again")]
+    RunLost {
+        /// The job.
+        job: B256,
+    },
+    /// The file of a program that no machine takes.
+    #[error("the program: {0}")]
+    ProgramFile(#[source] assay_machine::ProgramError),
+    /// An order that was locked before it was taken back.
+    #[error("the order is locked and runs its course")]
+    OrderLocked,
+    /// A job that still runs its course.
+    #[error("the job has not ended yet, so it has no receipt")]
+    NotEnded,
+    /// An event that the chain's own proof does not prove.
+    #[error(transparent)]
+    Evidence(EvidenceError),
+    /// An order that was never posted here.
+    #[error("the board does not have the order of job {job}")]
+    OrderMissing {
+        /// The job.
+        job: B256,
+    },
+    /// A sealed output that its key does not open.
+    #[error("the output does not open: {cause}")]
+    OutputSealed {
+        /// Why.
+        cause: String,
+    },
+    /// An order of the account's own that says nothing of sealing and reads another's sealed data.
+    #[error("a job over somebody's sealed data is sealed itself: its output would tell of it")]
+    SealingMissing,
+    /// A result that nobody could read.
+    #[error(
+        "{beneficiary} has published no keys to seal its result to; `assay job receive` does, by that account"
+    )]
+    BeneficiaryKeysMissing {
+        /// Who was to read it.
+        beneficiary: Address,
+    },
+    /// A data fee for nobody.
+    #[error("a data fee needs a data owner's account")]
+    DataOwnerMissing,
+    /// A document of an owner that has no form.
+    #[error(transparent)]
+    DocumentInvalid(assay_policy::DocumentError),
+    /// Terms that are no JSON object.
+    #[error(transparent)]
+    TermsForm(assay_protocol::JsonObjectError),
+    /// An amount that the contracts can't hold.
+    #[error("an amount of {amount} is above 2^96 - 1")]
+    AmountLarge {
+        /// The amount.
+        amount: u128,
+    },
+    /// What a release would cost has no place in the owner's ledger.
+    #[error(transparent)]
+    Ledger(#[from] assay_policy::LedgerError),
     /// A job that can't be ordered, run or checked.
     #[error("{0}")]
     Job(String),

@@ -1,28 +1,23 @@
 //! A role's hands on the contracts: calls that are signed, sent and waited for, and refusals by
-//! name.
+//! name. What is asked of each contract is in the files beside.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use alloy_primitives::aliases::U96;
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256};
 use alloy_provider::{DynProvider, Provider};
 use alloy_rpc_types_eth::{TransactionReceipt, TransactionRequest};
 use alloy_signer_local::PrivateKeySigner;
-use alloy_sol_types::SolInterface;
-use assay_chain::{CHAIN_ID_END, CHAIN_ID_MIN, ChainClientConfig, Client, Endpoint};
-use assay_contracts::Deployment;
-use assay_contracts::{Anchors, Disputes, Market, Stakes, TestDollar, Verifiers, job_id};
+use assay_assurance::{Assurances, Kind};
+use assay_chain::{ChainClientConfig, Client, Endpoint};
+use assay_contracts::{ContractError, Deployment, Disputes, Market, Stakes, TestDollar, job_id};
 use assay_types::Clock as _;
 
 use crate::base::env::Env;
+use crate::chain::games::dispute_terms;
 use crate::{Error, Result};
-
-/// What a demand for a chunk of output pays unless somebody says otherwise, in the token's smallest
-/// unit: two thirds of what a provider counts for a whole job by default, whose lock, claim and
-/// settlement take half as much gas again as an answer of 221,000.
-pub const CHUNK_FEE_MIN: u128 = 15_000;
 
 /// The market's contracts as one account sees them.
 #[derive(Clone)]
@@ -30,6 +25,8 @@ pub struct Contracts {
     env: Env,
     client: Client,
     signer: PrivateKeySigner,
+    /// What can make a claim final.
+    assurances: Arc<Assurances>,
     /// How far the chain's last block was ahead of the clock.
     ahead_secs: Arc<AtomicU64>,
     /// Where they are.
@@ -42,23 +39,6 @@ pub struct Contracts {
     pub disputes: Disputes::DisputesInstance<DynProvider>,
     /// The token, with the test dollar's minting where it is one.
     pub token: TestDollar::TestDollarInstance<DynProvider>,
-}
-
-/// What an account holds; tokens in their smallest unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Funds {
-    /// In the account.
-    pub tokens: u128,
-    /// In its purse, for orders.
-    pub purse: u128,
-    /// At stake for nothing yet.
-    pub stake_free: u128,
-    /// At stake for jobs.
-    pub stake_reserved: u128,
-    /// Of the chain's own coin, which pays for gas.
-    pub ether_wei: U256,
-    /// What a unit of gas costs now; 0 where it is free.
-    pub gas_price_wei: u128,
 }
 
 impl Contracts {
@@ -77,16 +57,25 @@ impl Contracts {
         let config = ChainClientConfig { chain_id: Some(deployment.chain_id), ..config };
         let client = env.chain(endpoint, Some(signer.clone()), config).await?;
         assay_chain::check_deployment(deployment, &client).await?;
-        let contracts = Self::new(env.clone(), client, signer, deployment.clone());
+        let terms = dispute_terms(&client, deployment).await?;
+        let assurances = Assurances::new(deployment.fraud_proofs, &terms);
+        let contracts = Self::new(env.clone(), client, signer, deployment.clone(), assurances);
         contracts.head().await?;
         Ok(contracts)
     }
 
-    fn new(env: Env, client: Client, signer: PrivateKeySigner, deployment: Deployment) -> Self {
+    fn new(
+        env: Env,
+        client: Client,
+        signer: PrivateKeySigner,
+        deployment: Deployment,
+        assurances: Assurances,
+    ) -> Self {
         let provider = client.provider().clone();
         Contracts {
             env,
             signer,
+            assurances: Arc::new(assurances),
             ahead_secs: Arc::default(),
             market: Market::new(deployment.market, provider.clone()),
             stakes: Stakes::new(deployment.stakes, provider.clone()),
@@ -122,28 +111,37 @@ impl Contracts {
         job_id(&self.deployment, order)
     }
 
-    /// The shortest window that the fraud-proof verifier lets an order of so many steps have, in
-    /// seconds.
+    /// The kind of assurance that a verifier's number stands for; `None` if this version does not
+    /// know it.
+    pub fn assurance(&self, verifier: u16) -> Option<&Kind> {
+        self.assurances.kind(verifier)
+    }
+
+    /// The same where a job is bound to it already.
     ///
     /// # Errors
     ///
-    /// [`Error::Chain`].
-    pub async fn window_min(&self, step_limit: u64) -> Result<u64> {
-        self.disputes.windowMin(step_limit).call().await.map_err(chain)
+    /// [`Error::VerifierUnknown`].
+    pub(crate) fn assurance_of(&self, order: &Market::Order) -> Result<&Kind> {
+        let verifier = order.verifierId;
+        self.assurance(verifier).ok_or(Error::VerifierUnknown { verifier })
     }
 
-    /// What a demand for a chunk of output should pay at the least: nothing on an embedded chain,
-    /// where gas is free.
-    pub fn chunk_fee_least(&self) -> u128 {
-        let is_embedded = (CHAIN_ID_MIN..CHAIN_ID_END).contains(&self.deployment.chain_id);
-        if is_embedded { 0 } else { CHUNK_FEE_MIN }
+    /// The shortest window that an order under a verifier may have, in seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::VerifierUnknown`].
+    pub fn window_secs_min(&self, verifier: u16, step_limit: u64) -> Result<u64> {
+        let kind = self.assurance(verifier).ok_or(Error::VerifierUnknown { verifier })?;
+        Ok(kind.assurance().window_secs_min(step_limit))
     }
 
     /// Sends a call and waits until it is mined.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] with the contract's own error, [`Error::Chain`].
+    /// [`Error::Refused`] with the contract's own error, [`Error::TooLate`], [`Error::Chain`].
     pub async fn send(&self, call: TransactionRequest) -> Result<TransactionReceipt> {
         self.client.execute(call).await.map_err(refusal)
     }
@@ -175,25 +173,6 @@ impl Contracts {
         Ok((header.number, header.timestamp))
     }
 
-    /// What an account holds, wherever.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Chain`].
-    pub async fn funds(&self, account: Address) -> Result<Funds> {
-        let units = |amount: U256| u128::try_from(amount).unwrap_or(u128::MAX);
-        let provider = self.client.provider();
-        let failed = |error| Error::Chain(assay_chain::Error::from(error));
-        Ok(Funds {
-            tokens: units(self.token.balanceOf(account).call().await.map_err(chain)?),
-            purse: units(self.market.purseOf(account).call().await.map_err(chain)?),
-            stake_free: self.stakes.freeOf(account).call().await.map_err(chain)?.to(),
-            stake_reserved: self.stakes.reservedOf(account).call().await.map_err(chain)?.to(),
-            ether_wei: provider.get_balance(account).await.map_err(failed)?,
-            gas_price_wei: provider.get_gas_price().await.map_err(failed)?,
-        })
-    }
-
     /// The chain's time, in Unix seconds: the clock's, or where its last block was ahead of the
     /// clock, ahead by as much.
     pub fn now(&self) -> u64 {
@@ -213,8 +192,8 @@ impl Contracts {
     ) -> Result<Option<TransactionReceipt>> {
         match self.send(call).await {
             Ok(receipt) => Ok(Some(receipt)),
-            Err(Error::Refused(reason)) => {
-                tracing::debug!(%reason, "a contract refused");
+            Err(error @ (Error::Refused(_) | Error::TooLate { .. })) => {
+                tracing::debug!(%error, "a call changed nothing");
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -245,55 +224,12 @@ impl Contracts {
         let parent = parent.await.map_err(assay_chain::Error::from)?;
         Ok(parent.map(|block| (block.header.number, block.header.hash)))
     }
-
-    /// Makes sure that the account has so much stake, free and reserved together, in the token's
-    /// smallest unit: what lacks is moved from its tokens.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Funds`] if it has not that much; as [`Contracts::send`].
-    pub async fn stake(&self, least: u128) -> Result<()> {
-        let account = self.account();
-        let free = self.stakes.freeOf(account).call().await.map_err(chain)?.to::<u128>();
-        let reserved = self.stakes.reservedOf(account).call().await.map_err(chain)?.to::<u128>();
-        let needed = least.saturating_sub(free.saturating_add(reserved));
-        if needed == 0 {
-            return Ok(());
-        }
-        self.require(needed).await?;
-        self.allow(self.deployment.stakes).await?;
-        let deposit = self.stakes.deposit(account, amount(needed)?);
-        self.send(deposit.into_transaction_request()).await?;
-        Ok(())
-    }
-
-    /// Makes sure that the account holds so many tokens.
-    pub(crate) async fn require(&self, needed: u128) -> Result<()> {
-        let account = self.account();
-        let has = self.token.balanceOf(account).call().await.map_err(chain)?;
-        let has = u128::try_from(has).unwrap_or(u128::MAX);
-        if has < needed { Err(Error::Funds { account, has, needed }) } else { Ok(()) }
-    }
-
-    /// Lets a contract take the account's tokens, if it may not yet.
-    ///
-    /// # Errors
-    ///
-    /// As [`Contracts::send`].
-    pub async fn allow(&self, spender: Address) -> Result<()> {
-        let allowed = self.token.allowance(self.account(), spender).call().await.map_err(chain)?;
-        if allowed < U256::from(u128::MAX) {
-            let call = self.token.approve(spender, U256::MAX);
-            self.send(call.into_transaction_request()).await?;
-        }
-        Ok(())
-    }
 }
 
 /// An amount as the contracts keep it.
 pub(crate) fn amount(amount: u128) -> Result<U96> {
     U96::checked_from_limbs_slice(&[amount as u64, (amount >> 64) as u64])
-        .ok_or_else(|| Error::Job(format!("an amount of {amount} is above 2^96 - 1")))
+        .ok_or(Error::AmountLarge { amount })
 }
 
 /// A call's failure.
@@ -307,19 +243,13 @@ pub(crate) fn chain(error: alloy_contract::Error) -> Error {
 /// Names the contract's own error where there is one.
 fn refusal(error: assay_chain::Error) -> Error {
     // What was tried out before it was sent and fails all the same came after another's move.
-    if let assay_chain::Error::Reverted(hash) = error {
-        return Error::Refused(format!("transaction {hash} came too late and changed nothing"));
+    if let assay_chain::Error::Reverted(transaction) = error {
+        return Error::TooLate { transaction };
     }
     let assay_chain::Error::Transport(transport) = &error else { return Error::Chain(error) };
     let data = transport.as_error_resp().and_then(|payload| payload.as_revert_data());
-    let Some(data) = data else { return Error::Chain(error) };
-    let named = Market::MarketErrors::abi_decode(&data)
-        .map(|error| format!("{error:?}"))
-        .or_else(|_| Disputes::DisputesErrors::abi_decode(&data).map(|error| format!("{error:?}")))
-        .or_else(|_| Stakes::StakesErrors::abi_decode(&data).map(|error| format!("{error:?}")))
-        .or_else(|_| {
-            Verifiers::VerifiersErrors::abi_decode(&data).map(|error| format!("{error:?}"))
-        })
-        .or_else(|_| Anchors::AnchorsErrors::abi_decode(&data).map(|error| format!("{error:?}")));
-    named.map_or(Error::Chain(error), Error::Refused)
+    match data.and_then(|data| ContractError::decode(&data)) {
+        Some(refused) => Error::Refused(Box::new(refused)),
+        None => Error::Chain(error),
+    }
 }

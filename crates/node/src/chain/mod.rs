@@ -4,7 +4,9 @@
 pub(crate) mod block;
 pub(crate) mod contracts;
 pub(crate) mod events;
+pub(crate) mod funds;
 pub(crate) mod games;
+pub(crate) mod market;
 pub(crate) mod price;
 pub(crate) mod reputation;
 pub(crate) mod timeline;

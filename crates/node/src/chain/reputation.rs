@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256, U256};
-use alloy_provider::Provider;
 use alloy_rpc_types_eth::{Filter, Log};
-use alloy_sol_types::{SolEvent, SolEventInterface};
-use assay_contracts::Market;
+use assay_contracts::events::topics;
+use assay_contracts::{JobEvent, LoggedEvent};
 use assay_market::{JobStatus, Outcome, OutcomeKind, Reputation, reputation};
 use serde::Serialize;
 
 use crate::Result;
-use crate::chain::contracts::{Contracts, chain};
+use crate::chain::contracts::Contracts;
+use crate::chain::events::logged;
 
 /// The decimals of the token that values are said in.
 const DECIMALS: u32 = 6;
@@ -37,7 +37,7 @@ pub struct ProviderRecord {
 /// [`Error::Chain`](crate::Error::Chain).
 pub async fn provider_record(contracts: &Contracts, provider: Address) -> Result<ProviderRecord> {
     let outcomes = outcomes(contracts, Some(provider)).await?.remove(&provider);
-    Ok(ProviderRecord::of(contracts, provider, outcomes.unwrap_or_default()))
+    Ok(ProviderRecord::new(contracts, provider, outcomes.unwrap_or_default()))
 }
 
 /// The records of all providers that have ever locked an order, by account.
@@ -47,11 +47,11 @@ pub async fn provider_record(contracts: &Contracts, provider: Address) -> Result
 /// [`Error::Chain`](crate::Error::Chain).
 pub async fn provider_records(contracts: &Contracts) -> Result<Vec<ProviderRecord>> {
     let all = outcomes(contracts, None).await?.into_iter();
-    Ok(all.map(|(provider, outcomes)| ProviderRecord::of(contracts, provider, outcomes)).collect())
+    Ok(all.map(|(provider, outcomes)| ProviderRecord::new(contracts, provider, outcomes)).collect())
 }
 
 impl ProviderRecord {
-    fn of(contracts: &Contracts, provider: Address, outcomes: Vec<Outcome>) -> Self {
+    fn new(contracts: &Contracts, provider: Address, outcomes: Vec<Outcome>) -> Self {
         let at = contracts.now();
         ProviderRecord { provider, at, reputation: reputation(&outcomes, at), outcomes }
     }
@@ -62,82 +62,85 @@ async fn outcomes(
     contracts: &Contracts,
     provider: Option<Address>,
 ) -> Result<BTreeMap<Address, Vec<Outcome>>> {
-    let ends = [
-        Market::JobPaid::SIGNATURE_HASH,
-        Market::JobSlashed::SIGNATURE_HASH,
-        Market::JobLapsed::SIGNATURE_HASH,
-        Market::JobUnwound::SIGNATURE_HASH,
-    ];
     let market = || {
         let deployment = &contracts.deployment;
         Filter::new().address(deployment.market).from_block(deployment.from_block)
     };
     let (mut locks, mut ends) = (
-        market().event_signature(Market::JobLocked::SIGNATURE_HASH),
-        market().event_signature(ends.to_vec()),
+        market().event_signature(topics::LOCKED),
+        market().event_signature(topics::ENDINGS.to_vec()),
     );
     if let Some(provider) = provider {
         (locks, ends) = (locks.topic3(provider), ends.topic2(provider));
     }
-    let mut logs = Vec::new();
-    for filter in [locks, ends] {
-        let found = contracts.client().provider().get_logs(&filter).await;
-        logs.extend(found.map_err(assay_chain::Error::from)?);
+    let mut found = logged(contracts, locks).await?;
+    found.extend(logged(contracts, ends).await?);
+    found.sort_by_key(|(_, log)| (log.block_number, log.log_index));
+    let decimals = contracts.decimals().await?;
+    let mut locks = Locks { times: BTreeMap::new(), held: BTreeMap::new(), ended: BTreeMap::new() };
+    for (found, log) in found {
+        locks.take(contracts, found, &log, decimals.into()).await?;
     }
-    logs.sort_by_key(|log| (log.block_number, log.log_index));
-    let decimals = contracts.token.decimals().call().await.map_err(chain)?;
-    let mut history =
-        History { times: Times::default(), locked: BTreeMap::new(), ended: BTreeMap::new() };
-    for log in logs {
-        history.take(contracts, &log, decimals.into()).await?;
-    }
-    Ok(history.ended)
+    Ok(locks.ended)
 }
 
-/// Events in their order, paired into locks and their ends.
-struct History {
-    times: Times,
+/// Locks, paired with their ends as events come in order.
+struct Locks {
+    /// The times of blocks, so that each is asked for once.
+    times: BTreeMap<u64, u64>,
     /// The lock of a job by a provider that has not ended yet: its stake, and whether it is late.
-    locked: BTreeMap<(B256, Address), (u128, bool)>,
+    held: BTreeMap<(B256, Address), (u128, bool)>,
     ended: BTreeMap<Address, Vec<Outcome>>,
 }
 
-impl History {
-    async fn take(&mut self, contracts: &Contracts, log: &Log, decimals: u32) -> Result<()> {
-        use Market::MarketEvents as Event;
-        let Ok(event) = Market::MarketEvents::decode_log(&log.inner) else { return Ok(()) };
-        let (job, provider, kind) = match event.data {
-            Event::JobLocked(event) => {
-                self.ended.entry(event.provider).or_default();
-                let lock = (event.stake.to(), event.late);
-                self.locked.insert((event.jobId, event.provider), lock);
-                return Ok(());
-            }
-            Event::JobPaid(event) => (event.jobId, event.provider, Some(OutcomeKind::Completed)),
-            Event::JobSlashed(event) => (event.jobId, event.provider, fault(event.status)),
-            Event::JobLapsed(event) => (event.jobId, event.provider, Some(OutcomeKind::Lapsed)),
-            Event::JobUnwound(event) => (event.jobId, event.provider, None),
+impl Locks {
+    async fn take(
+        &mut self,
+        contracts: &Contracts,
+        found: LoggedEvent,
+        log: &Log,
+        decimals: u32,
+    ) -> Result<()> {
+        let LoggedEvent { job: Some(job), event } = found else { return Ok(()) };
+        if let JobEvent::Locked { provider, stake, late, .. } = event {
+            self.ended.entry(provider).or_default();
+            self.held.insert((job, provider), (stake, late));
+            return Ok(());
+        }
+        let Some(provider) = event.ends_lock_of() else { return Ok(()) };
+        let Some((stake, late)) = self.held.remove(&(job, provider)) else { return Ok(()) };
+        let kind = match event {
+            JobEvent::Paid { .. } if late => OutcomeKind::CompletedLate,
+            JobEvent::Paid { .. } => OutcomeKind::Completed,
+            JobEvent::Slashed { status, .. } => fault(status),
+            JobEvent::Lapsed { .. } => OutcomeKind::Lapsed,
             _ => return Ok(()),
         };
-        let Some((stake, late)) = self.locked.remove(&(job, provider)) else { return Ok(()) };
-        let Some(kind) = kind else { return Ok(()) };
-        let kind = match kind {
-            OutcomeKind::Completed if late => OutcomeKind::CompletedLate,
-            kind => kind,
-        };
-        let at = self.times.of(contracts, log).await?;
+        let at = self.time_of(contracts, log).await?;
         let outcome = Outcome { at, value: in_millionths(stake, decimals), kind };
         self.ended.entry(provider).or_default().push(outcome);
         Ok(())
     }
+
+    async fn time_of(&mut self, contracts: &Contracts, log: &Log) -> Result<u64> {
+        let number = log.block_number.unwrap_or_default();
+        if let Some(at) = self.times.get(&number) {
+            return Ok(*at);
+        }
+        let missing =
+            || assay_chain::Error::BadAnswer { what: "a block of its logs is gone".into() };
+        let at = contracts.time_of(log).await?.ok_or_else(missing)?;
+        self.times.insert(number, at);
+        Ok(at)
+    }
 }
 
 /// What a slashed stake was slashed for. A first deadline that was missed leaves the job to others.
-fn fault(status: u8) -> Option<OutcomeKind> {
-    match JobStatus::try_from(status).ok()? {
-        JobStatus::Refuted => Some(OutcomeKind::Refuted),
-        JobStatus::Silent => Some(OutcomeKind::Silent),
-        _ => Some(OutcomeKind::Missed),
+fn fault(status: JobStatus) -> OutcomeKind {
+    match status {
+        JobStatus::Refuted => OutcomeKind::Refuted,
+        JobStatus::Silent => OutcomeKind::Silent,
+        _ => OutcomeKind::Missed,
     }
 }
 
@@ -146,29 +149,6 @@ fn in_millionths(amount: u128, decimals: u32) -> u128 {
     let scale = |by: u32| U256::from(10).checked_pow(U256::from(by)).unwrap_or(U256::MAX);
     let scaled = U256::from(amount).saturating_mul(scale(DECIMALS)) / scale(decimals);
     u128::try_from(scaled).unwrap_or(u128::MAX)
-}
-
-/// The times of blocks. Not every node tells them with an event, and each is asked for once.
-#[derive(Default)]
-struct Times(BTreeMap<u64, u64>);
-
-impl Times {
-    async fn of(&mut self, contracts: &Contracts, log: &Log) -> Result<u64> {
-        if let Some(at) = log.block_timestamp {
-            return Ok(at);
-        }
-        let number = log.block_number.unwrap_or_default();
-        if let Some(at) = self.0.get(&number) {
-            return Ok(*at);
-        }
-        let block = contracts.client().provider().get_block_by_number(number.into()).await;
-        let block = block.map_err(assay_chain::Error::from)?;
-        let missing =
-            || assay_chain::Error::BadAnswer { what: "a block of its logs is gone".into() };
-        let at = block.ok_or_else(missing)?.header.timestamp;
-        self.0.insert(number, at);
-        Ok(at)
-    }
 }
 
 #[cfg(test)]

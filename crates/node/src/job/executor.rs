@@ -4,9 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use assay_dispute::{
-    Answer, Challenge, Claim, Known, Segment, TraceTree, Tracer, answer, challenge,
-};
+use assay_assurance::TracedRun;
+use assay_dispute::{Answer, Challenge, Claim, Known, Segment, TraceTree, Tracer};
 use assay_machine::{Engine, Interpreter, Machine, Program, Run, State, StepLimit, slot};
 use assay_merkle::{Page, Proof};
 use assay_types::{BlobRoot, Hash};
@@ -47,7 +46,7 @@ pub trait Executor: Send + Sync + 'static {
 
 /// A job that is being run or has been, and can be asked about any of its steps. Calls compute, so
 /// they block.
-pub trait JobRun: Send {
+pub trait JobRun: TracedRun + Send {
     /// Its program.
     fn program(&self) -> &Program;
 
@@ -65,22 +64,6 @@ pub trait JobRun: Send {
 
     /// A page at its end by its number, with the 17 siblings above it.
     fn end_page(&mut self, page: u32) -> (Box<Page>, Proof<17>);
-
-    /// The trace of a segment.
-    fn tree(&mut self, segment: Segment) -> Arc<TraceTree>;
-
-    /// What a claimant answers about a segment.
-    fn answer(&mut self, segment: Segment) -> Answer;
-
-    /// A challenger's next move in a game about a segment with this start and root, from what is
-    /// known; none where the trace is the same.
-    fn challenge(
-        &mut self,
-        segment: Segment,
-        start: Hash,
-        root: Hash,
-        known: &Known,
-    ) -> Option<Challenge>;
 }
 
 /// An engine that this version has.
@@ -203,13 +186,15 @@ impl<E: Engine + Clone + Send> JobRun for LocalRun<E> {
     fn end_page(&mut self, page: u32) -> (Box<Page>, Proof<17>) {
         self.tracer.end_page(page)
     }
+}
 
+impl<E: Engine + Clone> TracedRun for LocalRun<E> {
     fn tree(&mut self, segment: Segment) -> Arc<TraceTree> {
         self.tracer.tree(segment)
     }
 
     fn answer(&mut self, segment: Segment) -> Answer {
-        answer(&mut self.tracer, segment)
+        TracedRun::answer(&mut self.tracer, segment)
     }
 
     fn challenge(
@@ -219,7 +204,7 @@ impl<E: Engine + Clone + Send> JobRun for LocalRun<E> {
         root: Hash,
         known: &Known,
     ) -> Option<Challenge> {
-        challenge(&mut self.tracer, segment, start, root, known)
+        TracedRun::challenge(&mut self.tracer, segment, start, root, known)
     }
 }
 

@@ -46,7 +46,7 @@ impl KeyService {
     ) -> Result<Self> {
         let decider = Decider::open(Datasets::of(home, contracts.account()))?;
         let vault = Vault::at(home.vault());
-        let inputs = KeyGiver::of_inputs(contracts.clone(), board.clone(), vault);
+        let inputs = KeyGiver::for_inputs(contracts.clone(), board.clone(), vault);
         let keys = inputs.with_rules(decider).confirming(confirmations);
         Ok(KeyService { contracts, board, keys })
     }

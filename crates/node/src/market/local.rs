@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use alloy_primitives::{Address, U256};
+use alloy_primitives::Address;
 use assay_broker::{Broker, Limits, Server};
 use assay_chain::{ChainClientConfig, Endpoint};
 use assay_market::CostModel;
@@ -15,7 +15,7 @@ use crate::auditor::{Auditor, AuditorPlan};
 use crate::base::env::{Env, Tasks};
 use crate::base::progress::Progress;
 use crate::board::{Board, Store};
-use crate::chain::contracts::{Contracts, chain};
+use crate::chain::contracts::Contracts;
 use crate::job::executor::InProcess;
 use crate::log::anchor::Anchorer;
 use crate::log::recorder::{PublicLog, Recorder};
@@ -122,7 +122,7 @@ impl LocalMarket {
             let recorder = recorder(&log, &contracts).await?;
             let provider =
                 Provider::new(contracts, board.clone(), plan, InProcess::default()).await?;
-            let provider = provider.recording(recorder).telling(progress.clone());
+            let provider = provider.recording(recorder).with_progress(progress.clone());
             tasks.spawn(provider.run(stopped.clone()));
         }
         let mut liar = None;
@@ -134,7 +134,7 @@ impl LocalMarket {
             let plan = ProviderPlan { only_named: true, ..plan };
             let recorder = recorder(&log, &contracts).await?;
             let provider = Provider::new(contracts, board.clone(), plan, Liar).await?;
-            let provider = provider.recording(recorder).telling(progress.clone());
+            let provider = provider.recording(recorder).with_progress(progress.clone());
             tasks.spawn(provider.run(stopped.clone()));
         }
         let contracts = connected(&env, &local, Role::Auditor).await?;
@@ -286,10 +286,9 @@ async fn provider(env: &Env, local: &LocalChain, number: u8) -> Result<Contracts
 
 /// Mints what the account lacks.
 async fn fund(contracts: &Contracts) -> Result<()> {
-    let (account, token) = (contracts.account(), &contracts.token);
-    let has = token.balanceOf(account).call().await.map_err(chain)?;
-    if let Some(lacks) = U256::from(FUNDS).checked_sub(has).filter(|lacks| !lacks.is_zero()) {
-        contracts.send(token.mint(account, lacks).into_transaction_request()).await?;
+    let lacks = FUNDS.saturating_sub(contracts.tokens(contracts.account()).await?);
+    if lacks > 0 {
+        contracts.send(contracts.mint(lacks)).await?;
     }
     Ok(())
 }

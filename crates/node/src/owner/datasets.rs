@@ -505,8 +505,7 @@ impl Decider {
         let path = self.datasets.ledger_path();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         self.check_whole(&state)?;
-        let release = state.ledger.next(permit, recipient, at);
-        let release = release.map_err(|error| Error::Refused(error.to_string()))?;
+        let release = state.ledger.next(permit, recipient, at)?;
         // It went out before, and goes out again for nothing.
         let Some(release) = release else { return Ok(()) };
         let failed = |source| Error::file("writing", &path, source);

@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use alloy_primitives::B256;
-use alloy_primitives::aliases::{U40, U96};
 use assay_contracts::Market;
-use assay_dispute::SNAPSHOTS_MIN;
 use assay_machine::slot;
 use assay_market::{Account, JobId, JobStatus, Needed, Reason, Refusal};
 use assay_protocol::SignedOrder;
 use assay_types::{BlobRoot, Hash};
 
 use crate::board::terms_of;
-use crate::chain::contracts::chain;
+use crate::chain::market::Job;
 use crate::chain::price::price_terms;
 use crate::chain::reputation::provider_record;
 use crate::job::inputs::start;
@@ -24,29 +22,13 @@ use crate::{Error, Result};
 /// How soon an order is looked at again whose requester could still mend it.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
-/// What the market says of a lock that no other order and no other time would mend
-/// (contracts/src/interfaces).
-const ORDER_FAULTS: [&str; 4] =
-    ["OrderInvalid", "WindowOutOfRange", "SignatureInvalid", "ValueAboveCap"];
-
-/// Steps of the longest segment that a game asks about (spec/dispute.md).
-const SEGMENT_STEPS: u64 = 1 << 30;
-
-/// How often an answer's time must fit in the dispute's clock.
-const ANSWERS_MIN: u64 = 2;
-
 impl Provider {
     /// Locks an order that pays, or says why not.
-    pub(super) async fn consider(
-        &self,
-        id: B256,
-        signed: &SignedOrder,
-        job: &Market::Job,
-    ) -> Result<Next> {
+    pub(super) async fn consider(&self, id: B256, signed: &SignedOrder, job: &Job) -> Result<Next> {
         if self.plan.only_named && signed.order.provider.is_zero() {
             return Ok(Next::Done);
         }
-        let is_late = job.status == JobStatus::AwaitingLate as u8;
+        let is_late = job.status == JobStatus::AwaitingLate;
         let judged = if is_late {
             self.judge_late(id, signed, job).await?
         } else {
@@ -66,11 +48,9 @@ impl Provider {
             return self.decline(id, signed, reason).await;
         }
         let price = self.price_wanted(&signed.order, is_late);
-        let (order, signature) = (signed.order.clone(), signed.signature.clone());
-        let lock = self.contracts.market.lock(order, signature, U96::from(price), U40::from(until));
         // Another was faster, or the requester has cancelled or spent: all are ordinary, and
         // nothing was paid.
-        match self.contracts.send(lock.into_transaction_request()).await {
+        match self.contracts.send(self.contracts.lock(signed, price, until)).await {
             Ok(_) => {
                 let is_sealed = signed.order.beginSecs != 0;
                 let deadline = self.contracts.now() + u64::from(signed.order.runSecs);
@@ -78,13 +58,15 @@ impl Provider {
                 self.backlog.seen(id, work_of(&signed.order), deadline);
                 Ok(Next::After(Duration::ZERO))
             }
-            Err(Error::Refused(reason)) => {
+            Err(error @ (Error::Refused(_) | Error::TooLate { .. })) => {
                 self.backlog.release(id);
-                tracing::debug!(%id, %reason, "a lock was refused");
+                tracing::debug!(%id, %error, "a lock was refused");
                 // Its own fault stays with the order. All else is another's move, which the next
                 // look will show.
-                if ORDER_FAULTS.iter().any(|fault| reason.starts_with(fault)) {
-                    let reason = Reason::MarketRefuses { cause: reason.into() };
+                if let Error::Refused(cause) = error
+                    && cause.is_of_order()
+                {
+                    let reason = Reason::MarketRefuses { cause: cause.to_string().into() };
                     return self.decline(id, signed, reason).await;
                 }
                 let is_open = self.contracts.now() <= signed.order.lockDeadline.to::<u64>();
@@ -145,13 +127,10 @@ impl Provider {
         if let Some(reason) = self.too_busy(id, order, now) {
             return Ok(Err(reason));
         }
-        let requester = order.requester;
-        let market = &self.contracts.market;
-        if market.nonceUsed(requester, order.nonce).call().await.map_err(chain)? {
+        if self.contracts.is_nonce_used(order).await? {
             return Ok(Err(Reason::NonceUsed {}));
         }
-        let purse = market.purseOf(requester).call().await.map_err(chain)?;
-        let purse = u128::try_from(purse).unwrap_or(u128::MAX);
+        let purse = self.contracts.purse(order.requester).await?;
         // Both are below 2^96.
         let needed = terms.price_at(at) + order.dataFee.to::<u128>();
         if purse < needed {
@@ -165,17 +144,17 @@ impl Provider {
         &self,
         id: B256,
         signed: &SignedOrder,
-        job: &Market::Job,
+        job: &Job,
     ) -> Result<std::result::Result<u64, Reason>> {
         let order = &signed.order;
         let now = self.contracts.now();
-        if now > job.deadline.to::<u64>() {
-            return Ok(Err(Reason::Expired { lock_deadline: job.deadline.to() }));
+        if now > job.deadline {
+            return Ok(Err(Reason::Expired { lock_deadline: job.deadline }));
         }
         if let Some(reason) = self.never_runnable(signed) {
             return Ok(Err(reason));
         }
-        let (needed, at_most) = (self.price_wanted(order, true), job.price.to());
+        let (needed, at_most) = (self.price_wanted(order, true), job.price);
         if at_most < needed {
             return Ok(Err(Reason::PriceLow { needed, at_most }));
         }
@@ -226,19 +205,21 @@ impl Provider {
             let cause = "sealed terms and beginSecs go together".into();
             return Some(Reason::TermsInvalid { cause });
         }
-        // Under fraud proofs a claim that nobody else can check would stand whatever it says.
-        if terms.is_sealed() && terms.auditors.is_empty() {
-            return Some(Reason::AuditorMissing {});
-        }
-        if order.verifierId != self.contracts.deployment.fraud_proofs {
-            return Some(Reason::VerifierUnknown { verifier: order.verifierId });
+        let verifier = order.verifierId;
+        let Some(kind) = self.contracts.assurance(verifier) else {
+            return Some(Reason::VerifierUnknown { verifier });
+        };
+        if let Err(reason) = kind.assurance().accepts(&terms) {
+            return Some(reason);
         }
         let needed_secs = self.backlog.alone_secs(order.stepLimit);
         let work = work_of(order);
         if needed_secs > work.run_secs {
             return Some(deadline_near(work, needed_secs));
         }
-        self.clock_short(order.stepLimit).or_else(|| self.chunk_fee_low(order))
+        let run_secs = |steps| self.backlog.alone_secs(steps);
+        let defended = kind.assurance().can_defend(order.stepLimit, &run_secs);
+        defended.err().or_else(|| self.chunk_fee_low(order))
     }
 
     /// Whether a requester could have a provider answer demands at a loss: it may make 2^17 of
@@ -250,15 +231,6 @@ impl Provider {
         (fee < needed).then_some(Reason::ChunkFeeLow { fee, needed })
     }
 
-    /// Whether answers in a game might take longer than the clock allows: to a segment from the
-    /// snapshot before it, and the segment.
-    fn clock_short(&self, step_limit: u64) -> Option<Reason> {
-        let before = 2 * step_limit / (SNAPSHOTS_MIN as u64 + 1);
-        let answer_secs = self.backlog.alone_secs(before + step_limit.min(SEGMENT_STEPS));
-        let (needed_secs, clock_secs) = (answer_secs.saturating_mul(ANSWERS_MIN), self.clock_secs);
-        (needed_secs > clock_secs).then_some(Reason::ClockShort { clock_secs, needed_secs })
-    }
-
     /// Whether the run may not end in time beside what is locked already, or would delay that.
     fn too_busy(&self, id: B256, order: &Market::Order, now: u64) -> Option<Reason> {
         let work = work_of(order);
@@ -268,16 +240,15 @@ impl Provider {
 
     /// What forbids putting this much at stake now.
     async fn too_risky(&self, id: B256, stake: u128, now: u64) -> Result<Option<Reason>> {
-        let (account, stakes) = (self.contracts.account(), &self.contracts.stakes);
+        let account = self.contracts.account();
         // Before the chain is read: a lock that lands meanwhile is then counted twice, and never
         // not at all.
         let sent = self.backlog.stake_sent(id, now);
-        let free = stakes.freeOf(account).call().await.map_err(chain)?.to::<u128>();
-        let free = free.saturating_sub(sent);
+        let free = self.contracts.stake_free(account).await?.saturating_sub(sent);
         if free < stake {
             return Ok(Some(Reason::StakeHigh { stake, free }));
         }
-        let reserved = stakes.reservedOf(account).call().await.map_err(chain)?.to::<u128>();
+        let reserved = self.contracts.stake_reserved(account).await?;
         let (lost, failures, last) = {
             let mut losses = self.losses.lock().await;
             losses.read_new(&self.contracts).await?;

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::B256;
+use assay_assurance::{Contest, Kind};
 use assay_contracts::Market;
 use assay_dispute::Claim;
 use assay_protocol::SignedOrder;
 use assay_receipt::{Statement, run_statement};
-use assay_types::{BlobRoot, Hash};
+use assay_types::BlobRoot;
 
 use crate::base::ids::b256;
+use crate::chain::market::Job;
 use crate::chain::timeline::Timeline;
 use crate::job::inputs::start;
 use crate::provider::admission::work_of;
@@ -24,13 +26,8 @@ impl Provider {
     /// Opens a sealed job's inputs, checks them against their roots, and says so on the chain: from
     /// then on the run's time counts. A key that does not come, or opens something else, lets the
     /// lock lapse, at the same small fee for both sides.
-    pub(super) async fn begin(
-        &self,
-        id: B256,
-        signed: &SignedOrder,
-        job: &Market::Job,
-    ) -> Result<Next> {
-        let deadline = job.deadline.to::<u64>();
+    pub(super) async fn begin(&self, id: B256, signed: &SignedOrder, job: &Job) -> Result<Next> {
+        let deadline = job.deadline;
         if self.contracts.now() > deadline {
             return self.expire(&signed.order).await;
         }
@@ -56,20 +53,14 @@ impl Provider {
             // lapses.
             return Ok(Next::After(KEY_PAUSE));
         }
-        let begin = self.contracts.market.begin(signed.order.clone());
-        self.contracts.attempt(begin.into_transaction_request()).await?;
+        self.contracts.attempt(self.contracts.begin(&signed.order)).await?;
         Ok(Next::After(Duration::ZERO))
     }
 
     /// Runs the job and claims what it came to.
-    pub(super) async fn claim(
-        &self,
-        id: B256,
-        signed: &SignedOrder,
-        job: &Market::Job,
-    ) -> Result<Next> {
-        let (order, lock_block) = (&signed.order, job.lockBlock.to::<u64>());
-        if self.contracts.now() > job.deadline.to::<u64>() {
+    pub(super) async fn claim(&self, id: B256, signed: &SignedOrder, job: &Job) -> Result<Next> {
+        let (order, lock_block) = (&signed.order, job.lock_block);
+        if self.contracts.now() > job.deadline {
             // Its stake is lost, and a run for nothing would only hold up the others.
             self.backlog.release(id);
             return Ok(Next::Event);
@@ -78,7 +69,9 @@ impl Provider {
         let Some(block) = self.contracts.block_since(lock_block, confirmations).await? else {
             return Ok(Next::After(Duration::from_millis(200)));
         };
-        let turn = self.running.acquire().await.map_err(|error| Error::Job(error.to_string()))?;
+        let turn = self.running.acquire().await;
+        let turn = turn.unwrap_or_else(|_| unreachable!("nobody closes it"));
+        let kind = self.contracts.assurance_of(order)?.clone();
         self.backlog.begins(id);
         tracing::info!(%id, "a job runs");
         let progress = self.progress.clone();
@@ -86,20 +79,22 @@ impl Provider {
         let ran = self
             .with_run(id, signed, move |run| {
                 let claim = run.claim(&mut |steps| progress.tell(id, steps));
-                (run.program().id_preimage(), claim, run.output_image())
+                let evidence = match kind {
+                    Kind::Window(window) => window.evidence(run),
+                };
+                (run.program().id_preimage(), claim, evidence, run.output_image())
             })
             .await;
         self.progress.end(id);
         // The next may run while this one is claimed.
         self.backlog.release(id);
         drop(turn);
-        let (program, claim, output) = ran?;
+        let (program, claim, evidence, output) = ran?;
         self.publish(id, claim.output_root, output).await;
         // The chain may have moved on while the job ran, and forgets old blocks.
         let block = self.contracts.block_since(lock_block, confirmations).await?.unwrap_or(block);
-        let said = said(&program, &claim, block);
-        let call = self.contracts.market.claim(order.clone(), said);
-        self.contracts.send(call.into_transaction_request()).await?;
+        let said = said(&program, &claim, block, evidence);
+        self.contracts.send(self.contracts.claim(order, said)).await?;
         tracing::info!(%id, "a job is claimed");
         Ok(Next::After(Duration::ZERO))
     }
@@ -120,12 +115,17 @@ impl Provider {
 
     /// Publishes the output of a claim that could not be published before. Gives whether that is
     /// still to be done.
-    pub(super) async fn publish_again(&self, id: B256, signed: &SignedOrder, root: B256) -> bool {
+    pub(super) async fn publish_again(
+        &self,
+        id: B256,
+        signed: &SignedOrder,
+        root: BlobRoot,
+    ) -> bool {
         if !self.memory().unpublished.contains(&id) {
             return false;
         }
         match self.with_run(id, signed, |run| run.output_image()).await {
-            Ok(output) => self.publish(id, BlobRoot(Hash(root.0)), output).await,
+            Ok(output) => self.publish(id, root, output).await,
             Err(error) => tracing::warn!(%id, %error, "an output could not be made again yet"),
         }
         self.memory().unpublished.contains(&id)
@@ -143,7 +143,7 @@ impl Provider {
             return Ok(());
         };
         let lock = Statement::Locked(locked);
-        let facts = self.plan.host_facts.iter().map(|fact| fact.of(&*self.executor)).collect();
+        let facts = self.plan.host_facts.iter().map(|fact| fact.here(&*self.executor)).collect();
         let run = run_statement(order, &claimed, lock.digest(), facts);
         let said = [lock, Statement::Ran(Box::new(run)), Statement::Claimed(claimed)];
         // Together, so that they are made durable together.
@@ -160,8 +160,7 @@ impl Provider {
     }
 
     pub(super) async fn expire(&self, order: &Market::Order) -> Result<Next> {
-        let expire = self.contracts.market.expire(order.clone());
-        self.contracts.attempt(expire.into_transaction_request()).await?;
+        self.contracts.attempt(self.contracts.expire(order)).await?;
         Ok(Next::After(Duration::from_secs(1)))
     }
 }
@@ -171,6 +170,7 @@ pub(super) fn said(
     program: &[u8; 52],
     claim: &Claim,
     (number, hash): (u64, B256),
+    evidence: Vec<u8>,
 ) -> Market::Claim {
     Market::Claim {
         program: program.to_vec().into(),
@@ -181,6 +181,6 @@ pub(super) fn said(
         outputProof: claim.output_proof.0.map(b256),
         blockNumber: number,
         blockHash: hash,
-        evidence: Bytes::new(),
+        evidence: evidence.into(),
     }
 }

@@ -1,10 +1,12 @@
 //! What an account has lost of its stake lately, as the chain tells it.
 
 use alloy_primitives::B256;
-use alloy_provider::Provider as _;
+use assay_contracts::JobEvent;
+use assay_contracts::events::topics;
 
 use crate::Result;
-use crate::chain::contracts::{Contracts, chain};
+use crate::chain::contracts::Contracts;
+use crate::chain::events::{about, logged};
 
 /// How far back losses count.
 const DAY_SECS: u64 = 86_400;
@@ -46,25 +48,19 @@ impl Losses {
         }
         let from = self.read.map_or(0, |(number, _)| (number + 1).saturating_sub(REORG_BLOCKS));
         let from = from.max(contracts.deployment.from_block);
-        let slashed = contracts.market.JobSlashed_filter().topic2(contracts.account());
-        let slashed = slashed.from_block(from).to_block(head.0).query().await.map_err(chain)?;
+        let filter = about(contracts.deployment.market, topics::SLASHED, from).to_block(head.0);
+        let slashed = logged(contracts, filter.topic2(contracts.account())).await?;
         let mut found = Vec::new();
-        for (event, log) in slashed.iter().rev() {
-            let Some(block) = log.block_number else { continue };
-            let at = match log.block_timestamp {
-                Some(at) => at,
-                None => {
-                    let header = contracts.client().provider().get_block_by_number(block.into());
-                    let header = header.await.map_err(assay_chain::Error::from)?;
-                    header.map_or(0, |header| header.header.timestamp)
-                }
+        for (slash, log) in slashed.iter().rev() {
+            let JobEvent::Slashed { compensation, bounty, cover, .. } = slash.event else {
+                continue;
             };
+            let Some(block) = log.block_number else { continue };
+            let at = contracts.time_of(log).await?.unwrap_or(0);
             if at + DAY_SECS < contracts.now() {
                 break;
             }
-            let parts = [event.compensation, event.bounty, event.cover];
-            let stake = parts.map(|part| part.to::<u128>()).iter().sum();
-            found.push(Loss { block, at, stake });
+            found.push(Loss { block, at, stake: compensation + bounty + cover });
         }
         self.losses.retain(|loss| loss.block < from && loss.at + DAY_SECS > contracts.now());
         self.losses.append(&mut found);

@@ -19,7 +19,8 @@ use tokio::sync::{Semaphore, watch};
 use crate::Result;
 use crate::base::progress::Progress;
 use crate::board::Board;
-use crate::chain::contracts::{Contracts, chain};
+use crate::chain::contracts::Contracts;
+use crate::chain::market::Job;
 use crate::job::executor::Executor;
 use crate::job::sealed::Opener;
 use crate::log::recorder::Recorder;
@@ -90,7 +91,7 @@ pub enum HostFact {
 
 impl HostFact {
     /// Its name, and what it is here.
-    fn of(self, executor: &dyn Executor) -> (String, String) {
+    fn here(self, executor: &dyn Executor) -> (String, String) {
         let (name, fact) = match self {
             HostFact::Engine => ("engine", executor.engine()),
             HostFact::Arch => ("arch", std::env::consts::ARCH),
@@ -114,8 +115,6 @@ pub struct Provider {
     executor: Arc<dyn Executor>,
     running: Semaphore,
     backlog: Backlog,
-    /// What a claimant's clock holds in each game, in seconds.
-    clock_secs: u64,
     /// Held from the last look at what is at risk until the lock is counted, so that of two locks
     /// each knows of the other.
     binding: tokio::sync::Mutex<()>,
@@ -138,9 +137,7 @@ impl Provider {
         plan: ProviderPlan,
         executor: impl Executor,
     ) -> Result<Self> {
-        let parameters = contracts.disputes.parameters().call().await.map_err(chain)?;
         let provider = Provider {
-            clock_secs: u64::from(parameters.clockSecs),
             running: Semaphore::new(plan.runs_at_once.max(1)),
             backlog: Backlog::new(plan.steps_per_sec, plan.runs_at_once, plan.margin_secs),
             binding: Default::default(),
@@ -169,7 +166,7 @@ impl Provider {
 
     /// The same, telling how far its runs are.
     #[must_use]
-    pub fn telling(self, progress: Progress) -> Self {
+    pub fn with_progress(self, progress: Progress) -> Self {
         Provider { progress, ..self }
     }
 
@@ -233,11 +230,10 @@ impl Provider {
             return Ok(());
         }
         let account = self.contracts.account();
-        let free = self.contracts.stakes.freeOf(account).call().await.map_err(chain)?;
         let offer = Offer {
             provider: Account(account.into_array()),
             cost: self.plan.cost,
-            stake_free: free.to(),
+            stake_free: self.contracts.stake_free(account).await?,
             until: self.contracts.now() + OFFER_SECS,
         };
         self.board.offer(self.contracts.signer(), &offer).await
@@ -247,42 +243,38 @@ impl Provider {
     /// fit.
     async fn find_bound(&self) -> Result<()> {
         let (account, now) = (self.contracts.account(), self.contracts.now());
-        let locked = self.contracts.market.JobLocked_filter().topic3(account);
-        let locked = locked.from_block(self.contracts.deployment.from_block);
-        for (event, _) in locked.query().await.map_err(chain)? {
-            let id = event.jobId;
+        for (id, deadline) in self.contracts.own_locks().await? {
             let Some(signed) = self.board.order(id)? else { continue };
             let order = &signed.order;
             // A sealed job's clock may begin as late as its lock ends.
             let more_secs = if order.beginSecs == 0 { 0 } else { u64::from(order.runSecs) };
-            if event.deadline.to::<u64>() + more_secs < now {
+            if deadline + more_secs < now {
                 continue;
             }
-            let job = self.contracts.market.jobOf(id).call().await.map_err(chain)?;
-            if job.provider == account {
-                self.note_bound(id, order, &job)?;
+            let job = self.contracts.job(id).await?;
+            if job.is_of(account) {
+                self.note_bound(id, order, &job);
             }
         }
         Ok(())
     }
 
     /// Counts a job of its own as long as there is work to do for it.
-    fn note_bound(&self, id: B256, order: &Market::Order, job: &Market::Job) -> Result<()> {
-        match JobStatus::try_from(job.status)? {
+    fn note_bound(&self, id: B256, order: &Market::Order, job: &Job) {
+        match job.status {
             JobStatus::AwaitingBegin => self.backlog.seen(id, work_of(order), None),
             JobStatus::AwaitingClaim => {
-                self.backlog.seen(id, work_of(order), Some(job.deadline.to()));
+                self.backlog.seen(id, work_of(order), Some(job.deadline));
             }
             _ => {}
         }
-        Ok(())
     }
 
     /// What happens to a job that is another's: nobody but the provider is in a hurry to say that
     /// it was missed.
-    async fn watch(&self, order: &Market::Order, job: &Market::Job) -> Result<Next> {
-        let at = job.deadline.to::<u64>() + EXPIRE_GRACE_SECS;
-        if job.late || order.beginSecs != 0 {
+    async fn watch(&self, order: &Market::Order, job: &Job) -> Result<Next> {
+        let at = job.deadline + EXPIRE_GRACE_SECS;
+        if job.is_late || order.beginSecs != 0 {
             return Ok(Next::Event);
         }
         if self.contracts.now() <= at {
@@ -302,12 +294,12 @@ impl Role for Provider {
         if self.contracts.job_id(order) != id {
             return Ok(Next::Done);
         }
-        let job = self.contracts.market.jobOf(id).call().await.map_err(chain)?;
-        let is_mine = job.provider == self.contracts.account();
+        let job = self.contracts.job(id).await?;
+        let is_mine = job.is_of(self.contracts.account());
         if is_mine {
-            self.note_bound(id, order, &job)?;
+            self.note_bound(id, order, &job);
         }
-        match JobStatus::try_from(job.status)? {
+        match job.status {
             // Who missed it once has shown that it should not try again.
             JobStatus::AwaitingLate if is_mine => {
                 self.forget(id);

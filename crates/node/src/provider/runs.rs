@@ -33,7 +33,7 @@ pub(super) struct Memory {
     /// Jobs whose output could not be published.
     pub(super) unpublished: BTreeSet<B256>,
     /// How many of its moves in games about a job's claim are in the log.
-    pub(super) moves_told: BTreeMap<B256, usize>,
+    pub(super) moves_said: BTreeMap<B256, usize>,
 }
 
 impl Memory {
@@ -44,7 +44,7 @@ impl Memory {
             declined: BTreeMap::new(),
             recorded: BTreeSet::new(),
             unpublished: BTreeSet::new(),
-            moves_told: BTreeMap::new(),
+            moves_said: BTreeMap::new(),
         }
     }
 
@@ -108,7 +108,7 @@ impl Provider {
         memory.declined.remove(&id);
         memory.recorded.remove(&id);
         memory.unpublished.remove(&id);
-        memory.moves_told.remove(&id);
+        memory.moves_said.remove(&id);
     }
 
     pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {

@@ -6,12 +6,13 @@ use alloy_primitives::B256;
 use assay_market::JobStatus;
 use assay_protocol::SignedOrder;
 use assay_storage::BlobKind;
+use assay_types::BlobRoot;
 
 use crate::Result;
 use crate::base::blocking::blocking;
 use crate::board::Board;
 use crate::board::terms_of;
-use crate::chain::contracts::{Contracts, chain};
+use crate::chain::contracts::Contracts;
 
 /// How long after its last deadline a job is taken for over, in seconds: a chain may take blocks
 /// back for a while.
@@ -54,15 +55,14 @@ impl Sweep {
         self.needed.clear();
         let mut ended = Vec::new();
         for (id, signed) in &self.open {
-            let job = contracts.market.jobOf(*id).call().await.map_err(chain)?;
-            let order = &signed.order;
-            let last = match JobStatus::try_from(job.status)? {
-                JobStatus::None => Some(order.lockDeadline.to::<u64>()),
-                status if status.is_final() => Some(job.deadline.to::<u64>()),
+            let job = contracts.job(*id).await?;
+            let last = match job.status {
+                JobStatus::None => Some(signed.order.lockDeadline.to::<u64>()),
+                status if status.is_final() => Some(job.deadline),
                 _ => None,
             };
             let is_over = last.is_some_and(|last| contracts.now() > last + OVER_AFTER_SECS);
-            let names = names_of(signed, job.outputRoot);
+            let names = names_of(signed, job.output);
             if is_over {
                 ended.push(*id);
                 self.over.extend(names);
@@ -97,11 +97,11 @@ impl Sweep {
 }
 
 /// The blobs of a job: its program, what it reads, and its output once that was claimed.
-fn names_of(signed: &SignedOrder, output: B256) -> Vec<Name> {
+fn names_of(signed: &SignedOrder, output: BlobRoot) -> Vec<Name> {
     let order = &signed.order;
     let mut names = vec![(BlobKind::Program, order.programId.0)];
-    let slots = [order.inputRoot, order.datasetRoot, output];
-    names.extend(slots.map(|root| (BlobKind::Slot, root.0)));
+    let slots = [order.inputRoot.0, order.datasetRoot.0, output.0.0];
+    names.extend(slots.map(|root| (BlobKind::Slot, root)));
     if let Ok(terms) = terms_of(signed) {
         let sealed = terms.slots();
         names.extend(sealed.map(|(_, slot)| (BlobKind::Envelope, slot.envelope.0)));

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use alloy_primitives::B256;
-use assay_contracts::Market;
+use alloy_rpc_types_eth::TransactionRequest;
+use assay_contracts::{JobEvent, Market};
 use assay_market::JobStatus;
 use assay_merkle::empty_slot;
 use assay_protocol::SignedOrder;
-use assay_types::{BlobRoot, Hash};
 
 use crate::base::files;
-use crate::chain::contracts::chain;
-use crate::chain::events::{JobEvent, history};
+use crate::chain::events::events;
+use crate::chain::market::Job;
 use crate::chain::price::{price, price_terms};
 use crate::job::keys::Giving;
 use crate::requester::{JobRecord, Requester};
@@ -34,7 +34,7 @@ impl Requester {
     pub async fn follow(
         &self,
         record: &mut JobRecord,
-        mut told: impl FnMut(B256, &JobEvent),
+        mut on_event: impl FnMut(B256, &JobEvent),
     ) -> Result<JobStatus> {
         let mut heads = self.contracts.client().heads();
         let mut next_block = self.contracts.deployment.from_block;
@@ -46,12 +46,12 @@ impl Requester {
                 next_block = self.contracts.deployment.from_block;
             }
             let id = record.job_id;
-            let job = self.contracts.market.jobOf(id).call().await.map_err(chain)?;
-            let status = JobStatus::try_from(job.status)?;
+            let job = self.contracts.job(id).await?;
+            let status = job.status;
             // Read after the job, so that what it came to is among the events.
             let (head, _) = self.contracts.head().await?;
-            let events = history(&self.contracts, id, next_block..=head).await?;
-            events.iter().for_each(|event| told(id, event));
+            let news = events(&self.contracts, id, next_block..=head).await?;
+            news.iter().for_each(|event| on_event(id, event));
             next_block = head + 1;
             if status != JobStatus::None || self.contracts.now() > record.lock_deadline() {
                 self.promised().remove(&id);
@@ -66,45 +66,12 @@ impl Requester {
             if status == JobStatus::None && self.raise(record, now).await? {
                 continue;
             }
-            let (deadline, order) = (job.deadline.to::<u64>(), &record.signed.order);
-            let lock = Some((job.provider, job.lockBlock));
-            if order.beginSecs != 0 && has_keys != lock && self.give_keys(id).await? {
+            let lock = Some((job.provider, job.lock_block));
+            let is_sealed = record.signed.order.beginSecs != 0;
+            if is_sealed && has_keys != lock && self.give_keys(id).await? {
                 has_keys = lock;
             }
-            let market = &self.contracts.market;
-            let call = match status {
-                JobStatus::AwaitingBegin | JobStatus::AwaitingClaim | JobStatus::AwaitingLate
-                    if now > deadline =>
-                {
-                    Some(market.expire(order.clone()).into_transaction_request())
-                }
-                JobStatus::AwaitingVerdict if now > deadline + SETTLE_GRACE_SECS => {
-                    Some(market.settle(order.clone()).into_transaction_request())
-                }
-                // An output is published before it is claimed. Whoever shows no piece of it on
-                // demand loses.
-                JobStatus::AwaitingVerdict if now <= deadline && !has_output => {
-                    let root = BlobRoot(Hash(job.outputRoot.0));
-                    // A broker that is away shows no more than a provider that is silent.
-                    let found = match self.board.slot(root).await {
-                        Err(Error::Broker(_)) => false,
-                        found => found?.is_some(),
-                    };
-                    has_output = root == empty_slot() || found;
-                    let known = market.demandOf(id, 0).call().await.map_err(chain)?;
-                    let is_due = !has_output && known.demander.is_zero();
-                    if is_due {
-                        self.fill_purse_with(order.chunkFee.to()).await?;
-                    }
-                    is_due.then(|| market.demand(order.clone(), 0).into_transaction_request())
-                }
-                JobStatus::AwaitingAnswer => {
-                    let demand = market.demandOf(id, 0).call().await.map_err(chain)?;
-                    let is_late = demand.open && now > demand.answerBy.to::<u64>();
-                    is_late.then(|| market.silence(order.clone(), 0).into_transaction_request())
-                }
-                _ => None,
-            };
+            let call = self.due_call(record, &job, now, &mut has_output).await?;
             if let Some(call) = call
                 && self.contracts.attempt(call).await?.is_some()
             {
@@ -117,6 +84,48 @@ impl Requester {
                 None => self.contracts.env().sleep(POLL).await,
             }
         }
+    }
+
+    /// What only the requester is in a hurry to send, if anything is due.
+    async fn due_call(
+        &self,
+        record: &JobRecord,
+        job: &Job,
+        now: u64,
+        has_output: &mut bool,
+    ) -> Result<Option<TransactionRequest>> {
+        let (contracts, id, order) = (&self.contracts, record.job_id, &record.signed.order);
+        Ok(match job.status {
+            JobStatus::AwaitingBegin | JobStatus::AwaitingClaim | JobStatus::AwaitingLate
+                if now > job.deadline =>
+            {
+                Some(contracts.expire(order))
+            }
+            JobStatus::AwaitingVerdict if now > job.deadline + SETTLE_GRACE_SECS => {
+                Some(contracts.settle(order))
+            }
+            // An output is published before it is claimed. Whoever shows no piece of it on demand
+            // loses.
+            JobStatus::AwaitingVerdict if now <= job.deadline && !*has_output => {
+                // A broker that is away shows no more than a provider that is silent.
+                let found = match self.board.slot(job.output).await {
+                    Err(Error::Broker(_)) => false,
+                    found => found?.is_some(),
+                };
+                *has_output = job.output == empty_slot() || found;
+                let is_due = !*has_output && !contracts.demand(id, 0).await?.was_made;
+                if is_due {
+                    self.fill_purse_with(order.chunkFee.to()).await?;
+                }
+                is_due.then(|| contracts.demand_chunk(order, 0))
+            }
+            JobStatus::AwaitingAnswer => {
+                let demand = contracts.demand(id, 0).await?;
+                let is_late = demand.is_open && now > demand.answer_by;
+                is_late.then(|| contracts.claim_silence(order, 0))
+            }
+            _ => None,
+        })
     }
 
     /// Gives the keys of a sealed job that is locked. True once everyone has theirs.
@@ -138,8 +147,7 @@ impl Requester {
             return Ok(false);
         }
         for (id, signed) in record.all(&self.contracts) {
-            let job = self.contracts.market.jobOf(id).call().await.map_err(chain)?;
-            if job.status != JobStatus::None as u8 {
+            if self.contracts.job(id).await?.status != JobStatus::None {
                 (record.job_id, record.signed) = (id, signed);
                 record.earlier.clear();
                 record.repricing = None;

@@ -13,16 +13,17 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use alloy_primitives::{B256, U256};
+use alloy_primitives::B256;
 use assay_machine::Program;
-use assay_market::{Account, Explanation, Facts, JobStatus, Quote, explain, quote};
+use assay_market::{Explanation, Facts, JobStatus, Quote, explain, quote};
 use assay_types::Hash;
 use futures_util::StreamExt as _;
 
 use crate::base::blocking::blocking;
 use crate::base::files;
+use crate::base::ids::account;
 use crate::board::Board;
-use crate::chain::contracts::{Contracts, chain};
+use crate::chain::contracts::Contracts;
 use crate::chain::price::price_terms;
 use crate::job::keys::KeyGiver;
 use crate::job::sealed::Opener;
@@ -68,7 +69,7 @@ impl Requester {
     pub fn new(contracts: Contracts, board: Board, home: &Home) -> Self {
         let vault = Vault::at(home.vault());
         Requester {
-            key_giver: KeyGiver::of_inputs(contracts.clone(), board.clone(), vault.clone()),
+            key_giver: KeyGiver::for_inputs(contracts.clone(), board.clone(), vault.clone()),
             opener: Opener::of(contracts.signer()),
             contracts,
             board,
@@ -117,14 +118,13 @@ impl Requester {
     /// give no key.
     pub async fn order(&self, key: Hash, terms: &JobTerms) -> Result<JobRecord> {
         let program = Program::from_elf(&terms.program);
-        let program = program.map_err(|error| Error::Job(format!("the program: {error}")))?;
+        let program = program.map_err(Error::ProgramFile)?;
         if self.record(key)?.is_none() {
             self.check_policy(&program, terms).await?;
         }
         self.board.put_program(&program, terms.program.clone()).await?;
         let record = self.signed(key, &program, terms).await?;
-        let job = self.contracts.market.jobOf(record.job_id).call().await.map_err(chain)?;
-        if job.status == JobStatus::None as u8 {
+        if self.contracts.job(record.job_id).await?.status == JobStatus::None {
             self.fill_purse(&record).await?;
         }
         self.board.put_order(record.job_id, &record.signed).await?;
@@ -167,21 +167,21 @@ impl Requester {
     ///
     /// [`Error::Chain`].
     pub async fn facts(&self, record: &JobRecord) -> Result<Facts> {
-        let (order, market) = (&record.signed.order, &self.contracts.market);
-        let job = market.jobOf(record.job_id).call().await.map_err(chain)?;
-        let nonce_used = market.nonceUsed(order.requester, order.nonce).call().await;
-        let purse = market.purseOf(order.requester).call().await.map_err(chain)?;
+        let (order, contracts) = (&record.signed.order, &self.contracts);
+        let job = contracts.job(record.job_id).await?;
+        let nonce_used = contracts.is_nonce_used(order).await?;
+        let purse = contracts.purse(order.requester).await?;
         Ok(Facts {
             terms: price_terms(order),
             step_limit: order.stepLimit,
             stake: order.stake.to(),
             data_fee: order.dataFee.to(),
             lock_deadline: order.lockDeadline.to(),
-            purse: u128::try_from(purse).unwrap_or(u128::MAX),
-            nonce_used: nonce_used.map_err(chain)?,
-            status: JobStatus::try_from(job.status)?,
-            provider: (!job.provider.is_zero()).then(|| Account(job.provider.into_array())),
-            deadline: job.deadline.to(),
+            purse,
+            nonce_used,
+            status: job.status,
+            provider: job.provider.map(account),
+            deadline: job.deadline,
         })
     }
 
@@ -200,17 +200,13 @@ impl Requester {
     ///
     /// # Errors
     ///
-    /// [`Error::Job`] if it was locked; [`Error::Chain`].
+    /// [`Error::OrderLocked`]; [`Error::Chain`].
     pub async fn cancel(&self, record: &JobRecord) -> Result<()> {
-        let nonce = record.signed.order.nonce;
-        let (word, bit) = (nonce >> 8usize, nonce.byte(0));
-        let call = self.contracts.market.cancel(word, U256::from(1) << usize::from(bit));
-        self.contracts.send(call.into_transaction_request()).await?;
+        self.contracts.send(self.contracts.cancel(record.signed.order.nonce)).await?;
         // A lock may have been faster; the nonce is used either way.
         for (id, _) in record.all(&self.contracts) {
-            let job = self.contracts.market.jobOf(id).call().await.map_err(chain)?;
-            if job.status != JobStatus::None as u8 {
-                return Err(Error::Job("the order is locked and runs its course".into()));
+            if self.contracts.job(id).await?.status != JobStatus::None {
+                return Err(Error::OrderLocked);
             }
         }
         self.finish(record)

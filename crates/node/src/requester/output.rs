@@ -8,7 +8,6 @@ use assay_types::{BlobRoot, Hash};
 use crate::base::blocking::blocking;
 use crate::base::ids::account;
 use crate::board::terms_of;
-use crate::chain::contracts::chain;
 use crate::job::inputs::blob_of;
 use crate::requester::Requester;
 use crate::{Error, Result};
@@ -24,7 +23,7 @@ impl Requester {
     pub async fn output(&self, id: B256) -> Result<Vec<u8>> {
         let sealed = self.published_output(id).await?;
         let Some(signed) = self.board.find_order(id).await? else {
-            return Err(Error::Job("the board does not have the order".into()));
+            return Err(Error::OrderMissing { job: id });
         };
         let Some(input) = terms_of(&signed)?.input else { return Ok(sealed) };
         // A program that refuses its input leaves an empty output, which there is nothing to seal
@@ -40,14 +39,12 @@ impl Requester {
         let root = BlobRoot(Hash(signed.order.inputRoot.0));
         let key = key.ok_or(Error::KeyMissing { root, owner: account(requester) })?;
         let opened = blocking(move || open_output_by(&key, &sealed)).await;
-        let opened =
-            opened.map_err(|error| Error::Job(format!("the output does not open: {error}")))?;
+        let opened = opened.map_err(|error| Error::OutputSealed { cause: error.to_string() })?;
         Ok(opened.to_vec())
     }
 
     async fn published_output(&self, id: B256) -> Result<Vec<u8>> {
-        let job = self.contracts.market.jobOf(id).call().await.map_err(chain)?;
-        let root = BlobRoot(Hash(job.outputRoot.0));
+        let root = self.contracts.job(id).await?.output;
         if root == empty_slot() {
             return Ok(Vec::new());
         }

@@ -57,8 +57,7 @@ impl Requester {
         };
         if let DatasetTerms::Of(of) = &terms.dataset {
             if terms.sealing.is_none() {
-                let what = "a job over somebody's sealed data is sealed itself: its output would tell of it";
-                return Err(Error::Job(what.into()));
+                return Err(Error::SealingMissing);
             }
             reads.dataset = of.publication.root;
             reads.agreed.dataset = Some(SealedSlot {
@@ -81,9 +80,7 @@ impl Requester {
         {
             return Ok(());
         }
-        Err(Error::Job(format!(
-            "{beneficiary} has published no keys to seal its result to; `assay job receive` does, by that account"
-        )))
+        Err(Error::BeneficiaryKeysMissing { beneficiary })
     }
 
     async fn publish_clear(&self, bytes: Option<&[u8]>) -> Result<BlobRoot> {

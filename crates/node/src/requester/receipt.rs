@@ -1,7 +1,6 @@
 //! The receipt of a job, and by whom it is to be believed.
 
-use alloy_sol_types::SolEvent;
-use assay_contracts::Market;
+use assay_contracts::JobEvent;
 use assay_receipt::{
     Ordered, Receipt, Settled, Statement, TRUST_SCHEMA, Trust, TrustedLog, without_noise,
 };
@@ -18,12 +17,11 @@ impl Requester {
     ///
     /// # Errors
     ///
-    /// [`Error::Job`] if it has not ended; [`Error::Chain`], [`Error::Store`].
+    /// [`Error::NotEnded`]; [`Error::Chain`], [`Error::Store`].
     pub async fn receipt(&self, record: &JobRecord) -> Result<Receipt> {
         let (id, order) = (record.job_id, &record.signed.order);
         let timeline = Timeline::read(&self.contracts, id, order).await?;
-        let not_ended = || Error::Job("the job has not ended yet, so it has no receipt".into());
-        let (event, ending) = timeline.ending.clone().ok_or_else(not_ended)?;
+        let (event, ending) = timeline.ending.clone().ok_or(Error::NotEnded)?;
         let client = self.contracts.client();
         let settlement = assay_chain::prove_event(client, &ending).await?;
         let claim = match &timeline.claim {
@@ -35,14 +33,14 @@ impl Requester {
                 self.record_order(record).await;
                 let deployment = &self.contracts.deployment;
                 let anchor = recorder.log().newest_anchor(client, deployment).await?;
-                let proved = settlement.check().map_err(|error| Error::Job(error.to_string()))?;
+                let proved = settlement.check().map_err(Error::Evidence)?;
                 let said = Statement::Settled(Settled {
                     market: recorder.market(),
                     job: id,
                     after: timeline.before_settlement(),
                     observer: recorder.account(),
-                    event: event.to_owned(),
-                    paid: paid(&proved.log),
+                    event: event.name().to_owned(),
+                    paid: paid(&event),
                     time: proved.timestamp,
                     claim_block: timeline.claim.as_ref().map(block),
                     block: block(&ending),
@@ -84,7 +82,10 @@ impl Requester {
     }
 }
 
-/// What a settlement's event says was paid, in decimal.
-pub(super) fn paid(log: &alloy_primitives::Log) -> Option<String> {
-    Some(Market::JobPaid::decode_log(log).ok()?.paid.to_string())
+/// What an event says that the provider was paid, in decimal.
+fn paid(event: &JobEvent) -> Option<String> {
+    match event {
+        JobEvent::Paid { paid, .. } => Some(paid.to_string()),
+        _ => None,
+    }
 }

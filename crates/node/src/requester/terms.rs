@@ -106,7 +106,7 @@ impl Requester {
         let (requester, dataset) = (account(self.contracts.account()), publication.dataset());
         let owner = Address::from(publication.owner.0);
         let published = Document::new(publication.clone());
-        let published = published.map_err(|error| Error::Job(error.to_string()))?;
+        let published = published.map_err(Error::DocumentInvalid)?;
         let mut rules = Rules::new(published, policy.clone())?;
         let ours = |of: Account, name: &Word| of == dataset.owner && *name == dataset.name;
         for revocation in self.board.documents::<Revocation>(owner, "revocation").await? {
@@ -151,17 +151,20 @@ impl Requester {
         let requester = self.contracts.account();
         let sealing = terms.sealing.as_ref();
         let nonce = self.contracts.env().random::<32>()?;
-        let shortest = self.contracts.window_min(terms.step_limit).await?;
+        let verifier = self.contracts.deployment.fraud_proofs;
         let window_secs = match terms.window_secs {
             Some(secs) => secs,
-            None => u32::try_from(shortest).map_err(|error| Error::Job(error.to_string()))?,
+            None => {
+                let window_secs = self.contracts.window_secs_min(verifier, terms.step_limit)?;
+                u32::try_from(window_secs).map_err(|_| Error::WindowLarge { window_secs })?
+            }
         };
         let (data_owner, data_fee) = match &terms.dataset {
             DatasetTerms::Of(of) => (of.publication.owner.0.into(), of.publication.fee),
             DatasetTerms::Own(_) | DatasetTerms::None => terms.data_fee.unwrap_or_default(),
         };
         if data_owner.is_zero() && data_fee != 0 {
-            return Err(Error::Job("a data fee needs a data owner's account".into()));
+            return Err(Error::DataOwnerMissing);
         }
         let order = Market::Order {
             requester,
@@ -177,7 +180,7 @@ impl Requester {
             },
             nonce: U256::from_be_bytes(nonce),
             stepLimit: terms.step_limit,
-            verifierId: self.contracts.deployment.fraud_proofs,
+            verifierId: verifier,
             lockDeadline: U40::from(self.contracts.now() + terms.lock_secs),
             beginSecs: sealing.map_or(0, |sealing| sealing.begin_secs),
             runSecs: terms.run_secs,
@@ -193,8 +196,7 @@ impl Requester {
         };
         let job_id = self.contracts.job_id(&order);
         let agreed = (!reads.agreed.is_open()).then(|| reads.agreed.to_text().parse()).transpose();
-        let agreed = agreed
-            .map_err(|error: assay_protocol::JsonObjectError| Error::Job(error.to_string()))?;
+        let agreed = agreed.map_err(Error::TermsForm)?;
         let (deployment, signer) = (&self.contracts.deployment, self.contracts.signer());
         let signed = SignedOrder::sign_with(order, agreed, deployment, signer)?;
         Ok(JobRecord {

@@ -371,12 +371,12 @@ impl World {
                 job,
                 after: vec![locked.digest()],
                 provider: event.provider,
-                final_state: event.finalState,
-                trace_root: event.traceRoot,
-                output_root: event.outputRoot,
+                final_state: event.final_state,
+                trace_root: event.trace_root,
+                output_root: event.output_root,
                 steps: event.steps,
                 status: event.status,
-                exit_code: event.exitCode,
+                exit_code: event.exit_code,
                 block: block(proof),
             };
             let facts = BTreeMap::from([("engine".to_owned(), "interpreter".to_owned())]);

@@ -4,8 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 
 use alloy_primitives::{Address, B256};
-use assay_contracts::Market;
-use assay_market::{Account, JobId, Terms};
+use assay_market::{Account, JobId};
 use assay_merkle::empty_slot;
 use assay_policy::{Decision, Permit, ReleaseRequest};
 use assay_types::{BlobRoot, Hash};
@@ -13,7 +12,7 @@ use assay_types::{BlobRoot, Hash};
 use crate::Result;
 use crate::base::ids::{account, program_id};
 use crate::board::{Board, KeyReasons};
-use crate::job::keys::{Kept, KeyGiver};
+use crate::job::keys::{Kept, KeyGiver, Lock};
 
 /// The rules of an owner's datasets, and the ledger of what their uses cost. A version of a dataset
 /// is named by its envelope's digest and its policy's.
@@ -68,14 +67,8 @@ pub(super) enum Verdict {
 
 impl<D: DatasetRules> KeyGiver<D> {
     /// Whether the owner's decision lets a key out.
-    pub(super) fn decide(
-        &self,
-        id: B256,
-        order: &Market::Order,
-        job: &Market::Job,
-        terms: &Terms,
-        kept: &Kept,
-    ) -> Result<Verdict> {
+    pub(super) fn decide(&self, lock: &Lock<'_>, kept: &Kept) -> Result<Verdict> {
+        let Lock { job: id, order, provider, stake, terms } = *lock;
         let refuse = |code: &str| {
             Ok(Verdict::Refuse(KeyReasons { code: code.to_owned(), reasons: Vec::new() }))
         };
@@ -90,7 +83,7 @@ impl<D: DatasetRules> KeyGiver<D> {
         let asked = ReleaseRequest {
             job: JobId(id.0),
             requester: account(order.requester),
-            provider: account(job.provider),
+            provider: account(provider),
             beneficiary: account(order.beneficiary),
             auditors: terms.auditors.iter().copied().collect(),
             program: program_id(order),
@@ -102,7 +95,7 @@ impl<D: DatasetRules> KeyGiver<D> {
             step_limit: order.stepLimit,
             verifier: order.verifierId,
             window_secs: order.windowSecs,
-            stake: job.stake.to(),
+            stake,
             data_owner: (!order.dataOwner.is_zero()).then(|| account(order.dataOwner)),
             data_fee: order.dataFee.to(),
             purpose: kept.sealed.purpose.as_ref().and_then(|purpose| purpose.parse().ok()),

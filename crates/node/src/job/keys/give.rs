@@ -1,18 +1,15 @@
 //! Giving the keys of a locked job to everyone who is to have them, each once.
 
 use alloy_primitives::{Address, B256};
-use assay_contracts::Market;
 use assay_policy::Permit;
-use assay_protocol::SignedOrder;
 use assay_receipt::GivenKey;
 use assay_seal::{ContentKey, Wrap, WrapContext as Context};
 use assay_types::{Clock as _, Hash};
 
 use crate::Result;
 use crate::base::ids::account;
-use crate::board::terms_of;
 use crate::job::keys::decide::{DatasetRules, Verdict};
-use crate::job::keys::{INPUT_SLOT, Kept, KeyGiver};
+use crate::job::keys::{INPUT_SLOT, Kept, KeyGiver, Lock};
 use crate::job::sealed::OUTPUT_SLOT;
 
 /// What became of a key for an account.
@@ -28,33 +25,25 @@ enum Given {
 impl<D: DatasetRules> KeyGiver<D> {
     /// Gives the keys of a locked job to everyone who is to have them. True if somebody has
     /// published no keys to wrap to yet.
-    pub(super) async fn give_all(
-        &self,
-        id: B256,
-        signed: &SignedOrder,
-        job: &Market::Job,
-    ) -> Result<bool> {
-        let order = &signed.order;
-        let terms = terms_of(signed)?;
-        let auditors = terms.auditors.iter().map(|auditor| Address::from(auditor.0));
-        let readers: Vec<Address> = std::iter::once(job.provider).chain(auditors).collect();
+    pub(super) async fn give_all(&self, lock: &Lock<'_>, readers: &[Address]) -> Result<bool> {
+        let Lock { job: id, order, provider, terms, .. } = *lock;
         let mut waits = !self.say_rest(id).await;
-        for kept in self.kept(&terms)? {
+        for kept in self.kept(terms)? {
             if let (Some(rules), Some(policy)) = (&self.rules, kept.sealed.policy) {
                 let now = self.contracts.env().unix_secs();
                 rules.refresh(&self.board, (kept.sealed.envelope, policy), now).await?;
             }
-            let permit = match self.decide(id, order, job, &terms, &kept)? {
+            let permit = match self.decide(lock, &kept)? {
                 Verdict::Own => None,
                 Verdict::Permit(permit) => Some(permit),
                 Verdict::Refuse(reasons) => {
-                    self.refuse(id, job.provider, reasons).await?;
+                    self.refuse(id, provider, reasons).await?;
                     continue;
                 }
             };
             // Read before anything goes out, so that whatever does can be said.
-            let locked = self.lock_said(id, order, &kept, &readers).await?;
-            let (given, waiting) = self.give_each(id, &kept, permit.as_deref(), &readers).await;
+            let locked = self.lock_said(id, order, &kept, readers).await?;
+            let (given, waiting) = self.give_each(id, &kept, permit.as_deref(), readers).await;
             // What has gone out is said, also if the rest could not.
             if let Some(locked) = locked.filter(|_| !given.is_empty()) {
                 self.unsaid().push(self.released(id, locked, &kept, given));

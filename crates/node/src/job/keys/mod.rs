@@ -13,13 +13,15 @@ use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use alloy_primitives::{Address, B256};
+use assay_contracts::Market;
 use assay_machine::slot;
-use assay_market::{Account, JobStatus, SealedSlot, Terms};
+use assay_market::{Account, SealedSlot, Terms};
 use assay_receipt::Statement;
 
 use crate::Result;
+use crate::base::ids::account;
 use crate::board::{Board, terms_of};
-use crate::chain::contracts::{Contracts, chain};
+use crate::chain::contracts::Contracts;
 use crate::job::vault::{Secret, Vault};
 use crate::log::recorder::Recorder;
 
@@ -56,6 +58,16 @@ pub(crate) enum Giving {
     Given,
 }
 
+/// A job that somebody holds the lock of.
+struct Lock<'a> {
+    job: B256,
+    order: &'a Market::Order,
+    provider: Address,
+    /// What is at stake for it, in the token's smallest unit.
+    stake: u128,
+    terms: &'a Terms,
+}
+
 /// A slot whose key is here.
 struct Kept {
     slot: u8,
@@ -65,7 +77,7 @@ struct Kept {
 
 impl KeyGiver<Infallible> {
     /// Gives the keys of what the account itself orders with, and no others.
-    pub(crate) fn of_inputs(contracts: Contracts, board: Board, vault: Vault) -> Self {
+    pub(crate) fn for_inputs(contracts: Contracts, board: Board, vault: Vault) -> Self {
         KeyGiver {
             contracts,
             board,
@@ -114,9 +126,8 @@ impl<D: DatasetRules> KeyGiver<D> {
             return Ok(Giving::Done);
         }
         let (head, _) = self.contracts.head().await?;
-        let job = self.contracts.market.jobOf(id).call().await.map_err(chain)?;
-        let status = JobStatus::try_from(job.status)?;
-        if status.is_final() {
+        let job = self.contracts.job(id).await?;
+        if job.status.is_final() {
             // The log may come back later than the job ends.
             if !self.say_rest(id).await {
                 return Ok(Giving::Waits);
@@ -124,22 +135,22 @@ impl<D: DatasetRules> KeyGiver<D> {
             self.given().retain(|(job, ..)| *job != id);
             return Ok(Giving::Done);
         }
-        let is_locked = matches!(
-            status,
-            JobStatus::AwaitingBegin
-                | JobStatus::AwaitingClaim
-                | JobStatus::AwaitingVerdict
-                | JobStatus::AwaitingAnswer
-        );
-        if !is_locked {
+        let Some(provider) = job.provider.filter(|_| job.is_locked()) else {
             return Ok(Giving::Unlocked);
-        }
+        };
+        // Who is to have the keys, only this kind could say.
+        let Some(kind) = self.contracts.assurance(order.verifierId) else {
+            return Ok(Giving::Done);
+        };
         // A lock that a reorganisation takes back must have been given nothing. The head was read
         // before the job: a lock that is still there then has so many blocks upon it.
-        if head < job.lockBlock.to::<u64>() + self.confirmations {
+        if head < job.lock_block + self.confirmations {
             return Ok(Giving::Unconfirmed);
         }
-        let waits = self.give_all(id, &signed, &job).await?;
+        let readers = kind.assurance().readers(account(provider), &terms);
+        let readers: Vec<_> = readers.iter().map(|reader| Address::from(reader.0)).collect();
+        let lock = Lock { job: id, order, provider, stake: job.stake, terms: &terms };
+        let waits = self.give_all(&lock, &readers).await?;
         Ok(if waits { Giving::Waits } else { Giving::Given })
     }
 

@@ -1,0 +1,158 @@
+//! The market's contract, by typed methods: what it knows of a job, and calls to send.
+
+use alloy_primitives::aliases::{U40, U96};
+use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_rpc_types_eth::TransactionRequest;
+use assay_contracts::Market;
+use assay_market::JobStatus;
+use assay_protocol::SignedOrder;
+use assay_types::{BlobRoot, Hash};
+
+use crate::Result;
+use crate::chain::contracts::{Contracts, chain};
+
+/// What the market knows of a job. Amounts in the token's smallest unit, times in Unix seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Job {
+    pub(crate) status: JobStatus,
+    /// Whose lock it is, or was.
+    pub(crate) provider: Option<Address>,
+    /// When what the status awaits is late.
+    pub(crate) deadline: u64,
+    /// What is in escrow, or of a late job the bounty.
+    pub(crate) price: u128,
+    /// What the provider put at stake.
+    pub(crate) stake: u128,
+    /// The block of its lock.
+    pub(crate) lock_block: u64,
+    /// Whether another had missed it before.
+    pub(crate) is_late: bool,
+    /// The output's root, once it is claimed.
+    pub(crate) output: BlobRoot,
+}
+
+/// A demand for a chunk of a job's output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Demand {
+    /// Whether anybody has ever demanded it.
+    pub(crate) was_made: bool,
+    /// Whether it still waits.
+    pub(crate) is_open: bool,
+    /// The last second for the answer, in Unix seconds.
+    pub(crate) answer_by: u64,
+}
+
+impl Job {
+    /// Whether a provider holds its lock now.
+    pub(crate) fn is_locked(&self) -> bool {
+        matches!(
+            self.status,
+            JobStatus::AwaitingBegin
+                | JobStatus::AwaitingClaim
+                | JobStatus::AwaitingVerdict
+                | JobStatus::AwaitingAnswer
+        )
+    }
+
+    /// Whether the lock is, or was, an account's.
+    pub(crate) fn is_of(&self, account: Address) -> bool {
+        self.provider == Some(account)
+    }
+}
+
+impl Contracts {
+    /// What the market knows of a job.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Chain`](crate::Error::Chain), [`Error::Status`](crate::Error::Status).
+    pub(crate) async fn job(&self, id: B256) -> Result<Job> {
+        let job = self.market.jobOf(id).call().await.map_err(chain)?;
+        Ok(Job {
+            status: JobStatus::try_from(job.status)?,
+            provider: (!job.provider.is_zero()).then_some(job.provider),
+            deadline: job.deadline.to(),
+            price: job.price.to(),
+            stake: job.stake.to(),
+            lock_block: job.lockBlock.to(),
+            is_late: job.late,
+            output: BlobRoot(Hash(job.outputRoot.0)),
+        })
+    }
+
+    /// What has become of the demands for a chunk of a job's output.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Chain`](crate::Error::Chain).
+    pub(crate) async fn demand(&self, id: B256, chunk: u32) -> Result<Demand> {
+        let demand = self.market.demandOf(id, chunk).call().await.map_err(chain)?;
+        Ok(Demand {
+            was_made: !demand.demander.is_zero(),
+            is_open: demand.open,
+            answer_by: demand.answerBy.to(),
+        })
+    }
+
+    /// Whether an order's nonce is used up: it was locked at some price, or cancelled.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Chain`](crate::Error::Chain).
+    pub(crate) async fn is_nonce_used(&self, order: &Market::Order) -> Result<bool> {
+        self.market.nonceUsed(order.requester, order.nonce).call().await.map_err(chain)
+    }
+
+    /// Locks an order for at least this price; mined later than `until`, it reverts.
+    pub(crate) fn lock(&self, signed: &SignedOrder, price: u128, until: u64) -> TransactionRequest {
+        let (order, signature) = (signed.order.clone(), signed.signature.clone());
+        let call = self.market.lock(order, signature, U96::from(price), U40::from(until));
+        call.into_transaction_request()
+    }
+
+    /// Uses up an order's nonce, so that nobody can lock it any more.
+    pub(crate) fn cancel(&self, nonce: U256) -> TransactionRequest {
+        let (word, bit) = (nonce >> 8usize, nonce.byte(0));
+        self.market.cancel(word, U256::from(1) << usize::from(bit)).into_transaction_request()
+    }
+
+    /// Says that the sealed inputs are opened and have their roots.
+    pub(crate) fn begin(&self, order: &Market::Order) -> TransactionRequest {
+        self.market.begin(order.clone()).into_transaction_request()
+    }
+
+    /// Says what a job came to.
+    pub(crate) fn claim(&self, order: &Market::Order, claim: Market::Claim) -> TransactionRequest {
+        self.market.claim(order.clone(), claim).into_transaction_request()
+    }
+
+    /// Says that a deadline was missed.
+    pub(crate) fn expire(&self, order: &Market::Order) -> TransactionRequest {
+        self.market.expire(order.clone()).into_transaction_request()
+    }
+
+    /// Ends a job whose verdict is there.
+    pub(crate) fn settle(&self, order: &Market::Order) -> TransactionRequest {
+        self.market.settle(order.clone()).into_transaction_request()
+    }
+
+    /// Demands a chunk of a claim's output.
+    pub(crate) fn demand_chunk(&self, order: &Market::Order, chunk: u32) -> TransactionRequest {
+        self.market.demand(order.clone(), chunk).into_transaction_request()
+    }
+
+    /// Shows a chunk that was demanded, with the 17 siblings above its page.
+    pub(crate) fn answer_chunk(
+        &self,
+        order: &Market::Order,
+        chunk: u32,
+        (page, siblings): (Bytes, [B256; 17]),
+    ) -> TransactionRequest {
+        self.market.answer(order.clone(), chunk, page, siblings).into_transaction_request()
+    }
+
+    /// Says that a chunk was not shown in time.
+    pub(crate) fn claim_silence(&self, order: &Market::Order, chunk: u32) -> TransactionRequest {
+        self.market.silence(order.clone(), chunk).into_transaction_request()
+    }
+}
