@@ -240,7 +240,7 @@ fn a_dataset_takes_up_what_was_stated_of_its_masking_and_nothing_else() {
         [&what[..], &sign].concat()
     };
     let refusals = [
-        ("of-another.json", "another one"),
+        ("of-another.json", "it is the statement of another masked table"),
         ("masked.csv", "no statement of a masking"),
         ("absent.json", "No such file"),
     ];
@@ -274,7 +274,7 @@ fn a_table_that_is_refused_leaves_nothing() {
         (b"a,b\n\xff,2026-01-31\n", "row 2, column 1 is not UTF-8"),
         (b"a,b,CANARY\n1,2026-01-31,x\n", "does not name column 3"),
         (b"a\n1\n", "no column \"b\""),
-        (b"a,a\n1,2\n", "column 2"),
+        (b"a,a\n1,2\n", "columns 1 and 2 have the same name"),
         (b"a,b\n1,CANARY\n", "row 2, column \"b\": no date"),
     ];
     folder.write("plan.toml", &keep);
