@@ -170,7 +170,7 @@ async fn the_beneficiary_reads_and_strangers_do_not() {
     sealing.beneficiary = Some(reader.contracts().account());
     let requester = market.requester();
     let keyless = requester.order(sha256(b"keyless"), &terms).await;
-    assert!(matches!(&keyless, Err(Error::Job(why)) if why.contains("no keys")), "{keyless:?}");
+    assert!(matches!(&keyless, Err(Error::BeneficiaryKeysMissing { .. })), "{keyless:?}");
     reader.publish_seal_keys().await.expect("published");
     let mut record = requester.order(sha256(b"for another"), &terms).await.expect("ordered");
     let (status, events) = follow(requester, &mut record).await;
