@@ -213,5 +213,6 @@ impl Requester {
 
 /// Small, and the same for both sides (spec/contracts.md#orders).
 fn lapse_fee(terms: &JobTerms) -> u128 {
-    terms.price.min.min(terms.stake) * LAPSE_FEE_BPS / 10_000
+    // What does not fit an amount is refused with the order.
+    terms.price.min.min(terms.stake).saturating_mul(LAPSE_FEE_BPS) / 10_000
 }
