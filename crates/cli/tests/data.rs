@@ -241,7 +241,7 @@ fn a_dataset_takes_up_what_was_stated_of_its_masking_and_nothing_else() {
     };
     let refusals = [
         ("of-another.json", "it is the statement of another masked table"),
-        ("masked.csv", "no statement of a masking"),
+        ("masked.csv", "it is not a masking statement"),
         ("absent.json", "No such file"),
     ];
     for (said, cause) in refusals {
