@@ -12,11 +12,12 @@ use alloy_rpc_types_eth::{TransactionReceipt, TransactionRequest};
 use alloy_signer_local::PrivateKeySigner;
 use assay_assurance::{Assurances, Kind};
 use assay_chain::{ChainClientConfig, Client, Endpoint};
-use assay_contracts::{ContractError, Deployment, Disputes, Market, Stakes, TestDollar, job_id};
+use assay_contracts::{
+    ContractError, Deployment, DisputeTerms, Disputes, Market, Stakes, TestDollar, job_id,
+};
 use assay_types::Clock as _;
 
 use crate::base::env::Env;
-use crate::chain::games::dispute_terms;
 use crate::{Error, Result};
 
 /// The market's contracts as one account sees them.
@@ -224,6 +225,29 @@ impl Contracts {
         let parent = parent.await.map_err(assay_chain::Error::from)?;
         Ok(parent.map(|block| (block.header.number, block.header.hash)))
     }
+}
+
+/// How a market's disputes are paced and priced.
+///
+/// # Errors
+///
+/// [`Error::Chain`].
+async fn dispute_terms(client: &Client, deployment: &Deployment) -> Result<DisputeTerms> {
+    let disputes = Disputes::new(deployment.disputes, client.provider().clone());
+    let said = disputes.parameters().call().await.map_err(chain)?;
+    Ok(DisputeTerms {
+        bond: said.bond,
+        cost_base: said.costBase,
+        cost_answer: said.costAnswer,
+        cost_reveal: said.costReveal,
+        steps_per_sec: said.stepsPerSec,
+        retrace_steps_per_sec: said.retraceStepsPerSec,
+        fetch_secs: said.fetchSecs,
+        censorship_secs: said.censorshipSecs,
+        opening_secs: said.openingSecs,
+        clock_secs: said.clockSecs,
+        move_floor_secs: said.moveFloorSecs,
+    })
 }
 
 /// An amount as the contracts keep it.
