@@ -120,9 +120,15 @@ impl Board {
                 Ok(order) => self.keep_order(order.job_id, &order.signed()).await,
                 Err(error) => Err(error.into()),
             };
-            if let Err(error) = taken {
-                tracing::warn!(%error, "the broker's orders do not come in");
-                env.sleep(BROKER_PAUSE).await;
+            match taken {
+                Ok(()) => {}
+                Err(Error::Broker(error @ assay_broker_client::Error::EntryUnreadable { .. })) => {
+                    tracing::warn!(%error, "an order is passed over");
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the broker's orders do not come in");
+                    env.sleep(BROKER_PAUSE).await;
+                }
             }
         }
     }
@@ -139,14 +145,18 @@ impl Board {
         Ok(entries.into_iter().map(|entry| (entry.sequence, entry.key.into())).collect())
     }
 
-    /// An order by its job id.
+    /// An order by its job id. What can't be read, for instance because an older version took it,
+    /// is reported and is none: it must not stop what is done for the others.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`]; [`Error::BoardDamaged`] if what is there is no order.
+    /// [`Error::Store`].
     pub(crate) fn order(&self, id: B256) -> Result<Option<SignedOrder>> {
         let Some(book) = self.book() else { return Ok(None) };
-        book.order(id.0)?.map(|entry| parse(&entry.body)).transpose()
+        Ok(book.order(id.0)?.and_then(|entry| {
+            let order = parse::<SignedOrder>(&entry.body);
+            order.inspect_err(|error| tracing::warn!(%id, %error, "an order is passed over")).ok()
+        }))
     }
 
     /// Posts an order. The same again changes nothing.
