@@ -396,7 +396,7 @@ fn asks_nothing() -> ProviderPlan {
         loss_day_max: 1_000_000 * DOLLAR,
         failures_max: 3,
         runs_at_once: 1,
-        margin_secs: 1,
+        margin_secs: Some(1),
         chunk_fee_min: None,
         sweep_every: Duration::from_millis(200),
         only_named: false,

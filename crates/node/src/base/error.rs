@@ -103,6 +103,22 @@ pub enum Error {
     /// The market is of another version.
     #[error(transparent)]
     Status(#[from] UnknownStatus),
+    /// A provider that would leave the chain less time than it takes, and lose its stakes by that.
+    #[error(
+        "a margin of {margin_secs} s is too short on this chain, where a block takes {block_secs} s: \
+         {confirmations} confirmations and a claim take {needed_secs} s; give `--margin-secs \
+         {needed_secs}` or more"
+    )]
+    MarginShort {
+        /// What the provider was to leave, in seconds.
+        margin_secs: u64,
+        /// What the chain takes, in seconds.
+        needed_secs: u64,
+        /// What a block takes, in seconds.
+        block_secs: u64,
+        /// How many blocks are to stand upon a lock's.
+        confirmations: u64,
+    },
     /// An account can't pay.
     #[error("account {account} holds {has} of the token's smallest unit and needs {needed}")]
     Funds {

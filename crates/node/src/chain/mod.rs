@@ -7,6 +7,7 @@ pub(crate) mod events;
 pub(crate) mod funds;
 pub(crate) mod games;
 pub(crate) mod market;
+pub(crate) mod pace;
 pub(crate) mod price;
 pub(crate) mod reputation;
 pub(crate) mod timeline;

@@ -244,7 +244,7 @@ fn provider_plan(cost: CostModel) -> ProviderPlan {
         loss_day_max: FUNDS,
         failures_max: 3,
         runs_at_once: 1,
-        margin_secs: 1,
+        margin_secs: Some(1),
         chunk_fee_min: None,
         sweep_every: SWEEP_EVERY,
         only_named: false,

@@ -212,6 +212,11 @@ impl Provider {
         if let Err(reason) = kind.assurance().accepts(&terms) {
             return Some(reason);
         }
+        // A lock that lapses for lack of blocks costs a fee.
+        let (begin_secs, margin_secs) = (u64::from(order.beginSecs), self.backlog.margin_secs());
+        if begin_secs != 0 && begin_secs < margin_secs {
+            return Some(Reason::DeadlineNear { run_secs: begin_secs, needed_secs: margin_secs });
+        }
         let needed_secs = self.backlog.alone_secs(order.stepLimit);
         let work = work_of(order);
         if needed_secs > work.run_secs {

@@ -16,7 +16,6 @@ use assay_contracts::Market;
 use assay_market::{Account, CostModel, JobStatus, Offer};
 use tokio::sync::{Semaphore, watch};
 
-use crate::Result;
 use crate::base::progress::Progress;
 use crate::board::Board;
 use crate::chain::contracts::Contracts;
@@ -30,12 +29,19 @@ use crate::provider::losses::Losses;
 use crate::provider::runs::Memory;
 use crate::provider::sweep::Sweep;
 use crate::role::{Next, Role, Scheduler};
+use crate::{Error, Result};
 
 /// How often a provider removes the blobs of jobs that are over.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
 /// How long a lock is meant, in seconds: one that lands later does nothing.
 const LOCK_VALID_SECS: u64 = 60;
+
+/// What of a run's time is left for the chain unless it takes more, in seconds.
+const MARGIN_SECS: u64 = 5;
+
+/// How often it is measured anew how fast the chain makes blocks.
+const PACE_EVERY: Duration = Duration::from_secs(600);
 
 /// How long others are left to say that they missed a deadline, in seconds, before a provider says
 /// it for the bounty.
@@ -64,8 +70,9 @@ pub struct ProviderPlan {
     pub failures_max: u32,
     /// How many jobs it runs at once.
     pub runs_at_once: usize,
-    /// What it leaves of a run's time for its transactions and the confirmations, in seconds.
-    pub margin_secs: u64,
+    /// What it leaves of a run's time for its transactions and the confirmations, in seconds;
+    /// `None` for what the chain takes, and five at the least.
+    pub margin_secs: Option<u64>,
     /// Whether it passes over orders that anyone may take.
     pub only_named: bool,
     /// What stays free on its disk beside the largest files that a job may need, in bytes.
@@ -130,16 +137,18 @@ impl Provider {
     ///
     /// # Errors
     ///
-    /// [`Error::Chain`], [`Error::Store`], [`Error::Broker`].
+    /// [`Error::Chain`], [`Error::Store`], [`Error::Broker`]; [`Error::MarginShort`] if the plan
+    /// leaves the chain less time than it takes.
     pub async fn new(
         contracts: Contracts,
         board: Board,
         plan: ProviderPlan,
         executor: impl Executor,
     ) -> Result<Self> {
+        let margin_secs = margin_secs(&contracts, &plan).await?;
         let provider = Provider {
             running: Semaphore::new(plan.runs_at_once.max(1)),
-            backlog: Backlog::new(plan.steps_per_sec, plan.runs_at_once, plan.margin_secs),
+            backlog: Backlog::new(plan.steps_per_sec, plan.runs_at_once, margin_secs),
             binding: Default::default(),
             losses: Default::default(),
             memory: Mutex::new(Memory::new()),
@@ -176,7 +185,30 @@ impl Provider {
         let provider = Arc::new(self);
         let work = Scheduler::new(Arc::clone(&provider), board, contracts).run(stop.clone());
         let sweeping = provider.keep_sweeping(stop.clone());
-        tokio::join!(work, provider.keep_offering(stop), sweeping);
+        let measuring = provider.keep_pace(stop.clone());
+        tokio::join!(work, provider.keep_offering(stop), sweeping, measuring);
+    }
+
+    /// Leaves a chain that has become slow the time that it takes, until told to stop.
+    async fn keep_pace(&self, mut stop: watch::Receiver<bool>) {
+        loop {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                () = self.contracts.env().sleep(PACE_EVERY) => {}
+            }
+            let margin_secs = match margin_secs(&self.contracts, &self.plan).await {
+                Err(Error::MarginShort { needed_secs, .. }) => needed_secs,
+                Ok(margin_secs) => margin_secs,
+                Err(error) => {
+                    tracing::warn!(%error, "the chain's pace could not be measured");
+                    continue;
+                }
+            };
+            if margin_secs != self.backlog.margin_secs() {
+                tracing::info!(margin_secs, "what is left for the chain has changed");
+                self.backlog.set_margin_secs(margin_secs);
+            }
+        }
     }
 
     /// Says what it works for again before that ends, until told to stop.
@@ -282,6 +314,18 @@ impl Provider {
         }
         self.expire(order).await
     }
+}
+
+/// What of a run's time is left for the chain, in seconds.
+async fn margin_secs(contracts: &Contracts, plan: &ProviderPlan) -> Result<u64> {
+    let (pace, confirmations) = (contracts.pace().await?, plan.confirmations);
+    let needed_secs = pace.margin_secs(confirmations);
+    let margin_secs = plan.margin_secs.unwrap_or(MARGIN_SECS.max(needed_secs));
+    if margin_secs < needed_secs {
+        let block_secs = pace.block_secs;
+        return Err(Error::MarginShort { margin_secs, needed_secs, block_secs, confirmations });
+    }
+    Ok(margin_secs)
 }
 
 impl Role for Provider {

@@ -49,9 +49,10 @@ pub(crate) struct Arguments {
     /// How many jobs to run at once
     #[arg(long, value_name = "N", default_value_t = 1)]
     runs_at_once: usize,
-    /// How much of a job's time to leave for transactions and confirmations, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
-    margin_secs: u64,
+    /// How much of a job's time to leave for transactions and confirmations, in seconds. Less than
+    /// the chain takes is refused [default: what the chain takes, 5 at the least]
+    #[arg(long, value_name = "SECONDS")]
+    margin_secs: Option<u64>,
     /// How much disk space to leave free, besides the files of a job, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     disk_free_min: u64,
