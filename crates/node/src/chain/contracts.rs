@@ -19,6 +19,9 @@ use crate::base::env::Env;
 use crate::chain::games::dispute_terms;
 use crate::{Error, Result};
 
+/// How long a receipt is waited for at the least.
+const RECEIPT_MIN: Duration = Duration::from_secs(30);
+
 /// The market's contracts as one account sees them.
 #[derive(Clone)]
 pub struct Contracts {
@@ -146,6 +149,21 @@ impl Contracts {
         self.client.execute(call).await.map_err(refusal)
     }
 
+    /// The same for what is of no use after a time of the chain, in Unix seconds: the nearer that
+    /// is, the sooner a higher bid replaces what blocks pass by.
+    ///
+    /// # Errors
+    ///
+    /// As [`Contracts::send`].
+    pub(crate) async fn send_by(
+        &self,
+        call: TransactionRequest,
+        deadline: u64,
+    ) -> Result<TransactionReceipt> {
+        let within = self.until(deadline).max(RECEIPT_MIN);
+        self.client.execute_within(call, within).await.map_err(refusal)
+    }
+
     /// The last block, read: its number and hash.
     ///
     /// # Errors
@@ -190,14 +208,16 @@ impl Contracts {
         &self,
         call: TransactionRequest,
     ) -> Result<Option<TransactionReceipt>> {
-        match self.send(call).await {
-            Ok(receipt) => Ok(Some(receipt)),
-            Err(error @ (Error::Refused(_) | Error::TooLate { .. })) => {
-                tracing::debug!(%error, "a call changed nothing");
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
+        or_nothing(self.send(call).await)
+    }
+
+    /// The same by a time of the chain, in Unix seconds, as [`Contracts::send_by`].
+    pub(crate) async fn attempt_by(
+        &self,
+        call: TransactionRequest,
+        deadline: u64,
+    ) -> Result<Option<TransactionReceipt>> {
+        or_nothing(self.send_by(call, deadline).await)
     }
 
     /// A block that a claim may name: its number and hash, not before the lock's
@@ -223,6 +243,18 @@ impl Contracts {
         let parent = self.client.provider().get_block_by_number((number - 1).into());
         let parent = parent.await.map_err(assay_chain::Error::from)?;
         Ok(parent.map(|block| (block.header.number, block.header.hash)))
+    }
+}
+
+/// What was sent, unless it was refused.
+fn or_nothing(sent: Result<TransactionReceipt>) -> Result<Option<TransactionReceipt>> {
+    match sent {
+        Ok(receipt) => Ok(Some(receipt)),
+        Err(error @ (Error::Refused(_) | Error::TooLate { .. })) => {
+            tracing::debug!(%error, "a call changed nothing");
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -50,7 +50,7 @@ impl Provider {
         let price = self.price_wanted(&signed.order, is_late);
         // Another was faster, or the requester has cancelled or spent: all are ordinary, and
         // nothing was paid.
-        match self.contracts.send(self.contracts.lock(signed, price, until)).await {
+        match self.contracts.send_by(self.contracts.lock(signed, price, until), until).await {
             Ok(_) => {
                 let is_sealed = signed.order.beginSecs != 0;
                 let deadline = self.contracts.now() + u64::from(signed.order.runSecs);

@@ -53,7 +53,7 @@ impl Provider {
             // lapses.
             return Ok(Next::After(KEY_PAUSE));
         }
-        self.contracts.attempt(self.contracts.begin(&signed.order)).await?;
+        self.contracts.attempt_by(self.contracts.begin(&signed.order), deadline).await?;
         Ok(Next::After(Duration::ZERO))
     }
 
@@ -94,7 +94,7 @@ impl Provider {
         // The chain may have moved on while the job ran, and forgets old blocks.
         let block = self.contracts.block_since(lock_block, confirmations).await?.unwrap_or(block);
         let said = said(&program, &claim, block, evidence);
-        self.contracts.send(self.contracts.claim(order, said)).await?;
+        self.contracts.send_by(self.contracts.claim(order, said), job.deadline).await?;
         tracing::info!(%id, "a job is claimed");
         Ok(Next::After(Duration::ZERO))
     }
