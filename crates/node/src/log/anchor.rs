@@ -198,7 +198,7 @@ async fn events(
         .topic1(B256::from(sha256(origin.as_bytes()).0))
         .topic2(operators)
         .from_block(deployment.from_block);
-    let logs = client.provider().get_logs(&filter).await.map_err(assay_chain::Error::from)?;
+    let logs = client.logs(&filter).await?;
     let decoded = logs.into_iter().filter_map(|log| {
         let event = Anchors::CheckpointAnchored::decode_log(&log.inner).ok()?.data;
         Some((event, log))

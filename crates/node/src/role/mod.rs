@@ -169,8 +169,7 @@ impl<R: Role> Scheduler<R> {
                 .address(vec![deployment.market, deployment.disputes])
                 .from_block(last.0 + 1)
                 .to_block(head.0);
-            let logs = self.contracts.client().provider().get_logs(&filter).await;
-            for log in logs.map_err(assay_chain::Error::from)? {
+            for log in self.contracts.client().logs(&filter).await? {
                 for topic in log.topics().iter().skip(1).take(2) {
                     self.mark(*topic);
                 }
