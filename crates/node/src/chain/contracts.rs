@@ -1,8 +1,7 @@
 //! A role's hands on the contracts: calls that are signed, sent and waited for, and refusals by
 //! name. What is asked of each contract is in the files beside.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use alloy_primitives::aliases::U96;
@@ -16,6 +15,7 @@ use assay_contracts::{ContractError, Deployment, Disputes, Market, Stakes, TestD
 use assay_types::Clock as _;
 
 use crate::base::env::Env;
+use crate::chain::clock::ChainTime;
 use crate::chain::games::dispute_terms;
 use crate::{Error, Result};
 
@@ -30,8 +30,7 @@ pub struct Contracts {
     signer: PrivateKeySigner,
     /// What can make a claim final.
     assurances: Arc<Assurances>,
-    /// How far the chain's last block was ahead of the clock.
-    ahead_secs: Arc<AtomicU64>,
+    time: Arc<Mutex<ChainTime>>,
     /// Where they are.
     pub deployment: Deployment,
     /// Orders, escrow, locks, claims, settlement.
@@ -79,7 +78,7 @@ impl Contracts {
             env,
             signer,
             assurances: Arc::new(assurances),
-            ahead_secs: Arc::default(),
+            time: Arc::default(),
             market: Market::new(deployment.market, provider.clone()),
             stakes: Stakes::new(deployment.stakes, provider.clone()),
             disputes: Disputes::new(deployment.disputes, provider.clone()),
@@ -174,8 +173,7 @@ impl Contracts {
         let block = block.await.map_err(assay_chain::Error::from)?;
         let missing = || assay_chain::Error::BadAnswer { what: "it has no last block".into() };
         let header = block.ok_or_else(missing)?.header;
-        let ahead_secs = header.timestamp.saturating_sub(self.env.unix_secs());
-        self.ahead_secs.store(ahead_secs, Ordering::Relaxed);
+        self.time().see(header.number, header.timestamp, self.env.unix_secs());
         Ok((header.number, header.hash))
     }
 
@@ -191,16 +189,32 @@ impl Contracts {
         Ok((header.number, header.timestamp))
     }
 
-    /// The chain's time, in Unix seconds: the clock's, or where its last block was ahead of the
-    /// clock, ahead by as much.
+    /// The chain's time, in Unix seconds: the clock's, as far as blocks do not say otherwise.
     pub fn now(&self) -> u64 {
-        self.env.unix_secs() + self.ahead_secs.load(Ordering::Relaxed)
+        self.time().now(self.env.unix_time()).as_secs()
+    }
+
+    /// Whether a time of the chain has passed for good, so that nothing mined now could be in time:
+    /// by its last block where it makes blocks by itself, and whatever the clock says. What is given
+    /// up for a deadline is given up by this.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Chain`].
+    pub(crate) async fn is_past(&self, time: u64) -> Result<bool> {
+        self.head().await?;
+        let now = if self.is_embedded() { self.now() } else { self.time().last_secs() };
+        Ok(now > time)
     }
 
     /// How long it is until a time of the chain.
     pub(crate) fn until(&self, time: u64) -> Duration {
-        let left = Duration::from_secs(time).saturating_sub(self.env.unix_time());
-        left.saturating_sub(Duration::from_secs(self.ahead_secs.load(Ordering::Relaxed)))
+        Duration::from_secs(time).saturating_sub(self.time().now(self.env.unix_time()))
+    }
+
+    fn time(&self) -> MutexGuard<'_, ChainTime> {
+        // Each change is whole, so a panic elsewhere spoils nothing.
+        self.time.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The same where a refusal is no failure, since another may have been faster: `None` then.

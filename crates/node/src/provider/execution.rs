@@ -28,7 +28,7 @@ impl Provider {
     /// lock lapse, at the same small fee for both sides.
     pub(super) async fn begin(&self, id: B256, signed: &SignedOrder, job: &Job) -> Result<Next> {
         let deadline = job.deadline;
-        if self.contracts.now() > deadline {
+        if self.contracts.is_past(deadline).await? {
             return self.expire(&signed.order).await;
         }
         let is_ready = self.memory().runs.contains_key(&id);
@@ -60,7 +60,7 @@ impl Provider {
     /// Runs the job and claims what it came to.
     pub(super) async fn claim(&self, id: B256, signed: &SignedOrder, job: &Job) -> Result<Next> {
         let (order, lock_block) = (&signed.order, job.lock_block);
-        if self.contracts.now() > job.deadline {
+        if self.contracts.is_past(job.deadline).await? {
             // Its stake is lost, and a run for nothing would only hold up the others.
             self.backlog.release(id);
             return Ok(Next::Event);

@@ -59,10 +59,10 @@ impl Requester {
             if status.is_final() {
                 return Ok(status);
             }
-            let now = self.contracts.now();
-            if status == JobStatus::None && now > record.lock_deadline() {
+            if status == JobStatus::None && self.contracts.is_past(record.lock_deadline()).await? {
                 return Ok(status);
             }
+            let now = self.contracts.now();
             if status == JobStatus::None && self.raise(record, now).await? {
                 continue;
             }
