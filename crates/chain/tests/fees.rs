@@ -53,7 +53,7 @@ async fn a_stuck_transaction_is_replaced_at_its_nonce() {
     let (first, second) = mine_until(&client, 8 * GWEI, both).await;
     let nonce_of = async |hash| {
         let sent = client.provider().get_transaction_by_hash(hash).await.expect("asked");
-        alloy_consensus::Transaction::nonce(&sent.expect("there").inner)
+        alloy_consensus::Transaction::nonce(sent.expect("there").inner.inner())
     };
     let mut nonces = vec![
         nonce_of(first.expect("mined").transaction_hash).await,
