@@ -28,6 +28,7 @@ use crate::job::executor::Executor;
 use crate::job::inputs::start;
 use crate::job::sealed::Opener;
 use crate::log::recorder::Recorder;
+use crate::role::sweep::{SWEEP_EVERY, keep_sweeping};
 use crate::role::{Next, Role, Scheduler};
 
 /// How an auditor works.
@@ -99,9 +100,12 @@ impl Auditor {
 
     /// Works until told to stop.
     pub async fn run(self, stop: watch::Receiver<bool>) {
-        let contracts = self.contracts.clone();
-        let board = self.board.clone();
-        Scheduler::new(Arc::new(self), board, contracts).run(stop).await;
+        let (contracts, board) = (self.contracts.clone(), self.board.clone());
+        let work = Scheduler::new(Arc::new(self), board.clone(), contracts.clone());
+        // It binds nothing that a sweep could miss.
+        let binding = Default::default();
+        let sweeping = keep_sweeping(&contracts, &board, SWEEP_EVERY, &binding, stop.clone());
+        tokio::join!(work.run(stop), sweeping);
     }
 
     /// Re-runs a claim; its own run of it if it is false.
@@ -190,6 +194,12 @@ impl Auditor {
 impl Role for Auditor {
     const NAME: &'static str = "auditor";
 
+    fn is_own(&self, id: B256) -> bool {
+        // A game that was begun before a start is in a file. One that can't be read is told of when
+        // it is attended to.
+        self.found().contains_key(&id) || !matches!(self.commitment(id), Ok(None))
+    }
+
     async fn attend(&self, id: B256) -> Result<Next> {
         let job = self.contracts.job(id).await?;
         if job.status.is_final() {
@@ -203,10 +213,11 @@ impl Role for Auditor {
             self.moves_said().remove(&id);
             return Ok(Next::Done);
         }
-        if !matches!(job.status, JobStatus::AwaitingVerdict | JobStatus::AwaitingAnswer) {
-            return Ok(Next::Event);
-        }
         let Some(signed) = self.board.order(id)? else { return Ok(Next::Done) };
+        if !matches!(job.status, JobStatus::AwaitingVerdict | JobStatus::AwaitingAnswer) {
+            let is_void = self.contracts.is_void(&signed.order, &job);
+            return Ok(if is_void { Next::Done } else { Next::Event });
+        }
         let Some(kind) = self.contracts.assurance(signed.order.verifierId) else {
             return Ok(Next::Done);
         };

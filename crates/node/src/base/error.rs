@@ -74,6 +74,15 @@ pub enum Error {
         /// What was found.
         found: BlobRoot,
     },
+    /// An input that is kept here, on a disk that fails.
+    #[error("the blob of root {root} can't be read: {error}; check the disk")]
+    BlobUnreadable {
+        /// What was asked for.
+        root: BlobRoot,
+        /// The cause.
+        #[source]
+        error: std::io::Error,
+    },
     /// A sealed input whose key was not released to this account.
     #[error(
         "the blob of root {root} is sealed, and its owner {owner} has released no key to this account"

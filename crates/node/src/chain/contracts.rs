@@ -12,12 +12,18 @@ use alloy_signer_local::PrivateKeySigner;
 use assay_assurance::{Assurances, Kind};
 use assay_chain::{ChainClientConfig, Client, Endpoint};
 use assay_contracts::{ContractError, Deployment, Disputes, Market, Stakes, TestDollar, job_id};
+use assay_market::JobStatus;
 use assay_types::Clock as _;
 
 use crate::base::env::Env;
 use crate::chain::clock::ChainTime;
 use crate::chain::games::dispute_terms;
+use crate::chain::market::Job;
 use crate::{Error, Result};
+
+/// How long after its last deadline a job is taken for over, in seconds: a chain may take blocks
+/// back for a while.
+pub(crate) const OVER_AFTER_SECS: u64 = 600;
 
 /// How long a receipt is waited for at the least.
 const RECEIPT_MIN: Duration = Duration::from_secs(30);
@@ -203,8 +209,20 @@ impl Contracts {
     /// [`Error::Chain`].
     pub(crate) async fn is_past(&self, time: u64) -> Result<bool> {
         self.head().await?;
+        Ok(self.has_passed(time))
+    }
+
+    /// The same as of the block that was read last.
+    pub(crate) fn has_passed(&self, time: u64) -> bool {
         let now = if self.is_embedded() { self.now() } else { self.time().last_secs() };
-        Ok(now > time)
+        now > time
+    }
+
+    /// Whether nothing can become of an order any more that nobody has locked: its time has passed
+    /// so long ago that no chain takes that back.
+    pub(crate) fn is_void(&self, order: &Market::Order, job: &Job) -> bool {
+        let ended = order.lockDeadline.to::<u64>().saturating_add(OVER_AFTER_SECS);
+        job.status == JobStatus::None && self.has_passed(ended)
     }
 
     /// How long it is until a time of the chain.

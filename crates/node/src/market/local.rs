@@ -20,8 +20,9 @@ use crate::job::executor::InProcess;
 use crate::log::anchor::Anchorer;
 use crate::log::recorder::{PublicLog, Recorder};
 use crate::market::liar::Liar;
-use crate::provider::{HostFact, Provider, ProviderPlan, SWEEP_EVERY};
+use crate::provider::{HostFact, MEMORY_MAX, Provider, ProviderPlan};
 use crate::requester::Requester;
+use crate::role::sweep::SWEEP_EVERY;
 use crate::{Error, Home, LocalChain, Result, Role, Running};
 
 /// A test dollar, in its smallest unit.
@@ -249,6 +250,7 @@ fn provider_plan(cost: CostModel) -> ProviderPlan {
         sweep_every: SWEEP_EVERY,
         only_named: false,
         disk_free_min: DISK_FREE_MIN,
+        memory_max: MEMORY_MAX,
         host_facts: vec![HostFact::Engine],
     }
 }

@@ -4,9 +4,10 @@ mod admission;
 mod backlog;
 mod defence;
 mod execution;
+mod fetching;
 mod losses;
+mod refusals;
 mod runs;
-mod sweep;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,20 +26,22 @@ use crate::job::sealed::Opener;
 use crate::log::recorder::Recorder;
 use crate::provider::admission::work_of;
 use crate::provider::backlog::Backlog;
+use crate::provider::fetching::Fetched;
 use crate::provider::losses::Losses;
+use crate::provider::refusals::Refusals;
 use crate::provider::runs::Memory;
-use crate::provider::sweep::Sweep;
+use crate::role::sweep::keep_sweeping;
 use crate::role::{Next, Role, Scheduler};
 use crate::{Error, Result};
-
-/// How often a provider removes the blobs of jobs that are over.
-pub const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
 /// How long a lock is meant, in seconds: one that lands later does nothing.
 const LOCK_VALID_SECS: u64 = 60;
 
 /// What of a run's time is left for the chain unless it takes more, in seconds.
 const MARGIN_SECS: u64 = 5;
+
+/// What inputs may take of memory unless somebody says otherwise, in bytes: one that fills a slot.
+pub const MEMORY_MAX: u64 = 4 << 30;
 
 /// How often it is measured anew how fast the chain makes blocks.
 const PACE_EVERY: Duration = Duration::from_secs(600);
@@ -77,6 +80,9 @@ pub struct ProviderPlan {
     pub only_named: bool,
     /// What stays free on its disk beside the largest files that a job may need, in bytes.
     pub disk_free_min: u64,
+    /// What the inputs of all jobs that run at once may take of memory, in bytes: each may take an
+    /// equal part, at some 20 KiB for each page of 4 KiB that an input fills.
+    pub memory_max: u64,
     /// How often it removes the blobs of jobs that are over from its own store.
     pub sweep_every: Duration,
     /// What it says of its machine in the statements of its runs.
@@ -127,6 +133,8 @@ pub struct Provider {
     binding: tokio::sync::Mutex<()>,
     losses: tokio::sync::Mutex<Losses>,
     memory: Mutex<Memory>,
+    refusals: Refusals,
+    fetched: Fetched,
     recorder: Option<Recorder>,
     progress: Progress,
 }
@@ -152,6 +160,8 @@ impl Provider {
             binding: Default::default(),
             losses: Default::default(),
             memory: Mutex::new(Memory::new()),
+            refusals: Refusals::default(),
+            fetched: Fetched::new(),
             opener: Opener::of(contracts.signer()),
             contracts,
             board,
@@ -183,10 +193,13 @@ impl Provider {
     pub async fn run(self, stop: watch::Receiver<bool>) {
         let (contracts, board) = (self.contracts.clone(), self.board.clone());
         let provider = Arc::new(self);
-        let work = Scheduler::new(Arc::clone(&provider), board, contracts).run(stop.clone());
-        let sweeping = provider.keep_sweeping(stop.clone());
+        let work = Scheduler::new(Arc::clone(&provider), board.clone(), contracts.clone());
+        let work = work.run(stop.clone());
+        let (every, binding) = (provider.plan.sweep_every, &provider.binding);
+        let sweeping = keep_sweeping(&contracts, &board, every, binding, stop.clone());
         let measuring = provider.keep_pace(stop.clone());
-        tokio::join!(work, provider.keep_offering(stop), sweeping, measuring);
+        let refusing = provider.keep_refusing(stop.clone());
+        tokio::join!(work, provider.keep_offering(stop), sweeping, measuring, refusing);
     }
 
     /// Leaves a chain that has become slow the time that it takes, until told to stop.
@@ -227,30 +240,6 @@ impl Provider {
         }
     }
 
-    /// Removes the blobs of jobs that are over, until told to stop.
-    async fn keep_sweeping(&self, mut stop: watch::Receiver<bool>) {
-        let mut sweep = Sweep::default();
-        loop {
-            tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return,
-                () = self.contracts.env().sleep(self.plan.sweep_every) => {}
-            }
-            match self.sweep(&mut sweep).await {
-                Ok(0) => {}
-                Ok(count) => tracing::info!(count, "blobs of jobs that are over were removed"),
-                Err(error) => tracing::warn!(%error, "blobs could not be removed"),
-            }
-        }
-    }
-
-    async fn sweep(&self, sweep: &mut Sweep) -> Result<usize> {
-        // Once without stopping anything, so that the second time there is little left to ask.
-        sweep.read(&self.contracts, &self.board).await?;
-        let _turn = self.binding.lock().await;
-        sweep.read(&self.contracts, &self.board).await?;
-        sweep.remove(&self.board).await
-    }
-
     async fn publish_seal_keys(&self) -> Result<()> {
         let (signer, now) = (self.contracts.signer(), self.contracts.now());
         self.board.put_seal_keys(signer, &self.opener.public(), now).await
@@ -277,6 +266,8 @@ impl Provider {
         let (account, now) = (self.contracts.account(), self.contracts.now());
         for (id, deadline) in self.contracts.own_locks().await? {
             let Some(signed) = self.board.order(id)? else { continue };
+            // Until it is looked at, it may be one that waits for its verdict.
+            self.memory().own.insert(id);
             let order = &signed.order;
             // A sealed job's clock may begin as late as its lock ends.
             let more_secs = if order.beginSecs == 0 { 0 } else { u64::from(order.runSecs) };
@@ -341,6 +332,7 @@ impl Role for Provider {
         let job = self.contracts.job(id).await?;
         let is_mine = job.is_of(self.contracts.account());
         if is_mine {
+            self.memory().own.insert(id);
             self.note_bound(id, order, &job);
         }
         match job.status {
@@ -367,6 +359,10 @@ impl Role for Provider {
                 Ok(Next::Done)
             }
         }
+    }
+
+    fn is_own(&self, id: B256) -> bool {
+        self.memory().own.contains(&id)
     }
 
     fn woken(&self) -> Vec<B256> {

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{MutexGuard, PoisonError};
 
 use alloy_primitives::B256;
-use assay_market::Reason;
 use assay_protocol::SignedOrder;
 
 use crate::Result;
@@ -27,7 +26,9 @@ pub(super) struct Memory {
     pub(super) runs: BTreeMap<B256, Box<dyn JobRun>>,
     /// The kept runs, oldest first.
     order: VecDeque<B256>,
-    pub(super) declined: BTreeMap<B256, Reason>,
+    /// What it has locked, or is about to.
+    pub(super) own: BTreeSet<B256>,
+    declined: BTreeMap<B256, Declined>,
     /// Jobs whose lock, run and claim are in the log.
     pub(super) recorded: BTreeSet<B256>,
     /// Jobs whose output could not be published.
@@ -36,16 +37,42 @@ pub(super) struct Memory {
     pub(super) moves_said: BTreeMap<B256, usize>,
 }
 
+/// What is known of an order that is declined.
+#[derive(Default)]
+struct Declined {
+    times: u32,
+    /// The code of the reason that was said last.
+    said: Option<&'static str>,
+}
+
 impl Memory {
     pub(super) fn new() -> Self {
         Memory {
             runs: BTreeMap::new(),
             order: VecDeque::new(),
+            own: BTreeSet::new(),
             declined: BTreeMap::new(),
             recorded: BTreeSet::new(),
             unpublished: BTreeSet::new(),
             moves_said: BTreeMap::new(),
         }
+    }
+
+    /// An order is declined. Gives how often in a row it was, and whether this reason is a new one.
+    pub(super) fn decline(&mut self, id: B256, code: &'static str) -> (u32, bool) {
+        let declined = self.declined.entry(id).or_default();
+        declined.times = declined.times.saturating_add(1);
+        (declined.times, declined.said != Some(code))
+    }
+
+    /// A reason is on its way to the requester.
+    pub(super) fn said(&mut self, id: B256, code: &'static str) {
+        self.declined.entry(id).or_default().said = Some(code);
+    }
+
+    /// What was on its way did not come through.
+    pub(super) fn forget_declined(&mut self, id: B256) {
+        self.declined.remove(&id);
     }
 
     fn runs_size(&self) -> u64 {
@@ -104,7 +131,9 @@ impl Provider {
     pub(super) fn forget(&self, id: B256) {
         self.take(id);
         self.backlog.release(id);
+        self.fetched.remove(id);
         let mut memory = self.memory();
+        memory.own.remove(&id);
         memory.declined.remove(&id);
         memory.recorded.remove(&id);
         memory.unpublished.remove(&id);
