@@ -5,6 +5,7 @@ mod game;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use alloy_primitives::{B256, keccak256};
 use assay_assurance::window::Window;
@@ -30,6 +31,9 @@ use crate::job::sealed::Opener;
 use crate::log::recorder::Recorder;
 use crate::role::sweep::{SWEEP_EVERY, keep_sweeping};
 use crate::role::{Next, Role, Scheduler};
+
+/// How long a start waits for a broker, and how soon it is asked again.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How an auditor works.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +67,8 @@ impl Auditor {
     ///
     /// # Errors
     ///
-    /// [`Error::Randomness`]; [`Error::Chain`] if it can't let the game take its bonds.
+    /// [`Error::Randomness`]; [`Error::Chain`] if it can't let the game take its bonds;
+    /// [`Error::Store`].
     pub async fn new(
         contracts: Contracts,
         board: Board,
@@ -76,8 +81,7 @@ impl Auditor {
         let secret = contracts.env().random()?.into();
         let (found, moves_said) = (Mutex::default(), Mutex::default());
         let opener = Opener::of(contracts.signer());
-        board.put_seal_keys(contracts.signer(), &opener.public(), contracts.now()).await?;
-        Ok(Auditor {
+        let auditor = Auditor {
             contracts,
             board,
             plan,
@@ -89,7 +93,31 @@ impl Auditor {
             found,
             recorder: None,
             moves_said,
-        })
+        };
+        // What can't be said now is said while it works.
+        match auditor.contracts.env().within(PATIENCE, auditor.publish_seal_keys()).await {
+            Some(Err(error)) if !error.is_broker_away() => Err(error),
+            _ => Ok(auditor),
+        }
+    }
+
+    async fn publish_seal_keys(&self) -> Result<()> {
+        let (signer, now) = (self.contracts.signer(), self.contracts.now());
+        self.board.put_seal_keys(signer, &self.opener.public(), now).await
+    }
+
+    /// Sees to it that things can be sealed for it, until that is done.
+    async fn keep_publishing(&self, mut stop: watch::Receiver<bool>) {
+        let publishing = async {
+            while let Err(error) = self.publish_seal_keys().await {
+                tracing::warn!(%error, "keys to seal to could not be published");
+                self.contracts.env().sleep(PATIENCE).await;
+            }
+        };
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => {}
+            () = publishing => {}
+        }
     }
 
     /// The same, saying in a log what it finds.
@@ -101,11 +129,13 @@ impl Auditor {
     /// Works until told to stop.
     pub async fn run(self, stop: watch::Receiver<bool>) {
         let (contracts, board) = (self.contracts.clone(), self.board.clone());
-        let work = Scheduler::new(Arc::new(self), board.clone(), contracts.clone());
+        let auditor = Arc::new(self);
+        let work = Scheduler::new(Arc::clone(&auditor), board.clone(), contracts.clone());
+        let publishing = auditor.keep_publishing(stop.clone());
         // It binds nothing that a sweep could miss.
         let binding = Default::default();
         let sweeping = keep_sweeping(&contracts, &board, SWEEP_EVERY, &binding, stop.clone());
-        tokio::join!(work.run(stop), sweeping);
+        tokio::join!(work.run(stop), sweeping, publishing);
     }
 
     /// Re-runs a claim; its own run of it if it is false.

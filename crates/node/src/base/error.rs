@@ -241,9 +241,6 @@ pub enum Error {
     /// What a release would cost has no place in the owner's ledger.
     #[error(transparent)]
     Ledger(#[from] assay_policy::LedgerError),
-    /// A job that can't be ordered, run or checked.
-    #[error("{0}")]
-    Job(String),
     /// An order whose terms are damaged, or of another version.
     #[error("the order's terms can't be read: {0}")]
     Terms(#[from] assay_market::TermsError),
@@ -325,6 +322,11 @@ pub enum Error {
     /// The name under a home's seed makes no key of a log or witness.
     #[error("the key of a log or witness can't be made: {0}")]
     LogKey(#[from] assay_tlog::KeyError),
+    /// Masked data at a broker without a log.
+    #[error(
+        "the broker keeps no log, in which the data's masking could be said; publish at one that does"
+    )]
+    LogAbsent,
     /// What only the node that keeps the log can do, asked of another.
     #[error("the log is kept elsewhere: only the node that keeps it can {0}")]
     LogElsewhere(&'static str),
@@ -398,6 +400,12 @@ pub(crate) fn sentences(reasons: &[ClauseReason]) -> String {
 }
 
 impl Error {
+    /// Whether a broker can't be asked now, or refuses this account: what does not need it goes on.
+    pub(crate) fn is_broker_away(&self) -> bool {
+        use assay_broker_client::Error;
+        matches!(self, Self::Broker(Error::Unreachable { .. } | Error::Refused(_)))
+    }
+
     pub(crate) fn file(verb: &'static str, path: &Path, source: std::io::Error) -> Self {
         Self::File { verb, path: path.to_owned(), source }
     }

@@ -633,6 +633,11 @@ impl Board {
         Ok(Some(blocking(move || blobs.free_size()).await))
     }
 
+    /// Whether there is a broker, which may be away or hang.
+    pub(crate) fn has_broker(&self) -> bool {
+        self.broker.is_some()
+    }
+
     /// The blobs that are kept beside a broker's, for the account's own use; `None` where others
     /// read them too.
     pub(crate) fn own_blobs(&self) -> Option<&Arc<dyn Blobs>> {

@@ -40,6 +40,9 @@ const LOCK_VALID_SECS: u64 = 60;
 /// What of a run's time is left for the chain unless it takes more, in seconds.
 const MARGIN_SECS: u64 = 5;
 
+/// How long a start waits for a broker.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// What inputs may take of memory unless somebody says otherwise, in bytes: one that fills a slot.
 pub const MEMORY_MAX: u64 = 4 << 30;
 
@@ -132,7 +135,9 @@ pub struct Provider {
     /// each knows of the other.
     binding: tokio::sync::Mutex<()>,
     losses: tokio::sync::Mutex<Losses>,
-    memory: Mutex<Memory>,
+    memory: Arc<Mutex<Memory>>,
+    /// Whether it has said what it works for, as far as its start.
+    is_announced: bool,
     refusals: Refusals,
     fetched: Fetched,
     recorder: Option<Recorder>,
@@ -141,11 +146,11 @@ pub struct Provider {
 
 impl Provider {
     /// A provider on an engine. Reads what it has lost lately, and says what it works for before
-    /// anyone can ask.
+    /// anyone can ask, unless the broker is away: then it says so while it works.
     ///
     /// # Errors
     ///
-    /// [`Error::Chain`], [`Error::Store`], [`Error::Broker`]; [`Error::MarginShort`] if the plan
+    /// [`Error::Chain`], [`Error::Store`]; [`Error::MarginShort`] if the plan
     /// leaves the chain less time than it takes.
     pub async fn new(
         contracts: Contracts,
@@ -154,12 +159,14 @@ impl Provider {
         executor: impl Executor,
     ) -> Result<Self> {
         let margin_secs = margin_secs(&contracts, &plan).await?;
-        let provider = Provider {
+        let env = contracts.env().clone();
+        let mut provider = Provider {
             running: Semaphore::new(plan.runs_at_once.max(1)),
             backlog: Backlog::new(plan.steps_per_sec, plan.runs_at_once, margin_secs),
             binding: Default::default(),
             losses: Default::default(),
-            memory: Mutex::new(Memory::new()),
+            memory: Arc::new(Mutex::new(Memory::new())),
+            is_announced: false,
             refusals: Refusals::default(),
             fetched: Fetched::new(),
             opener: Opener::of(contracts.signer()),
@@ -172,8 +179,11 @@ impl Provider {
         };
         provider.losses.lock().await.read_new(&provider.contracts).await?;
         provider.find_bound().await?;
-        provider.publish_seal_keys().await?;
-        provider.offer().await?;
+        provider.is_announced = match env.within(PATIENCE, provider.announce()).await {
+            Some(Err(error)) if !error.is_broker_away() => return Err(error),
+            Some(Ok(())) => true,
+            _ => false,
+        };
         Ok(provider)
     }
 
@@ -226,23 +236,29 @@ impl Provider {
 
     /// Says what it works for again before that ends, until told to stop.
     async fn keep_offering(&self, mut stop: watch::Receiver<bool>) {
-        let mut pause = OFFER_SECS / 2;
+        let mut is_said = self.is_announced;
         loop {
+            let pause = if is_said { OFFER_SECS / 2 } else { 5 };
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
                 () = self.contracts.env().sleep(Duration::from_secs(pause)) => {}
             }
-            let said = self.offer().await;
+            let said = tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                said = self.announce() => said,
+            };
             if let Err(error) = &said {
                 tracing::warn!(%error, "the offer could not be put");
             }
-            pause = if said.is_ok() { OFFER_SECS / 2 } else { 5 };
+            is_said = said.is_ok();
         }
     }
 
-    async fn publish_seal_keys(&self) -> Result<()> {
+    /// Says to which keys things are sealed for it, and what it works for.
+    async fn announce(&self) -> Result<()> {
         let (signer, now) = (self.contracts.signer(), self.contracts.now());
-        self.board.put_seal_keys(signer, &self.opener.public(), now).await
+        self.board.put_seal_keys(signer, &self.opener.public(), now).await?;
+        self.offer().await
     }
 
     async fn offer(&self) -> Result<()> {

@@ -1,7 +1,7 @@
 //! What a provider keeps of its runs and orders, all of which it could find again.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use alloy_primitives::B256;
 use assay_protocol::SignedOrder;
@@ -33,6 +33,8 @@ pub(super) struct Memory {
     pub(super) recorded: BTreeSet<B256>,
     /// Jobs whose output could not be published.
     pub(super) unpublished: BTreeSet<B256>,
+    /// Jobs whose output is being published.
+    pub(super) publishing: BTreeSet<B256>,
     /// How many of its moves in games about a job's claim are in the log.
     pub(super) moves_said: BTreeMap<B256, usize>,
 }
@@ -54,6 +56,7 @@ impl Memory {
             declined: BTreeMap::new(),
             recorded: BTreeSet::new(),
             unpublished: BTreeSet::new(),
+            publishing: BTreeSet::new(),
             moves_said: BTreeMap::new(),
         }
     }
@@ -87,6 +90,11 @@ impl Memory {
         let steps = |id: &&B256| self.runs.get(*id).map_or(0, |run| run.step() / REMADE_STEPS);
         others.min_by_key(steps).copied()
     }
+}
+
+pub(super) fn locked(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
+    // What it holds can be found again, so a panic elsewhere spoils nothing.
+    memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Provider {
@@ -141,7 +149,6 @@ impl Provider {
     }
 
     pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
-        // What it holds can be found again, so a panic elsewhere spoils nothing.
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.memory)
     }
 }

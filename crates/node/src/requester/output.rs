@@ -19,7 +19,7 @@ impl Requester {
     /// # Errors
     ///
     /// [`Error::InputMissing`] if nobody has published it; [`Error::KeyMissing`] if it is sealed to
-    /// others; [`Error::Job`] if it is no blob.
+    /// others; [`Error::Output`] if it is no blob.
     pub async fn output(&self, id: B256) -> Result<Vec<u8>> {
         let sealed = self.published_output(id).await?;
         let Some(signed) = self.board.find_order(id).await? else {

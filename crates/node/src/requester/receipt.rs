@@ -32,7 +32,10 @@ impl Requester {
             Some(recorder) => {
                 self.record_order(record).await;
                 let deployment = &self.contracts.deployment;
-                let anchor = recorder.log().newest_anchor(client, deployment).await?;
+                let anchor = match recorder.log() {
+                    Some(log) => log.newest_anchor(client, deployment).await?,
+                    None => None,
+                };
                 let proved = settlement.check().map_err(Error::Evidence)?;
                 let said = Statement::Settled(Settled {
                     market: recorder.market(),
@@ -47,7 +50,7 @@ impl Requester {
                     anchor_block: anchor.as_ref().map(|anchor| anchor.block),
                 });
                 recorder.say(&said).await?;
-                Some(recorder.about(id, anchor).await?)
+                recorder.about(id, anchor).await?
             }
             None => None,
         };
@@ -59,11 +62,11 @@ impl Requester {
     /// What a reader would trust to believe this requester's receipts: this market, its log, and
     /// this account for what the chain shows.
     pub fn trust(&self) -> Trust {
-        let log = self.recorder.as_ref().map(|recorder| TrustedLog {
-            key: recorder.log().vkey().to_string(),
+        let log = self.recorder.as_ref().and_then(Recorder::log).map(|log| TrustedLog {
+            key: log.vkey().to_string(),
             witnesses: Vec::new(),
             quorum: 0,
-            operator: recorder.log().operators(&self.contracts.deployment).first().copied(),
+            operator: log.operators(&self.contracts.deployment).first().copied(),
         });
         Trust {
             schema: TRUST_SCHEMA.to_owned(),
