@@ -47,3 +47,20 @@ async fn a_provider_starts_and_claims_while_the_broker_is_away() {
     }
     assert_eq!(status().await, JobStatus::AwaitingVerdict as u8, "its claim stands");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_chain_could_take_back_is_not_said_to_be_settled() {
+    let Some(market) = Market::new("what_the_chain_could_take_back").await else { return };
+    let (account, requester) = (market.funded().await, market.funded().await);
+    let _provider = market.daemon("provider", account, &["--job-cost", "10000"]);
+    let own = requester.to_string();
+    let arguments = [&program("wordcount"), "--auditor", &own, "--confirmations", "4"];
+    let mut run = market.run(requester, &arguments);
+    let contracts = market.contracts().await;
+    run.until("paid");
+    let (paid, _) = contracts.last_block().await.unwrap();
+    run.until("done");
+    let (done, _) = contracts.last_block().await.unwrap();
+    // The block of the payment may have been the last but one when it was told.
+    assert!(done >= paid + 3, "the receipt says what is {} blocks deep", done - paid);
+}

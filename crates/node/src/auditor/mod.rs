@@ -32,6 +32,9 @@ use crate::log::recorder::Recorder;
 use crate::role::sweep::{SWEEP_EVERY, keep_sweeping};
 use crate::role::{Next, Role, Scheduler};
 
+/// How soon a claim is looked at again that could still be taken back.
+const CONFIRM_PAUSE: Duration = Duration::from_millis(500);
+
 /// How long a start waits for a broker, and how soon it is asked again.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -58,6 +61,8 @@ pub struct Auditor {
     running: Semaphore,
     found: Mutex<BTreeMap<B256, False>>,
     recorder: Option<Recorder>,
+    /// How many blocks are to stand upon a claim's before it is run again.
+    confirmations: u64,
     /// How many of its moves about a claim it has said.
     moves_said: Mutex<BTreeMap<B256, usize>>,
 }
@@ -92,6 +97,7 @@ impl Auditor {
             running,
             found,
             recorder: None,
+            confirmations: 0,
             moves_said,
         };
         // What can't be said now is said while it works.
@@ -124,6 +130,24 @@ impl Auditor {
     #[must_use]
     pub fn recording(self, recorder: Recorder) -> Self {
         Auditor { recorder: Some(recorder), ..self }
+    }
+
+    /// The same, running only claims again with so many blocks upon theirs: what it says of one
+    /// stays in the log, also if the chain takes the claim back.
+    #[must_use]
+    pub fn confirming(self, blocks: u64) -> Self {
+        Auditor { confirmations: blocks, ..self }
+    }
+
+    /// Whether a claim lies deep enough to be run again.
+    async fn is_deep(&self, id: B256, order: &Market::Order) -> Result<bool> {
+        if self.confirmations == 0 {
+            return Ok(true);
+        }
+        let (head, _) = self.contracts.head().await?;
+        let claimed = Timeline::read(&self.contracts, id, order).await?.claimed;
+        let block = claimed.map(|claimed| claimed.block.number);
+        Ok(block.is_some_and(|block| head >= block.saturating_add(self.confirmations)))
     }
 
     /// Works until told to stop.
@@ -171,6 +195,9 @@ impl Auditor {
     ) -> Result<Next> {
         let is_found = self.found().contains_key(&id);
         if !is_found {
+            if !self.is_deep(id, &signed.order).await? {
+                return Ok(Next::After(CONFIRM_PAUSE));
+            }
             let has_begun = self.commitment(id)?.is_some();
             let audited = match has_begun || self.is_chosen(id) {
                 true => self.audit(window, id, signed, job.lock_block).await?,

@@ -197,6 +197,17 @@ pub enum Error {
     /// A job that still runs its course.
     #[error("the job has not ended yet, so it has no receipt")]
     NotEnded,
+    /// The end of a job that the chain could still take back.
+    #[error(
+        "{depth} of {needed} blocks stand upon the job's end, and no more come: ask for the receipt \
+         later, or with fewer confirmations"
+    )]
+    NotFinal {
+        /// How many do.
+        depth: u64,
+        /// How many are to.
+        needed: u64,
+    },
     /// An event that the chain's own proof does not prove.
     #[error(transparent)]
     Evidence(EvidenceError),

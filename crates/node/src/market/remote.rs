@@ -125,6 +125,7 @@ impl RemoteMarket {
         let challenges = home.challenges().join(contracts.account().to_string());
         let auditor =
             Auditor::new(contracts, board, plan, challenges, InProcess::default()).await?;
+        let auditor = auditor.confirming(self.confirmations);
         Ok(match recorder {
             Some(recorder) => auditor.recording(recorder),
             None => auditor,
