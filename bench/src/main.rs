@@ -3,15 +3,26 @@
 //!
 //! Timings on a shared machine wander, so each figure is a median and peers take turns with ours.
 
+// For a first build alone, a part of what figures can be is not used.
+#![cfg_attr(not(feature = "market"), allow(dead_code))]
+
 mod build;
+#[cfg(feature = "market")]
 mod chain;
 mod figure;
+#[cfg(feature = "market")]
 mod key_service;
+#[cfg(feature = "market")]
 mod log;
+#[cfg(feature = "market")]
 mod machine;
+#[cfg(feature = "market")]
 mod market;
+#[cfg(feature = "market")]
 mod objects;
+#[cfg(feature = "market")]
 mod peers;
+#[cfg(feature = "market")]
 mod seal;
 
 use std::process::ExitCode;
@@ -45,11 +56,17 @@ fn main() -> ExitCode {
 fn figures(what: &str) -> Result<Vec<figure::Figure>, String> {
     match what {
         "build" => build::figures(),
+        #[cfg(feature = "market")]
         "chain" => chain::figures(),
+        #[cfg(feature = "market")]
         "key-service" => key_service::figures(),
+        #[cfg(feature = "market")]
         "log" => log::figures(),
+        #[cfg(feature = "market")]
         "machine" => machine::figures(),
+        #[cfg(feature = "market")]
         "market" => market::figures(),
+        #[cfg(feature = "market")]
         "seal" => seal::figures(),
         _ => Err(USAGE.to_owned()),
     }

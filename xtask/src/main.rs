@@ -27,7 +27,7 @@ const USAGE: &str = "cargo xtask COMMAND
   fuzz privacy [COUNT] [SEED] [NAME]
                         feed COUNT mutants [10,000,000] to each parser of what strangers send, or to
                         the parsers whose name contains NAME
-  bench machine|chain|log|market|key_service|seal|build
+  bench build|chain|key-service|log|machine|market|seal
                         print figures beside those of other tools
   programs [--check]    rebuild programs/prebuilt, or compare a rebuild with it
   vectors               record vectors/ again
@@ -61,6 +61,11 @@ fn command(arguments: &[&str]) -> Result<(), String> {
         ["fuzz", "kills"] => kills("500"),
         ["fuzz", "kills", count] => kills(count),
         ["vectors"] => cargo(&["run", "--release", "-p", "assay-fuzz", "--", "vectors", "vectors"]),
+        // What a first build costs is known without building all that has other figures.
+        ["bench", "build", rest @ ..] => {
+            let command = ["run", "-p", "assay-bench", "--no-default-features", "--", "build"];
+            cargo(&[&command[..], rest].concat())
+        }
         ["bench", rest @ ..] => {
             let mut command = vec!["run", "--release", "-p", "assay-bench", "--"];
             command.extend(rest);

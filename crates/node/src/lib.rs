@@ -32,13 +32,13 @@ pub use chain::contracts::Contracts;
 pub use chain::events::events;
 pub use chain::funds::{CHUNK_FEE_MIN, Funds};
 pub use chain::reputation::{ProviderRecord, provider_record, provider_records};
-pub use job::executor::{
-    EngineKind, EngineKindError, Executor, Image, InProcess, JobImages, JobRun,
-};
+pub use job::executor::{EngineKind, EngineKindError, Executor, InProcess, JobImages, JobRun};
+pub use job::images::Image;
 pub use job::inputs::{JobFiles, Replayed, replay, replay_files};
 pub use job::sealed::kept_output_key;
 pub use key_service::KeyService;
-pub use log::anchor::{Anchorer, anchored_trees};
+pub use log::anchor::Anchorer;
+pub use log::anchored::anchored_trees;
 pub use log::cosign::{
     AskedWitness, entries_of, keep_cosigned, log_at, open_witness, operators_of,
 };

@@ -11,14 +11,13 @@ use alloy_rpc_types_eth::{TransactionReceipt, TransactionRequest};
 use alloy_signer_local::PrivateKeySigner;
 use assay_assurance::{Assurances, Kind};
 use assay_chain::{ChainClientConfig, Client, Endpoint};
-use assay_contracts::{ContractError, Deployment, Disputes, Market, Stakes, TestDollar, job_id};
-use assay_market::JobStatus;
+use assay_contracts::{
+    ContractError, Deployment, DisputeTerms, Disputes, Market, Stakes, TestDollar, job_id,
+};
 use assay_types::Clock as _;
 
 use crate::base::env::Env;
 use crate::chain::clock::ChainTime;
-use crate::chain::games::dispute_terms;
-use crate::chain::market::Job;
 use crate::{Error, Result};
 
 /// How long after its last deadline a job is taken for over, in seconds: a chain may take blocks
@@ -218,13 +217,6 @@ impl Contracts {
         now > time
     }
 
-    /// Whether nothing can become of an order any more that nobody has locked: its time has passed
-    /// so long ago that no chain takes that back.
-    pub(crate) fn is_void(&self, order: &Market::Order, job: &Job) -> bool {
-        let ended = order.lockDeadline.to::<u64>().saturating_add(OVER_AFTER_SECS);
-        job.status == JobStatus::None && self.has_passed(ended)
-    }
-
     /// How long it is until a time of the chain.
     pub(crate) fn until(&self, time: u64) -> Duration {
         Duration::from_secs(time).saturating_sub(self.time().now(self.env.unix_time()))
@@ -288,6 +280,29 @@ fn or_nothing(sent: Result<TransactionReceipt>) -> Result<Option<TransactionRece
         }
         Err(error) => Err(error),
     }
+}
+
+/// How a market's disputes are paced and priced.
+///
+/// # Errors
+///
+/// [`Error::Chain`].
+async fn dispute_terms(client: &Client, deployment: &Deployment) -> Result<DisputeTerms> {
+    let disputes = Disputes::new(deployment.disputes, client.provider().clone());
+    let said = disputes.parameters().call().await.map_err(chain)?;
+    Ok(DisputeTerms {
+        bond: said.bond,
+        cost_base: said.costBase,
+        cost_answer: said.costAnswer,
+        cost_reveal: said.costReveal,
+        steps_per_sec: said.stepsPerSec,
+        retrace_steps_per_sec: said.retraceStepsPerSec,
+        fetch_secs: said.fetchSecs,
+        censorship_secs: said.censorshipSecs,
+        opening_secs: said.openingSecs,
+        clock_secs: said.clockSecs,
+        move_floor_secs: said.moveFloorSecs,
+    })
 }
 
 /// An amount as the contracts keep it.

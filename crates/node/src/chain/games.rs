@@ -3,8 +3,7 @@
 use alloy_primitives::{B256, Bytes};
 use alloy_rpc_types_eth::TransactionRequest;
 use assay_assurance::window::{Defence, Game, Opening, TraceClaim};
-use assay_chain::Client;
-use assay_contracts::{Deployment, DisputeTerms, Disputes, GameStage, JobEvent, events::topics};
+use assay_contracts::{Disputes, GameStage, JobEvent, events::topics};
 use assay_dispute::{Challenge, Known, Pointing, Segment};
 use assay_types::Hash;
 
@@ -185,32 +184,6 @@ impl Contracts {
     pub(crate) fn collect_bond(&self, id: u64) -> TransactionRequest {
         self.disputes.collect(id).into_transaction_request()
     }
-}
-
-/// How a market's disputes are paced and priced.
-///
-/// # Errors
-///
-/// [`Error::Chain`].
-pub(crate) async fn dispute_terms(
-    client: &Client,
-    deployment: &Deployment,
-) -> Result<DisputeTerms> {
-    let disputes = Disputes::new(deployment.disputes, client.provider().clone());
-    let said = disputes.parameters().call().await.map_err(chain)?;
-    Ok(DisputeTerms {
-        bond: said.bond,
-        cost_base: said.costBase,
-        cost_answer: said.costAnswer,
-        cost_reveal: said.costReveal,
-        steps_per_sec: said.stepsPerSec,
-        retrace_steps_per_sec: said.retraceStepsPerSec,
-        fetch_secs: said.fetchSecs,
-        censorship_secs: said.censorshipSecs,
-        opening_secs: said.openingSecs,
-        clock_secs: said.clockSecs,
-        move_floor_secs: said.moveFloorSecs,
-    })
 }
 
 fn pointing(pointing: Pointing) -> Disputes::Pointing {

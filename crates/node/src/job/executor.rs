@@ -10,14 +10,10 @@ use assay_machine::{Engine, Interpreter, Machine, Program, Run, State, StepLimit
 use assay_merkle::{Page, Proof};
 use assay_types::{BlobRoot, Hash};
 use futures_util::future::BoxFuture;
-use zeroize::Zeroizing;
 
 use crate::base::blocking::blocking;
-use crate::job::inputs::output_image;
+use crate::job::images::{Image, output_image};
 use crate::{Error, Result};
-
-/// A slot's image in memory, wiped when dropped: it may be somebody's secret.
-pub type Image = Zeroizing<Vec<u8>>;
 
 /// A job at hand: what it runs and reads.
 pub struct JobImages {

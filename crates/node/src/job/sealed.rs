@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use crate::base::blocking::blocking;
 use crate::base::env::Env;
 use crate::board::{Board, terms_of};
-use crate::job::inputs::{blob_bytes, image_of};
+use crate::job::images::{blob_bytes, image_of};
 use crate::job::vault::{Secret, Vault};
 use crate::{Error, Home, Result};
 

@@ -27,7 +27,7 @@ use crate::base::blocking::blocking;
 use crate::base::env::Env;
 use crate::base::files;
 use crate::base::ids::market_id;
-use crate::log::anchor::{self, AnchoredTree};
+use crate::log::anchored::{self, AnchoredTree};
 use crate::log::objects::open_objects;
 use crate::{Error, Home, Result};
 
@@ -142,7 +142,7 @@ impl PublicLog {
         let read = blocking(move || log.index().read_new(&storage, &log.key));
         let (_, tree) = read.await?;
         let operators = self.operators(deployment);
-        anchor::newest(client, deployment, self.key.name(), &operators, tree.size).await
+        anchored::newest(client, deployment, self.key.name(), &operators, tree.size).await
     }
 
     /// What the log has about a job, with the bindings of the keys that signed it, under the newest

@@ -12,7 +12,7 @@ use assay_types::{BlobRoot, Clock as _, sha256};
 
 use crate::base::env::Env;
 use crate::base::files;
-use crate::job::inputs::slot_bytes;
+use crate::job::images::slot_bytes;
 use crate::log::recorder::bound_key;
 use crate::{Board, Error, Result};
 

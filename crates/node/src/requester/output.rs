@@ -8,7 +8,7 @@ use assay_types::{BlobRoot, Hash};
 use crate::base::blocking::blocking;
 use crate::base::ids::account;
 use crate::board::terms_of;
-use crate::job::inputs::blob_of;
+use crate::job::images::blob_of;
 use crate::requester::Requester;
 use crate::{Error, Result};
 

@@ -6,7 +6,7 @@ use assay_merkle::empty_slot;
 use assay_types::{BlobRoot, Hash};
 
 use crate::base::ids::account;
-use crate::job::inputs::public_blob;
+use crate::job::images::public_blob;
 use crate::job::sealed::seal_bytes;
 use crate::requester::Requester;
 use crate::requester::terms::{DatasetTerms, JobTerms};

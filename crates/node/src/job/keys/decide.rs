@@ -1,59 +1,16 @@
 //! Whether the owner's decision lets a key out.
 
-use std::convert::Infallible;
-use std::future::Future;
-
 use alloy_primitives::{Address, B256};
-use assay_market::{Account, JobId};
+use assay_market::JobId;
 use assay_merkle::empty_slot;
 use assay_policy::{Decision, Permit, ReleaseRequest};
 use assay_types::{BlobRoot, Hash};
 
 use crate::Result;
 use crate::base::ids::{account, program_id};
-use crate::board::{Board, KeyReasons};
-use crate::job::keys::{Kept, KeyGiver, Lock};
-
-/// The rules of an owner's datasets, and the ledger of what their uses cost. A version of a dataset
-/// is named by its envelope's digest and its policy's.
-pub(crate) trait DatasetRules: Send + Sync + 'static {
-    /// Takes in what other owners now say of what a version is made of, as far as the board can be
-    /// read.
-    fn refresh(
-        &self,
-        board: &Board,
-        version: (Hash, Hash),
-        now: u64,
-    ) -> impl Future<Output = Result<()>> + Send;
-
-    /// Decides about a version's key; `None` if the version is not in force.
-    fn decide(&self, version: (Hash, Hash), asked: &ReleaseRequest) -> Result<Option<Decision>>;
-
-    /// Spends what a release costs: durable when it returns, and only then may the key go out.
-    fn spend(&self, permit: &Permit, recipient: Account, at: u64) -> Result<()>;
-
-    /// The newest digest in the ledger.
-    fn head(&self) -> Hash;
-}
-
-/// Of who gives the keys of inputs alone.
-impl DatasetRules for Infallible {
-    async fn refresh(&self, _: &Board, _: (Hash, Hash), _: u64) -> Result<()> {
-        match *self {}
-    }
-
-    fn decide(&self, _: (Hash, Hash), _: &ReleaseRequest) -> Result<Option<Decision>> {
-        match *self {}
-    }
-
-    fn spend(&self, _: &Permit, _: Account, _: u64) -> Result<()> {
-        match *self {}
-    }
-
-    fn head(&self) -> Hash {
-        match *self {}
-    }
-}
+use crate::board::KeyReasons;
+use crate::job::keys::giver::{Kept, KeyGiver, Lock};
+use crate::job::keys::rules::DatasetRules;
 
 /// What the owner says about a key.
 pub(super) enum Verdict {

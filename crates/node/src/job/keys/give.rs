@@ -8,8 +8,9 @@ use assay_types::{Clock as _, Hash};
 
 use crate::Result;
 use crate::base::ids::account;
-use crate::job::keys::decide::{DatasetRules, Verdict};
-use crate::job::keys::{INPUT_SLOT, Kept, KeyGiver, Lock};
+use crate::job::keys::decide::Verdict;
+use crate::job::keys::giver::{INPUT_SLOT, Kept, KeyGiver, Lock};
+use crate::job::keys::rules::DatasetRules;
 use crate::job::sealed::OUTPUT_SLOT;
 
 /// What became of a key for an account.

@@ -9,8 +9,8 @@ use assay_types::Hash;
 
 use crate::Result;
 use crate::chain::timeline::Timeline;
-use crate::job::keys::decide::DatasetRules;
-use crate::job::keys::{INPUT_SLOT, Kept, KeyGiver};
+use crate::job::keys::giver::{INPUT_SLOT, Kept, KeyGiver};
+use crate::job::keys::rules::DatasetRules;
 
 impl<D: DatasetRules> KeyGiver<D> {
     /// The digest of what is said of a job's lock, if there is a log and somebody whom nothing was
