@@ -11,6 +11,7 @@ use assay_receipt::{
 use crate::base::ids::market_id;
 use crate::chain::block::block;
 use crate::chain::timeline::Timeline;
+use crate::log::recorder::Recorder;
 use crate::requester::{JobRecord, Requester};
 use crate::{Error, Result};
 
