@@ -633,6 +633,11 @@ impl Board {
         Ok(Some(blocking(move || blobs.free_size()).await))
     }
 
+    /// Whether what is found elsewhere is kept here.
+    pub(crate) fn has_store(&self) -> bool {
+        self.store.is_some()
+    }
+
     /// Whether there is a broker, which may be away or hang.
     pub(crate) fn has_broker(&self) -> bool {
         self.broker.is_some()

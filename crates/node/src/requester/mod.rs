@@ -42,6 +42,7 @@ pub struct Requester {
     contracts: Contracts,
     board: Board,
     records: PathBuf,
+    outputs: PathBuf,
     /// What the orders that wait for a lock may take from the purse. One that was locked meanwhile
     /// may still be among them: then the purse holds more than it must, and the requester can
     /// withdraw it.
@@ -77,6 +78,7 @@ impl Requester {
             contracts,
             board,
             records: home.jobs(),
+            outputs: home.outputs(),
             promised: Mutex::default(),
             filling: Default::default(),
             keys: Mutex::default(),
