@@ -59,10 +59,10 @@ impl Requester {
             if status.is_final() {
                 return Ok(status);
             }
-            let now = self.contracts.now();
-            if status == JobStatus::None && now > record.lock_deadline() {
+            if status == JobStatus::None && self.contracts.is_past(record.lock_deadline()).await? {
                 return Ok(status);
             }
+            let now = self.contracts.now();
             if status == JobStatus::None && self.raise(record, now).await? {
                 continue;
             }
@@ -108,11 +108,11 @@ impl Requester {
             // loses.
             JobStatus::AwaitingVerdict if now <= job.deadline && !*has_output => {
                 // A broker that is away shows no more than a provider that is silent.
-                let found = match self.board.slot(job.output).await {
-                    Err(Error::Broker(_)) => false,
-                    found => found?.is_some(),
-                };
-                *has_output = job.output == empty_slot() || found;
+                *has_output = job.output == empty_slot()
+                    || match self.output_image(job.output).await {
+                        Err(Error::Broker(_)) => false,
+                        found => found?.is_some(),
+                    };
                 let is_due = !*has_output && !contracts.demand(id, 0).await?.was_made;
                 if is_due {
                     self.fill_purse_with(order.chunkFee.to()).await?;
