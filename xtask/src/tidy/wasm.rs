@@ -8,7 +8,7 @@ use super::arrows::{PURE, packages};
 use super::tree::Tree;
 use crate::install;
 
-pub(crate) const AREA: &str = "wasm";
+const AREA: &str = "wasm";
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
