@@ -22,8 +22,8 @@ impl LogRange {
     }
 }
 
-/// Whether a node refuses a question for what it asks about, and not for how often it is asked. Both
-/// come under the same code.
+/// Whether a node refuses a question for what it asks about, and not for how often it is asked.
+/// Both come under the same code.
 pub(crate) fn asks_for_less(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     ["range", "results", "blocks", "logs"].iter().any(|word| message.contains(word))
