@@ -27,10 +27,23 @@ fn gift() -> TransactionRequest {
     TransactionRequest::default().with_to(Address::repeat_byte(0x77)).with_value(U256::from(1))
 }
 
-/// Mines blocks at a base fee until something has come of it.
-async fn mine_until<T>(client: &Client, base_fee: u128, of: impl Future<Output = T>) -> T {
+/// Once so many transactions wait, mines blocks at a base fee until something has come of it.
+async fn mine_until<T>(
+    client: &Client,
+    (waiting, base_fee): (u64, u128),
+    of: impl Future<Output = T>,
+) -> T {
     let rpc = client.provider().client();
+    let account = anvil_key().address();
     let mining = async {
+        loop {
+            let mined = client.provider().get_transaction_count(account).await.expect("asked");
+            let all = client.provider().get_transaction_count(account).pending().await;
+            if all.expect("asked") >= mined + waiting {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         loop {
             let fee = U256::from(base_fee);
             let () = rpc.request("anvil_setNextBlockBaseFeePerGas", (fee,)).await.expect("set");
@@ -50,7 +63,7 @@ async fn a_stuck_transaction_is_replaced_at_its_nonce() {
     let client = client(&anvil).await;
     // Far above what is bid first, which is some two gwei.
     let both = async { tokio::join!(client.execute(gift()), client.execute(gift())) };
-    let (first, second) = mine_until(&client, 8 * GWEI, both).await;
+    let (first, second) = mine_until(&client, (2, 8 * GWEI), both).await;
     let nonce_of = async |hash| {
         let sent = client.provider().get_transaction_by_hash(hash).await.expect("asked");
         alloy_consensus::Transaction::nonce(sent.expect("there").inner.inner())
@@ -70,11 +83,11 @@ async fn no_bid_is_above_the_bound() {
     let Some(anvil) = anvil("no_bid_is_above_the_bound", &["--no-mining"]) else { return };
     let client = client(&anvil).await;
     let within = Duration::from_secs(3);
-    let stuck = mine_until(&client, 5_000 * GWEI, client.execute_within(gift(), within)).await;
+    let stuck = mine_until(&client, (1, 5_000 * GWEI), client.execute_within(gift(), within)).await;
     let error = stuck.expect_err("nobody pays that").to_string();
     assert!(error.contains("may still come"), "{error}");
     // Fees fall: it is mined under the last bid, and what comes after it too.
-    let after = mine_until(&client, GWEI, client.execute(gift())).await.expect("mined");
+    let after = mine_until(&client, (1, GWEI), client.execute(gift())).await.expect("mined");
     assert!(after.effective_gas_price < 100 * GWEI, "{after:?}");
     let gifts = client.provider().get_balance(Address::repeat_byte(0x77)).await.expect("asked");
     assert_eq!(gifts, U256::from(2));
@@ -89,7 +102,7 @@ async fn what_an_earlier_process_left_stuck_holds_up_nothing() {
     let hash = *left.tx_hash();
     drop(earlier);
     let client = client(&anvil).await;
-    mine_until(&client, 8 * GWEI, client.execute(gift())).await.expect("mined");
+    mine_until(&client, (2, 8 * GWEI), client.execute(gift())).await.expect("mined");
     let count = client.provider().get_transaction_count(anvil_key().address()).await;
     assert_eq!(count.expect("asked"), 2);
     let left = client.provider().get_transaction_receipt(hash).await.expect("asked");

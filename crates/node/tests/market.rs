@@ -735,11 +735,14 @@ async fn an_order_costs_nothing_before_it_is_funded_and_no_memory_before_it_is_l
     let root = hasher.finish().expect("an image").root;
     let requester_key = PrivateKeySigner::random();
     let requester = stranger_of(&market, requester_key.clone()).await;
-    let template = market.requester().order(sha256(b"template"), &wordcount("other")).await;
+    // For nobody who is here.
+    let elsewhere = JobTerms { provider: Some(DATA_OWNER), ..wordcount("other") };
+    let template = market.requester().order(sha256(b"template"), &elsewhere).await;
     let deployment = market.chain().deployment();
     let with_input = |nonce: u64| {
         let order = Market::Order {
             requester: requester.account(),
+            provider: Address::ZERO,
             beneficiary: requester.account(),
             inputRoot: B256::from(root.0.0),
             nonce: U256::from(nonce),
@@ -754,7 +757,7 @@ async fn an_order_costs_nothing_before_it_is_funded_and_no_memory_before_it_is_l
     market.board().put_order(id, &unfunded).await.expect("posted");
     let reasons = reasons_for(&market.board(), id).await;
     assert!(matches!(reasons[..], [Reason::PurseShort { purse: 0, .. }]), "{reasons:?}");
-    let kept = path.join("blobs").join("slots").join(format!("{root}"));
+    let kept = path.join("blobs").join("slots").join(format!("{root}.image"));
     assert!(!kept.exists(), "what nobody pays for was fetched");
 
     let purse = U256::from(100 * DOLLAR);

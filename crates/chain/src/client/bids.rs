@@ -97,6 +97,10 @@ impl Signing {
             tracing::warn!(nonce, fee_max = bid.fee_max, "a transaction waits for lower fees");
             return Ok(false);
         };
+        if let Some(kept) = self.bids.lock().get_mut(&nonce) {
+            // Whatever comes of it, as many blocks are waited for again.
+            kept.made_at = Some(head);
+        }
         let signed = self.sign(request.clone(), nonce)?;
         match self.offer(&signed).await {
             Outcome::Accepted => {}
@@ -107,7 +111,6 @@ impl Signing {
         tracing::info!(nonce, fee = request.max_fee_per_gas, "a stuck transaction is replaced");
         if let Some(kept) = self.bids.lock().get_mut(&nonce) {
             kept.request = request;
-            kept.made_at = Some(head);
             kept.hashes.push(*signed.tx_hash());
         }
         Ok(true)

@@ -22,6 +22,13 @@ impl LogRange {
     }
 }
 
+/// Whether a node refuses a question for what it asks about, and not for how often it is asked.
+/// Both come under the same code.
+pub(crate) fn asks_for_less(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    ["range", "results", "blocks", "logs"].iter().any(|word| message.contains(word))
+}
+
 impl Client {
     /// The logs that a filter finds, in the chain's order. Nodes bound the blocks, or the logs, of
     /// one question, each in its own words: a range that is refused is halved.
@@ -48,6 +55,7 @@ impl Client {
                     found.extend(logs);
                     next = last + 1;
                 }
+                // Whatever a node refuses in words may be too much for it.
                 Err(error) if error.is_error_resp() && last > next => {
                     tracing::debug!(%error, blocks = last - next + 1, "a range of logs is halved");
                     self.log_range.0.fetch_min((last - next).div_ceil(2), Ordering::Relaxed);

@@ -264,7 +264,9 @@ fn no_receipt(transaction: B256) -> Error {
 /// True for failures that may pass: no connection, a timeout, a busy or limiting server.
 pub(crate) fn is_transient(error: &TransportError) -> bool {
     match error {
-        RpcError::ErrorResp(payload) => payload.is_retry_err(),
+        RpcError::ErrorResp(payload) => {
+            payload.is_retry_err() && !logs::asks_for_less(&payload.message)
+        }
         RpcError::Transport(TransportErrorKind::HttpError(error)) => {
             matches!(error.status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
         }

@@ -65,7 +65,8 @@ pub(crate) struct MarketArgument {
     /// asked, for it could name others
     #[arg(long, value_name = "FILE", env = "ASSAY_DEPLOYMENT")]
     deployment: Option<PathBuf>,
-    /// How many blocks must follow a lock's block before the job is run or a key is released
+    /// How many blocks must follow a lock's block before the job is run or a key is released, a
+    /// claim's before it is audited, and a job's end before its receipt is made
     /// [default: 1; 0 on the market of this machine, whose chain never reorganises]
     #[arg(long, value_name = "N", env = "ASSAY_CONFIRMATIONS")]
     confirmations: Option<u64>,

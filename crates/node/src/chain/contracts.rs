@@ -200,8 +200,8 @@ impl Contracts {
     }
 
     /// Whether a time of the chain has passed for good, so that nothing mined now could be in time:
-    /// by its last block where it makes blocks by itself, and whatever the clock says. What is given
-    /// up for a deadline is given up by this.
+    /// by its last block where it makes blocks by itself, and whatever the clock says. What is
+    /// given up for a deadline is given up by this.
     ///
     /// # Errors
     ///

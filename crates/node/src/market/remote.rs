@@ -36,7 +36,8 @@ pub struct RemoteMarket {
     /// broker.
     pub deployment: Deployment,
     /// How many blocks must stand upon a lock's before anything hangs on it: a run, or a key that
-    /// goes out.
+    /// goes out; upon a claim's before it is audited; and upon a job's end before its receipt is
+    /// made.
     pub confirmations: u64,
     /// What others let the broker's client do in their name: used where it is for what is asked.
     pub capabilities: Option<CapabilityChain>,

@@ -106,9 +106,9 @@ impl Provider {
         Ok(Next::After(Duration::ZERO))
     }
 
-    /// Publishes an output, or tries it again later, and waits for it so long. Neither a broker that
-    /// is away or hangs nor a full disk must cost the stake: a claim needs no published output, and
-    /// who does not find it demands a chunk.
+    /// Publishes an output, or tries it again later, and waits for it so long. Neither a broker
+    /// that is away or hangs nor a full disk must cost the stake: a claim needs no published
+    /// output, and who does not find it demands a chunk.
     async fn publish(&self, id: B256, root: BlobRoot, output: Vec<u8>, patience: Duration) {
         let (board, memory) = (self.board.clone(), Arc::clone(&self.memory));
         memory_of(&memory).publishing.insert(id);

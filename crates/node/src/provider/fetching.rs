@@ -1,5 +1,5 @@
-//! Fetching what a job reads before it is locked, and what that may cost: whoever posts an order has
-//! paid nothing yet.
+//! Fetching what a job reads before it is locked, and what that may cost: whoever posts an order
+//! has paid nothing yet.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -94,7 +94,7 @@ impl Provider {
                 Ok(None)
             }
             Err(Unfetched::For(reason)) => Ok(Some(reason)),
-            Err(Unfetched::By(error)) => Err(error),
+            Err(Unfetched::By(error)) => Err(*error),
         }
     }
 
@@ -152,7 +152,7 @@ impl Provider {
 /// Why a job's files are not here: for something of the order, or by a failure.
 enum Unfetched {
     For(Reason),
-    By(Error),
+    By(Box<Error>),
 }
 
 impl From<Reason> for Unfetched {
@@ -171,7 +171,7 @@ impl From<Error> for Unfetched {
             Error::InputMismatch { root, found } => {
                 Unfetched::For(Reason::InputMismatch { root, found })
             }
-            other => Unfetched::By(other),
+            other => Unfetched::By(Box::new(other)),
         }
     }
 }

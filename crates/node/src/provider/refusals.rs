@@ -1,5 +1,5 @@
-//! Saying why orders are declined, beside the work: a broker that is slow, or a flood of orders that
-//! nobody takes, must keep no claim waiting.
+//! Saying why orders are declined, beside the work: a broker that is slow, or a flood of orders
+//! that nobody takes, must keep no claim waiting.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
