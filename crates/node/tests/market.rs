@@ -713,7 +713,7 @@ async fn an_order_costs_nothing_before_it_is_funded_and_no_memory_before_it_is_l
     let folder = tempfile::tempdir().expect("a folder");
     let none = MarketPlan { providers: vec![], with_liar: false };
     let mut market =
-        LocalMarket::open(&Home::at(&folder.path().join("home")), &none).await.expect("a market");
+        LocalMarket::open(&Home::at(folder.path().join("home")), &none).await.expect("a market");
     let broker = market.serve(0, 0).await.expect("served").broker.expect("a broker");
     let key = PrivateKeySigner::random();
     let provider = stranger_of(&market, key.clone()).await;

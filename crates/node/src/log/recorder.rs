@@ -378,7 +378,7 @@ pub struct Recorder {
 /// The log that an account speaks in.
 #[derive(Clone)]
 enum Log {
-    Known(PublicLog),
+    Known(Box<PublicLog>),
     /// The log of a broker that was away. What binds the account's key to it is said before
     /// anything else.
     Later {
@@ -403,7 +403,7 @@ impl Recorder {
     ) -> Result<Self> {
         let (account, market) = (signer.address(), market_id(deployment));
         let (key, binding) = bound_key(signer, market)?;
-        let (env, log) = (env.clone(), Log::Known(log));
+        let (env, log) = (env.clone(), Log::Known(Box::new(log)));
         let recorder = Recorder { env, log, key: Arc::new(key), account, market };
         recorder.say(&Statement::Binding(binding)).await?;
         Ok(recorder)
