@@ -51,13 +51,30 @@ fn main() -> ExitCode {
         Err(_) if commands::doctor::is_asked(&line) => root.clone(),
         Err(failure) => return failure.report(line.iter().any(|word| word == "--json")),
     };
+    let stray = session::settings::stray_variables(&root);
+    // Who asks for help, or what is wrong, is told so.
+    if !asks_for_help(&line)
+        && !commands::doctor::is_asked(&line)
+        && let Some(failure) = stray.iter().find_map(|variable| variable.failure())
+    {
+        return failure.report(line.iter().any(|word| word == "--json"));
+    }
     let matches = command.get_matches_from(&line);
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     start_log();
+    for variable in stray {
+        tracing::warn!("no command reads the variable {}", variable.name);
+    }
     start_terminal(&arguments, &line);
     commands::run(arguments.command, root, arguments.json)
         .and_then(|output| print(&output))
         .map_or_else(|failure| failure.report(arguments.json), |()| ExitCode::SUCCESS)
+}
+
+fn asks_for_help(line: &[OsString]) -> bool {
+    line.iter().any(|word| {
+        ["--help", "-h", "help", "--version", "-V"].iter().any(|asked| word.as_os_str() == *asked)
+    })
 }
 
 /// Names, short hashes and colour, where a person reads.

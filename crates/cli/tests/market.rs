@@ -397,6 +397,25 @@ fn sealed_jobs_are_chained_by_their_requesters_word() {
     assert!(home.error(1, &lost).contains("whole id of a job that was paid"));
 }
 
+#[test]
+fn a_misspelt_variable_is_named() {
+    let home = Home::new();
+    let run = |arguments: &[&str]| {
+        let mut command = home.command(env!("CARGO_BIN_EXE_assay"), arguments);
+        command.env("ASSAY_CONFIRMATION", "6").output().unwrap()
+    };
+    let refused = run(&["account", "list"]);
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("ASSAY_CONFIRMATION\n") && said.contains("ASSAY_CONFIRMATIONS"),
+        "{said}"
+    );
+    let doctor = run(&["doctor"]);
+    assert!(text(&doctor.stdout).contains("FAIL  settings"), "{}", text(&doctor.stdout));
+    assert!(run(&["account", "--help"]).status.success());
+}
+
 /// Somebody with another key, and nothing of the market but its addresses.
 #[test]
 fn a_beneficiary_reads_what_another_ordered_and_paid() {
