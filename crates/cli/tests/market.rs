@@ -107,7 +107,7 @@ fn program(name: &str) -> String {
 fn the_example_settles_a_job() {
     let home = Home::new();
     let said = home.example("settle-a-job.sh");
-    for part in ["ordered", "locked", "claimed", "settled", "no market runs here"] {
+    for part in ["ordered", "locked", "claimed", "settled", "stopped the market"] {
         assert!(said.contains(part), "{part:?} is not in {said}");
     }
     let words = std::fs::read_to_string(home.path("words.txt")).unwrap();
@@ -397,6 +397,31 @@ fn sealed_jobs_are_chained_by_their_requesters_word() {
     assert!(home.error(1, &lost).contains("whole id of a job that was paid"));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_market_that_hangs_is_named_with_its_process() {
+    let home = Home::new();
+    let up = home.json(&["up", "--detach", "--rpc-port", "0", "--port", "0"]);
+    let pid = up["pid"].to_string();
+    let signal = |name: &str| {
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    };
+    signal("-STOP");
+    let commands: [&[&str]; 4] =
+        [&["status"], &["down"], &["run", &program("sha256")], &["reputation"]];
+    for arguments in commands {
+        let began = std::time::Instant::now();
+        let error = home.error(1, arguments);
+        assert!(error.contains(&format!("process {pid} ")), "{error}");
+        assert!(began.elapsed().as_secs() < 20, "it waits for an answer that never comes");
+    }
+    let report = home.error_after_lines(&["doctor"]);
+    assert!(report.contains(&format!("kill -9 {pid}")), "{report}");
+    signal("-CONT");
+    home.done(&["run", &program("sha256")]);
+    assert!(home.done(&["down"]).contains(&pid));
+}
+
 #[test]
 fn a_misspelt_variable_is_named() {
     let home = Home::new();
@@ -572,6 +597,7 @@ fn a_market_stays_up_and_tells_what_became_of_jobs() {
     assert_eq!(events.last().unwrap()["event"], "paid");
     assert!(home.done(&["job", "watch", &by_status("paid")]).contains("settled"));
     assert_eq!(home.json(&["down"])["running"], false);
+    assert_eq!(home.done(&["down"]), "no market runs here\n");
     assert_eq!(home.json(&["down"])["running"], false, "it is down already");
 }
 

@@ -109,6 +109,11 @@ impl From<assay_node::Error> for Failure {
                     .cause(reasons.join("; "))
                     .next("nothing was posted or paid; change --provider, --purpose, --auditor, --stake or --steps-max, or ask the owner")
             }
+            Error::MarketHangs { pid, .. } => Failure::new(&error)
+                .cause("it is stopped, or its machine is overloaded")
+                .next(format!(
+                    "wait, or end it with `kill -9 {pid}`: its state survives, and the next start cleans up"
+                )),
             Error::InputMissing { .. } => {
                 Failure::new(&error).next("ask the provider to publish it while the window is open")
             }

@@ -103,6 +103,14 @@ pub enum Error {
     /// The market is of another version.
     #[error(transparent)]
     Status(#[from] UnknownStatus),
+    /// A market of this machine takes connections and says nothing.
+    #[error("the market of this machine hangs: process {pid} does not answer at {url}")]
+    MarketHangs {
+        /// The process.
+        pid: u32,
+        /// Its broker.
+        url: String,
+    },
     /// An account can't pay.
     #[error("account {account} holds {has} of the token's smallest unit and needs {needed}")]
     Funds {

@@ -1,6 +1,8 @@
 //! Taking part in a market that others run: a chain's JSON-RPC, a broker's URL, and where the
 //! contracts are.
 
+use std::time::Duration;
+
 use alloy_signer_local::PrivateKeySigner;
 use assay_broker_client::{Access, BrokerClient, BrokerClientConfig};
 use assay_chain::{ChainClientConfig, Endpoint};
@@ -19,7 +21,10 @@ use crate::log::recorder::{PublicLog, Recorder};
 use crate::owner::Owner;
 use crate::provider::{Provider, ProviderPlan};
 use crate::requester::Requester;
-use crate::{Home, Result, Running};
+use crate::{Error, Home, Result, Running};
+
+/// How long a market of this machine may take to answer.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
 /// Where a market is. The URLs may hold secrets, so this has no `Debug`.
 #[derive(Clone)]
@@ -45,9 +50,10 @@ impl RemoteMarket {
     ///
     /// # Errors
     ///
-    /// [`Error::File`](crate::Error::File), [`Error::Damaged`](crate::Error::Damaged).
+    /// [`Error::MarketHangs`] if it takes connections and does not answer within 2 seconds;
+    /// [`Error::File`], [`Error::Damaged`].
     pub async fn running(home: &Home) -> Result<Option<Self>> {
-        let Some(Running { rpc, broker: Some(broker), .. }) = Running::read(home)? else {
+        let Some(Running { rpc, broker: Some(broker), pid }) = Running::read(home)? else {
             return Ok(None);
         };
         let Some(deployment) = files::read_json::<Deployment>(&home.deployment())? else {
@@ -57,7 +63,8 @@ impl RemoteMarket {
         let config = BrokerClientConfig { retries: 0, ..BrokerClientConfig::default() };
         let env = Env::system();
         let client = env.broker(&broker, &deployment, Access::public(), config)?;
-        let answers = client.market().await.is_ok();
+        let answer = env.within(ANSWERS_WITHIN, client.market()).await;
+        let answers = answer.ok_or(Error::MarketHangs { pid, url: broker.clone() })?.is_ok();
         // An embedded chain takes no block back.
         let (confirmations, capabilities) = (0, None);
         let there = RemoteMarket { env, rpc, broker, deployment, confirmations, capabilities };
