@@ -419,7 +419,12 @@ impl Decider {
         std::fs::create_dir_all(&datasets.folder)
             .map_err(|error| Error::file("making", &datasets.folder, error))?;
         let failed = |source| Error::file("opening", &path, source);
-        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
+        let mut options = OpenOptions::new();
+        options.create(true).append(true);
+        // It names everyone who was given a key.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&path).map_err(failed)?;
         file.try_lock().map_err(|error| match error {
             TryLockError::Error(source) => failed(source),
             TryLockError::WouldBlock => Error::Damaged {
