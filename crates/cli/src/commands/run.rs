@@ -19,14 +19,8 @@ use crate::output::text::{grouped, json_line, table};
 use crate::session::follow::watch;
 use crate::session::market::TakePart;
 use crate::session::receipts::write_receipt;
-use crate::session::requester::Session;
+use crate::session::requester::{Session, asked, nobody_offers};
 use crate::session::runtime::block_on;
-
-/// How fast a run is taken to be at the least, in steps a second, when its time is set.
-const STEPS_PER_SEC: u64 = 10_000_000;
-
-/// The least time for a run, in seconds.
-const RUN_SECS_MIN: u64 = 60;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -152,18 +146,19 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
     let dataset = arguments.dataset.as_ref().map(read).transpose()?;
     block_on(async {
         let market = Session::open(&arguments.at, arguments.with_liar).await?;
+        let asked = asked(arguments.steps_max, arguments.stake, arguments.run_secs);
         let price = match arguments.price {
             Some(price) => PriceTerms::fixed(price),
             None => {
-                let quote = market.requester().quote(arguments.steps_max, arguments.stake).await?;
+                let quote = market.requester().quote(asked).await?;
                 if let Some(median) = quote.median.filter(|_| !as_json) {
                     let (price, count) = (dollars(median.price), quote.providers);
                     say(&format!("quoted     at most {price}, the median of {count} providers"));
                 }
                 quote.median.map(|quoted| quoted.metered()).ok_or_else(|| {
-                    Failure::new("no provider offers to run such a job")
-                        .cause("no provider is there, or none has that much free stake")
-                        .next("lower --stake, wait for other providers, or give --price")
+                    nobody_offers().next(
+                        "lower --stake, raise --run-secs, wait for other providers, or give --price",
+                    )
                 })?
             }
         };
@@ -171,7 +166,6 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
             Some(job) => Some(result_of(&market, job).await?),
             None => input,
         };
-        let run_secs = (arguments.steps_max / STEPS_PER_SEC).max(RUN_SECS_MIN);
         let terms = JobTerms {
             program,
             input,
@@ -185,7 +179,7 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
             stake: arguments.stake,
             provider: arguments.provider,
             lock_secs: arguments.lock_secs,
-            run_secs: arguments.run_secs.unwrap_or(u32::try_from(run_secs).unwrap_or(u32::MAX)),
+            run_secs: asked.run_secs,
             window_secs: None,
             repricing: arguments.price_max.map(|price_max| Repricing {
                 raise_bps: arguments.raise_bps,

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use alloy_primitives::B256;
 use assay_machine::Program;
-use assay_market::{Explanation, Facts, JobStatus, Quote, explain, quote};
+use assay_market::{Asked, Explanation, Facts, JobStatus, Quote, explain, quote};
 use assay_types::Hash;
 use futures_util::StreamExt as _;
 
@@ -99,8 +99,8 @@ impl Requester {
     /// # Errors
     ///
     /// As [`Board::offers`].
-    pub async fn quote(&self, step_limit: u64, stake: u128) -> Result<Quote> {
-        Ok(quote(step_limit, stake, &self.board.offers().await?, self.contracts.now()))
+    pub async fn quote(&self, asked: Asked) -> Result<Quote> {
+        Ok(quote(asked, &self.board.offers().await?, self.contracts.now()))
     }
 
     /// The contracts, as the requester's account sees them.
