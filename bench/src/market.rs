@@ -97,7 +97,7 @@ fn run_time(assay: &Path, runtime: &tokio::runtime::Runtime) -> Result<Figure, S
         let market = LocalMarket::open(&home, &MarketPlan::default()).await;
         let market = market.map_err(|error| error.to_string())?;
         let contracts = market.requester().contracts();
-        let window = contracts.window_secs_min(contracts.deployment.fraud_proofs, STEP_LIMIT);
+        let window = contracts.window_secs_min(contracts.deployment.fraud_proofs, STEP_LIMIT, 60);
         market.close().await.map_err(|error| error.to_string())?;
         window.map_err(|error| error.to_string())
     })?;

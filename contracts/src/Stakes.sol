@@ -61,7 +61,8 @@ contract Stakes is IStakes, ReentrancyGuardTransient {
         account.free -= amount;
         Unbond storage out = unbonds[msg.sender];
         uint96 unbonding = out.amount + amount;
-        // INVARIANT: the delay outlasts the longest window and dispute of any job locked before this moment.
+        // INVARIANT: the delay outlasts the longest window and dispute of any job locked before
+        // this moment.
         uint40 readyAt = uint40(block.timestamp + Limits.UNBOND_SECS);
         (out.amount, out.readyAt) = (unbonding, readyAt);
         emit UnbondStarted(msg.sender, amount, unbonding, readyAt);
@@ -87,23 +88,22 @@ contract Stakes is IStakes, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IStakes
-    function reserve(address account, uint96 amount, bytes32 jobId) external onlyMarket {
+    function reserve(address account, uint96 amount) external onlyMarket {
         Account memory a = accounts[account];
         _requireFree(account, a.free, amount);
         accounts[account] = Account({free: a.free - amount, reserved: a.reserved + amount});
-        emit StakeReserved(account, jobId, amount);
     }
 
     /// @inheritdoc IStakes
-    function release(address account, uint96 amount, bytes32 jobId) external onlyMarket {
+    function release(address account, uint96 amount) external onlyMarket {
         Account memory a = accounts[account];
         accounts[account] = Account({free: a.free + amount, reserved: a.reserved - amount});
-        emit StakeReleased(account, jobId, amount);
     }
 
     /// @inheritdoc IStakes
     function slash(address account, uint96 amount, bytes32 jobId) external onlyMarket {
-        // INVARIANT: only reserved stake is slashed, and the market reserved it; checked arithmetic stops the rest.
+        // INVARIANT: only reserved stake is slashed, and the market reserved it; checked arithmetic
+        // stops the rest.
         accounts[account].reserved -= amount;
         emit StakeSlashed(account, jobId, amount);
         TOKEN.pay(MARKET, amount);

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {Disputes} from "../src/Disputes.sol";
-import {DisputeParameters, IDisputes, Pointing} from "../src/interfaces/IDisputes.sol";
+import {DisputeParameters, IDisputes, Own, Pointing} from "../src/interfaces/IDisputes.sol";
 import {IStep} from "../src/interfaces/IStep.sol";
 import {ClaimFacts, Verdict} from "../src/interfaces/IVerifier.sol";
 import {Game, Stage} from "../src/libraries/Games.sol";
@@ -17,7 +17,8 @@ contract DisputesTest is DisputeFixture {
 
     // --- whole games ------------------------------------------------------------------------------------------------
 
-    /// A claimant that lies from step 4 of 7, and a challenger that re-ran the job. Leaves are published.
+    /// A claimant that lies from step 4 of 7, and a challenger that re-ran the job. Leaves are
+    /// published.
     /// forge-config: default.isolate = true
     function test_an_honest_challenger_wins() public {
         Leaves memory lie = Trees.constant_(LIE);
@@ -43,7 +44,7 @@ contract DisputesTest is DisputeFixture {
         total += spent("collect");
         vm.assertEq(coin.balanceOf(alice), 100 * BOND, "a winner's bond returns in full");
         vm.snapshotValue("disputes", "whole dispute, leaves published", total);
-        vm.assertLe(total, 800_000, "the budget of a dispute with published leaves");
+        vm.assertLe(total, 950_000, "the budget of a dispute with published leaves");
     }
 
     /// The dearest game: on each level nothing is published and all three depths are demanded.
@@ -51,9 +52,10 @@ contract DisputesTest is DisputeFixture {
     function test_an_honest_challenger_wins_though_leaves_are_withheld() public {
         Leaves[3] memory trees = deepTrees();
         uint32[3] memory indices = [uint32(5), 100, 1001];
+        Leaves[3] memory mine = deepOwn(trees);
         openClaim(CLAIM, trees[0]);
         uint256 total;
-        GameId id = commitBy(alice, CLAIM, 0, 0);
+        GameId id = commitBy(alice, CLAIM, 0, 0, mine[0]);
         total += spent("commit");
         for (uint256 level = 0; level < 3; ++level) {
             for (uint8 depth = 0; depth < 15; depth += 5) {
@@ -64,7 +66,7 @@ contract DisputesTest is DisputeFixture {
                 total += spent("reveal");
             }
             if (level == 2) break;
-            pointAt(id, trees[level], indices[level]);
+            pointAt(id, trees[level], indices[level], mine[level + 1]);
             total += spent("point");
             answerWith(id, trees[level + 1]);
             total += spent("answer");
@@ -76,26 +78,36 @@ contract DisputesTest is DisputeFixture {
         vm.assertLe(total, 2_500_000, "the budget of a dispute with withheld leaves");
     }
 
-    /// Gas of the last transaction as its sender pays it: the test runs isolated, so 21000 and calldata are in it.
+    /// Gas of the last transaction as its sender pays it: the test runs isolated, so 21000 and
+    /// calldata are in it.
     function spent(string memory name) private returns (uint256 gas) {
         gas = vm.lastCallGas().gasTotalUsed;
         vm.snapshotValue("disputes", name, gas);
     }
 
-    /// A run that goes wrong at top leaf 5, middle leaf 100, bottom leaf 1001, where the step is a real one.
+    /// A run that goes wrong at top leaf 5, middle leaf 100, bottom leaf 1001, where the step is a
+    /// real one.
     function deepTrees() private view returns (Leaves[3] memory trees) {
         trees[0] = Trees.constant_("A").then(5, "end of segment 5").then(6, LIE);
         trees[1] = Trees.constant_("B").then(100, "end of segment 5, 100").then(32767, "end of segment 5");
         trees[2] = Trees.constant_("C").then(1000, states[3]).then(1001, LIE).then(32767, "end of segment 5, 100");
     }
 
+    /// The true run, as its challenger has it.
+    function deepOwn(Leaves[3] memory trees) private view returns (Leaves[3] memory mine) {
+        mine[0] = trees[0].cut(5, "the true end of segment 5");
+        mine[1] = trees[1].cut(100, "the true end of segment 5, 100").then(32767, "the true end of segment 5");
+        mine[2] = trees[2].cut(1001, states[4]).then(32767, "the true end of segment 5, 100");
+    }
+
     function test_an_honest_challenger_wins_deep_in_a_long_run() public {
         Leaves[3] memory trees = deepTrees();
+        Leaves[3] memory mine = deepOwn(trees);
         openClaim(CLAIM, trees[0]);
-        GameId id = commitBy(alice, CLAIM, 15, 5);
-        pointAt(id, trees[0], 5);
+        GameId id = commitBy(alice, CLAIM, 15, 5, mine[0]);
+        pointAt(id, trees[0], 5, mine[1]);
         answerWith(id, trees[1]);
-        pointAt(id, trees[1], 100);
+        pointAt(id, trees[1], 100, mine[2]);
         answerWith(id, trees[2]);
         vm.assertEq(uint256(game(id).position), (5 << 15) | 100, "the place in the trace");
         proveAt(id, trees[2], 1001, witnesses[3]);
@@ -104,10 +116,15 @@ contract DisputesTest is DisputeFixture {
 
     function toTheLastStep(GameId id) private {
         Leaves memory top = Trees.constant_(honestEnd);
-        pointAt(id, top, 0);
+        pointAt(id, top, 0, wrong(top, 0));
         answerWith(id, top);
-        pointAt(id, top, 0);
+        pointAt(id, top, 0, wrong(honestBottom(), 3));
         answerWith(id, honestBottom());
+    }
+
+    /// The tree of a challenger that is wrong: the claim's up to the leaf that it points at.
+    function wrong(Leaves memory tree, uint32 index) private pure returns (Leaves memory) {
+        return tree.cut(index, MINE);
     }
 
     function test_an_honest_claimant_wins() public {
@@ -134,7 +151,7 @@ contract DisputesTest is DisputeFixture {
         bool first = i == 0 && j == 0;
         Leaves memory bottom = first ? honestBottom() : top;
         GameId id = commitBy(alice, CLAIM, 15, i);
-        pointAt(id, top, i);
+        pointAt(id, top, i, wrong(top, j));
         answerWith(id, top);
         pointAt(id, top, j);
         answerWith(id, bottom);
@@ -201,7 +218,7 @@ contract DisputesTest is DisputeFixture {
         openClaim(CLAIM, lie);
         GameId id = commitBy(alice, CLAIM, 15, 0);
         pointAt(id, lie, 0);
-        vm.assertEq(deadline(id), vm.getBlockTimestamp() + CLOCK_SECS, "the claimant's clock");
+        vm.assertEq(deadline(id), vm.getBlockTimestamp() + WORK_SECS + CLOCK_SECS, "its work, and then its clock");
         expireRefused(id);
         disputes.expire(id);
         assertVerdict(CLAIM, Verdict.Refuted, alice, "silence refutes");
@@ -228,7 +245,8 @@ contract DisputesTest is DisputeFixture {
         assertStage(id, Stage.Lost, "a challenger must finish what it began");
     }
 
-    /// Field bug: last-second moves winning. In time up to and with the deadline; one second later only `expire` works.
+    /// Field bug: last-second moves winning. In time up to and with the deadline; one second later
+    /// only `expire` works.
     function test_a_last_second_move_counts_and_a_later_one_does_not() public {
         Leaves memory lie = Trees.constant_(LIE);
         openClaim(CLAIM, lie);
@@ -236,10 +254,10 @@ contract DisputesTest is DisputeFixture {
         GameId b = commitBy(bob, CLAIM, 15, 1);
         pointAt(a, lie, 0);
         pointAt(b, lie, 1);
-        uint256 last = deadline(a);
-        vm.warp(last);
+        vm.warp(deadline(a));
         answerWith(a, lie);
         assertStage(a, Stage.AwaitingPoint, "the last second is in time");
+        uint256 last = deadline(b);
         vm.warp(last + 1);
         bytes32 hash = stateHash(b);
         bytes32 root = lie.root();
@@ -260,10 +278,11 @@ contract DisputesTest is DisputeFixture {
         uint256 last = deadline(id);
         bytes32 hash = stateHash(id);
         Pointing memory p = pointing(states[0], lie, 0);
+        Own memory none;
         vm.warp(last + 1);
         vm.expectRevert(abi.encodeWithSelector(IDisputes.TooLate.selector, last));
         vm.prank(alice);
-        disputes.point(id, hash, SALT, p);
+        disputes.point(id, hash, p, none, "next");
 
         vm.revertToState(id_);
         pointAt(id, lie, 0);
@@ -273,11 +292,11 @@ contract DisputesTest is DisputeFixture {
         vm.warp(last + 1);
         vm.expectRevert(abi.encodeWithSelector(IDisputes.TooLate.selector, last));
         vm.prank(alice);
-        disputes.point(id, hash, SALT, p);
+        disputes.point(id, hash, p, none, "next");
         bytes32 node = lie.root();
         vm.expectRevert(abi.encodeWithSelector(IDisputes.TooLate.selector, last));
         vm.prank(alice);
-        disputes.demand(id, hash, SALT, 0, 0, node, new bytes32[](0));
+        disputes.demand(id, hash, "", SALT, 0, 0, node, new bytes32[](0));
 
         vm.revertToState(id_);
         id = commitBy(alice, CLAIM, 0, 0);
@@ -300,14 +319,25 @@ contract DisputesTest is DisputeFixture {
         vm.warp(vm.getBlockTimestamp() + 500);
         pointAt(id, lie, 0);
         vm.assertEq(uint256(game(id).challengerLeftSecs), CLOCK_SECS, "the opening has its own time");
-        vm.warp(vm.getBlockTimestamp() + 3000);
+        vm.warp(vm.getBlockTimestamp() + WORK_SECS + 3000);
         answerWith(id, lie);
-        vm.assertEq(uint256(game(id).claimantLeftSecs), 600, "the claimant spent 3000");
+        vm.assertEq(uint256(game(id).claimantLeftSecs), 600, "the claimant spent 3000 after its work was due");
         vm.assertEq(uint256(game(id).challengerLeftSecs), CLOCK_SECS, "the challenger spent nothing");
         vm.warp(vm.getBlockTimestamp() + 100);
         pointAt(id, lie, 0);
         vm.assertEq(uint256(game(id).challengerLeftSecs), CLOCK_SECS - 100, "the challenger spent 100");
-        vm.assertEq(deadline(id), vm.getBlockTimestamp() + 600, "the claimant's clock did not refill");
+        vm.assertEq(deadline(id), vm.getBlockTimestamp() + WORK_SECS + 600, "the claimant's clock did not refill");
+    }
+
+    function test_an_early_answer_costs_the_claimant_no_time() public {
+        Leaves memory lie = Trees.constant_(LIE);
+        openClaim(CLAIM, lie);
+        GameId id = commitBy(alice, CLAIM, 15, 0);
+        pointAt(id, lie, 0);
+        vm.warp(vm.getBlockTimestamp() + WORK_SECS - 1);
+        answerWith(id, lie);
+        vm.assertEq(uint256(game(id).claimantLeftSecs), CLOCK_SECS, "its clock begins when the work is due");
+        vm.assertEq(uint256(game(id).turnAt), vm.getBlockTimestamp(), "the challenger's begins with the answer");
     }
 
     function test_a_floor_covers_the_rerun_and_refills_nothing() public {
@@ -320,32 +350,37 @@ contract DisputesTest is DisputeFixture {
         vm.assertEq(uint256(game(id).claimantLeftSecs), 0, "the clock is spent");
         vm.warp(deadline(id));
         pointAt(id, lie, 0);
-        vm.assertEq(deadline(id), vm.getBlockTimestamp() + FLOOR_SECS + RETRACE_MIDDLE_SECS, "a floor over 2^15 steps");
+        vm.assertEq(uint256(game(id).challengerLeftSecs), 0, "the challenger spent its own");
+        vm.assertEq(deadline(id), vm.getBlockTimestamp() + WORK_SECS + FLOOR_SECS, "the work and a floor");
         vm.warp(deadline(id));
         answerWith(id, falseBottom(3));
         vm.assertEq(uint256(game(id).claimantLeftSecs), 0, "a floor is not time won");
-        vm.assertEq(uint256(game(id).challengerLeftSecs), 0, "the challenger spent its own");
-        vm.assertEq(deadline(id), vm.getBlockTimestamp() + FLOOR_SECS + RETRACE_MIDDLE_SECS, "the challenger's floor");
+        vm.assertEq(deadline(id), vm.getBlockTimestamp() + FLOOR_SECS + WORK_SECS, "the challenger's floor");
         vm.warp(deadline(id));
         proveAt(id, falseBottom(3), 3, witnesses[3]);
         assertVerdict(CLAIM, Verdict.Refuted, alice, "all moves in the last second: the game is the same");
     }
 
-    function test_the_top_floor_covers_the_rerun_of_2_to_30_steps() public {
+    function test_a_reveal_has_only_the_time_to_send_it() public {
         Leaves memory lie = Trees.constant_(LIE);
         openClaim(CLAIM, lie);
         GameId id = commitBy(alice, CLAIM, 0, 0);
         demandAt(id, lie, 0, 0);
+        vm.assertEq(deadline(id), vm.getBlockTimestamp() + SPACING_SECS + CLOCK_SECS, "a reveal re-runs nothing");
         vm.warp(deadline(id));
         revealBy(claimant, id, lie, 0, 0);
         vm.warp(deadline(id));
         demandAt(id, lie, 5, 0);
-        vm.assertEq(deadline(id), vm.getBlockTimestamp() + FLOOR_SECS, "a reveal re-runs nothing");
+        vm.assertEq(deadline(id), vm.getBlockTimestamp() + SPACING_SECS + FLOOR_SECS, "a floor when the clock is out");
         revealBy(claimant, id, lie, 5, 0);
-        vm.assertEq(deadline(id), vm.getBlockTimestamp() + FLOOR_SECS, "following up on a reveal re-runs nothing");
+        vm.assertEq(
+            deadline(id),
+            vm.getBlockTimestamp() + FLOOR_SECS + WORK_SECS,
+            "who points next must have retraced a segment"
+        );
         pointAt(id, lie, 0);
         vm.assertEq(
-            deadline(id), vm.getBlockTimestamp() + FLOOR_SECS + RETRACE_TOP_SECS, "an answer re-runs its segment"
+            deadline(id), vm.getBlockTimestamp() + SPACING_SECS + WORK_SECS + FLOOR_SECS, "behind the work asked before"
         );
     }
 
@@ -364,7 +399,7 @@ contract DisputesTest is DisputeFixture {
         bytes32 stale = stateHash(b);
         answerWith(a, lie);
         assertStage(b, Stage.AwaitingPoint, "the other game has its answer too");
-        vm.assertEq(uint256(game(b).claimantLeftSecs), CLOCK_SECS - 20, "and its own clock");
+        vm.assertEq(uint256(game(b).claimantLeftSecs), CLOCK_SECS, "which came before it was due");
         vm.warp(vm.getBlockTimestamp() + 30);
         pointAt(c, lie, 0);
         assertStage(c, Stage.AwaitingPoint, "a later game finds the answer");
@@ -384,7 +419,8 @@ contract DisputesTest is DisputeFixture {
         vm.stopPrank();
     }
 
-    /// The outcome must not depend on who calls `expire` when: an answer after a game's deadline is none for that game.
+    /// The outcome must not depend on who calls `expire` when: an answer after a game's deadline is
+    /// none for that game.
     function test_an_answer_in_another_game_does_not_save_an_expired_turn() public {
         Leaves memory lie = Trees.constant_(LIE);
         openClaim(CLAIM, lie);
@@ -395,7 +431,10 @@ contract DisputesTest is DisputeFixture {
         vm.warp(vm.getBlockTimestamp() + 100);
         pointAt(b, lie, 0);
         vm.warp(last + 1);
-        answerWith(b, lie);
+        vm.assertEq(deadline(b), last, "both wait for the same work");
+        GameId c = commitBy(carol, CLAIM, 15, 0);
+        pointAt(c, lie, 0);
+        answerWith(c, lie);
         assertStage(a, Stage.AwaitingAnswer, "too late for the first game");
         disputes.expire(a);
         assertStage(a, Stage.Won, "which the claimant has lost");
@@ -419,8 +458,9 @@ contract DisputesTest is DisputeFixture {
         assertVerdict(CLAIM, Verdict.Refuted, bob, "the lie falls all the same");
     }
 
-    /// The bounty goes by order of commitment among won games; everyone else's bond returns.
-    function test_the_bounty_goes_by_order_of_commitment() public {
+    /// The bounty goes to who was bound first to the tree with the false step; everyone else's bond
+    /// returns.
+    function test_the_bounty_goes_to_who_was_bound_first() public {
         Leaves memory lie = Trees.constant_(LIE);
         openClaim(CLAIM, lie);
         GameId a = commitBy(alice, CLAIM, 15, 0);
@@ -429,25 +469,25 @@ contract DisputesTest is DisputeFixture {
         pointAt(b, lie, 0);
         pointAt(c, lie, 0);
         answerWith(b, lie);
-        pointAt(b, lie, 0);
+        pointAt(a, lie, 0);
+        pointAt(b, lie, 0); // bob is bound to his bottom tree first
+        pointAt(a, lie, 0);
         answerWith(b, falseBottom(3));
         vm.expectRevert(abi.encodeWithSelector(IDisputes.NotMoot.selector, c));
         disputes.dismiss(c);
-        proveAt(b, falseBottom(3), 3, witnesses[3]); // bob wins first
+        proveAt(a, falseBottom(3), 3, witnesses[3]); // alice shows the step first
 
-        assertVerdict(CLAIM, Verdict.Pending, address(0), "alice committed earlier and still plays");
-        vm.expectRevert(abi.encodeWithSelector(IDisputes.NotMoot.selector, a));
-        disputes.dismiss(a);
+        assertVerdict(CLAIM, Verdict.Pending, address(0), "bob was bound earlier and still plays");
+        vm.expectRevert(abi.encodeWithSelector(IDisputes.NotMoot.selector, b));
+        disputes.dismiss(b);
         disputes.dismiss(c);
         assertStage(c, Stage.Moot, "carol can win nothing any more");
-        assertCollects(c, carol, BOND, "her bond returns");
+        assertCollects(c, carol, game(c).bond - COST_ANSWER, "her bond returns, less the answer that she drew");
 
-        pointAt(a, lie, 0); // the answers are there already
-        pointAt(a, lie, 0);
-        proveAt(a, falseBottom(3), 3, witnesses[3]);
-        assertVerdict(CLAIM, Verdict.Refuted, alice, "the first to commit earns the bounty");
+        proveAt(b, falseBottom(3), 3, witnesses[3]);
+        assertVerdict(CLAIM, Verdict.Refuted, bob, "the first to be bound earns the bounty");
         assertCollects(a, alice, BOND, "alice's bond");
-        assertCollects(b, bob, BOND, "bob's bond");
+        assertCollects(b, bob, game(b).bond, "bob's bond");
     }
 
     function test_a_liar_is_paid_nothing_from_bonds_lost_after_it_fell() public {
@@ -470,27 +510,49 @@ contract DisputesTest is DisputeFixture {
         GameId a = commitBy(alice, CLAIM, 15, 0);
         GameId b = commitBy(bob, CLAIM, 15, 0);
         pointAt(a, lie, 0);
-        vm.warp(deadline(a) + 1);
-        disputes.expire(a);
+        answerWith(a, lie);
+        pointAt(a, lie, 0);
+        answerWith(a, falseBottom(3));
+        proveAt(a, falseBottom(3), 3, witnesses[3]);
+        vm.warp(deadline(b) + 1);
         disputes.expire(b); // late itself, but the claim had fallen: its bond returns
-        assertStage(b, Stage.Moot, "the claim fell to an earlier game");
-        assertCollects(b, bob, BOND, "its bond returns");
+        assertStage(b, Stage.Moot, "the claim fell to another game");
+        assertCollects(b, bob, game(b).bond, "its bond returns");
         vm.expectRevert(abi.encodeWithSelector(IDisputes.GameNotOpen.selector, b, Stage.Moot));
         disputes.dismiss(b);
     }
 
-    /// Two segments past a program's end have the same middle root but not the same start. Were answers kept by parent
-    /// root, the answer given for one would convict an honest claimant in the other.
+    /// A claim that fell by silence may still be shown to be false, so a challenger that stops then
+    /// has given up.
+    function test_silence_ends_nobody_elses_game() public {
+        Leaves memory lie = Trees.constant_(LIE);
+        openClaim(CLAIM, lie);
+        GameId a = commitBy(alice, CLAIM, 15, 0);
+        GameId b = commitBy(bob, CLAIM, 15, 1);
+        pointAt(a, lie, 0);
+        vm.warp(deadline(b));
+        pointAt(b, lie, 1);
+        vm.warp(deadline(a) + 1);
+        disputes.expire(a);
+        disputes.dismiss(b);
+        assertStage(b, Stage.Won, "a claimant that is known to lie has no more time");
+        assertVerdict(CLAIM, Verdict.Refuted, alice, "alice was bound first");
+        assertCollects(b, bob, game(b).bond, "bob's bond");
+    }
+
+    /// Two segments past a program's end have the same middle root but not the same start. Were
+    /// answers kept by parent root, the answer given for one would convict an honest claimant in
+    /// the other.
     function test_equal_roots_at_two_places_are_answered_apart() public {
         Leaves memory top = Trees.constant_(honestEnd);
         openClaim(CLAIM, top);
         GameId a = commitBy(alice, CLAIM, 15, 0);
         GameId b = commitBy(bob, CLAIM, 15, 1);
-        pointAt(b, top, 1);
+        pointAt(b, top, 1, wrong(top, 0));
         answerWith(b, top);
         pointAt(b, top, 0);
         answerWith(b, top); // segment (1, 0) starts at the end: all padding
-        pointAt(a, top, 0);
+        pointAt(a, top, 0, wrong(top, 0));
         assertStage(a, Stage.AwaitingAnswer, "the other segment's answer does not stand here");
         answerWith(a, top);
         pointAt(a, top, 0);
@@ -502,7 +564,9 @@ contract DisputesTest is DisputeFixture {
         assertStage(b, Stage.Lost, "padding is true");
     }
 
-    function test_many_games_end_in_one_turns_time() public {
+    /// Each distinct tree gives an honest claimant the time to make it. One known to lie gets no
+    /// more of it.
+    function test_many_games_against_a_liar_end_with_the_first() public {
         Leaves memory lie = Trees.constant_(LIE);
         openClaim(CLAIM, lie);
         GameId[] memory ids = new GameId[](12);
@@ -512,13 +576,15 @@ contract DisputesTest is DisputeFixture {
         uint256 begin = vm.getBlockTimestamp();
         for (uint32 k = 0; k < 12; ++k) {
             pointAt(ids[k], lie, k);
+            vm.assertEq(deadline(ids[k]), begin + (k + 1) * WORK_SECS + CLOCK_SECS, "a tree more, a tree's time more");
         }
-        vm.warp(begin + CLOCK_SECS + 1);
-        for (uint32 k = 0; k < 12; ++k) {
-            disputes.expire(ids[k]);
-            assertCollects(ids[k], alice, BOND, "all bonds return");
+        vm.warp(deadline(ids[0]) + 1);
+        disputes.expire(ids[0]);
+        for (uint32 k = 1; k < 12; ++k) {
+            disputes.dismiss(ids[k]);
+            assertCollects(ids[k], alice, game(ids[k]).bond, "all bonds return");
         }
-        assertVerdict(CLAIM, Verdict.Refuted, alice, "delay does not grow with the number of games");
+        assertVerdict(CLAIM, Verdict.Refuted, alice, "a liar's delay does not grow with the number of games");
     }
 
     // --- the window ---------------------------------------------------------------------------------------------------
@@ -533,7 +599,7 @@ contract DisputesTest is DisputeFixture {
         vm.warp(vm.getBlockTimestamp() + 1);
         vm.expectRevert(abi.encodeWithSelector(IDisputes.WindowClosed.selector, uint64(vm.getBlockTimestamp() - 1)));
         vm.prank(bob);
-        disputes.commit(CLAIM, states[0], root, bytes32(0));
+        disputes.commit(CLAIM, states[0], root, STAKE, bytes32(0), BOND);
         assertVerdict(CLAIM, Verdict.Pending, address(0), "an open game holds the verdict");
         pointAt(id, lie, 0);
         vm.warp(deadline(id) + 1);
@@ -559,7 +625,7 @@ contract DisputesTest is DisputeFixture {
         bytes32 root = lie.root();
         vm.expectRevert(abi.encodeWithSelector(IDisputes.AlreadyFalse.selector, CLAIM));
         vm.prank(bob);
-        disputes.commit(CLAIM, states[0], root, bytes32(0));
+        disputes.commit(CLAIM, states[0], root, STAKE, bytes32(0), BOND);
         afterWindow();
         assertVerdict(CLAIM, Verdict.Refuted, alice, "refuted for ever");
     }
@@ -571,11 +637,31 @@ contract DisputesTest is DisputeFixture {
         assertVerdict(CLAIM, Verdict.Pending, address(0), "it opens, and waits");
     }
 
-    function test_window_min() public view {
-        vm.assertEq(uint256(disputes.windowMin(1)), 1 + 660, "one second for one step");
-        vm.assertEq(uint256(disputes.windowMin(1 << 30)), 1 + 660, "rounded up");
-        vm.assertEq(uint256(disputes.windowMin((1 << 30) + 1)), 2 + 660, "rounded up");
-        vm.assertEq(uint256(disputes.windowMin(1 << 45)), 32768 + 660, "the greatest limit");
+    function test_the_window_follows_the_steps_the_time_for_a_run_and_the_fetching() public view {
+        uint256 rest = 60 + 600;
+        vm.assertEq(uint256(disputes.windowMin(1, 0)), 1 + 1 + rest, "a second to run one step, one to retrace it");
+        uint64 over = 1 << 15; // how far a check may have to run behind the claim's last step
+        vm.assertEq(uint256(disputes.windowMin((1 << 30) - over, 0)), 1 + 1024 + rest, "a whole segment");
+        vm.assertEq(uint256(disputes.windowMin((1 << 30) - over + 1, 0)), 2 + 1024 + rest, "rounded up");
+        vm.assertEq(uint256(disputes.windowMin((1 << 45) - over, 0)), 32768 + 1024 + rest, "about the greatest limit");
+        vm.assertEq(uint256(disputes.windowMin(1, 600)), 600 + 1 + rest, "an auditor has the time that a provider had");
+        vm.assertEq(
+            uint256(disputes.windowMin(1 << 45, 600)), 32769 + 1024 + rest, "and never less than the steps take"
+        );
+    }
+
+    /// Whatever the order asked for: a window that is over sooner would make a lie final.
+    function test_a_claim_has_the_window_that_checking_its_steps_takes() public {
+        ClaimFacts memory f = facts("root");
+        (f.windowSecs, f.steps) = (0, 1 << 38);
+        uint64 least = disputes.windowMin(f.steps, f.runSecs);
+        vm.assertEq(uint256(disputes.open(CLAIM, f, "")), least, "no less than it takes");
+        vm.warp(vm.getBlockTimestamp() + least);
+        assertVerdict(CLAIM, Verdict.Pending, address(0), "until its last second");
+        vm.warp(vm.getBlockTimestamp() + 1);
+        assertVerdict(CLAIM, Verdict.Upheld, address(0), "and then it is final");
+        f.windowSecs = least + 1;
+        vm.assertEq(uint256(disputes.open("another", f, "")), least + 1, "and no less than was asked for");
     }
 
     // --- opening a claim ----------------------------------------------------------------------------------------------
@@ -598,34 +684,70 @@ contract DisputesTest is DisputeFixture {
         disputes.verdictOf(CLAIM);
         vm.expectRevert(abi.encodeWithSelector(IDisputes.UnknownClaim.selector, CLAIM));
         vm.prank(alice);
-        disputes.commit(CLAIM, states[0], "root", "commitment");
+        disputes.commit(CLAIM, states[0], "root", STAKE, "commitment", BOND);
     }
 
     function test_parameters_that_contradict_each_other_are_refused() public {
         vm.assertEq(keccak256(abi.encode(disputes.parameters())), keccak256(abi.encode(chosen())), "kept as chosen");
         DisputeParameters memory p = chosen();
-        p.bond = COST_BASE + 2 * COST_ANSWER + 9 * COST_REVEAL;
-        new Disputes(p);
-        p.bond -= 1;
-        refuseParameters(p);
-        p = chosen();
         p.stepsPerSec = 0;
         refuseParameters(p);
         p = chosen();
         p.retraceStepsPerSec = 0;
         refuseParameters(p);
         p = chosen();
+        p.fetchSecs = 0;
+        refuseParameters(p);
+        p = chosen();
         p.moveFloorSecs = 0;
+        refuseParameters(p);
+        p = chosen();
+        p.spacingSecs = 0;
         refuseParameters(p);
         p = chosen();
         p.clockSecs = 0;
         refuseParameters(p);
         p = chosen();
-        p.openingSecs = 0;
+        (p.openingSecs, p.censorshipSecs) = (0, 0);
         refuseParameters(p);
         p = chosen();
         p.market = address(0);
         refuseParameters(p);
+    }
+
+    function test_a_bond_is_at_least_twice_what_a_game_can_cost() public {
+        DisputeParameters memory p = chosen();
+        uint96 least = 2 * (COST_BASE + 2 * COST_ANSWER + 9 * COST_REVEAL);
+        p.bond = least;
+        new Disputes(p);
+        p.bond -= 1;
+        vm.expectRevert(abi.encodeWithSelector(IDisputes.BondTooSmall.selector, least - 1, least));
+        new Disputes(p);
+    }
+
+    function test_an_opening_has_at_least_the_time_of_the_censorship_allowance() public {
+        DisputeParameters memory p = chosen();
+        p.openingSecs = p.censorshipSecs;
+        new Disputes(p);
+        p.openingSecs -= 1;
+        vm.expectRevert(
+            abi.encodeWithSelector(IDisputes.OpeningTooShort.selector, p.censorshipSecs - 1, p.censorshipSecs)
+        );
+        new Disputes(p);
+    }
+
+    /// The longest game, of the longest run that fits the longest window.
+    function test_a_game_ends_before_the_market_gives_a_verifier_up() public {
+        DisputeParameters memory p = chosen();
+        uint256 work = 30 days / 8 + 1024 + SPACING_SECS;
+        uint256 rest = OPENING_SECS + 22 * FLOOR_SECS + 13 * work + 9 * SPACING_SECS;
+        p.clockSecs = uint32((90 days - rest) / 2);
+        new Disputes(p);
+        p.clockSecs += 1;
+        vm.expectRevert(
+            abi.encodeWithSelector(IDisputes.GamesTooLong.selector, rest + 2 * uint256(p.clockSecs), 90 days)
+        );
+        new Disputes(p);
     }
 
     function refuseParameters(DisputeParameters memory p) private {

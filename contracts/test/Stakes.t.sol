@@ -74,9 +74,9 @@ contract StakesTest is MarketFixture {
         bytes memory why = abi.encodeWithSelector(IStakes.NotMarket.selector, governance);
         vm.startPrank(governance);
         vm.expectRevert(why);
-        stakes.reserve(provider, 1, 0);
+        stakes.reserve(provider, 1);
         vm.expectRevert(why);
-        stakes.release(provider, 1, 0);
+        stakes.release(provider, 1);
         vm.expectRevert(why);
         stakes.slash(provider, 1, 0);
         vm.stopPrank();
@@ -85,7 +85,7 @@ contract StakesTest is MarketFixture {
     function test_even_the_market_moves_no_more_than_is_reserved() public {
         vm.startPrank(address(market));
         vm.expectRevert();
-        stakes.release(provider, 1, 0);
+        stakes.release(provider, 1);
         vm.expectRevert();
         stakes.slash(provider, 1, 0);
         vm.stopPrank();

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-import {Claim, IMarket, Job, JobStatus, Order} from "../../src/interfaces/IMarket.sol";
+import {Claim, Demand, IMarket, Job, JobStatus, Order} from "../../src/interfaces/IMarket.sol";
 import {Verdict} from "../../src/interfaces/IVerifier.sol";
 import {MarketFixture} from "../support/MarketFixture.sol";
 
-/// @title A market in motion: random people do random things, and a ledger beside it says what must be true
-/// @notice Calls that should not revert are made plainly, so that a revert fails the run. What is random is chosen so that
-/// most calls do something.
+/// @title A market in motion: random people do random things, and a ledger beside it says what must
+/// be true
+/// @notice Calls that should not revert are made plainly, so that a revert fails the run. What is
+/// random is chosen so that most calls do something.
 contract MarketHandler is MarketFixture {
     uint256 private constant JOBS_MAX = 64;
 
@@ -54,6 +55,9 @@ contract MarketHandler is MarketFixture {
         if (!some || clock > job.deadline) return;
         bytes32 jobId = claimBy(job.provider, o);
         if (seed & 3 != 0) verifier.decide(jobId, seed & 3 != 1 ? Verdict.Upheld : Verdict.Refuted, informer(seed));
+        if (seed & 16 != 0) verifier.owe(jobId, (seed >> 24) % (300 * DOLLAR));
+        if (seed & 96 == 0) verifier.challenge(jobId, true);
+        measure(o);
         ++did["claim"];
     }
 
@@ -76,8 +80,10 @@ contract MarketHandler is MarketFixture {
         (bool some, Order memory o, Job memory job) = find(seed >> 2, status);
         uint256 grace = status == JobStatus.AwaitingVerdict ? 90 days : 0;
         if (!some || clock <= job.deadline + grace) return;
-        (Verdict verdict,) = verifier.verdictOf(market.jobIdOf(o));
-        if (status == JobStatus.AwaitingVerdict && verdict != Verdict.Pending) return;
+        bytes32 jobId = market.jobIdOf(o);
+        (Verdict verdict,) = verifier.verdictOf(jobId);
+        bool waits = verdict != Verdict.Pending || verifier.contested(jobId);
+        if (status == JobStatus.AwaitingVerdict && waits) return verifier.challenge(jobId, false);
         market.expire(o);
         ++did["expire"];
     }
@@ -94,13 +100,15 @@ contract MarketHandler is MarketFixture {
     function demandSome(uint256 seed) external timely {
         (bool some, Order memory o, Job memory job) = find(seed, JobStatus.AwaitingVerdict);
         if (!some || clock > job.deadline) return;
-        for (uint32 chunk = uint32(seed % 5); chunk < 5; chunk += 2) {
-            bool again = market.demandOf(market.jobIdOf(o), chunk).demander != address(0);
-            if (again || market.purseOf(beneficiary) < o.chunkFee) continue;
-            vm.prank(beneficiary);
-            market.demand(o, chunk);
-            ++did["demand"];
-        }
+        uint32 first = uint32(seed % 5);
+        uint32 count = 1 + uint32(seed >> 8) % (5 - first);
+        Demand memory group = market.demandOf(market.jobIdOf(o), first);
+        bool again = group.missing != 0 || group.demanded & (((1 << count) - 1) << first) != 0;
+        uint256 fee = market.chunkFeeAt(o);
+        if (again || market.purseOf(beneficiary) < fee * count) return;
+        vm.prank(beneficiary);
+        market.demand(o, first, count, uint96(fee));
+        ++did["demand"];
     }
 
     function answerOne(uint256 seed) external timely {
@@ -108,14 +116,16 @@ contract MarketHandler is MarketFixture {
         if (!some) return;
         bytes32 jobId = market.jobIdOf(o);
         for (uint32 chunk = 0; chunk < 5; ++chunk) {
-            if (!market.demandOf(jobId, chunk).open) continue;
+            if (market.demandOf(jobId, chunk).missing & (1 << chunk) == 0) continue;
             if (clock <= market.demandOf(jobId, chunk).answerBy) {
                 if (uint256(jobId) & 3 == 0) return; // every fourth provider stays silent
                 bytes32[17] memory proof = chunkProof(chunk);
-                market.answer(o, chunk, chunk == CHUNK ? chunkData() : new bytes(4096), proof);
+                vm.fee((seed >> 8) % (3 * BASE_FEE)); // gas has become dearer or cheaper since
+                market.answer(o, chunk, chunkOf(chunk), proof);
+                vm.fee(0);
                 ++did["answer"];
             } else {
-                market.silence(o, chunk);
+                market.claimSilence(o, chunk);
                 ++did["silence"];
             }
             return;
@@ -127,18 +137,21 @@ contract MarketHandler is MarketFixture {
             Order memory o = orders[(i + seed % orders.length) % orders.length];
             bytes32 jobId = market.jobIdOf(o);
             if (market.jobOf(jobId).status != JobStatus.Silent) continue;
-            for (uint32 chunk = 0; chunk < 5; ++chunk) {
-                if (!market.demandOf(jobId, chunk).open) continue;
-                market.silence(o, chunk);
-                ++did["reclaim"];
-                return;
+            (Verdict verdict,) = verifier.verdictOf(jobId);
+            if (market.jobOf(jobId).price == 0) continue;
+            if (verdict == Verdict.Pending) {
+                verifier.decide(jobId, seed & 1 == 0 ? Verdict.Upheld : Verdict.Refuted, auditor);
             }
+            market.settle(o);
+            ++did["reclaim"];
+            return;
         }
     }
 
     function wait(uint256 seed) external timely {
         mine();
-        // Mostly shorter than a run, so that claims come in time; now and then past a window, or past everything.
+        // Mostly shorter than a run, so that claims come in time; now and then past a window, or
+        // past everything.
         uint256 kind = seed % 32;
         skip(kind == 0 ? 100 days : kind < 6 ? (seed >> 8) % 3 days : (seed >> 8) % 15 minutes);
     }
@@ -166,14 +179,17 @@ contract MarketHandler is MarketFixture {
 
     // --- the ledger beside it ---------------------------------------------------------------------------------------
 
-    /// What jobs hold: escrow of open jobs, the data fees of those that nobody has missed, and fees of open demands.
+    /// What jobs hold: escrow of open jobs, the data fees of those that nobody has missed, and fees
+    /// of open demands.
     function held() public view returns (uint256 sum) {
         for (uint256 i = 0; i < orders.length; ++i) {
             bytes32 jobId = market.jobIdOf(orders[i]);
             Job memory job = market.jobOf(jobId);
             if (isOpen(job.status)) sum += job.price + dataFeeHeld(orders[i], job);
-            for (uint32 chunk = 0; chunk < 5; ++chunk) {
-                if (market.demandOf(jobId, chunk).open) sum += orders[i].chunkFee;
+            if (job.status == JobStatus.Silent) sum += job.price;
+            Demand memory group = market.demandOf(jobId, 0);
+            for (; group.missing != 0; group.missing &= group.missing - 1) {
+                sum += group.fee;
             }
         }
     }
@@ -194,6 +210,7 @@ contract MarketHandler is MarketFixture {
         for (uint256 i = 0; i < cast.length; ++i) {
             sum += market.purseOf(cast[i]);
         }
+        sum += market.purseOf(address(verifier));
     }
 
     function staked() public view returns (uint256 sum) {

@@ -7,7 +7,25 @@ import {MachineState, ProgramFault, StateFault} from "../../src/libraries/Machin
 import {Cpu} from "../support/Machine.sol";
 import {MarketFixture} from "../support/MarketFixture.sol";
 
+/// @notice EIP-2935's contract as it answers for one block: it has no selector, and reverts for
+/// blocks out of reach.
+contract History {
+    uint256 private immutable NUMBER;
+    bytes32 private immutable HASH;
+
+    constructor(uint256 number, bytes32 hash) {
+        (NUMBER, HASH) = (number, hash);
+    }
+
+    fallback(bytes calldata data) external returns (bytes memory) {
+        require(abi.decode(data, (uint256)) == NUMBER, "out of reach");
+        return abi.encode(HASH);
+    }
+}
+
 contract ClaimTest is MarketFixture {
+    address private constant HISTORY = 0x0000F90827F1C53a10cb7A02335B175320002935;
+
     function test_a_claim_is_kept_and_told_to_its_verifier() public {
         Order memory o = order();
         lock(o);
@@ -25,6 +43,22 @@ contract ClaimTest is MarketFixture {
         vm.assertEq(facts.traceRoot, c.traceRoot, "another trace");
         vm.assertEq(facts.stepLimit, o.stepLimit, "another limit");
         vm.assertEq(facts.windowSecs, o.windowSecs, "another window");
+    }
+
+    /// An order that asks for less than checking takes makes no lie final any sooner.
+    function test_a_claim_has_the_longer_of_the_windows_ordered_and_needed() public {
+        Order memory o = order();
+        lock(o);
+        verifier.setNeeded(o.windowSecs - 1);
+        vm.assertEq(market.jobOf(claim(o)).deadline, clock + o.windowSecs, "no less than was ordered");
+        o.nonce = 8;
+        lock(o);
+        verifier.setNeeded(2 * o.windowSecs);
+        vm.assertEq(market.jobOf(claim(o)).deadline, clock + 2 * o.windowSecs, "no less than is needed");
+        o.nonce = 9;
+        lock(o);
+        verifier.setNeeded(type(uint64).max);
+        vm.assertEq(market.jobOf(claim(o)).deadline, clock + 30 days, "a verifier keeps no stake for ever");
     }
 
     function test_trapped_and_out_of_steps_are_payable_outcomes() public {
@@ -107,7 +141,8 @@ contract ClaimTest is MarketFixture {
 
     // --- forks ---------------------------------------------------------------------------------------------------
 
-    /// The provider saw its lock in block N and worked; then N was replaced, and the lock came again in N+5.
+    /// The provider saw its lock in block N and worked; then N was replaced, and the lock came
+    /// again in N+5.
     function test_a_lock_that_reorganised_away_takes_no_claim_of_the_old_fork() public {
         Order memory o = order();
         uint256 fork = vm.snapshotState();
@@ -142,6 +177,7 @@ contract ClaimTest is MarketFixture {
         expectClaimRefused(o, c, abi.encodeWithSelector(IMarket.BlockUnknown.selector, lockBlock - 1));
         (c.blockNumber, c.blockHash) = (lockBlock, 0); // the running block has no hash yet
         expectClaimRefused(o, c, abi.encodeWithSelector(IMarket.BlockUnknown.selector, lockBlock));
+        vm.etch(HISTORY, "");
         roll(lockBlock + 257); // and this one has it no more
         expectClaimRefused(o, c, abi.encodeWithSelector(IMarket.BlockUnknown.selector, lockBlock));
         c.blockNumber = type(uint64).max;
@@ -150,6 +186,35 @@ contract ClaimTest is MarketFixture {
         (c.blockNumber, c.blockHash) = (lockBlock, blockhash(lockBlock));
         vm.prank(provider);
         market.claim(o, c);
+    }
+
+    /// A run may take days, and its claim names a block after the lock: EIP-2935 keeps 8191 of
+    /// them.
+    function test_a_block_is_known_for_longer_where_the_chain_keeps_its_history() public {
+        Order memory o = order();
+        lock(o);
+        uint64 lockBlock = uint64(height);
+        Claim memory c = claimOf(o);
+        (c.blockNumber, c.blockHash) = (lockBlock, keccak256("kept"));
+        roll(lockBlock + 8191);
+        vm.etch(HISTORY, address(new History(lockBlock, c.blockHash)).code);
+        vm.prank(provider);
+        market.claim(o, c);
+    }
+
+    function test_a_history_that_says_another_hash_or_nothing_is_believed_no_more() public {
+        Order memory o = order();
+        lock(o);
+        uint64 lockBlock = uint64(height);
+        Claim memory c = claimOf(o);
+        (c.blockNumber, c.blockHash) = (lockBlock, keccak256("kept"));
+        roll(lockBlock + 300);
+        vm.etch(HISTORY, address(new History(lockBlock, keccak256("another"))).code);
+        expectClaimRefused(o, c, abi.encodeWithSelector(IMarket.BlockUnknown.selector, lockBlock));
+        vm.etch(HISTORY, address(new History(lockBlock + 1, c.blockHash)).code);
+        expectClaimRefused(o, c, abi.encodeWithSelector(IMarket.BlockUnknown.selector, lockBlock));
+        c.blockHash = 0;
+        expectClaimRefused(o, c, abi.encodeWithSelector(IMarket.BlockUnknown.selector, lockBlock));
     }
 
     // --- what a claim must show ----------------------------------------------------------------------------------

@@ -3,10 +3,10 @@ pragma solidity ^0.8.30;
 
 import {IMarket, JobStatus, Order, OrderFault} from "../../src/interfaces/IMarket.sol";
 import {Verdict} from "../../src/interfaces/IVerifier.sol";
-import {IVerifiers} from "../../src/interfaces/IVerifiers.sol";
 import {MarketFixture} from "../support/MarketFixture.sol";
 
-/// @title The data owner's fee: escrowed by the first lock, paid by `Paid`, given back by every other end
+/// @title The data owner's fee: escrowed by the first lock, paid by `Paid`, given back by every
+/// other end
 contract DataFeeTest is MarketFixture {
     uint96 private constant FEE = 20 * DOLLAR;
     uint256 private constant WHOLE = 2 * PURSE;
@@ -98,7 +98,7 @@ contract DataFeeTest is MarketFixture {
         verifiers.startCanary(2, uint88(o.price.max + FEE - 1));
         vm.stopPrank();
         uint256 value = uint256(o.price.max) + FEE;
-        expectRefused(o, sign(o), abi.encodeWithSelector(IVerifiers.ValueAboveCap.selector, value, value - 1));
+        expectRefused(o, sign(o), abi.encodeWithSelector(IMarket.ValueAboveCap.selector, value, value - 1));
     }
 
     // --- ends ----------------------------------------------------------------------------------------------------
@@ -147,9 +147,9 @@ contract DataFeeTest is MarketFixture {
         Order memory o = fees(order());
         claimed(o);
         vm.prank(beneficiary);
-        market.demand(o, CHUNK);
+        market.demand(o, CHUNK, 1, FEE_MAX);
         skip(1 days + 1);
-        market.silence(o, CHUNK);
+        market.claimSilence(o, CHUNK);
         vm.assertEq(market.purseOf(requester), PURSE + 200 * DOLLAR, "price, fee and compensation");
         assertReturned("silent");
     }
@@ -237,7 +237,8 @@ contract DataFeeTest is MarketFixture {
 
     // --- who the data owner may be -------------------------------------------------------------------------------
 
-    /// A purse is a number: nothing runs and nothing is transferred when it is credited, so no owner can hold up a job.
+    /// A purse is a number: nothing runs and nothing is transferred when it is credited, so no
+    /// owner can hold up a job.
     function test_no_data_owner_can_hold_up_a_job() public {
         address[4] memory owners = [address(new Refuser()), address(token), address(1), address(market)];
         for (uint256 i = 0; i < owners.length; ++i) {

@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {Claim, IMarket, Job, JobStatus, Order} from "../../src/interfaces/IMarket.sol";
 import {Verdict} from "../../src/interfaces/IVerifier.sol";
+import {IVerifiers, VerifierStage} from "../../src/interfaces/IVerifiers.sol";
 import {MarketFixture} from "../support/MarketFixture.sol";
 
 contract ExpireTest is MarketFixture {
@@ -265,6 +266,141 @@ contract ExpireTest is MarketFixture {
             (bool ok,) = address(market).call{gas: gas_}(abi.encodeCall(market.expire, (o)));
             vm.assertFalse(ok, "a starved verifier was taken for a silent one");
         }
+    }
+
+    /// Field bug (F4): a verdict that does not decode reverted in the market, and froze both sides'
+    /// money.
+    function test_a_verdict_that_does_not_decode_is_none() public {
+        bytes[8] memory odd = [
+            bytes(""),
+            abi.encode(uint256(1)),
+            abi.encode(uint256(3), address(0)),
+            abi.encode(type(uint256).max, uint256(0)),
+            abi.encode(uint256(2), type(uint256).max),
+            abi.encodePacked(uint256(2), uint160(1)),
+            abi.encode(uint256(0), uint256(1) << 160),
+            new bytes(100_000)
+        ];
+        for (uint256 i = 0; i < odd.length; ++i) {
+            Order memory o = order();
+            o.nonce = 100 + i;
+            o.lockDeadline = NEVER;
+            lock(o);
+            bytes32 jobId = claim(o);
+            vm.mockCall(address(verifier), abi.encodeCall(verifier.verdictOf, (jobId)), odd[i]);
+            skip(o.windowSecs + 90 days + 1);
+            vm.expectRevert(abi.encodeWithSelector(IMarket.VerdictPending.selector, jobId));
+            market.settle(o);
+            market.expire(o);
+            assertStatus(jobId, JobStatus.Unwound, "both should have their own back");
+            vm.clearMockedCalls();
+        }
+        assertBalanced(0);
+    }
+
+    function test_a_verifier_that_burns_all_gas_traps_nobody() public {
+        Order memory o = order();
+        lock(o);
+        bytes32 jobId = claim(o);
+        skip(o.windowSecs + 90 days + 1);
+        vm.etch(address(verifier), hex"5b600056"); // jumps in a circle
+        market.expire{gas: 12_000_000}(o);
+        assertStatus(jobId, JobStatus.Unwound, "a verifier may spend its share of gas and no more");
+    }
+
+    function test_a_challenged_claim_is_never_unwound() public {
+        Order memory o = order();
+        lock(o);
+        bytes32 jobId = claim(o);
+        verifier.challenge(jobId, true);
+        skip(o.windowSecs + 900 days);
+        vm.expectRevert(abi.encodeWithSelector(IMarket.ClaimContested.selector, jobId));
+        market.expire(o);
+        verifier.challenge(jobId, false);
+        market.expire(o);
+        assertStatus(jobId, JobStatus.Unwound, "the challenge is over and the verifier silent");
+    }
+
+    // --- a verifier that was halted ------------------------------------------------------------------------------
+
+    function halt() private {
+        vm.prank(guardian);
+        verifiers.halt(VERIFIER);
+    }
+
+    /// F5: a verifier that refuses `open` cost the provider its stake.
+    function test_a_provider_that_a_broken_verifier_refuses_is_not_slashed_once_it_is_halted() public {
+        Order memory o = order();
+        bytes32 jobId = lock(o);
+        verifier.setBroken(true);
+        mine();
+        Claim memory c = claimOf(o);
+        vm.prank(provider);
+        vm.expectRevert("broken");
+        market.claim(o, c);
+        halt();
+        vm.expectRevert(abi.encodeWithSelector(IMarket.DeadlineNotPassed.selector, market.jobOf(jobId).deadline));
+        market.expire(o);
+        skip(o.runSecs + 1);
+        market.expire(o);
+        assertStatus(jobId, JobStatus.Unwound, "nobody is blamed");
+        vm.assertEq(stakes.freeOf(provider), PURSE, "the provider is whole");
+        vm.assertEq(market.purseOf(requester), PURSE, "the requester is whole");
+        assertBalanced(0);
+    }
+
+    function test_a_halt_lets_no_new_lock_in() public {
+        halt();
+        Order memory o = order();
+        expectRefused(
+            o, sign(o), abi.encodeWithSelector(IVerifiers.VerifierClosed.selector, VERIFIER, VerifierStage.Halted)
+        );
+    }
+
+    function test_a_sealed_job_without_keys_unwinds_without_fees_under_a_halt() public {
+        Order memory o = sealedOrder();
+        lock(o);
+        halt();
+        skip(o.beginSecs + 1);
+        market.expire(o);
+        vm.assertEq(market.purseOf(requester), PURSE, "no fee from the requester");
+        vm.assertEq(stakes.freeOf(provider), PURSE, "nor from the provider");
+        assertBalanced(0);
+    }
+
+    function test_what_a_halted_verifier_upholds_is_not_paid_and_unwinds_with_its_window() public {
+        Order memory o = order();
+        lock(o);
+        bytes32 jobId = claim(o);
+        verifier.decide(jobId, Verdict.Upheld, address(0));
+        halt();
+        skip(o.windowSecs);
+        vm.expectRevert(abi.encodeWithSelector(IMarket.DeadlineNotPassed.selector, market.jobOf(jobId).deadline));
+        market.expire(o);
+        skip(1);
+        vm.expectRevert(abi.encodeWithSelector(IMarket.VerifierHalted.selector, VERIFIER));
+        market.settle(o);
+        market.expire(o);
+        assertStatus(jobId, JobStatus.Unwound, "both have their own back, without waiting 90 days");
+        assertBalanced(0);
+    }
+
+    function test_a_halt_never_rescues_a_liar() public {
+        Order memory o = order();
+        lock(o);
+        bytes32 jobId = claim(o);
+        verifier.challenge(jobId, true);
+        halt();
+        skip(o.windowSecs + 1);
+        vm.expectRevert(abi.encodeWithSelector(IMarket.ClaimContested.selector, jobId));
+        market.expire(o);
+        verifier.decide(jobId, Verdict.Refuted, auditor);
+        verifier.challenge(jobId, false);
+        vm.expectRevert(abi.encodeWithSelector(IMarket.VerdictGiven.selector, jobId));
+        market.expire(o);
+        market.settle(o);
+        assertStatus(jobId, JobStatus.Refuted, "a challenge that was open is played to its end");
+        vm.assertEq(stakes.freeOf(provider), PURSE - 500 * DOLLAR, "and its loser pays");
     }
 
     function test_an_unwound_late_job_gives_its_bounty_to_the_pool() public {

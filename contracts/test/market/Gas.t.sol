@@ -9,11 +9,13 @@ import {DisputeParameters, IDisputes} from "../../src/interfaces/IDisputes.sol";
 import {MarketFixture} from "../support/MarketFixture.sol";
 
 /// @title What the market's transactions cost, and a whole job under the real verifier
-/// @notice The tests run isolated: each call is a transaction, with its 21000, its calldata, cold storage and refunds. The
-/// figures are typical: the accounts have purses, and the requester has used a nonce of the same 256 before.
+/// @notice The tests run isolated: each call is a transaction, with its 21000, its calldata, cold
+/// storage and refunds. The figures are typical: the accounts have purses, and the requester has
+/// used a nonce of the same 256 before.
 contract MarketGasTest is MarketFixture {
     uint16 private constant DISPUTES = 2;
     Disputes private disputes;
+    uint256 private spent;
 
     function setUp() public override {
         super.setUp();
@@ -23,16 +25,19 @@ contract MarketGasTest is MarketFixture {
                 market: address(market),
                 step: new Step(),
                 bond: 50 * DOLLAR,
+                stakeBps: 100,
                 costBase: 1 * DOLLAR,
                 costAnswer: 1 * DOLLAR,
                 costReveal: 1 * DOLLAR,
-                stepsPerSec: 100_000_000,
-                retraceStepsPerSec: 1_000_000,
+                stepsPerSec: 5_000_000,
+                retraceStepsPerSec: 2_000_000,
+                runBps: 10_000,
                 fetchSecs: 30 minutes,
                 censorshipSecs: 6 hours,
-                openingSecs: 1 hours,
+                openingSecs: 6 hours,
                 clockSecs: 12 hours,
-                moveFloorSecs: 30 minutes
+                moveFloorSecs: 30 minutes,
+                spacingSecs: 30
             })
         );
         vm.startPrank(governance);
@@ -59,6 +64,7 @@ contract MarketGasTest is MarketFixture {
         (bool ok,) = address(market).call(message);
         vm.assertTrue(ok, "a transaction that should work reverts");
         uint256 gas_ = vm.lastCallGas().gasTotalUsed;
+        spent += gas_;
         vm.snapshotValue("market", name, gas_);
         vm.assertLe(gas_, budget, string.concat(name, " costs more than its budget"));
     }
@@ -72,7 +78,8 @@ contract MarketGasTest is MarketFixture {
         Claim memory c = claimOf(o);
         send("claim", abi.encodeCall(market.claim, (o, c)), 150_000);
         skip(o.windowSecs + 1);
-        send("settle", abi.encodeCall(market.settle, (o)), 70_000);
+        send("settle", abi.encodeCall(market.settle, (o)), 72_000);
+        vm.assertLe(spent, 345_000, "an honest job: lock, claim and settle");
         vm.assertEq(market.purseOf(provider), 101 * DOLLAR, "an undisputed claim is not paid");
     }
 
@@ -121,9 +128,16 @@ contract MarketGasTest is MarketFixture {
     function test_an_output_chunk() public {
         Order memory o = order();
         claim(o);
-        send("demand", requester, abi.encodeCall(market.demand, (o, CHUNK)), 110_000);
+        send("demand", requester, abi.encodeCall(market.demand, (o, CHUNK, 1, FEE_MAX)), 140_000);
         bytes32[17] memory proof = chunkProof(CHUNK);
-        send("answer", abi.encodeCall(market.answer, (o, CHUNK, chunkData(), proof)), 230_000);
+        send("answer", abi.encodeCall(market.answer, (o, CHUNK, chunkData(), proof)), 280_000);
+        (bytes memory leaf, bytes32[21] memory siblings) = firstLeaf();
+        Order memory other = order();
+        other.nonce = 9;
+        lock(other);
+        claim(other);
+        send("measure", abi.encodeCall(market.measure, (other, leaf, siblings)), 110_000);
+        send("demand (256 chunks)", requester, abi.encodeCall(market.demand, (other, 0, 256, FEE_MAX)), 520_000);
     }
 
     /// forge-config: default.isolate = true

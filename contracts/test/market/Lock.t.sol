@@ -7,6 +7,7 @@ import {IMarket, Job, JobStatus, Order, OrderFault} from "../../src/interfaces/I
 import {IStakes} from "../../src/interfaces/IStakes.sol";
 import {Verdict} from "../../src/interfaces/IVerifier.sol";
 import {IVerifiers, VerifierStage} from "../../src/interfaces/IVerifiers.sol";
+import {Verdict} from "../../src/interfaces/IVerifier.sol";
 import {MarketFixture} from "../support/MarketFixture.sol";
 import {ContractWallet} from "../support/ContractWallet.sol";
 
@@ -45,9 +46,8 @@ contract LockTest is MarketFixture {
                 address(market)
             )
         );
-        bytes32 priceType = keccak256(
-            "Price(uint96 min,uint96 max,uint96 base,uint96 mebistep,uint40 rampStartAt,uint32 rampSecs)"
-        );
+        bytes32 priceType =
+            keccak256("Price(uint96 min,uint96 max,uint96 base,uint96 mebistep,uint40 rampStartAt,uint32 rampSecs)");
         // A struct within a struct is encoded as its own hash: the type and 21 words, then that.
         bytes memory words = abi.encode(typeHash, o);
         assembly ("memory-safe") {
@@ -133,7 +133,7 @@ contract LockTest is MarketFixture {
     function test_replay_on_another_market_is_refused() public {
         Order memory o = order();
         bytes memory signature = sign(o);
-        Market other = new Market(token, verifiers, governance);
+        Market other = new Market(token, verifiers, governance, BASE_FEE);
         vm.prank(provider);
         vm.expectRevert(abi.encodeWithSelector(IMarket.SignatureInvalid.selector, requester));
         other.lock(o, signature, 0, NEVER);
@@ -248,15 +248,13 @@ contract LockTest is MarketFixture {
         lockBy(rival, o);
     }
 
-    function test_a_window_shorter_than_the_verifiers_is_refused() public {
+    function test_an_order_whose_claims_could_not_be_checked_in_any_window_is_refused() public {
         Order memory o = order();
-        verifier.setWindowMin(o.windowSecs + 1);
+        verifier.setWindowMin(30 days + 1);
         expectRefused(
-            o,
-            sign(o),
-            abi.encodeWithSelector(IMarket.WindowOutOfRange.selector, o.windowSecs, uint64(o.windowSecs) + 1)
+            o, sign(o), abi.encodeWithSelector(IMarket.WindowOutOfRange.selector, o.windowSecs, uint64(30 days) + 1)
         );
-        verifier.setWindowMin(o.windowSecs);
+        verifier.setWindowMin(30 days);
         lock(o);
     }
 
@@ -280,13 +278,63 @@ contract LockTest is MarketFixture {
         vm.prank(governance);
         verifiers.startCanary(2, uint88(o.stake - 1));
         expectRefused(
-            o,
-            sign(o),
-            abi.encodeWithSelector(IVerifiers.ValueAboveCap.selector, uint256(o.stake), uint256(o.stake) - 1)
+            o, sign(o), abi.encodeWithSelector(IMarket.ValueAboveCap.selector, uint256(o.stake), uint256(o.stake) - 1)
         );
         vm.prank(governance);
         verifiers.startCanary(2, uint88(o.stake));
         lock(o);
+    }
+
+    /// Many small orders are as much as one large one.
+    function test_a_canarys_cap_is_for_all_that_is_open_under_it() public {
+        vm.startPrank(governance);
+        verifiers.propose(address(verifier));
+        verifiers.startCanary(2, uint88(1_000 * DOLLAR));
+        vm.stopPrank();
+        Order memory first = order();
+        first.verifierId = 2;
+        Order memory second = order();
+        (second.verifierId, second.nonce) = (2, 8);
+        Order memory third = order();
+        (third.verifierId, third.nonce) = (2, 9);
+        lock(first);
+        lock(second);
+        vm.assertEq(market.exposureOf(2), 1_000 * DOLLAR, "two stakes of 500 are open");
+        bytes memory full =
+            abi.encodeWithSelector(IMarket.ValueAboveCap.selector, uint256(1_500 * DOLLAR), uint256(1_000 * DOLLAR));
+        expectRefused(third, sign(third), full);
+        bytes32 jobId = claim(first);
+        verifier.decide(jobId, Verdict.Upheld, address(0));
+        expectRefused(third, sign(third), full);
+        skip(first.windowSecs + 1);
+        market.settle(first);
+        vm.assertEq(market.exposureOf(2), 500 * DOLLAR, "an end frees its part");
+        market.expire(second);
+        vm.assertEq(market.exposureOf(2), 0, "a miss frees its part");
+        vm.prank(rival);
+        market.lock(second, "", 0, NEVER);
+        vm.assertEq(market.exposureOf(2), 500 * DOLLAR, "a late lock counts again");
+        vm.prank(governance);
+        verifiers.activate(2);
+        third.lockDeadline = NEVER;
+        lock(third);
+        vm.assertEq(market.exposureOf(2), 500 * DOLLAR, "an active verifier's jobs are not counted");
+        skip(third.runSecs + 1);
+        market.expire(third);
+        market.expire(second);
+        vm.assertEq(market.exposureOf(2), 0, "and only what was counted is freed");
+    }
+
+    /// An auditor needs no broker: the chain says what the job is.
+    function test_a_lock_logs_the_whole_order() public {
+        Order memory o = sealedOrder();
+        bytes memory signature = sign(o);
+        vm.expectEmit(address(market));
+        emit IMarket.JobLocked(
+            market.jobIdOf(o), requester, provider, 100 * DOLLAR, o.stake, uint40(clock + o.beginSecs), false, o
+        );
+        vm.prank(provider);
+        market.lock(o, signature, 0, NEVER);
     }
 
     function test_a_pause_stops_new_locks_only() public {

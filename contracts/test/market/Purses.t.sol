@@ -96,7 +96,7 @@ contract PursesTest is MarketFixture {
 
     function hostile() private returns (HostileToken bad, Market other) {
         bad = new HostileToken();
-        other = new Market(bad, verifiers, governance);
+        other = new Market(bad, verifiers, governance, BASE_FEE);
         bad.mint(stranger, 100);
         vm.prank(stranger);
         bad.approve(address(other), 100);

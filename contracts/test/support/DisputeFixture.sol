@@ -3,7 +3,7 @@ pragma solidity ^0.8.30;
 
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 import {Disputes} from "../../src/Disputes.sol";
-import {DisputeParameters, Pointing} from "../../src/interfaces/IDisputes.sol";
+import {DisputeParameters, Own, Pointing} from "../../src/interfaces/IDisputes.sol";
 import {ClaimFacts, Verdict} from "../../src/interfaces/IVerifier.sol";
 import {Game, Stage} from "../../src/libraries/Games.sol";
 import {Step} from "../../src/Step.sol";
@@ -14,6 +14,7 @@ import {Leaves, Trees} from "./Trees.sol";
 /// @notice Money that can be told to refuse every transfer out.
 contract Coin is ERC20("Coin", "COIN") {
     bool public stuck;
+    uint256 private taxed;
 
     function mint(address to, uint256 amount) external {
         _mint(to, amount);
@@ -23,26 +24,39 @@ contract Coin is ERC20("Coin", "COIN") {
         stuck = yes;
     }
 
+    function tax(uint256 amount) external {
+        taxed = amount;
+    }
+
+    function transferFrom(address from, address to, uint256 amount) public override returns (bool) {
+        super.transferFrom(from, to, amount);
+        if (taxed != 0) _burn(to, taxed);
+        return true;
+    }
+
     function transfer(address to, uint256 amount) public override returns (bool) {
         require(!stuck, "stuck");
         return super.transfer(to, amount);
     }
 }
 
-/// @title A market, a claimant, challengers, and a seven-step program whose states are written by hand
+/// @title A market, a claimant, challengers, and a seven-step program whose states are written by
+/// hand
 abstract contract DisputeFixture is MachineFixture {
     using Trees for Leaves;
 
-    uint128 internal constant BOND = 1000e6;
-    uint128 internal constant COST_BASE = 50e6;
-    uint128 internal constant COST_ANSWER = 20e6;
-    uint128 internal constant COST_REVEAL = 10e6;
+    uint96 internal constant BOND = 1000e6;
+    uint96 internal constant COST_BASE = 50e6;
+    uint96 internal constant COST_ANSWER = 20e6;
+    uint96 internal constant COST_REVEAL = 10e6;
     uint64 internal constant WINDOW_SECS = 10_000;
     uint32 internal constant OPENING_SECS = 600;
     uint32 internal constant CLOCK_SECS = 3600;
     uint32 internal constant FLOOR_SECS = 300;
-    uint32 internal constant RETRACE_TOP_SECS = 1024;
-    uint32 internal constant RETRACE_MIDDLE_SECS = 1;
+    uint32 internal constant SPACING_SECS = 10;
+    /// An eighth of 2^40 steps at 2^30 a second, 2^30 steps at 2^20 a second, and the spacing.
+    uint32 internal constant WORK_SECS = 128 + 1024 + SPACING_SECS;
+    uint96 internal constant STAKE = 5000e6;
 
     bytes32 internal constant CLAIM = keccak256("claim");
     bytes32 internal constant SALT = keccak256("salt");
@@ -60,6 +74,10 @@ abstract contract DisputeFixture is MachineFixture {
     bytes32[8] internal states;
     /// The top trace of each open claim.
     mapping(bytes32 claimId => bytes32) internal traceRoots;
+    mapping(bytes32 claimId => Leaves) private tops;
+    /// Each challenger's own trees, by level.
+    mapping(GameId id => mapping(uint256 level => Leaves)) private owns;
+    bytes32 internal constant MINE = keccak256("the challenger's own");
     bytes[7] internal witnesses;
     bytes32 internal honestEnd;
     bytes32 internal constant LIE = keccak256("a false final state");
@@ -68,6 +86,7 @@ abstract contract DisputeFixture is MachineFixture {
         coin = new Coin();
         stepper = new Step();
         disputes = new Disputes(chosen());
+        vm.label(address(disputes), "disputes");
         (claimant, alice, bob, carol) = (named("claimant"), named("alice"), named("bob"), named("carol"));
         address[3] memory challengers = [alice, bob, carol];
         for (uint256 k = 0; k < 3; ++k) {
@@ -80,22 +99,25 @@ abstract contract DisputeFixture is MachineFixture {
         _run();
     }
 
-    function chosen() internal view returns (DisputeParameters memory) {
+    function chosen() internal view virtual returns (DisputeParameters memory) {
         return DisputeParameters({
             token: coin,
             market: address(this),
             step: stepper,
             bond: BOND,
+            stakeBps: 0,
             costBase: COST_BASE,
             costAnswer: COST_ANSWER,
             costReveal: COST_REVEAL,
             stepsPerSec: 1 << 30,
             retraceStepsPerSec: 1 << 20,
+            runBps: 10_000,
             fetchSecs: 60,
             censorshipSecs: 600,
             openingSecs: OPENING_SECS,
             clockSecs: CLOCK_SECS,
-            moveFloorSecs: FLOOR_SECS
+            moveFloorSecs: FLOOR_SECS,
+            spacingSecs: SPACING_SECS
         });
     }
 
@@ -174,20 +196,38 @@ abstract contract DisputeFixture is MachineFixture {
             finalState: honestEnd,
             traceRoot: traceRoot,
             stepLimit: LIMIT,
-            windowSecs: WINDOW_SECS
+            windowSecs: WINDOW_SECS,
+            runSecs: 600,
+            steps: LIMIT,
+            stake: STAKE
         });
     }
 
     function openClaim(bytes32 claimId, Leaves memory top) internal {
         traceRoots[claimId] = top.root();
+        tops[claimId] = top;
         disputes.open(claimId, facts(traceRoots[claimId]), "");
     }
 
+    /// A challenger whose own top tree leaves the claim's at the leaf that it points at, or at the
+    /// first one under the node that it demands.
     function commitBy(address who, bytes32 claimId, uint8 depth, uint32 index) internal returns (GameId id) {
-        bytes32 commitment = disputes.commitmentOf(claimId, who, depth, index, SALT);
-        vm.prank(who);
-        id = disputes.commit(claimId, states[0], traceRoots[claimId], commitment);
+        return commitBy(who, claimId, depth, index, tops[claimId].cut(index << (15 - depth), MINE));
+    }
+
+    function commitBy(address who, bytes32 claimId, uint8 depth, uint32 index, Leaves memory own)
+        internal
+        returns (GameId id)
+    {
+        bytes32 commitment = disputes.commitmentOf(claimId, who, depth, index, own.root(), SALT);
+        id = commitAs(who, claimId, commitment);
+        owns[id][0] = own;
         vm.roll(vm.getBlockNumber() + 1);
+    }
+
+    function commitAs(address who, bytes32 claimId, bytes32 commitment) internal returns (GameId id) {
+        vm.prank(who);
+        return disputes.commit(claimId, states[0], traceRoots[claimId], STAKE, commitment, type(uint96).max);
     }
 
     function pointing(bytes32 start, Leaves memory tree, uint32 index) internal pure returns (Pointing memory p) {
@@ -195,6 +235,29 @@ abstract contract DisputeFixture is MachineFixture {
         p.leaf = tree.leaf(index);
         p.predecessor = index == 0 ? start : tree.leaf(index - 1);
         p.siblings = tree.neighbourProof(index);
+    }
+
+    function ownAt(GameId id, uint256 level, uint32 index) internal view returns (Own memory own) {
+        Leaves memory tree = owns[id][level];
+        own.root = tree.root();
+        own.salt = SALT;
+        own.leaf = tree.leaf(index);
+        own.siblings = tree.neighbourProof(index);
+    }
+
+    function ownRoot(GameId id) internal view returns (bytes32) {
+        Leaves memory tree = owns[id][0];
+        return tree.root();
+    }
+
+    function sealOf(GameId id, Leaves memory own) internal view returns (bytes32) {
+        Game memory now_ = game(id);
+        return disputes.sealOf(now_.claimId, now_.challenger, own.root(), SALT);
+    }
+
+    /// The honest tree below what is pointed at, in a run of one segment.
+    function honestBelow(GameId id) internal view returns (Leaves memory tree) {
+        return game(id).level == 0 ? Trees.constant_(honestEnd) : honestBottom();
     }
 
     function stateHash(GameId id) internal view returns (bytes32 hash) {
@@ -210,11 +273,18 @@ abstract contract DisputeFixture is MachineFixture {
     }
 
     function pointAt(GameId id, Leaves memory tree, uint32 index) internal {
+        pointAt(id, tree, index, honestBelow(id));
+    }
+
+    function pointAt(GameId id, Leaves memory tree, uint32 index, Leaves memory next) internal {
         Game memory now_ = game(id);
         bytes32 hash = stateHash(id);
         Pointing memory p = pointing(now_.start, tree, index);
+        Own memory own = ownAt(id, now_.level, index);
+        bytes32 below = sealOf(id, next);
+        owns[id][now_.level + 1] = next;
         vm.prank(now_.challenger);
-        disputes.point(id, hash, SALT, p);
+        disputes.point(id, hash, p, own, below);
     }
 
     function answerWith(GameId id, Leaves memory tree) internal {
@@ -229,16 +299,18 @@ abstract contract DisputeFixture is MachineFixture {
         Game memory now_ = game(id);
         bytes32 hash = stateHash(id);
         Pointing memory p = pointing(now_.start, tree, index);
+        Own memory own = ownAt(id, 2, index);
         vm.prank(now_.challenger);
-        disputes.prove(id, hash, p, witness);
+        disputes.prove(id, hash, p, own, witness);
     }
 
     function demandAt(GameId id, Leaves memory tree, uint8 depth, uint32 index) internal {
         bytes32 hash = stateHash(id);
         bytes32 node = tree.node(15 - depth, index);
         bytes32[] memory siblings = tree.nodeProof(depth, index);
+        bytes32 own = ownRoot(id);
         vm.prank(game(id).challenger);
-        disputes.demand(id, hash, SALT, depth, index, node, siblings);
+        disputes.demand(id, hash, own, SALT, depth, index, node, siblings);
     }
 
     function revealBy(address who, GameId id, Leaves memory tree, uint8 depth, uint32 index) internal {

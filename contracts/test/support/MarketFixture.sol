@@ -12,7 +12,8 @@ import {TestVerifier} from "./TestVerifier.sol";
 import {Leaves, Trees} from "./Trees.sol";
 
 /// @title A market with a verifier that says what it is told, and orders and claims that hold
-/// @notice Claims are built from the specification with `sha256`, sharing no code with what checks them.
+/// @notice Claims are built from the specification with `sha256`, sharing no code with what checks
+/// them.
 abstract contract MarketFixture is MachineFixture {
     using Trees for Leaves;
 
@@ -22,7 +23,9 @@ abstract contract MarketFixture is MachineFixture {
     uint16 internal constant VERIFIER = 1;
     uint40 internal constant NEVER = type(uint40).max;
     /// @dev Where the output of the fixture's run has bytes.
-    uint32 internal constant CHUNK = 3;
+    uint32 internal constant CHUNK = 0;
+    /// @dev What the tests prepay for a chunk at most: they are about other things.
+    uint96 internal constant FEE_MAX = type(uint96).max;
 
     TestDollar internal token;
     Verifiers internal verifiers;
@@ -30,12 +33,20 @@ abstract contract MarketFixture is MachineFixture {
     Market internal market;
     Stakes internal stakes;
 
-    /// @dev Time and height as the tests set them: the optimiser reads TIMESTAMP and NUMBER once in a function and would
-    /// miss a change.
+    /// @dev The length that the output's header says; zero for an output that is no blob, and may
+    /// have all chunks.
+    uint64 internal outputLength;
+
+    /// @dev Time and height as the tests set them: the optimiser reads TIMESTAMP and NUMBER once in
+    /// a function and would miss a change.
     uint256 internal clock;
     uint256 internal height;
 
+    /// @dev What chunk fees are made for, in wei.
+    uint256 internal constant BASE_FEE = 10 gwei;
+
     address internal governance = named("governance");
+    address internal guardian = named("guardian");
     address internal requester;
     uint256 internal requesterKey;
     address internal provider = named("provider");
@@ -50,8 +61,8 @@ abstract contract MarketFixture is MachineFixture {
         roll(1_000);
         (requester, requesterKey) = account("requester");
         token = new TestDollar();
-        verifiers = new Verifiers(governance);
-        market = new Market(token, verifiers, governance);
+        verifiers = new Verifiers(governance, guardian);
+        market = new Market(token, verifiers, governance, BASE_FEE);
         stakes = Stakes(address(market.STAKES()));
         verifier = new TestVerifier();
         vm.startPrank(governance);
@@ -144,11 +155,46 @@ abstract contract MarketFixture is MachineFixture {
     }
 
     /// The chunk of the output that has bytes; all others are zero.
-    function chunkData() internal pure returns (bytes memory data) {
+    function chunkData() internal view returns (bytes memory data) {
         data = new bytes(4096);
         for (uint256 i = 0; i < 4096; ++i) {
             data[i] = bytes1(uint8(i * 7 + i / 256));
         }
+        for (uint256 i = 0; i < 8 && outputLength != 0; ++i) {
+            data[i] = bytes1(uint8(outputLength >> (8 * i)));
+        }
+    }
+
+    function chunkOf(uint32 chunk) internal view returns (bytes memory) {
+        return chunk == CHUNK ? chunkData() : new bytes(4096);
+    }
+
+    /// The output's first leaf, and its proof.
+    function firstLeaf() internal view returns (bytes memory leaf, bytes32[21] memory proof) {
+        bytes memory data = chunkData();
+        bytes32[16] memory nodes;
+        for (uint256 i = 0; i < 16; ++i) {
+            bytes memory one = new bytes(256);
+            for (uint256 k = 0; k < 256; ++k) {
+                one[k] = data[i * 256 + k];
+            }
+            if (i == 0) leaf = one;
+            nodes[i] = sha256(one);
+        }
+        for (uint256 height_ = 0; height_ < 4; ++height_) {
+            proof[height_] = nodes[1];
+            for (uint256 i = 0; i < 8 >> height_; ++i) {
+                nodes[i] = sha256(abi.encode(nodes[2 * i], nodes[2 * i + 1]));
+            }
+        }
+        for (uint256 k = 0; k < 17; ++k) {
+            proof[4 + k] = zeros[4 + k];
+        }
+    }
+
+    function measure(Order memory o) internal {
+        (bytes memory leaf, bytes32[21] memory proof) = firstLeaf();
+        market.measure(o, leaf, proof);
     }
 
     function chunkRoot(bytes memory data) internal pure returns (bytes32) {
@@ -278,7 +324,8 @@ abstract contract MarketFixture is MachineFixture {
         vm.assertEq(uint256(market.jobOf(jobId).status), uint256(wanted), message);
     }
 
-    /// All the money that the market holds is somebody's: purses of everyone in the cast, `escrow`, and the pool.
+    /// All the money that the market holds is somebody's: purses of everyone in the cast, `escrow`,
+    /// and the pool.
     function assertBalanced(uint256 escrow) internal view {
         uint256 purses = market.purseOf(requester) + market.purseOf(provider) + market.purseOf(rival)
             + market.purseOf(beneficiary) + market.purseOf(auditor) + market.purseOf(stranger)

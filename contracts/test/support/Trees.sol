@@ -31,6 +31,18 @@ library Trees {
         (grown.from[n], grown.value[n]) = (from, value);
     }
 
+    /// As `tree` before `from`, and `value` from there on, whatever stands there.
+    function cut(Leaves memory tree, uint32 from, bytes32 value) internal pure returns (Leaves memory own) {
+        uint256 n;
+        while (n < tree.from.length && tree.from[n] < from) ++n;
+        own.from = new uint32[](n);
+        own.value = new bytes32[](n);
+        for (uint256 k = 0; k < n; ++k) {
+            (own.from[k], own.value[k]) = (tree.from[k], tree.value[k]);
+        }
+        return n == 0 ? constant_(value) : then(own, from, value);
+    }
+
     function leaf(Leaves memory tree, uint256 index) internal pure returns (bytes32 value) {
         for (uint256 k = 0; k < tree.from.length && tree.from[k] <= index; ++k) {
             value = tree.value[k];

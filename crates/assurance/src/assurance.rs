@@ -28,8 +28,9 @@ pub trait Assurance {
     /// Why it should not take the order.
     fn can_defend(&self, step_limit: u64, run_secs: &dyn Fn(u64) -> u64) -> Result<(), Reason>;
 
-    /// The shortest window that an order of so many steps may have, in seconds.
-    fn window_secs_min(&self, step_limit: u64) -> u64;
+    /// The shortest window that a claim of so many steps can have, in seconds, by the time that the
+    /// order gives a run; of an order's step limit, what its longest claim has.
+    fn window_secs_min(&self, steps: u64, run_secs: u32) -> u64;
 
     /// Who needs the keys of a sealed job's data, each once: its provider first.
     fn readers(&self, provider: Account, terms: &Terms) -> Vec<Account>;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use assay_dispute::{Answer, Challenge, Known, Segment, TraceTree, Tracer, answer, challenge};
+use assay_dispute::{
+    Answer, Challenge, Known, Opening, Segment, TraceTree, Tracer, answer, challenge, opening,
+};
 use assay_machine::Engine;
 use assay_types::Hash;
 
@@ -13,6 +15,13 @@ pub trait TracedRun {
 
     /// What a claimant answers about a segment.
     fn answer(&mut self, segment: Segment) -> Answer;
+
+    /// A challenger's first move against a claim whose whole run has this start and root; `None`
+    /// where the trace is the same.
+    fn opening(&mut self, start: Hash, root: Hash, known: &Known) -> Option<Opening>;
+
+    /// Runs no further from here on than checking a claim of so many steps needs.
+    fn stop_behind(&mut self, steps: u64);
 
     /// A challenger's next move in a game about a segment with this start and root, from what is
     /// known; `None` where the trace is the same.
@@ -32,6 +41,14 @@ impl<E: Engine + Clone> TracedRun for Tracer<E> {
 
     fn answer(&mut self, segment: Segment) -> Answer {
         answer(self, segment)
+    }
+
+    fn opening(&mut self, start: Hash, root: Hash, known: &Known) -> Option<Opening> {
+        opening(self, start, root, known)
+    }
+
+    fn stop_behind(&mut self, steps: u64) {
+        self.stop_behind(steps);
     }
 
     fn challenge(

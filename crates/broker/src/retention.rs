@@ -86,8 +86,8 @@ impl Broker {
     }
 }
 
-/// When a job of this order has ended, whenever it was locked; disputes aside, for which the time
-/// that it is kept has to do.
+/// When a job of this order has ended, whenever it was locked; disputes and a window that follows
+/// a long claim aside, for which the time that it is kept has to do.
 fn ends_at(order: &Market::Order) -> u64 {
     let secs = [order.beginSecs, order.runSecs, order.windowSecs].map(u64::from);
     order.lockDeadline.to::<u64>() + secs.iter().sum::<u64>()

@@ -1,10 +1,11 @@
 //! Putting a market's contracts on a chain, and making sure that they are there.
 
-use alloy_primitives::Address;
+use alloy_primitives::aliases::U96;
+use alloy_primitives::{Address, U256};
 use alloy_provider::Provider;
 use assay_contracts::{
     Anchors, DEPLOYMENT_SCHEMA, Deployment, DisputeTerms, Disputes, Market, Step, TestDollar,
-    Verifiers,
+    Timelock, Verifiers,
 };
 
 use crate::{Client, Error, Result};
@@ -14,16 +15,44 @@ use crate::{Client, Error, Result};
 pub struct DeploymentPlan {
     /// The ERC-20 that pays for everything. None: a test dollar, which anyone can mint.
     pub token: Option<Address>,
-    /// Who is offered ownership of the market and its registry, and must accept it. None: the
-    /// deployer keeps it.
-    pub governance: Option<Address>,
+    /// Who owns the market and its registry from their first block on. None: a test market, which
+    /// the deployer owns, and may enter any verifier into.
+    pub governance: Option<GovernancePlan>,
+    /// The base fee that orders' chunk fees are made for, in wei; 0 where they do not follow it.
+    pub base_fee_reference: u64,
     /// The fraud-proof window's terms.
     pub terms: DisputeTerms,
 }
 
+/// A timelock, and who may halt a verifier (spec/contracts.md#verifiers).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GovernancePlan {
+    /// Who may propose to the timelock, and execute what it has kept for long enough.
+    pub council: Vec<Address>,
+    /// How long it keeps each proposal, in seconds.
+    pub delay_secs: u64,
+    /// Who may halt a verifier at once.
+    pub guardian: Address,
+}
+
+/// Who governs a market, as its contracts say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Governance {
+    /// Who owns the market: may pause new locks and move the cover pool.
+    pub market_owner: Address,
+    /// Who owns the registry of verifiers.
+    pub registry_owner: Address,
+    /// Who may halt a verifier.
+    pub guardian: Address,
+    /// Who acts for the registry's owner without any delay: as long as there is somebody, this is a
+    /// test market.
+    pub founder: Option<Address>,
+}
+
 /// Puts a market on the client's chain, signed and paid for by its signer.
 ///
-/// Eight or more transactions. One that fails leaves the earlier contracts unused and holding
+/// A dozen transactions. Both ownerships are the timelock's from the contracts' first block on; what
+/// the deployer may do as founder ends with the last transaction. One that fails leaves the earlier contracts unused and holding
 /// nothing; run it again.
 ///
 /// # Errors
@@ -43,11 +72,26 @@ pub async fn deploy(client: &Client, plan: &DeploymentPlan) -> Result<Deployment
         }
         None => *TestDollar::deploy(provider.clone()).await?.address(),
     };
-    let verifiers = Verifiers::deploy(provider.clone(), deployer).await?;
-    let market = Market::deploy(provider.clone(), token, *verifiers.address(), deployer).await?;
+    let (owner, guardian) = match &plan.governance {
+        Some(GovernancePlan { council, delay_secs, guardian }) => {
+            if council.is_empty() || guardian.is_zero() {
+                let message = "a market that is no test market needs a council and a guardian";
+                return Err(Error::Config(message.into()));
+            }
+            let (proposers, executors) = (council.clone(), council.clone());
+            let delay = U256::from(*delay_secs);
+            let timelock = Timelock::deploy(provider.clone(), delay, proposers, executors).await?;
+            (*timelock.address(), *guardian)
+        }
+        None => (deployer, deployer),
+    };
+    let verifiers = Verifiers::deploy(provider.clone(), owner, guardian).await?;
+    let reference = U256::from(plan.base_fee_reference);
+    let market =
+        Market::deploy(provider.clone(), token, *verifiers.address(), owner, reference).await?;
     let stakes = market.STAKES().call().await?;
     let step = *Step::deploy(provider.clone()).await?.address();
-    let parameters = parameters(&plan.terms, token, *market.address(), step);
+    let parameters = parameters(&plan.terms, token, *market.address(), step)?;
     let disputes = *Disputes::deploy(provider.clone(), parameters).await?.address();
     let anchors = *Anchors::deploy(provider.clone()).await?.address();
 
@@ -57,9 +101,8 @@ pub async fn deploy(client: &Client, plan: &DeploymentPlan) -> Result<Deployment
     let canary = verifiers.startCanary(fraud_proofs, cap);
     client.execute(canary.into_transaction_request()).await?;
     client.execute(verifiers.activate(fraud_proofs).into_transaction_request()).await?;
-    if let Some(owner) = plan.governance.filter(|owner| *owner != deployer) {
-        client.execute(verifiers.transferOwnership(owner).into_transaction_request()).await?;
-        client.execute(market.transferOwnership(owner).into_transaction_request()).await?;
+    if plan.governance.is_some() {
+        client.execute(verifiers.endFounding().into_transaction_request()).await?;
     }
     Ok(Deployment {
         schema: DEPLOYMENT_SCHEMA.into(),
@@ -74,6 +117,24 @@ pub async fn deploy(client: &Client, plan: &DeploymentPlan) -> Result<Deployment
         step,
         anchors,
         fraud_proofs,
+    })
+}
+
+/// Who governs a market.
+///
+/// # Errors
+///
+/// [`Error::Transport`].
+pub async fn governance(deployment: &Deployment, client: &Client) -> Result<Governance> {
+    let provider = client.provider();
+    let market = Market::new(deployment.market, provider);
+    let verifiers = Verifiers::new(deployment.verifiers, provider);
+    let founder = verifiers.founder().call().await?;
+    Ok(Governance {
+        market_owner: market.owner().call().await?,
+        registry_owner: verifiers.owner().call().await?,
+        guardian: verifiers.guardian().call().await?,
+        founder: (!founder.is_zero()).then_some(founder),
     })
 }
 
@@ -129,23 +190,30 @@ fn parameters(
     token: Address,
     market: Address,
     step: Address,
-) -> Disputes::DisputeParameters {
-    Disputes::DisputeParameters {
+) -> Result<Disputes::DisputeParameters> {
+    let amount = |amount: u128| {
+        let large = || Error::Config(format!("{amount} is more than an amount can be"));
+        U96::checked_from_limbs_slice(&[amount as u64, (amount >> 64) as u64]).ok_or_else(large)
+    };
+    Ok(Disputes::DisputeParameters {
         token,
         market,
         step,
-        bond: terms.bond,
-        costBase: terms.cost_base,
-        costAnswer: terms.cost_answer,
-        costReveal: terms.cost_reveal,
+        bond: amount(terms.bond)?,
+        stakeBps: terms.stake_bps,
+        costBase: amount(terms.cost_base)?,
+        costAnswer: amount(terms.cost_answer)?,
+        costReveal: amount(terms.cost_reveal)?,
         stepsPerSec: terms.steps_per_sec,
         retraceStepsPerSec: terms.retrace_steps_per_sec,
+        runBps: terms.run_bps,
         fetchSecs: terms.fetch_secs,
         censorshipSecs: terms.censorship_secs,
         openingSecs: terms.opening_secs,
         clockSecs: terms.clock_secs,
         moveFloorSecs: terms.move_floor_secs,
-    }
+        spacingSecs: terms.spacing_secs,
+    })
 }
 
 async fn require_code(client: &Client, name: &str, address: Address) -> Result<()> {

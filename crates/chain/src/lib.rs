@@ -11,7 +11,9 @@ mod watch;
 
 pub use client::{ChainClientConfig, Client, Endpoint, connect};
 pub use clock::{ManualClock, SystemClock};
-pub use deployment::{DeploymentPlan, check_deployment, deploy};
+pub use deployment::{
+    DeploymentPlan, Governance, GovernancePlan, check_deployment, deploy, governance,
+};
 pub use embedded::{
     CHAIN_ID_END, CHAIN_ID_MIN, Config, EmbeddedChain, GenesisAccount, Head, Identity,
     TRANSACTION_BYTES_MAX, WAITING_MAX,

@@ -13,11 +13,14 @@ use alloy_provider::{DynProvider, Provider};
 use alloy_rpc_types_eth::TransactionReceipt;
 use alloy_signer::SignerSync;
 use alloy_sol_types::SolEvent;
-use assay_chain::{ChainClientConfig, Client, DeploymentPlan, EmbeddedChain, Endpoint, connect};
+use assay_chain::{
+    ChainClientConfig, Client, DeploymentPlan, EmbeddedChain, Endpoint, GovernancePlan, connect,
+};
 use assay_contracts::{Deployment, DisputeTerms};
-use assay_contracts::{Disputes, Market, Stakes, TestDollar, job_id};
+use assay_contracts::{Disputes, Market, Stakes, TestDollar, Verifiers, job_id};
 use assay_dispute::{
-    Challenge, Claim, Known, Pointing, Segment, Tracer, answer, challenge, reveal,
+    Challenge, Claim, Known, Opening, Own, Pointing, Segment, TraceTree, Tracer, answer, challenge,
+    opening, reveal,
 };
 use assay_fuzz::differential::{random_job, random_machine};
 use assay_fuzz::liar::{LIES, Liar};
@@ -44,16 +47,19 @@ const DATA_FEE: u128 = 2 * DOLLAR;
 
 const TERMS: DisputeTerms = DisputeTerms {
     bond: 1_000 * DOLLAR,
+    stake_bps: 0,
     cost_base: 50 * DOLLAR,
     cost_answer: 20 * DOLLAR,
     cost_reveal: 10 * DOLLAR,
     steps_per_sec: 1 << 30,
     retrace_steps_per_sec: 1 << 20,
+    run_bps: 0,
     fetch_secs: 1,
     censorship_secs: 1,
     opening_secs: 600,
     clock_secs: 3600,
     move_floor_secs: 300,
+    spacing_secs: 10,
 };
 
 fn games() -> u64 {
@@ -112,7 +118,8 @@ impl Arena {
     /// Deploys a market; fills the requester's purse, the claimant's stake and the challenger's
     /// pocket.
     async fn new(clients: [Client; 3], time: Time) -> Self {
-        let plan = DeploymentPlan { token: None, governance: None, terms: TERMS };
+        let plan =
+            DeploymentPlan { token: None, governance: None, base_fee_reference: 0, terms: TERMS };
         let deployment = assay_chain::deploy(&clients[0], &plan).await.expect("deployed");
         assay_chain::check_deployment(&deployment, &clients[0]).await.expect("belongs together");
         let accounts = clients.each_ref().map(|client| client.signer().expect("signs"));
@@ -267,7 +274,8 @@ impl Arena {
                 sum += U256::from(job.price) + U256::from(DATA_FEE);
             }
         }
-        for account in self.accounts.iter().chain([&DATA_OWNER]) {
+        // The disputes' purse has the costs of challengers that were right.
+        for account in self.accounts.iter().chain([&DATA_OWNER, &self.deployment.disputes]) {
             sum += self.purse(*account).await;
         }
         let token = TestDollar::new(self.deployment.token, self.client.provider().clone());
@@ -360,8 +368,19 @@ fn pointing(pointing: Pointing) -> Disputes::Pointing {
     }
 }
 
+fn opened(own: Own, salt: B256) -> Disputes::Own {
+    Disputes::Own {
+        root: b256(own.root),
+        salt,
+        leaf: b256(own.leaf),
+        siblings: own.siblings.into_iter().map(b256).collect(),
+    }
+}
+
 /// How a challenger chooses its moves.
 trait Player {
+    fn opening(&mut self, start: Hash, root: Hash, seen: &Known) -> Option<Opening>;
+
     fn next(
         &mut self,
         segment: Segment,
@@ -374,6 +393,10 @@ trait Player {
 struct Honest(Tracer<Interpreter>);
 
 impl Player for Honest {
+    fn opening(&mut self, start: Hash, root: Hash, seen: &Known) -> Option<Opening> {
+        opening(&mut self.0, start, root, seen)
+    }
+
     fn next(
         &mut self,
         segment: Segment,
@@ -385,21 +408,48 @@ impl Player for Honest {
     }
 }
 
-/// Points anywhere at a true claim: it has the claimant's own trees.
-struct Random(Tracer<Interpreter>, Rng);
+/// Points anywhere at a true claim: it has the claimant's own trees, up to where it points.
+struct Random {
+    tracer: Tracer<Interpreter>,
+    rng: Rng,
+    /// Where it will point next, and the tree that it has bound itself to.
+    plan: Option<(u32, TraceTree)>,
+}
+
+impl Random {
+    /// Chooses where to point in a segment. Gives the root of its own tree there.
+    fn plan(&mut self, segment: Segment) -> Hash {
+        let tree = self.tracer.tree(segment);
+        // Half of the time near the start, where something happens.
+        let index = if self.rng.bool() { self.rng.u32(..8) } else { self.rng.u32(..1 << 15) };
+        let agreed = (0..index).map(|index| tree.leaf(index)).collect();
+        let own = TraceTree::new(agreed, Hash([0xee; 32]));
+        let root = own.root();
+        self.plan = Some((index, own));
+        root
+    }
+}
 
 impl Player for Random {
+    fn opening(&mut self, _: Hash, _: Hash, _: &Known) -> Option<Opening> {
+        let own = self.plan(Segment::WHOLE);
+        let index = self.plan.as_ref().expect("a plan").0;
+        Some(Opening { depth: 15, index, own })
+    }
+
     fn next(&mut self, segment: Segment, start: Hash, root: Hash, _: &Known) -> Option<Challenge> {
-        let tree = self.0.tree(segment);
+        let tree = self.tracer.tree(segment);
         assert_eq!(tree.root(), root, "an honest claim has the honest tree");
-        // Half of the time near the start, where something happens.
-        let index = if self.1.bool() { self.1.u32(..8) } else { self.1.u32(..1 << 15) };
+        let (index, own) = self.plan.take().expect("a plan");
         let pointing = Pointing::open(&tree, start, index);
-        Some(if segment.refined(0).is_none() {
-            let witness = self.0.witness(segment.start() + u64::from(index)).to_bytes();
-            Challenge::Prove { pointing, witness: witness[72..].to_vec() }
-        } else {
-            Challenge::Point(pointing)
+        let Pointing { leaf, siblings, .. } = Pointing::open(&own, start, index);
+        let own = Own { root: own.root(), leaf, siblings };
+        Some(match segment.refined(index) {
+            Some(finer) => Challenge::Point { pointing, own, next: self.plan(finer) },
+            None => {
+                let witness = self.tracer.witness(segment.start() + u64::from(index)).to_bytes();
+                Challenge::Prove { pointing, own, witness: witness[72..].to_vec() }
+            }
         })
     }
 }
@@ -418,25 +468,21 @@ async fn play<C: Engine + Clone>(
         seen.publish(claimant.tree(Segment::WHOLE));
     }
     let start = claim.start;
-    let first = challenger.next(Segment::WHOLE, start, claim.root, &seen)?;
-    let (depth, index) = match &first {
-        Challenge::Point(pointing) => (15, pointing.index),
-        Challenge::Demand { depth, index, .. } => (*depth as u8, *index),
-        Challenge::Prove { .. } => unreachable!("not at the top"),
-    };
+    let Opening { depth, index, own } = challenger.opening(start, claim.root, &seen)?;
     let salt = B256::repeat_byte(7);
-    let (claim_id, root) = (claim.id, b256(claim.root));
-    let commitment = arena.challenger.commitmentOf(claim_id, arena.accounts[2], depth, index, salt);
+    let (claim_id, root, account) = (claim.id, b256(claim.root), arena.accounts[2]);
+    let commitment =
+        arena.challenger.commitmentOf(claim_id, account, depth as u8, index, b256(own), salt);
     let commitment = commitment.call().await.expect("a commitment");
-    let receipt =
-        mined(arena.challenger.commit(claim_id, b256(start), root, commitment).send().await).await;
+    let (stake, most) = (U96::from(STAKE), U96::MAX);
+    let call = arena.challenger.commit(claim_id, b256(start), root, stake, commitment, most);
+    let receipt = mined(call.send().await).await;
     let committed = receipt
         .inner
         .logs()
         .iter()
         .find_map(|log| Disputes::Committed::decode_log(&log.inner).ok());
     let id = committed.expect("an event").id;
-    let mut prepared = Some(first);
     loop {
         let view = arena.challenger.gameOf(id).call().await.expect("a game");
         let game = view.game;
@@ -445,25 +491,26 @@ async fn play<C: Engine + Clone>(
         let state_hash = view.stateHash;
         match stage {
             AWAITING_OPENING | AWAITING_POINT => {
-                let next = prepared.take().or_else(|| {
-                    challenger.next(segment, Hash(game.start.0), Hash(view.root.0), &seen)
-                });
+                let next = challenger.next(segment, Hash(game.start.0), Hash(view.root.0), &seen);
                 match next.expect("a game once begun has a next move") {
-                    Challenge::Point(at) => {
-                        let call = arena.challenger.point(id, state_hash, salt, pointing(at));
+                    Challenge::Point { pointing: at, own, next } => {
+                        let seal = arena.challenger.sealOf(claim_id, account, b256(next), salt);
+                        let seal = seal.call().await.expect("a seal");
+                        let (at, own) = (pointing(at), opened(own, salt));
+                        let call = arena.challenger.point(id, state_hash, at, own, seal);
                         mined(call.send().await).await;
                     }
-                    Challenge::Demand { depth, index, node, siblings } => {
+                    Challenge::Demand { depth, index, node, siblings, own } => {
                         let siblings = siblings.into_iter().map(b256).collect();
-                        let (depth, node) = (depth as u8, b256(node));
+                        let (depth, node, own) = (depth as u8, b256(node), b256(own));
                         let call = arena
                             .challenger
-                            .demand(id, state_hash, salt, depth, index, node, siblings);
+                            .demand(id, state_hash, own, salt, depth, index, node, siblings);
                         mined(call.send().await).await;
                     }
-                    Challenge::Prove { pointing: at, witness } => {
-                        let call =
-                            arena.challenger.prove(id, state_hash, pointing(at), witness.into());
+                    Challenge::Prove { pointing: at, own, witness } => {
+                        let (at, own) = (pointing(at), opened(own, salt));
+                        let call = arena.challenger.prove(id, state_hash, at, own, witness.into());
                         mined(call.send().await).await;
                     }
                 }
@@ -558,7 +605,7 @@ async fn true_claims_stand(arena: &Arena, count: u64) {
         let (machine, _, rng) = random_job(seed);
         let mut claimant = tracer(&machine);
         let claim = arena.claim(seed, &program(seed), &mut claimant).await;
-        let mut challenger = Random(tracer(&machine), rng);
+        let mut challenger = Random { tracer: tracer(&machine), rng, plan: None };
         let stage = play(arena, &claim, &mut challenger, &mut claimant, true).await;
         assert_eq!(stage, Some(LOST), "job {number}");
         claims.push(claim);
@@ -610,4 +657,47 @@ async fn both_win_on_anvil() {
     let arena = Arena::new(clients, Time::Anvil).await;
     lies_are_refuted(&arena, GAMES_ON_ANVIL.min(games())).await;
     true_claims_stand(&arena, GAMES_ON_ANVIL.min(games())).await;
+}
+
+/// A deployment leaves its deployer nothing, unless it says that it is a test market.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_hands_everything_over_or_is_a_test_market() {
+    let mut config = common::funded(2);
+    config.test_controls = true;
+    let (_folder, chain) = common::chain(config);
+    let (client, council) = (common::client(&chain, 0).await, common::client(&chain, 1).await);
+    let member = council.signer().expect("signs");
+    let guardian = Address::repeat_byte(0x9a);
+    let plan = DeploymentPlan {
+        token: None,
+        governance: Some(GovernancePlan { council: vec![member], delay_secs: 86_400, guardian }),
+        base_fee_reference: 7,
+        terms: TERMS,
+    };
+    let deployment = assay_chain::deploy(&client, &plan).await.expect("deployed");
+    assay_chain::check_deployment(&deployment, &client).await.expect("belongs together");
+    let governed = assay_chain::governance(&deployment, &client).await.expect("read");
+    let timelock = governed.registry_owner;
+    assert_eq!((governed.market_owner, governed.guardian), (timelock, guardian));
+    assert_eq!(governed.founder, None, "the deployer acts for the owner for ever");
+    let deployer = client.signer().expect("signs");
+    assert!(timelock != deployer && timelock != member, "{timelock} is no timelock");
+    let verifiers = Verifiers::new(deployment.verifiers, client.provider().clone());
+    let retire = verifiers.retire(deployment.fraud_proofs);
+    let refused = retire.from(deployer).call().await.expect_err("the deployer still governs");
+    let refused = refused.as_decoded_interface_error::<Verifiers::VerifiersErrors>();
+    assert!(matches!(refused, Some(Verifiers::VerifiersErrors::NotGovernance(_))), "{refused:?}");
+    let market = Market::new(deployment.market, client.provider().clone());
+    let pause = market.pauseOrders().from(deployer).call().await;
+    pause.expect_err("the deployer still owns the market");
+
+    let nobody = GovernancePlan { council: vec![], delay_secs: 0, guardian };
+    let plan = DeploymentPlan { governance: Some(nobody), ..plan };
+    let refused = assay_chain::deploy(&client, &plan).await.expect_err("a market without council");
+    assert!(refused.to_string().contains("council"), "{refused}");
+
+    let plan = DeploymentPlan { governance: None, ..plan };
+    let deployment = assay_chain::deploy(&client, &plan).await.expect("deployed");
+    let governed = assay_chain::governance(&deployment, &client).await.expect("read");
+    assert_eq!(governed.founder, Some(deployer), "nobody is told that this is a test market");
 }

@@ -57,7 +57,8 @@ impl World {
         let ether = U256::from(10).pow(U256::from(19));
         let gas = TransactionRequest::default().with_to(world.operator).with_value(ether);
         anvils.execute(gas).await.unwrap();
-        let deploy = ["chain", "deploy", "--rpc", &world.anvil.url, "--test-dollar"];
+        let deploy =
+            ["chain", "deploy", "--rpc", &world.anvil.url, "--test-dollar", "--test-market"];
         let rest = ["--terms", "local", "--output", &world.path("deployment.json")];
         let key = world.key();
         world.json(&[&deploy[..], &rest, &key.each_ref().map(String::as_str)].concat());

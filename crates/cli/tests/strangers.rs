@@ -146,7 +146,7 @@ impl Market {
         let gas = TransactionRequest::default().with_to(owner).with_value(ether);
         client.await.unwrap().execute(gas).await.unwrap();
         let file = accounts.path("deployment.json");
-        let arguments = ["chain", "deploy", "--rpc", &anvil.url, "--test-dollar"];
+        let arguments = ["chain", "deploy", "--rpc", &anvil.url, "--test-dollar", "--test-market"];
         let rest = ["--terms", "local", "--output", &file];
         let deployed = assay(&[&arguments[..], &rest].concat()).args(accounts.key(owner)).output();
         let deployed = deployed.unwrap();

@@ -55,4 +55,5 @@ contract!(
 contract!(Stakes, "../../contracts/abi/Stakes.json", Debug);
 contract!(Step, "../../contracts/abi/Step.json", Debug);
 contract!(TestDollar, "../../contracts/abi/TestDollar.json", Debug);
+contract!(Timelock, "../../contracts/abi/Timelock.json", Debug);
 contract!(Verifiers, "../../contracts/abi/Verifiers.json", Debug);

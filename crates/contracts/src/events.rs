@@ -1,6 +1,6 @@
 //! What the market and the disputes say of a job, decoded: the only place that reads their events.
 
-use alloy_primitives::{Address, B256, Log};
+use alloy_primitives::{Address, B256, Bytes, Log};
 use alloy_sol_types::{SolEvent, SolEventInterface};
 use assay_market::JobStatus;
 use serde::{Serialize, Serializer};
@@ -35,6 +35,9 @@ pub enum JobEvent {
         deadline: u64,
         /// Whether another had missed it before.
         late: bool,
+        /// What is to be done: who reads the chain needs nobody else to know it.
+        #[serde(skip)]
+        order: Box<Market::Order>,
     },
     /// The provider has opened the sealed inputs, and the run's time counts.
     Begun {
@@ -128,16 +131,32 @@ pub enum JobEvent {
         /// How much.
         bounty: u128,
     },
-    /// Somebody demands a chunk of the output.
+    /// Who showed that a claim was false has its bounty.
+    #[serde(rename = "other", serialize_with = "bounty_paid")]
+    BountyPaid {
+        /// Who.
+        informer: Address,
+        /// How much.
+        bounty: u128,
+    },
+    /// What those who challenged a false claim are owed is set aside for them.
+    #[serde(rename = "other", serialize_with = "challenge_costs_credited")]
+    ChallengeCostsCredited {
+        /// How much, all together.
+        costs: u128,
+    },
+    /// Somebody demands neighbouring chunks of the output.
     #[serde(rename = "other", serialize_with = "chunk_requested")]
     ChunkRequested {
-        /// Which: the number of its page.
-        chunk: u32,
-        /// Who pays for it.
+        /// The first: the number of its page.
+        first: u32,
+        /// How many.
+        count: u32,
+        /// Who pays for them.
         demander: Address,
-        /// What.
+        /// What was prepaid for each.
         fee: u128,
-        /// By when it must be shown.
+        /// By when they must be shown.
         answer_by: u64,
     },
     /// The provider has shown a chunk.
@@ -145,11 +164,19 @@ pub enum JobEvent {
     ChunkAnswered {
         /// Which.
         chunk: u32,
+        /// Its bytes.
+        data: Bytes,
     },
-    /// A chunk's demand was unanswered when its job ended.
+    /// It was shown how many chunks of the output hold anything.
+    #[serde(rename = "other", serialize_with = "output_measured")]
+    OutputMeasured {
+        /// So many.
+        chunks: u32,
+    },
+    /// Chunks' demands were unanswered when their job ended.
     #[serde(rename = "other", serialize_with = "chunk_fee_returned")]
     ChunkFeeReturned {
-        /// Which.
+        /// One of its group of 32 neighbours.
         chunk: u32,
         /// Who has its fee back.
         demander: Address,
@@ -213,6 +240,14 @@ pub enum JobEvent {
         position: u32,
         /// Its root.
         root: B256,
+    },
+    /// A move asked for what another game had drawn before: the turn came straight back.
+    #[serde(skip)]
+    TakenUp {
+        /// The game's number.
+        game: u64,
+        /// The root of the tree, or the node whose children are known.
+        root_or_node: B256,
     },
     /// The contract has executed the one step in question, on what the challenger gave it.
     #[serde(skip)]
@@ -280,6 +315,9 @@ impl JobEvent {
             JobEvent::Slashed { .. } => name::<Market::JobSlashed>(),
             JobEvent::Unwound { .. } => name::<Market::JobUnwound>(),
             JobEvent::BountyForfeited { .. } => name::<Market::BountyForfeited>(),
+            JobEvent::BountyPaid { .. } => name::<Market::BountyPaid>(),
+            JobEvent::ChallengeCostsCredited { .. } => name::<Market::ChallengeCostsCredited>(),
+            JobEvent::OutputMeasured { .. } => name::<Market::OutputMeasured>(),
             JobEvent::ChunkRequested { .. } => name::<Market::ChunkRequested>(),
             JobEvent::ChunkAnswered { .. } => name::<Market::ChunkAnswered>(),
             JobEvent::ChunkFeeReturned { .. } => name::<Market::ChunkFeeReturned>(),
@@ -290,6 +328,7 @@ impl JobEvent {
             JobEvent::Demanded { .. } => name::<Disputes::Demanded>(),
             JobEvent::Revealed { .. } => name::<Disputes::Revealed>(),
             JobEvent::Answered { .. } => name::<Disputes::Answered>(),
+            JobEvent::TakenUp { .. } => name::<Disputes::TakenUp>(),
             JobEvent::Stepped { .. } => name::<Disputes::Stepped>(),
         }
     }
@@ -303,6 +342,7 @@ impl JobEvent {
                 | JobEvent::Demanded { .. }
                 | JobEvent::Revealed { .. }
                 | JobEvent::Answered { .. }
+                | JobEvent::TakenUp { .. }
                 | JobEvent::Stepped { .. }
         )
     }
@@ -340,6 +380,7 @@ fn of_market(event: Market::MarketEvents) -> Option<LoggedEvent> {
                 stake: event.stake.to(),
                 deadline: event.deadline.to(),
                 late: event.late,
+                order: Box::new(event.order),
             },
         ),
         Event::JobBegun(event) => (event.jobId, JobEvent::Begun { deadline: event.deadline.to() }),
@@ -384,17 +425,28 @@ fn of_market(event: Market::MarketEvents) -> Option<LoggedEvent> {
         Event::BountyForfeited(event) => {
             (event.jobId, JobEvent::BountyForfeited { bounty: event.bounty.to() })
         }
+        Event::BountyPaid(event) => {
+            let (informer, bounty) = (event.informer, event.bounty.to());
+            (event.jobId, JobEvent::BountyPaid { informer, bounty })
+        }
+        Event::ChallengeCostsCredited(event) => {
+            (event.jobId, JobEvent::ChallengeCostsCredited { costs: event.costs.to() })
+        }
         Event::ChunkRequested(event) => (
             event.jobId,
             JobEvent::ChunkRequested {
-                chunk: event.chunk,
+                first: event.first,
+                count: event.count,
                 demander: event.demander,
-                fee: event.fee.to(),
+                fee: event.feeEach.to(),
                 answer_by: event.answerBy.to(),
             },
         ),
         Event::ChunkAnswered(event) => {
-            (event.jobId, JobEvent::ChunkAnswered { chunk: event.chunk })
+            (event.jobId, JobEvent::ChunkAnswered { chunk: event.chunk, data: event.data })
+        }
+        Event::OutputMeasured(event) => {
+            (event.jobId, JobEvent::OutputMeasured { chunks: event.chunks })
         }
         Event::ChunkFeeReturned(event) => {
             let (chunk, demander, fee) = (event.chunk, event.demander, event.fee.to());
@@ -448,7 +500,11 @@ fn of_disputes(event: Disputes::DisputesEvents) -> Option<LoggedEvent> {
             let claim_false = outcome == GameStage::Won;
             (Some(event.claimId), JobEvent::GameEnded { game, claim_false, outcome })
         }
-        Event::Collected(_) => return None,
+        Event::TakenUp(event) => {
+            let (game, root_or_node) = (event.id, event.rootOrNode);
+            (Some(event.claimId), JobEvent::TakenUp { game, root_or_node })
+        }
+        Event::Collected(_) | Event::CostsCollected(_) => return None,
     };
     Some(LoggedEvent { job, event })
 }
@@ -476,7 +532,20 @@ fn bounty_forfeited<S: Serializer>(_: &u128, to: S) -> Result<S::Ok, S::Error> {
     Named { name: name::<Market::BountyForfeited>() }.serialize(to)
 }
 
+fn bounty_paid<S: Serializer>(_: &Address, _: &u128, to: S) -> Result<S::Ok, S::Error> {
+    Named { name: name::<Market::BountyPaid>() }.serialize(to)
+}
+
+fn challenge_costs_credited<S: Serializer>(_: &u128, to: S) -> Result<S::Ok, S::Error> {
+    Named { name: name::<Market::ChallengeCostsCredited>() }.serialize(to)
+}
+
+fn output_measured<S: Serializer>(_: &u32, to: S) -> Result<S::Ok, S::Error> {
+    Named { name: name::<Market::OutputMeasured>() }.serialize(to)
+}
+
 fn chunk_requested<S: Serializer>(
+    _: &u32,
     _: &u32,
     _: &Address,
     _: &u128,
@@ -486,7 +555,7 @@ fn chunk_requested<S: Serializer>(
     Named { name: name::<Market::ChunkRequested>() }.serialize(to)
 }
 
-fn chunk_answered<S: Serializer>(_: &u32, to: S) -> Result<S::Ok, S::Error> {
+fn chunk_answered<S: Serializer>(_: &u32, _: &Bytes, to: S) -> Result<S::Ok, S::Error> {
     Named { name: name::<Market::ChunkAnswered>() }.serialize(to)
 }
 
@@ -542,15 +611,16 @@ mod tests {
         assert_eq!(json(decoded(&unwound)), r#"{"event":"other","name":"JobUnwound"}"#);
         let requested = Market::ChunkRequested {
             jobId: job,
-            chunk: 4,
+            first: 4,
+            count: 2,
             demander: who,
-            fee: U96::from(1),
+            feeEach: U96::from(1),
             answerBy: U40::from(9),
         };
         let requested = decoded(&requested);
         assert_eq!(
             requested.event,
-            JobEvent::ChunkRequested { chunk: 4, demander: who, fee: 1, answer_by: 9 }
+            JobEvent::ChunkRequested { first: 4, count: 2, demander: who, fee: 1, answer_by: 9 }
         );
         assert_eq!(json(requested), r#"{"event":"other","name":"ChunkRequested"}"#);
     }

@@ -12,7 +12,7 @@ mod refusal;
 mod stage;
 
 pub use bindings::{
-    Anchors, Disputes, Market, Stakes, Step, TestDollar, Verifiers, job_id, job_id_on,
+    Anchors, Disputes, Market, Stakes, Step, TestDollar, Timelock, Verifiers, job_id, job_id_on,
 };
 pub use deployment::{DEPLOYMENT_SCHEMA, Deployment, DisputeTerms};
 pub use events::{JobEvent, LoggedEvent};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use assay_machine::{Engine, Level};
+use assay_machine::Engine;
 use assay_merkle::TRACE_HEIGHT;
 use assay_types::{Hash, sha256_pair};
 
@@ -24,11 +24,41 @@ pub struct Pointing {
     pub siblings: Vec<Hash>,
 }
 
+/// What stands in the place of a pointing's leaf in the challenger's own tree, to which it was
+/// bound before (spec/dispute.md#own-trees).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Own {
+    /// The own tree's root.
+    pub root: Hash,
+    /// The own leaf at the pointing's index, behind the same predecessor.
+    pub leaf: Hash,
+    /// The proof of both, as the pointing's.
+    pub siblings: Vec<Hash>,
+}
+
+/// A first move against a claim, as it is committed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opening {
+    /// 15 to point at a leaf; 0, 5 or 10 to demand a node.
+    pub depth: u32,
+    /// The leaf's or the node's index on its depth.
+    pub index: u32,
+    /// The root of the own top tree.
+    pub own: Hash,
+}
+
 /// A challenger's move.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Challenge {
     /// Point at the first leaf that differs.
-    Point(Pointing),
+    Point {
+        /// Where, in the claimed tree.
+        pointing: Pointing,
+        /// The own tree there.
+        own: Own,
+        /// The root of the own tree under that leaf, one level down.
+        next: Hash,
+    },
     /// Demand the children of a node whose leaves are withheld.
     Demand {
         /// 0, 5 or 10.
@@ -39,11 +69,15 @@ pub enum Challenge {
         node: Hash,
         /// Its proof, `depth` hashes from its own sibling upwards.
         siblings: Vec<Hash>,
+        /// The root of the own tree.
+        own: Hash,
     },
     /// Point at the first step that differs, and show it.
     Prove {
         /// The step's leaf.
         pointing: Pointing,
+        /// The own tree there, whose leaf is what the step leads to.
+        own: Own,
         /// A step witness from byte 72 on.
         witness: Vec<u8>,
     },
@@ -76,6 +110,22 @@ impl Known {
     }
 }
 
+/// The first move against a claim, or `None` if it is true: what [`challenge`] gives for the whole
+/// run, before it has retraced what lies below.
+pub fn opening<E: Engine + Clone>(
+    tracer: &mut Tracer<E>,
+    start: Hash,
+    root: Hash,
+    known: &Known,
+) -> Option<Opening> {
+    let tree = tracer.tree(Segment::WHOLE);
+    let own = tree.root();
+    Some(match find(&tree, start, root, known)? {
+        Ok(pointing) => Opening { depth: TRACE_HEIGHT, index: pointing.index, own },
+        Err(Node { depth, index, .. }) => Opening { depth, index, own },
+    })
+}
+
 /// The next move against a claimed tree, or `None` if the tree is true: there is nothing to win.
 ///
 /// `start` is the state that the segment starts from, on which both sides agree.
@@ -86,26 +136,47 @@ pub fn challenge<E: Engine + Clone>(
     root: Hash,
     known: &Known,
 ) -> Option<Challenge> {
-    let own = tracer.tree(segment);
+    let tree = tracer.tree(segment);
+    let pointing = match find(&tree, start, root, known)? {
+        Ok(pointing) => pointing,
+        Err(Node { depth, index, node, siblings }) => {
+            return Some(Challenge::Demand { depth, index, node, siblings, own: tree.root() });
+        }
+    };
+    let Pointing { leaf, siblings, .. } = Pointing::open(&tree, start, pointing.index);
+    let own = Own { root: tree.root(), leaf, siblings };
+    Some(match segment.refined(pointing.index) {
+        Some(finer) => Challenge::Point { pointing, own, next: tracer.tree(finer).root() },
+        None => {
+            let step = segment.start() + u64::from(pointing.index);
+            let witness = tracer.witness(step).to_bytes()[72..].to_vec();
+            Challenge::Prove { pointing, own, witness }
+        }
+    })
+}
+
+/// The first leaf in which a claimed tree differs from the own one, or the node to be demanded on
+/// the way there; `None` if they are the same.
+fn find(own: &TraceTree, start: Hash, root: Hash, known: &Known) -> Option<Result<Pointing, Node>> {
     if own.root() == root {
         return None;
     }
-    let pointing = match known.published.get(&root) {
-        Some(tree) => Pointing::open(tree, start, first_difference(&own, tree)),
-        None => match search(&own, root, known) {
-            Ok((index, view)) => {
-                Pointing::new(start, index, |height, index| view.node(height, index))
-            }
-            Err(demand) => return Some(demand),
-        },
-    };
-    Some(if segment.level() == Level::Bottom {
-        let step = segment.start() + u64::from(pointing.index);
-        let witness = tracer.witness(step).to_bytes()[72..].to_vec();
-        Challenge::Prove { pointing, witness }
-    } else {
-        Challenge::Point(pointing)
-    })
+    if let Some(tree) = known.published.get(&root) {
+        return Some(Ok(Pointing::open(tree, start, first_difference(own, tree))));
+    }
+    Some(
+        search(own, root, known).map(|(index, view)| {
+            Pointing::new(start, index, |height, index| view.node(height, index))
+        }),
+    )
+}
+
+/// A node of a claimed tree that is to be demanded.
+struct Node {
+    depth: u32,
+    index: u32,
+    node: Hash,
+    siblings: Vec<Hash>,
 }
 
 /// The first leaf in which two trees of different roots differ.
@@ -118,7 +189,7 @@ fn first_difference(own: &TraceTree, claimed: &TraceTree) -> u32 {
 
 /// Goes down to the first leaf that differs by what was revealed; `Err` is the demand for what was
 /// not.
-fn search<'a>(own: &'a TraceTree, root: Hash, known: &Known) -> Result<(u32, View<'a>), Challenge> {
+fn search<'a>(own: &'a TraceTree, root: Hash, known: &Known) -> Result<(u32, View<'a>), Node> {
     let mut view = View { own, fans: Vec::new() };
     let (mut depth, mut index, mut node) = (0, 0, root);
     while depth < TRACE_HEIGHT {
@@ -126,7 +197,7 @@ fn search<'a>(own: &'a TraceTree, root: Hash, known: &Known) -> Result<(u32, Vie
             let heights = TRACE_HEIGHT - depth..TRACE_HEIGHT;
             let sibling = |height| view.node(height, index >> (height + depth - TRACE_HEIGHT) ^ 1);
             let siblings = heights.map(sibling).collect();
-            return Err(Challenge::Demand { depth, index, node, siblings });
+            return Err(Node { depth, index, node, siblings });
         };
         let height = TRACE_HEIGHT - depth - FAN_HEIGHT;
         let first = index << FAN_HEIGHT;

@@ -13,7 +13,7 @@ mod claimant;
 mod segment;
 mod tracer;
 
-pub use challenger::{Challenge, Known, Pointing, challenge};
+pub use challenger::{Challenge, Known, Opening, Own, Pointing, challenge, opening};
 pub use claim::Claim;
 pub use claimant::{Answer, FAN_OUT, answer, reveal};
 pub use segment::Segment;

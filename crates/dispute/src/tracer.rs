@@ -1,10 +1,11 @@
 //! Re-running a job wherever the game looks.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use assay_machine::{Engine, Run, TraceBuilder, Witness};
+use assay_machine::{Engine, Run, TRACE_LEAVES, TraceBuilder, Witness};
 use assay_merkle::{PAGE_SIZE, PaddedTree, Page, Proof, TRACE_HEIGHT};
-use assay_types::StateHash;
+use assay_types::{Hash, StateHash};
 
 use crate::segment::Segment;
 
@@ -24,6 +25,9 @@ pub const SNAPSHOTS_MIN: usize = 4;
 /// take more.
 pub const SNAPSHOTS_SIZE_MAX: u64 = 1 << 30;
 
+/// What the trees of one run that were asked for may take in memory, in bytes: 512 whole ones.
+const TREES_SIZE_MAX: u64 = 1 << 29;
+
 /// A job that can be re-run from its start, or from the nearest snapshot of a run before.
 #[derive(Debug, Clone)]
 pub struct Tracer<E> {
@@ -33,20 +37,49 @@ pub struct Tracer<E> {
     snapshots: Vec<Run<E>>,
     /// Steps between two of them, at the least.
     stride: u64,
+    /// After so many steps it stops, if the run has not ended.
+    stop: u64,
     /// The tree last asked for: a game asks for one again and again.
     last: Option<(Segment, Arc<TraceTree>)>,
+    /// The leaves of the trees that were asked for, the last one last, and what they are padded
+    /// with: a node of each may be demanded until its claim is final, and making one again takes as
+    /// long as the first time.
+    trees: VecDeque<(Segment, Vec<Hash>, Hash)>,
 }
 
 impl<E: Engine + Clone> Tracer<E> {
     /// Takes a job at its first step.
     pub fn new(start: Run<E>) -> Self {
-        Tracer { here: start.clone(), start, snapshots: Vec::new(), stride: STRETCH, last: None }
+        Tracer {
+            here: start.clone(),
+            start,
+            snapshots: Vec::new(),
+            stride: STRETCH,
+            stop: u64::MAX,
+            last: None,
+            trees: VecDeque::new(),
+        }
+    }
+
+    /// Runs no further than checking a claim of so many steps needs, from here on: to the end of
+    /// the middle tree's leaf in which the claim ends. A run that goes on behind the claim's last
+    /// step shows by then that the claim is false, and every tree up to there is the whole run's
+    /// (spec/dispute.md#the-window).
+    pub fn stop_behind(&mut self, steps: u64) {
+        let leaf = u64::from(TRACE_LEAVES);
+        self.stop = (steps / leaf + 1).saturating_mul(leaf);
+        self.last = None;
+        self.trees.clear();
     }
 
     /// What it takes in memory, in bytes.
     pub fn size(&self) -> u64 {
         let copies = self.snapshots.iter().chain([&self.start, &self.here]);
-        copies.map(Run::copy_size).sum()
+        copies.map(Run::copy_size).sum::<u64>() + self.trees_size()
+    }
+
+    fn trees_size(&self) -> u64 {
+        self.trees.iter().map(|(_, leaves, _)| size_of_val(&leaves[..]) as u64).sum()
     }
 
     /// After how many steps it stands.
@@ -65,8 +98,15 @@ impl<E: Engine + Clone> Tracer<E> {
         if let Some((_, tree)) = self.last.as_ref().filter(|last| last.0 == segment) {
             return Arc::clone(tree);
         }
+        if let Some(at) = self.trees.iter().position(|(kept, ..)| *kept == segment) {
+            let (_, leaves, padding) = &self.trees[at];
+            let tree = Arc::new(TraceTree::new(leaves.clone(), *padding));
+            self.last = Some((segment, Arc::clone(&tree)));
+            return tree;
+        }
         self.at(segment.start());
         let (level, end) = (segment.level(), segment.start() + segment.level().segment());
+        let end = end.min(self.stop);
         let mut leaves = Vec::new();
         let mut trace = TraceBuilder::new(level, segment.start());
         // Leaves after the end are the final state's, so the list can stop there.
@@ -82,8 +122,13 @@ impl<E: Engine + Clone> Tracer<E> {
             let kept = leaves.iter().position(|leaf| *leaf == end).unwrap_or(leaves.len());
             leaves.truncate(kept);
         }
-        let tree = Arc::new(TraceTree::new(leaves, last.hash().0));
+        let padding = last.hash().0;
+        let tree = Arc::new(TraceTree::new(leaves.clone(), padding));
         self.last = Some((segment, Arc::clone(&tree)));
+        self.trees.push_back((segment, leaves, padding));
+        while self.trees_size() > TREES_SIZE_MAX {
+            self.trees.pop_front();
+        }
         tree
     }
 
@@ -112,6 +157,7 @@ impl<E: Engine + Clone> Tracer<E> {
 
     /// The run after so many steps, or at its end.
     pub(crate) fn at(&mut self, step: u64) -> &mut Run<E> {
+        let step = step.min(self.stop);
         let nearest = self.snapshots.iter().rev().find(|snapshot| step_of(snapshot) <= step);
         let nearest = nearest.unwrap_or(&self.start);
         if self.step() > step || self.step() < step_of(nearest) {

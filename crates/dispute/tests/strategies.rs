@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use assay_dispute::{
-    Challenge, Claim, Known, Pointing, SNAPSHOTS_MAX, Segment, Tracer, answer, challenge, reveal,
+    Challenge, Claim, Known, Own, Pointing, SNAPSHOTS_MAX, Segment, Tracer, answer, challenge,
+    opening, reveal,
 };
 use assay_fuzz::asm;
 use assay_fuzz::differential::random_job;
@@ -51,6 +52,15 @@ fn opened(pointing: &Pointing) -> Hash {
     climb(sha256_pair(&left, &right), pointing.index >> (apart + 1), &siblings[2 * apart..])
 }
 
+/// A challenger's own tree is the one that it was bound to, with another leaf there behind the same
+/// predecessor.
+fn assert_own(pointing: &Pointing, own: Own, bound: Hash) {
+    let Own { root, leaf, siblings } = own;
+    assert_eq!(root, bound, "it was bound to another tree");
+    assert_ne!(leaf, pointing.leaf, "the own tree does not differ there");
+    assert_eq!(opened(&Pointing { leaf, siblings, ..pointing.clone() }), root, "it does not open");
+}
+
 /// Plays a game to its end against a claimant's trees. Gives the claimed leaf and what the step
 /// really leads to, or `None` if the challenger finds nothing to challenge.
 fn play<C: Engine + Clone>(
@@ -63,12 +73,14 @@ fn play<C: Engine + Clone>(
     let mut tree = claimant.tree(segment);
     let mut seen = Known::new();
     let mut demands = 0;
+    let mut bound = opening(challenger, start, tree.root(), &seen)?.own;
     loop {
         if published {
             seen.publish(tree.clone());
         }
         match challenge(challenger, segment, start, tree.root(), &seen)? {
-            Challenge::Demand { depth, index, node, siblings } => {
+            Challenge::Demand { depth, index, node, siblings, own } => {
+                assert_ne!(own, tree.root(), "its own tree is another");
                 assert!(!published && demands < 9, "three demands a level are enough");
                 demands += 1;
                 let climbed = siblings.iter().enumerate().fold(node, |node, (height, sibling)| {
@@ -84,8 +96,10 @@ fn play<C: Engine + Clone>(
                 assert_eq!(root_of(&children), node, "a reveal can't be wrong");
                 seen.reveal(node, children);
             }
-            Challenge::Point(pointing) => {
+            Challenge::Point { pointing, own, next } => {
                 assert_eq!(opened(&pointing), tree.root(), "the pointing opens");
+                assert_own(&pointing, own, bound);
+                bound = next;
                 segment = segment.refined(pointing.index).expect("not the bottom");
                 start = pointing.predecessor;
                 let answer = answer(claimant, segment);
@@ -94,10 +108,13 @@ fn play<C: Engine + Clone>(
                 tree = claimant.tree(segment);
                 assert_eq!(tree.root(), answer.root);
             }
-            Challenge::Prove { pointing, witness } => {
+            Challenge::Prove { pointing, own, witness } => {
                 assert_eq!(opened(&pointing), tree.root(), "the pointing opens");
+                let shown = own.leaf;
+                assert_own(&pointing, own, bound);
                 assert_eq!(sha256(&witness[..197]), pointing.predecessor, "the witness fits");
                 let step = Witness::step(&witness).expect("an honest witness is a witness");
+                assert_eq!(shown, step.after.0, "its own tree has the true step");
                 return Some((pointing.leaf, step.after.0));
             }
         }
@@ -129,6 +146,33 @@ fn an_honest_challenger_finds_every_lie() {
     }
     assert_eq!(found.len(), LIES.len(), "{found:?}");
     assert!(found.values().sum::<u32>() > 60, "too few lies that matter: {found:?}");
+}
+
+/// A claim of fewer steps than the run has is found false without running on to its end: however
+/// long that is, the window need only fit what the claim says.
+#[test]
+fn a_claim_that_ends_too_early_is_checked_no_further_than_it_goes() {
+    const CLAIMED: u64 = 3 << 15;
+    let program = asm::program(&[asm::op(Op::Jal, 0, 0, 0, 0)], &[]).unwrap();
+    let job = |limit| Machine::new(&program, StepLimit::new(limit).unwrap());
+    // It loops for ever; the claim says that it ran out of steps much sooner than it may.
+    let mut claimant = honest(&job(CLAIMED + 5));
+    let steps = Arc::new(AtomicU64::new(0));
+    let machine = job(1 << 40);
+    let engine = Counted(Interpreter::new(machine.clone()), Arc::clone(&steps));
+    let mut challenger = Tracer::new(Run::new(engine));
+    challenger.stop_behind(CLAIMED + 5);
+    let claimed = claimant.tree(Segment::WHOLE).root();
+    let start = challenger.state_hash(0).0;
+    let known = Known::new();
+    let opening = opening(&mut challenger, start, claimed, &known).expect("a difference");
+    assert_ne!(opening.own, claimed);
+    let taken = steps.load(Ordering::Relaxed);
+    assert_eq!(taken, CLAIMED + (1 << 15), "to the end of the leaf that the claim ends in");
+    // What lies before the stop is the whole run's.
+    let bottom = Segment::new(2, 3).unwrap();
+    let mut whole = Tracer::new(Run::new(Interpreter::new(machine)));
+    assert_eq!(challenger.tree(bottom), whole.tree(bottom), "the last leaf's tree");
 }
 
 #[test]

@@ -5,17 +5,19 @@ mod challenger;
 mod claimant;
 
 use assay_contracts::{DisputeTerms, GameStage};
-use assay_dispute::{Challenge, Known, SNAPSHOTS_MIN, Segment};
+use assay_dispute::{Challenge, Known, Opening, SNAPSHOTS_MIN, Segment};
 use assay_market::{Account, Reason, Terms};
 use assay_types::Hash;
 
 use crate::{Assurance, Contest, Finality, TracedRun, Turn};
 
-pub use challenger::Opening;
 pub use claimant::Defence;
 
 /// Steps of the longest segment that a game asks about (spec/dispute.md).
 const SEGMENT_STEPS: u64 = 1 << 30;
+
+/// How much further than a claim's steps a check may have to run (spec/dispute.md#the-window).
+const OVERRUN_STEPS: u64 = 1 << 15;
 
 /// How often an answer's time must fit in the dispute's clock.
 const ANSWERS_MIN: u64 = 2;
@@ -25,6 +27,10 @@ const ANSWERS_MIN: u64 = 2;
 pub struct Window {
     /// How fast an auditor must be able to re-run a job, in steps a second.
     steps_per_sec: u64,
+    /// How fast it must be able to re-run a segment with all its states.
+    retrace_steps_per_sec: u64,
+    /// The part of an order's time for a run that an auditor may need, in basis points.
+    run_bps: u16,
     /// What a window leaves for fetching the inputs and for getting a transaction mined.
     allowance_secs: u64,
     /// Each party's clock in a game.
@@ -34,6 +40,10 @@ pub struct Window {
 /// What a claim says of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceClaim {
+    /// After how many steps it says that the run ended.
+    pub steps: u64,
+    /// What the claimant has at stake, in the token's smallest unit.
+    pub stake: u128,
     /// The hash of the state that the job starts from.
     pub start: Hash,
     /// The root of the top trace.
@@ -61,6 +71,8 @@ pub struct Game {
     pub deadline: u64,
     /// Whether the challenger has its bond back.
     pub is_collected: bool,
+    /// Whether it has its costs back, or is owed none.
+    pub has_costs: bool,
 }
 
 impl Window {
@@ -68,6 +80,8 @@ impl Window {
     pub fn new(terms: &DisputeTerms) -> Self {
         Window {
             steps_per_sec: terms.steps_per_sec.max(1),
+            retrace_steps_per_sec: terms.retrace_steps_per_sec.max(1),
+            run_bps: terms.run_bps,
             allowance_secs: u64::from(terms.fetch_secs) + u64::from(terms.censorship_secs),
             clock_secs: u64::from(terms.clock_secs),
         }
@@ -99,8 +113,12 @@ impl Assurance for Window {
         if is_short { Err(Reason::ClockShort { clock_secs, needed_secs }) } else { Ok(()) }
     }
 
-    fn window_secs_min(&self, step_limit: u64) -> u64 {
-        step_limit.div_ceil(self.steps_per_sec).saturating_add(self.allowance_secs)
+    fn window_secs_min(&self, steps: u64, run_secs: u32) -> u64 {
+        let run = steps.saturating_add(OVERRUN_STEPS);
+        let check = run.div_ceil(self.steps_per_sec);
+        let as_given = (u64::from(run_secs) * u64::from(self.run_bps)).div_ceil(10_000);
+        let retrace = run.min(SEGMENT_STEPS).div_ceil(self.retrace_steps_per_sec);
+        check.max(as_given).saturating_add(retrace).saturating_add(self.allowance_secs)
     }
 
     fn readers(&self, provider: Account, terms: &Terms) -> Vec<Account> {
@@ -149,6 +167,8 @@ impl Contest for Window {
     }
 
     fn is_true(&self, claim: &TraceClaim, run: &mut dyn TracedRun) -> bool {
+        // INVARIANT: no more is run than the claim's window leaves time for.
+        run.stop_behind(claim.steps);
         run.tree(Segment::WHOLE).root() == claim.trace
     }
 
@@ -205,9 +225,15 @@ mod tests {
 
     #[test]
     fn a_window_leaves_an_auditor_the_time_to_fetch_and_run() {
-        // A day against censorship, an hour to fetch, and one second more for one step more.
-        assert_eq!(window().window_secs_min(100_000_000), 86_400 + 3_600 + 1);
-        assert_eq!(window().window_secs_min(100_000_001), 86_400 + 3_600 + 2);
+        let terms = DisputeTerms::PUBLIC;
+        let least = |steps, run_secs| window().window_secs_min(steps, run_secs);
+        let rest = u64::from(terms.censorship_secs + terms.fetch_secs);
+        // As long again as the provider had, and the reference where that is more.
+        assert_eq!(least(1, 600), 600 + 1 + rest);
+        let segment = SEGMENT_STEPS.div_ceil(terms.retrace_steps_per_sec);
+        let steps = 1_000 * terms.steps_per_sec;
+        assert_eq!(least(steps - OVERRUN_STEPS, 600), 1_000 + segment + rest);
+        assert_eq!(least(steps - OVERRUN_STEPS + 1, 600), 1_001 + segment + rest, "rounded up");
     }
 
     #[test]
@@ -242,6 +268,7 @@ mod tests {
             state: Hash([3; 32]),
             deadline: 100,
             is_collected: false,
+            has_costs: false,
         };
         let (theirs, late) = (Turn::Theirs { until: 100 }, Turn::Late { until: 100 });
         for (stage, claimants, challengers) in [

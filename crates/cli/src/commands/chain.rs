@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256};
-use assay_chain::{ChainClientConfig, Client, DeploymentPlan, Endpoint, connect};
+use assay_chain::{ChainClientConfig, Client, DeploymentPlan, Endpoint, GovernancePlan, connect};
 use assay_contracts::{Deployment, DisputeTerms};
 use assay_node::{Home, LocalChain, Running};
 use clap::ValueEnum;
@@ -71,10 +71,18 @@ pub(crate) struct Deploy {
     /// Deploy a test dollar, which anyone can mint, and use that
     #[arg(long, conflicts_with = "token")]
     test_dollar: bool,
-    /// Who is offered the ownership of the market and its registry [default: the account that
-    /// signs]
-    #[arg(long, value_name = "ADDRESS")]
-    governance: Option<Address>,
+    /// Who governs the market, through a timelock that is deployed with it; repeat for several
+    #[arg(long, value_name = "ADDRESS", required_unless_present = "test_market")]
+    council: Vec<Address>,
+    /// How long the timelock keeps each of the council's decisions, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 172_800)]
+    delay_secs: u64,
+    /// Who may halt a broken verifier at once [default: the first of the council]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "test_market")]
+    guardian: Option<Address>,
+    /// Deploy a test market: the account that signs governs it, at once and without a timelock
+    #[arg(long, conflicts_with = "council")]
+    test_market: bool,
     /// How long each move in a dispute may take
     #[arg(long, value_name = "TERMS", default_value = "public")]
     terms: Terms,
@@ -90,6 +98,10 @@ enum Terms {
     /// Seconds, for a chain on one machine
     Local,
 }
+
+/// The base fee that default chunk fees are made for, in wei: an answer of 221,000 gas costs a cent
+/// and a half there, with ether at 3,400 dollars.
+const BASE_FEE_REFERENCE: u64 = 20_000_000;
 
 #[derive(Serialize)]
 struct Status<'a> {
@@ -163,7 +175,16 @@ async fn deploy(arguments: &Deploy, as_json: bool) -> Result<String, Failure> {
         Terms::Public => DisputeTerms::PUBLIC,
         Terms::Local => DisputeTerms::LOCAL,
     };
-    let plan = DeploymentPlan { token: arguments.token, governance: arguments.governance, terms };
+    let governance = arguments.council.first().map(|first| GovernancePlan {
+        council: arguments.council.clone(),
+        delay_secs: arguments.delay_secs,
+        guardian: arguments.guardian.unwrap_or(*first),
+    });
+    let base_fee_reference = match arguments.terms {
+        Terms::Public => BASE_FEE_REFERENCE,
+        Terms::Local => 0,
+    };
+    let plan = DeploymentPlan { token: arguments.token, governance, base_fee_reference, terms };
     let progress = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     progress.set_message("deploying");
     progress.enable_steady_tick(Duration::from_millis(200));
@@ -202,5 +223,11 @@ async fn show(
         rows.insert(0, ("rpc", rpc.to_owned()));
     }
     rows.extend(deployment.contracts().map(|(name, address)| (name, address.to_string())));
+    let governance = assay_chain::governance(deployment, client).await?;
+    rows.push(match governance.founder {
+        Some(founder) => ("governed by", format!("{founder}: this is a test market")),
+        None => ("governed by", governance.registry_owner.to_string()),
+    });
+    rows.push(("guardian", governance.guardian.to_string()));
     Ok(table(&rows))
 }

@@ -107,6 +107,9 @@ fn now() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use alloy_primitives::{Address, Log};
+    use assay_contracts::LoggedEvent;
+    use assay_contracts::events::topics;
     use assay_node::JobStatus;
     use indicatif::InMemoryTerm;
 
@@ -131,9 +134,14 @@ mod tests {
         let (meter, shown) = on_terminal();
         meter.draw(None, 0);
         assert!(shown().contains("waits for a provider"), "{}", shown());
-        let (provider, job) = (Default::default(), B256::repeat_byte(1));
+        let (provider, job) = (Address::ZERO, B256::repeat_byte(1));
         let deadline = now() + 60;
-        let locked = JobEvent::Locked { provider, price: 1, stake: 1, deadline, late: false };
+        // Four words and an order of 27.
+        let mut data = vec![0; 31 * 32];
+        data[2 * 32 + 24..3 * 32].copy_from_slice(&deadline.to_be_bytes());
+        let topics = vec![topics::LOCKED, job, B256::ZERO, B256::ZERO];
+        let log = Log::new_unchecked(provider, topics, data.into());
+        let locked = LoggedEvent::decode(&log).expect("a lock").event;
         meter.note(job, &locked);
         meter.draw(Some(250_000), now());
         assert!(shown().contains("250,000 of at most 1,000,000 steps"), "{}", shown());

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use alloy_primitives::{B256, hex};
-use assay_assurance::window::{TraceClaim, Window};
+use assay_assurance::window::{Game, TraceClaim, Window};
 use assay_assurance::{Contest, Turn};
-use assay_contracts::Market;
+use assay_contracts::{GameStage, Market};
 use serde::{Deserialize, Serialize};
 
 use crate::auditor::Auditor;
@@ -19,6 +19,9 @@ use crate::{Error, Result};
 
 /// How soon it is looked again whether a move has come to be mined.
 const MOVE_PAUSE: Duration = Duration::from_millis(200);
+
+/// An auditor follows a bond that grows while it commits up to so many times what it was.
+const BOND_HEADROOM: u128 = 2;
 
 /// What must be remembered of a commitment, written before it is made: without the salt it could
 /// never be opened.
@@ -34,7 +37,8 @@ pub(super) struct False {
 }
 
 impl Auditor {
-    /// Makes the next move in the own game, or opens it.
+    /// Makes the next moves in the own games, or opens one: one is enough, and its commitment can't
+    /// be made twice. There are more where another process of this account has opened them.
     pub(super) async fn play(
         &self,
         window: Window,
@@ -42,10 +46,26 @@ impl Auditor {
         order: &Market::Order,
         job: &Job,
     ) -> Result<Next> {
-        let contracts = &self.contracts;
-        let Some(game) = contracts.own_game(id, job.lock_block).await? else {
+        let games = self.contracts.own_games(id, job.lock_block).await?;
+        if games.is_empty() {
             return self.commit(window, id).await;
-        };
+        }
+        let mut next = Next::Event;
+        for game in games {
+            next = next.sooner(self.play_game(window, id, order, job, game).await?);
+        }
+        Ok(next)
+    }
+
+    async fn play_game(
+        &self,
+        window: Window,
+        id: B256,
+        order: &Market::Order,
+        job: &Job,
+        game: Game,
+    ) -> Result<Next> {
+        let contracts = &self.contracts;
         match window.challengers_turn(&game, contracts.now()) {
             Turn::Own => {}
             Turn::Theirs { until } => return Ok(Next::At(until + 1)),
@@ -65,7 +85,8 @@ impl Auditor {
         let next = self.with_found(id, choose).await?.ok_or(Error::NoDifference { job: id })?;
         let salt = self.commitment(id)?.map_or(B256::ZERO, |commitment| commitment.salt);
         // Too soon after the commitment, or ended by another's win: looked at again in either case.
-        if contracts.attempt(contracts.make_move(&game, salt, next)).await?.is_some() {
+        let call = contracts.make_move(id, &game, salt, next).await?;
+        if contracts.attempt(call).await?.is_some() {
             self.record_moves(id, order).await?;
         }
         Ok(Next::After(MOVE_PAUSE))
@@ -86,23 +107,31 @@ impl Auditor {
         };
         let contracts = &self.contracts;
         let hash = contracts.commitment(id, opening, commitment.salt).await?;
-        if contracts.attempt(contracts.challenge(id, claim, hash)).await?.is_some() {
+        // Others' games may come first and make the bond larger; one that has run away is looked at
+        // again.
+        let bond_max = contracts.bond(id, claim.stake).await?.saturating_mul(BOND_HEADROOM);
+        let call = contracts.challenge(id, claim, hash, bond_max);
+        if contracts.attempt(call).await?.is_some() {
             tracing::info!(%id, "a claim is challenged");
         }
         Ok(Next::After(MOVE_PAUSE))
     }
 
-    /// Takes back the bond of an ended game.
+    /// Takes back the bonds of the own games, and the costs of those that were right.
     pub(super) async fn collect(&self, id: B256, lock_block: u64) -> Result<()> {
         let contracts = &self.contracts;
-        if let Some(game) = contracts.own_game(id, lock_block).await?
-            && !game.is_collected
-        {
+        for game in contracts.own_games(id, lock_block).await? {
             if !game.stage.is_final() {
                 // An earlier game has made this one pointless, or its turn has run out.
                 contracts.attempt(contracts.dismiss_game(game.id)).await?;
             }
-            contracts.attempt(contracts.collect_bond(game.id)).await?;
+            if !game.is_collected {
+                contracts.attempt(contracts.collect_bond(game.id)).await?;
+            }
+            let may_be_right = game.stage != GameStage::Lost && !game.has_costs;
+            if may_be_right {
+                contracts.attempt(contracts.collect_costs(game.id)).await?;
+            }
         }
         files::remove(&self.file(id))
     }

@@ -32,6 +32,9 @@ use crate::log::recorder::Recorder;
 use crate::role::sweep::{SWEEP_EVERY, keep_sweeping};
 use crate::role::{Next, Role, Scheduler};
 
+/// How soon it is asked again for a bounty that is kept until other games have ended.
+const KEPT_PAUSE: Duration = Duration::from_secs(30);
+
 /// How soon a claim is looked at again that could still be taken back.
 const CONFIRM_PAUSE: Duration = Duration::from_millis(500);
 
@@ -168,9 +171,9 @@ impl Auditor {
         window: Window,
         id: B256,
         signed: &SignedOrder,
-        lock_block: u64,
+        job: &Job,
     ) -> Result<Option<False>> {
-        let claim = self.contracts.opened_claim(id, lock_block).await?;
+        let claim = self.contracts.opened_claim(id, job).await?;
         let turn = self.running.acquire().await;
         let turn = turn.unwrap_or_else(|_| unreachable!("nobody closes it"));
         let mut run = start(&self.board, &self.opener, signed, &*self.executor).await?;
@@ -200,7 +203,7 @@ impl Auditor {
             }
             let has_begun = self.commitment(id)?.is_some();
             let audited = match has_begun || self.is_chosen(id) {
-                true => self.audit(window, id, signed, job.lock_block).await?,
+                true => self.audit(window, id, signed, job).await?,
                 false => None,
             };
             // A late claim of the same job would be another's, and is another claim.
@@ -236,6 +239,43 @@ impl Auditor {
         self.moves_said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A job's order: as the board has it, or as its lock told it to everyone.
+    async fn order(&self, id: B256, job: &Job) -> Result<Option<SignedOrder>> {
+        match self.board.order(id)? {
+            Some(signed) => Ok(Some(signed)),
+            None => self.contracts.order_locked(id, job.lock_block).await,
+        }
+    }
+
+    /// Whether a game of its own about a claim has not ended.
+    async fn is_playing(&self, id: B256, job: &Job) -> Result<bool> {
+        if self.commitment(id)?.is_none() {
+            return Ok(false);
+        }
+        let games = self.contracts.own_games(id, job.lock_block).await?;
+        Ok(games.iter().any(|game| !game.stage.is_final()))
+    }
+
+    /// What is left to do for a job that is over: the bounty that was kept for a game, the bonds and
+    /// the costs.
+    async fn finish(&self, id: B256, job: &Job) -> Result<Next> {
+        self.found().remove(&id);
+        if self.commitment(id)?.is_some() {
+            if let Some(signed) = self.order(id, job).await? {
+                self.record_moves(id, &signed.order).await?;
+                let is_kept = job.status == JobStatus::Silent && job.price != 0;
+                let settle = self.contracts.settle(&signed.order);
+                if is_kept && self.contracts.attempt(settle).await?.is_none() {
+                    // Another's game is still open, and costs come with the verdict.
+                    return Ok(Next::After(KEPT_PAUSE));
+                }
+            }
+            self.collect(id, job.lock_block).await?;
+        }
+        self.moves_said().remove(&id);
+        Ok(Next::Done)
+    }
+
     /// Whether a claim is one of those that are re-run.
     fn is_chosen(&self, id: B256) -> bool {
         let draw = keccak256([self.secret.0, id.0].concat());
@@ -250,6 +290,7 @@ impl Auditor {
 
 impl Role for Auditor {
     const NAME: &'static str = "auditor";
+    const SEES_LOCKS: bool = true;
 
     fn is_own(&self, id: B256) -> bool {
         // A game that was begun before a start is in a file. One that can't be read is told of when
@@ -259,19 +300,14 @@ impl Role for Auditor {
 
     async fn attend(&self, id: B256) -> Result<Next> {
         let job = self.contracts.job(id).await?;
-        if job.status.is_final() {
-            self.found().remove(&id);
-            if self.commitment(id)?.is_some() {
-                if let Some(signed) = self.board.order(id)? {
-                    self.record_moves(id, &signed.order).await?;
-                }
-                self.collect(id, job.lock_block).await?;
-            }
-            self.moves_said().remove(&id);
-            return Ok(Next::Done);
+        // A provider that fell silent while it was challenged: the game goes on, for the bounty.
+        let is_played = job.status == JobStatus::Silent && self.is_playing(id, &job).await?;
+        if job.status.is_final() && !is_played {
+            return self.finish(id, &job).await;
         }
-        let Some(signed) = self.board.order(id)? else { return Ok(Next::Done) };
-        if !matches!(job.status, JobStatus::AwaitingVerdict | JobStatus::AwaitingAnswer) {
+        let is_open = matches!(job.status, JobStatus::AwaitingVerdict | JobStatus::AwaitingAnswer);
+        let Some(signed) = self.order(id, &job).await? else { return Ok(Next::Done) };
+        if !is_open && !is_played {
             let is_void = self.contracts.is_void(&signed.order, &job);
             return Ok(if is_void { Next::Done } else { Next::Event });
         }

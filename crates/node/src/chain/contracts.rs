@@ -134,14 +134,15 @@ impl Contracts {
         self.assurance(verifier).ok_or(Error::VerifierUnknown { verifier })
     }
 
-    /// The shortest window that an order under a verifier may have, in seconds.
+    /// The shortest window that a claim of so many steps under a verifier has, in seconds, by the
+    /// order's time for a run.
     ///
     /// # Errors
     ///
     /// [`Error::VerifierUnknown`].
-    pub fn window_secs_min(&self, verifier: u16, step_limit: u64) -> Result<u64> {
+    pub fn window_secs_min(&self, verifier: u16, steps: u64, run_secs: u32) -> Result<u64> {
         let kind = self.assurance(verifier).ok_or(Error::VerifierUnknown { verifier })?;
-        Ok(kind.assurance().window_secs_min(step_limit))
+        Ok(kind.assurance().window_secs_min(steps, run_secs))
     }
 
     /// Sends a call and waits until it is mined.
@@ -308,17 +309,20 @@ async fn dispute_terms(client: &Client, deployment: &Deployment) -> Result<Dispu
     let disputes = Disputes::new(deployment.disputes, client.provider().clone());
     let said = disputes.parameters().call().await.map_err(chain)?;
     Ok(DisputeTerms {
-        bond: said.bond,
-        cost_base: said.costBase,
-        cost_answer: said.costAnswer,
-        cost_reveal: said.costReveal,
+        bond: said.bond.to(),
+        stake_bps: said.stakeBps,
+        cost_base: said.costBase.to(),
+        cost_answer: said.costAnswer.to(),
+        cost_reveal: said.costReveal.to(),
         steps_per_sec: said.stepsPerSec,
         retrace_steps_per_sec: said.retraceStepsPerSec,
+        run_bps: said.runBps,
         fetch_secs: said.fetchSecs,
         censorship_secs: said.censorshipSecs,
         opening_secs: said.openingSecs,
         clock_secs: said.clockSecs,
         move_floor_secs: said.moveFloorSecs,
+        spacing_secs: said.spacingSecs,
     })
 }
 

@@ -7,6 +7,7 @@ use alloy_provider::Provider;
 use alloy_rpc_types_eth::{Filter, Log};
 use assay_contracts::events::topics;
 use assay_contracts::{JobEvent, LoggedEvent};
+use assay_protocol::SignedOrder;
 
 use crate::Result;
 use crate::chain::contracts::Contracts;
@@ -72,6 +73,38 @@ impl Contracts {
         Ok(locks.collect())
     }
 
+    /// The jobs that were ever locked, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Chain`](crate::Error::Chain).
+    pub(crate) async fn locks(&self) -> Result<Vec<B256>> {
+        let deployment = &self.deployment;
+        let filter = about(deployment.market, topics::LOCKED, deployment.from_block);
+        Ok(logged(self, filter).await?.into_iter().filter_map(|(found, _)| found.job).collect())
+    }
+
+    /// The order of a job, as its lock in a block tells it; without the requester's signature, which
+    /// the contract has checked, and without terms beyond it. `None` if there are such terms.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Chain`](crate::Error::Chain).
+    pub(crate) async fn order_locked(
+        &self,
+        id: B256,
+        lock_block: u64,
+    ) -> Result<Option<SignedOrder>> {
+        let filter = about(self.deployment.market, topics::LOCKED, lock_block).topic1(id);
+        let order =
+            logged(self, filter).await?.into_iter().find_map(|(found, _)| match found.event {
+                JobEvent::Locked { order, .. } => Some(*order),
+                _ => None,
+            });
+        let order = order.filter(|order| self.job_id(order) == id && order.termsHash.is_zero());
+        Ok(order.map(|order| SignedOrder { order, terms: None, signature: Default::default() }))
+    }
+
     /// The chunks of a job's output that were ever demanded, in order.
     ///
     /// # Errors
@@ -81,10 +114,10 @@ impl Contracts {
         let filter = about(self.deployment.market, topics::CHUNK_REQUESTED, lock_block).topic1(id);
         let found = logged(self, filter).await?;
         let chunks = found.iter().filter_map(|(found, _)| match found.event {
-            JobEvent::ChunkRequested { chunk, .. } => Some(chunk),
+            JobEvent::ChunkRequested { first, count, .. } => Some(first..first + count),
             _ => None,
         });
-        Ok(chunks.collect())
+        Ok(chunks.flatten().collect())
     }
 
     /// When a log's block was made, in Unix seconds; `None` if the chain no longer has it. Not

@@ -11,6 +11,9 @@ use assay_types::{BlobRoot, Hash};
 use crate::Result;
 use crate::chain::contracts::{Contracts, OVER_AFTER_SECS, chain};
 
+/// Demands for chunks are kept by groups of so many neighbours.
+const CHUNK_GROUP: u32 = 32;
+
 /// What the market knows of a job. Amounts in the token's smallest unit, times in Unix seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Job {
@@ -29,6 +32,8 @@ pub(crate) struct Job {
     pub(crate) is_late: bool,
     /// The output's root, once it is claimed.
     pub(crate) output: BlobRoot,
+    /// After how many steps the run ended, once it is claimed.
+    pub(crate) steps: u64,
 }
 
 /// A demand for a chunk of a job's output.
@@ -84,6 +89,7 @@ impl Contracts {
             lock_block: job.lockBlock.to(),
             is_late: job.late,
             output: BlobRoot(Hash(job.outputRoot.0)),
+            steps: job.steps.to(),
         })
     }
 
@@ -93,12 +99,23 @@ impl Contracts {
     ///
     /// [`Error::Chain`](crate::Error::Chain).
     pub(crate) async fn demand(&self, id: B256, chunk: u32) -> Result<Demand> {
-        let demand = self.market.demandOf(id, chunk).call().await.map_err(chain)?;
+        let group = self.market.demandOf(id, chunk).call().await.map_err(chain)?;
+        let is_set = |mask: u32| mask >> (chunk % CHUNK_GROUP) & 1 == 1;
         Ok(Demand {
-            was_made: !demand.demander.is_zero(),
-            is_open: demand.open,
-            answer_by: demand.answerBy.to(),
+            was_made: is_set(group.demanded),
+            is_open: is_set(group.missing),
+            answer_by: group.answerBy.to(),
         })
+    }
+
+    /// What a demand for a chunk of a job's output prepays now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Chain`](crate::Error::Chain).
+    pub(crate) async fn chunk_fee(&self, order: &Market::Order) -> Result<u128> {
+        let fee = self.market.chunkFeeAt(order.clone()).call().await.map_err(chain)?;
+        Ok(u128::try_from(fee).unwrap_or(u128::MAX))
     }
 
     /// Whether an order's nonce is used up: it was locked at some price, or cancelled.
@@ -143,9 +160,15 @@ impl Contracts {
         self.market.settle(order.clone()).into_transaction_request()
     }
 
-    /// Demands a chunk of a claim's output.
-    pub(crate) fn demand_chunk(&self, order: &Market::Order, chunk: u32) -> TransactionRequest {
-        self.market.demand(order.clone(), chunk).into_transaction_request()
+    /// Demands a chunk of a claim's output, for so much at the most.
+    pub(crate) fn demand_chunk(
+        &self,
+        order: &Market::Order,
+        chunk: u32,
+        fee_max: u128,
+    ) -> TransactionRequest {
+        let fee_max = U96::saturating_from(fee_max);
+        self.market.demand(order.clone(), chunk, 1, fee_max).into_transaction_request()
     }
 
     /// Shows a chunk that was demanded, with the 17 siblings above its page.
@@ -160,6 +183,6 @@ impl Contracts {
 
     /// Says that a chunk was not shown in time.
     pub(crate) fn claim_silence(&self, order: &Market::Order, chunk: u32) -> TransactionRequest {
-        self.market.silence(order.clone(), chunk).into_transaction_request()
+        self.market.claimSilence(order.clone(), chunk).into_transaction_request()
     }
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use assay_assurance::TracedRun;
-use assay_dispute::{Answer, Challenge, Claim, Known, Segment, TraceTree, Tracer};
+use assay_dispute::{Answer, Challenge, Claim, Known, Opening, Segment, TraceTree, Tracer};
 use assay_machine::{Engine, Interpreter, Machine, Program, Run, State, StepLimit, slot};
 use assay_merkle::{Page, Proof};
 use assay_types::{BlobRoot, Hash};
@@ -191,6 +191,14 @@ impl<E: Engine + Clone> TracedRun for LocalRun<E> {
 
     fn answer(&mut self, segment: Segment) -> Answer {
         TracedRun::answer(&mut self.tracer, segment)
+    }
+
+    fn opening(&mut self, start: Hash, root: Hash, known: &Known) -> Option<Opening> {
+        TracedRun::opening(&mut self.tracer, start, root, known)
+    }
+
+    fn stop_behind(&mut self, steps: u64) {
+        self.tracer.stop_behind(steps);
     }
 
     fn challenge(

@@ -81,7 +81,8 @@ impl LocalChain {
             }
             None => {
                 let terms = DisputeTerms::LOCAL;
-                let plan = DeploymentPlan { token: None, governance: None, terms };
+                let plan =
+                    DeploymentPlan { token: None, governance: None, base_fee_reference: 0, terms };
                 let deployment = assay_chain::deploy(&client, &plan).await?;
                 files::write_json(&home.deployment(), &deployment)?;
                 deployment

@@ -375,6 +375,9 @@ impl Role for Provider {
                 Ok(Next::Event)
             }
             _ => {
+                if is_mine {
+                    self.collect_settled(id, &job).await?;
+                }
                 self.forget(id);
                 Ok(Next::Done)
             }

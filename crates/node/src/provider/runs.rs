@@ -33,6 +33,10 @@ pub(super) struct Memory {
     pub(super) recorded: BTreeSet<B256>,
     /// Jobs whose output could not be published.
     pub(super) unpublished: BTreeSet<B256>,
+    /// Jobs with games that have not all been looked at since they ended.
+    pub(super) played: BTreeSet<B256>,
+    /// Jobs whose games have all ended, and whose lost bonds were collected.
+    pub(super) collected: BTreeSet<B256>,
     /// Jobs whose output is being published.
     pub(super) publishing: BTreeSet<B256>,
     /// How many of its moves in games about a job's claim are in the log.
@@ -56,6 +60,8 @@ impl Memory {
             declined: BTreeMap::new(),
             recorded: BTreeSet::new(),
             unpublished: BTreeSet::new(),
+            played: BTreeSet::new(),
+            collected: BTreeSet::new(),
             publishing: BTreeSet::new(),
             moves_said: BTreeMap::new(),
         }
@@ -145,6 +151,8 @@ impl Provider {
         memory.declined.remove(&id);
         memory.recorded.remove(&id);
         memory.unpublished.remove(&id);
+        memory.played.remove(&id);
+        memory.collected.remove(&id);
         memory.moves_said.remove(&id);
     }
 

@@ -119,9 +119,13 @@ impl Requester {
                     };
                 let is_due = !*has_output && !contracts.demand(id, 0).await?.was_made;
                 if is_due {
-                    self.fill_purse_with(order.chunkFee.to()).await?;
+                    // Twice, for the base fee may rise until it is mined.
+                    let fee_max = contracts.chunk_fee(order).await?.saturating_mul(2);
+                    self.fill_purse_with(fee_max).await?;
+                    Some(contracts.demand_chunk(order, 0, fee_max))
+                } else {
+                    None
                 }
-                is_due.then(|| contracts.demand_chunk(order, 0))
             }
             JobStatus::AwaitingAnswer => {
                 let demand = contracts.demand(id, 0).await?;

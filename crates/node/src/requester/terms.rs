@@ -90,6 +90,9 @@ pub struct Sealing {
     pub begin_secs: u32,
 }
 
+/// The longest window (spec/contracts.md#limits), in seconds.
+const WINDOW_SECS_MAX: u64 = 30 * 86_400;
+
 /// What each side pays for a lapse, in basis points of the lesser of the least price and the stake.
 const LAPSE_FEE_BPS: u128 = 100;
 
@@ -152,11 +155,18 @@ impl Requester {
         let sealing = terms.sealing.as_ref();
         let nonce = self.contracts.env().random::<32>()?;
         let verifier = self.contracts.deployment.fraud_proofs;
+        // The longest that a claim of this order could have must be one that it can have.
+        let most_secs =
+            self.contracts.window_secs_min(verifier, terms.step_limit, terms.run_secs)?;
+        if most_secs > WINDOW_SECS_MAX {
+            return Err(Error::WindowLarge { window_secs: most_secs });
+        }
         let window_secs = match terms.window_secs {
             Some(secs) => secs,
+            // What even the shortest claim has.
             None => {
-                let window_secs = self.contracts.window_secs_min(verifier, terms.step_limit)?;
-                u32::try_from(window_secs).map_err(|_| Error::WindowLarge { window_secs })?
+                let secs = self.contracts.window_secs_min(verifier, 0, terms.run_secs)?;
+                u32::try_from(secs).map_err(|_| Error::WindowLarge { window_secs: secs })?
             }
         };
         let (data_owner, data_fee) = match &terms.dataset {

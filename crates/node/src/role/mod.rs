@@ -14,6 +14,7 @@ use std::time::Duration;
 use alloy_primitives::B256;
 use alloy_provider::Provider;
 use alloy_rpc_types_eth::Filter;
+use assay_contracts::events::topics;
 use tokio::sync::watch;
 
 use crate::Result;
@@ -49,10 +50,27 @@ pub(crate) enum Next {
     After(Duration),
 }
 
+impl Next {
+    /// The one of two that is due first, as far as they can be compared: pauses are short.
+    pub(crate) fn sooner(self, other: Next) -> Next {
+        match (self, other) {
+            (Next::After(a), Next::After(b)) => Next::After(a.min(b)),
+            (after @ Next::After(_), _) | (_, after @ Next::After(_)) => after,
+            (Next::At(a), Next::At(b)) => Next::At(a.min(b)),
+            (at @ Next::At(_), _) | (_, at @ Next::At(_)) => at,
+            (Next::Event, _) | (_, Next::Event) => Next::Event,
+            (Next::Done, Next::Done) => Next::Done,
+        }
+    }
+}
+
 /// One who acts on jobs.
 pub(crate) trait Role: Send + Sync + 'static {
     /// Its name in the log.
     const NAME: &'static str;
+
+    /// Whether it looks at every job that was ever locked, and not only at those on its board.
+    const SEES_LOCKS: bool = false;
 
     /// Does for a job what there is to do now.
     fn attend(&self, id: B256) -> impl Future<Output = Result<Next>> + Send;
@@ -171,6 +189,12 @@ impl<R: Role> Scheduler<R> {
     async fn see_blocks(&mut self) -> Result<()> {
         let head = self.contracts.head().await?;
         let Some(last) = self.block else {
+            if R::SEES_LOCKS {
+                for id in self.contracts.locks().await? {
+                    self.jobs.entry(id).or_default();
+                    self.mark(id);
+                }
+            }
             self.block = Some(head);
             return Ok(());
         };
@@ -186,6 +210,11 @@ impl<R: Role> Scheduler<R> {
                 .from_block(last.0 + 1)
                 .to_block(head.0);
             for log in self.contracts.client().logs(&filter).await? {
+                if let [topics::LOCKED, id, ..] = log.topics()
+                    && R::SEES_LOCKS
+                {
+                    self.jobs.entry(*id).or_default();
+                }
                 for topic in log.topics().iter().skip(1).take(2) {
                     self.mark(*topic);
                 }
