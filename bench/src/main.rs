@@ -1,5 +1,5 @@
-//! `cargo xtask bench build|chain|key-service|log|machine|market|seal [--json]`: figures, with the
-//! machine, the inputs and the peers of the same run.
+//! `cargo xtask bench build|chain|key-service|log|machine|market|seal|worst [--json]`: figures, with
+//! the machine, the inputs and the peers of the same run.
 //!
 //! Timings on a shared machine wander, so each figure is a median and peers take turns with ours.
 
@@ -24,10 +24,13 @@ mod objects;
 mod peers;
 #[cfg(feature = "market")]
 mod seal;
+#[cfg(feature = "market")]
+mod worst;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: assay-bench build|chain|key-service|log|machine|market|seal [--json]";
+const USAGE: &str =
+    "usage: assay-bench build|chain|key-service|log|machine|market|seal|worst [--json]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -68,6 +71,8 @@ fn figures(what: &str) -> Result<Vec<figure::Figure>, String> {
         "market" => market::figures(),
         #[cfg(feature = "market")]
         "seal" => seal::figures(),
+        #[cfg(feature = "market")]
+        "worst" => worst::figures(),
         _ => Err(USAGE.to_owned()),
     }
 }

@@ -27,7 +27,7 @@ const USAGE: &str = "cargo xtask COMMAND
   fuzz privacy [COUNT] [SEED] [NAME]
                         feed COUNT mutants [10,000,000] to each parser of what strangers send, or to
                         the parsers whose name contains NAME
-  bench build|chain|key-service|log|machine|market|seal
+  bench build|chain|key-service|log|machine|market|seal|worst
                         print figures beside those of other tools
   programs [--check]    rebuild programs/prebuilt, or compare a rebuild with it
   vectors               record vectors/ again
