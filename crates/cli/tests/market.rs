@@ -5,6 +5,8 @@
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 
+use assay_fuzz::asm::{elf_of, op};
+use assay_machine::Op;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -395,6 +397,86 @@ fn sealed_jobs_are_chained_by_their_requesters_word() {
 
     let lost = ["run", &counts, "--input-of", JOB_NONE];
     assert!(home.error(1, &lost).contains("whole id of a job that was paid"));
+}
+
+/// Programs that end without an answer, what JSON calls their outcome, and people.
+fn unanswered() -> [(Vec<u8>, &'static str, &'static str); 3] {
+    let nop = op(Op::Addi, 0, 0, 0, 0);
+    // Branches whose targets lie outside the text, at its end and before its begin.
+    let beyond: Vec<u32> = [vec![nop; 1023], vec![op(Op::Beq, 0, 0, 0, 4)]].concat();
+    let before = [vec![op(Op::Beq, 0, 0, 0, -4)], vec![nop; 1023]].concat();
+    let endless = [op(Op::Jal, 0, 0, 0, 0)];
+    [
+        (elf_of(&beyond, b""), "trapped", "trapped"),
+        (elf_of(&before, b""), "trapped", "trapped"),
+        (elf_of(&endless, b""), "out_of_steps", "out of steps"),
+    ]
+}
+
+#[test]
+fn a_run_without_an_answer_is_told_as_one_everywhere() {
+    let home = Home::new();
+    home.done(&["up", "--detach", "--rpc-port", "0", "--port", "0"]);
+    let [elf, out, receipt] = ["p.elf", "out", "receipt.json"].map(|name| home.path(name));
+    for (program, kind, told) in unanswered() {
+        std::fs::write(&elf, program).unwrap();
+        std::fs::write(&out, "of before").unwrap();
+        let run = ["run", &elf, "--public", "--steps-max", "100000", "--receipt", &receipt];
+        let output = home.assay(&[&run[..], &["--output", &out, "--json"]].concat());
+        let error: Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(4), "{error}");
+        assert!(error["error"].as_str().unwrap().contains(told), "{error}");
+        assert_eq!(std::fs::read(&out).unwrap(), b"of before", "no answer replaces no answer");
+        let lines = text(&output.stdout);
+        let events: Vec<Value> =
+            lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let claimed = events.iter().find(|event| event["event"] == "claimed").unwrap();
+        assert_eq!(claimed["status"], kind);
+        let done = events.last().unwrap();
+        assert_eq!((&done["event"], &done["outcome"]["kind"]), (&"done".into(), &kind.into()));
+        assert!(done["output"].is_null(), "{done}");
+
+        let job = done["job"].as_str().unwrap();
+        assert_eq!(home.json(&["job", "show", job])["jobs"][0]["outcome"]["kind"], kind);
+        assert_eq!(home.json(&["replay", &receipt])["outcome"]["kind"], kind);
+        let shown = [
+            home.done(&["job", "show", job]),
+            home.done(&["job", "watch", job]),
+            home.done(&["receipt", "show", &receipt]),
+            home.done(&["receipt", "export", "--format", "dot", &receipt]),
+            home.done(&["verify", &receipt]),
+            home.done(&["replay", &receipt]),
+        ];
+        for shown in shown {
+            assert!(shown.contains(told), "{shown}");
+            assert!(!shown.contains("code 0") && !shown.contains("is right"), "{shown}");
+        }
+        assert!(home.error(4, &["job", "output", job]).contains(told));
+        home.done(&["job", "output", job, "--unanswered"]);
+    }
+    // An empty answer is one, and is written.
+    std::fs::write(&elf, elf_of(&[0x05d0_0893, 0x73], b"")).unwrap();
+    home.done(&["run", &elf, "--public", "--output", &out]);
+    assert_eq!(std::fs::read(&out).unwrap(), b"");
+}
+
+#[test]
+fn a_program_that_refuses_says_why() {
+    let home = Home::new();
+    let (input, csvstats) = (home.path("input"), program("csvstats"));
+    std::fs::write(&input, "no such parameter\n").unwrap();
+    let message = home.json(&["exec", &csvstats, "--input", &input])["message"].clone();
+    let message = message.as_str().unwrap();
+    // The input is sealed, and the message is in no claim: only who has the keys can read it.
+    let receipt = home.path("receipt.json");
+    let run = ["run", &csvstats, "--input", &input, "--steps-max", "100000000"];
+    let error = home.error(4, &[&run[..], &["--receipt", &receipt]].concat());
+    let error: Value = serde_json::from_str(&error).unwrap();
+    assert_eq!((&error["cause"], &error["exit_code"]), (&message.into(), &4.into()), "{error}");
+    assert_eq!(home.json(&["replay", &receipt])["message"], message);
+    // Standard output is for an answer.
+    let output = home.assay(&[&run[..], &["--output", "-"]].concat());
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(4), String::new()));
 }
 
 #[cfg(unix)]

@@ -16,7 +16,7 @@ mod provider;
 mod requester;
 mod role;
 
-pub use assay_contracts::JobEvent;
+pub use assay_contracts::{JobEvent, RunOutcome};
 pub use assay_market::JobStatus;
 pub use assay_mask::MasterKey;
 pub use assay_protocol::SignedOrder;
@@ -34,7 +34,7 @@ pub use chain::funds::{CHUNK_FEE_MIN, Funds};
 pub use chain::reputation::{ProviderRecord, provider_record, provider_records};
 pub use job::executor::{EngineKind, EngineKindError, Executor, InProcess, JobImages, JobRun};
 pub use job::images::Image;
-pub use job::inputs::{JobFiles, Replayed, replay, replay_files};
+pub use job::inputs::{JobFiles, Replay, Replayed, replay, replay_files};
 pub use job::sealed::kept_output_key;
 pub use key_service::KeyService;
 pub use log::anchor::Anchorer;

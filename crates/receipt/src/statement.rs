@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256, Bytes};
-use assay_contracts::Market;
+use assay_contracts::{Market, RunOutcome};
 use assay_mask::MaskStatement;
 use assay_types::{Hash, sha256};
 use serde::de::DeserializeOwned;
@@ -187,6 +187,13 @@ pub struct Claimed {
     pub exit_code: u32,
     /// The claim's block.
     pub block: BlockRef,
+}
+
+impl Claimed {
+    /// How the run ended.
+    pub fn outcome(&self) -> RunOutcome {
+        RunOutcome::new(self.status, self.exit_code)
+    }
 }
 
 /// What an auditor found by running the job again.

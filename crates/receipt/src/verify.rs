@@ -7,7 +7,9 @@ use alloy_primitives::{Address, B256, eip191_hash_message};
 use alloy_sol_types::SolEvent;
 use assay_assurance::window::Window;
 use assay_assurance::{Assurance, Finality};
-use assay_contracts::{Anchors, EventProof, JobEvent, LoggedEvent, Market, ProvedEvent};
+use assay_contracts::{
+    Anchors, EventProof, JobEvent, LoggedEvent, Market, ProvedEvent, RunOutcome,
+};
 use assay_market::{Account, JobStatus};
 use assay_protocol::verify_account;
 use assay_tlog::{Checkpoint, check_consistency, check_inclusion, leaf_hash};
@@ -366,7 +368,11 @@ impl<'a> Judge<'a> {
             return None;
         }
         let (provider, steps, root) = (facts.provider, facts.steps, facts.output_root);
-        let what = format!("{provider} claimed output {root} after {steps} steps");
+        let mut what = format!("{provider} claimed output {root} after {steps} steps");
+        let outcome = facts.outcome();
+        if !outcome.is_success() {
+            what += &format!(", {outcome}");
+        }
         let by = format!("block {} {}", block.block_number, block.block_hash);
         self.held(Code::Claim, what, by);
         if settlement.paid.is_some() {
@@ -768,6 +774,11 @@ pub struct ClaimFacts {
 }
 
 impl ClaimFacts {
+    /// How the run ended.
+    pub fn outcome(&self) -> RunOutcome {
+        RunOutcome::new(self.status, self.exit_code)
+    }
+
     /// Reads a claim's event; `None` for another.
     fn from_event(event: &JobEvent) -> Option<Self> {
         let JobEvent::Claimed {

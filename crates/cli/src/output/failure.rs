@@ -20,6 +20,11 @@ impl Failure {
         Failure(Told::refused(error))
     }
 
+    /// A job that was run and paid for, whose program gave no answer: exit code 4.
+    pub(crate) fn unanswered(error: impl Display) -> Self {
+        Failure(Told::unanswered(error))
+    }
+
     /// A file that can't be used.
     pub(crate) fn file(verb: &str, path: &Path, cause: impl Display) -> Self {
         Failure(Told::file(verb, path, cause))
