@@ -803,6 +803,32 @@ fn an_interrupted_job_is_taken_up_by_the_same_command() {
     assert!(cancelled.contains("the job's status: settled"), "{cancelled}");
 }
 
+#[test]
+fn what_two_processes_order_at_once_is_paid_once() {
+    let home = Home::new();
+    home.done(&["up", "--detach", "--rpc-port", "0", "--port", "0"]);
+    let input = home.path("input");
+    std::fs::write(&input, "to be\n").unwrap();
+    let arguments = ["run", &program("wordcount"), "--input", &input, "--json"];
+    let start = || {
+        let mut command = home.command(env!("CARGO_BIN_EXE_assay"), &arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let both = [start(), start(), start()].map(|child| child.wait_with_output().unwrap());
+    let jobs: std::collections::BTreeSet<String> = both
+        .iter()
+        .map(|output| {
+            assert!(output.status.success(), "{}", text(&output.stderr));
+            let lines = text(&output.stdout);
+            let done: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+            assert_eq!((&done["event"], &done["status"]), (&"done".into(), &"paid".into()));
+            done["job"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(jobs.len(), 1, "the same was ordered and paid several times");
+    assert_eq!(home.json(&["job", "list"])["jobs"].as_array().unwrap().len(), 1);
+}
+
 /// What `assay doctor` says of each thing.
 fn outcomes(report: &Value) -> std::collections::BTreeMap<String, String> {
     let checks = report["checks"].as_array().unwrap().iter();

@@ -12,9 +12,9 @@ use assay_contracts::{ContractError, Market};
 use assay_machine::Program;
 use assay_market::{CostModel, OutcomeKind, PriceTerms, Reason, Refusal, Repricing, reputation};
 use assay_node::{
-    Auditor, AuditorPlan, Board, Contracts, DatasetTerms, Env, Error, Home, InProcess, JobEvent,
-    JobRecord, JobStatus, JobTerms, Liar, LocalMarket, MarketPlan, Provider, ProviderPlan, Store,
-    provider_record, provider_records,
+    Auditor, AuditorPlan, Board, Contracts, DatasetTerms, DevelopmentKeys, Env, Error, Home,
+    InProcess, JobEvent, JobRecord, JobStatus, JobTerms, Liar, LocalMarket, MarketPlan, Provider,
+    ProviderPlan, Requester, Role, Store, World, provider_record, provider_records,
 };
 use assay_types::Clock;
 use assay_types::sha256;
@@ -278,10 +278,76 @@ async fn an_order_is_taken_up_again_and_never_paid_twice() {
     let second = LocalMarket::open(&home, &MarketPlan::default()).await.expect("opened again");
     let (again, status, events) = run(&second, b"job", &terms).await;
     assert_eq!((again.job_id, status), (record.job_id, JobStatus::Paid), "{events:?}");
-    second.requester().finish(&again).expect("written");
+    second.requester().finish(&again).await.expect("written");
     let anew = second.requester().order(key, &terms).await.expect("ordered");
     assert_ne!(anew.job_id, record.job_id, "what is finished is ordered anew");
     second.close().await.expect("closed");
+}
+
+/// Two processes that order the same at once are two requesters of one home.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_two_order_at_once_is_one_job() {
+    let (folder, market) = market(&MarketPlan::default()).await;
+    let one = market.requester();
+    let home = Home::at(folder.path());
+    let other = Requester::new(one.contracts().clone(), one.board().clone(), &home);
+    for round in 0..10u8 {
+        let (key, terms) = (sha256(&[round]), wordcount("the same"));
+        let (mine, its) = tokio::join!(one.order(key, &terms), other.order(key, &terms));
+        let (mine, its) = (mine.expect("ordered"), its.expect("ordered"));
+        assert_eq!(mine.job_id, its.job_id, "it would be paid twice");
+        // Who finishes late takes nothing from the next order of the same.
+        one.finish(&mine).await.expect("written");
+        let next = one.order(key, &terms).await.expect("ordered");
+        other.finish(&its).await.expect("written");
+        assert_eq!(other.order(key, &terms).await.expect("ordered").job_id, next.job_id);
+    }
+    market.close().await.expect("closed");
+}
+
+/// The machine's, an hour fast.
+struct Fast;
+
+impl World for Fast {
+    fn unix_time(&self) -> Duration {
+        Env::system().unix_time() + Duration::from_secs(3_600)
+    }
+
+    fn uptime(&self) -> Duration {
+        self.unix_time()
+    }
+
+    fn sleep(&self, pause: Duration) -> futures_util::future::BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(pause))
+    }
+
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), getrandom::Error> {
+        getrandom::fill(bytes)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_only_the_clock_thinks_over_is_cancelled() {
+    let (folder, mut market) = market(&MarketPlan::default()).await;
+    let rpc = market.serve(0, 0).await.expect("served").rpc;
+    let deployment = market.requester().contracts().deployment.clone();
+    let key = DevelopmentKeys::open(&Home::at(folder.path())).expect("keys").key(Role::Requester);
+    let (env, url) = (Env::new(Fast), Endpoint::Url(rpc));
+    let contracts = Contracts::connect(&env, url, key, &deployment, ChainClientConfig::default());
+    let contracts = contracts.await.expect("connected");
+    // Where no provider sees the order, as if one had it and waited.
+    let own = tempfile::tempdir().expect("a folder");
+    let board = Board::of_store(Store::open(own.path()).expect("a store"), &deployment);
+    let requester = Requester::new(contracts, board, &Home::at(own.path()));
+    let terms = JobTerms { lock_secs: 1, ..wordcount("in an hour") };
+    let mut record = requester.order(sha256(b"job"), &terms).await.expect("ordered");
+    let chain_secs = requester.contracts().last_block().await.expect("read").1;
+    assert!(record.signed.order.lockDeadline.to::<u64>() > chain_secs + 3_000);
+    let status = requester.follow(&mut record, |_, _| ()).await.expect("followed");
+    assert_eq!(status, JobStatus::None);
+    let facts = requester.facts(&record).await.expect("read");
+    assert!(facts.nonce_used, "a provider could lock it for an hour, beside the next order");
+    market.close().await.expect("closed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,6 @@ use assay_merkle::{BLOB_BYTES_MAX, BlobError};
 use assay_node::{
     DatasetTerms, DatasetUse, JobRecord, JobStatus, JobTerms, RunOutcome, Sealing, Version,
 };
-use assay_types::{Hash, sha256};
 use assay_verify::exec::{message, step_limit};
 use serde::Serialize;
 
@@ -260,19 +259,21 @@ async fn go(
 ) -> Result<String, Failure> {
     if let Some(liar) = market.liar() {
         let terms = JobTerms { provider: Some(liar), ..terms.clone() };
-        let (record, Ended { status, .. }) = follow(market, &terms, as_json).await?;
+        let (record, Ended { status, .. }) =
+            follow(market, &terms, arguments.price, as_json).await?;
         let home = arguments.at.home.open()?;
         write_receipt(market, &home, &record, &home.receipt(record.job_id)).await?;
-        market.requester().finish(&record)?;
+        market.requester().finish(&record).await?;
         if status != JobStatus::Refuted {
             return Err(Failure::refused(format!(
                 "the liar's job ended as {status:?}, not as refuted"
             )));
         }
     }
-    let (record, Ended { status, outcome }) = follow(market, terms, as_json).await?;
+    let (record, Ended { status, outcome }) =
+        follow(market, terms, arguments.price, as_json).await?;
     if status != JobStatus::Paid {
-        market.requester().finish(&record)?;
+        market.requester().finish(&record).await?;
         return Err(unpaid(market, &record, status).await);
     }
     // What a program left that gave no answer goes nowhere: a result of before stays as it was.
@@ -289,7 +290,7 @@ async fn go(
     let home = arguments.at.home.open()?;
     let receipt = arguments.receipt.clone().unwrap_or_else(|| home.receipt(record.job_id));
     write_receipt(market, &home, &record, &receipt).await?;
-    market.requester().finish(&record)?;
+    market.requester().finish(&record).await?;
     let shown = if as_json {
         json_line(&Done {
             schema: "assay.run/1",
@@ -383,9 +384,12 @@ async fn unanswered(market: &Session, record: &JobRecord, outcome: RunOutcome) -
 async fn follow(
     market: &Session,
     terms: &JobTerms,
+    price: Option<u128>,
     as_json: bool,
 ) -> Result<(JobRecord, Ended), Failure> {
-    let mut record = market.requester().order(key(terms), terms).await?;
+    // A price that was quoted is none of what was asked for: it may be another the next time.
+    let key = market.requester().key(terms, price.is_none());
+    let mut record = market.requester().order(key, terms).await?;
     let job = record.job_id;
     if as_json {
         let price_max = record.signed.order.price.max.to();
@@ -441,32 +445,4 @@ fn slot_file(path: &Path) -> Result<Vec<u8>, Failure> {
             .next("split the file, and order a job for each part")),
         false => Ok(bytes),
     }
-}
-
-/// What makes two orders the same: taking up an unfinished one never pays twice.
-fn key(terms: &JobTerms) -> Hash {
-    let piece = |bytes: Option<&[u8]>| bytes.map_or([0; 32], |bytes| sha256(bytes).0);
-    let mut content = Vec::new();
-    content.extend(sha256(&terms.program).0);
-    content.extend(piece(terms.input.as_deref()));
-    content.extend(match &terms.dataset {
-        DatasetTerms::None => [0; 32],
-        DatasetTerms::Own(bytes) => sha256(bytes).0,
-        DatasetTerms::Of(of) => of.publication.root.0.0,
-    });
-    content.extend(terms.input_of.unwrap_or_default());
-    content.extend(terms.step_limit.to_be_bytes());
-    content.extend(terms.price.max.to_be_bytes());
-    content.extend(terms.provider.unwrap_or_default());
-    let dataset_kind = match &terms.dataset {
-        DatasetTerms::None => 0,
-        DatasetTerms::Own(_) => 1,
-        DatasetTerms::Of(_) => 2,
-    };
-    content.extend([u8::from(terms.input.is_some()), dataset_kind]);
-    if let Some(sealing) = &terms.sealing {
-        content.extend(sealing.beneficiary.unwrap_or_default());
-        sealing.auditors.iter().for_each(|auditor| content.extend(auditor));
-    }
-    sha256(&content)
 }

@@ -48,6 +48,20 @@ fn place<T>(
     Ok(done)
 }
 
+/// Waits until no other process has the lock of a file, and takes it until the file is dropped.
+/// Blocks.
+pub(crate) fn lock(path: &Path) -> Result<File> {
+    let failed = |source| Error::file("locking", path, source);
+    fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).map_err(failed)?;
+    let mut options = File::options();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path).map_err(failed)?;
+    file.lock().map_err(failed)?;
+    Ok(file)
+}
+
 /// A file on its way: written beside its place, and gone unless it is put there.
 pub(crate) struct Draft {
     path: PathBuf,

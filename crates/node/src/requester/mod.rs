@@ -11,7 +11,7 @@ mod terms;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use alloy_primitives::B256;
 use assay_machine::Program;
@@ -42,6 +42,8 @@ pub struct Requester {
     contracts: Contracts,
     board: Board,
     records: PathBuf,
+    /// Blocks upon one before it is taken for final.
+    confirmations: u64,
     /// What the orders that wait for a lock may take from the purse. One that was locked meanwhile
     /// may still be among them: then the purse holds more than it must, and the requester can
     /// withdraw it.
@@ -59,10 +61,12 @@ pub struct Requester {
 }
 
 impl Requester {
-    /// The same, giving keys only for locks with so many blocks upon theirs.
+    /// The same, giving keys only for locks with so many blocks upon theirs, and taking a block for
+    /// final once so many stand upon it.
     #[must_use]
     pub fn confirming(self, blocks: u64) -> Self {
-        Requester { key_giver: self.key_giver.confirming(blocks), ..self }
+        let key_giver = self.key_giver.confirming(blocks);
+        Requester { key_giver, confirmations: blocks, ..self }
     }
 
     /// A requester that remembers its orders, and the keys of what it seals, under a home.
@@ -74,6 +78,7 @@ impl Requester {
             contracts,
             board,
             records: home.jobs(),
+            confirmations: 0,
             promised: Mutex::default(),
             filling: Default::default(),
             keys: Mutex::default(),
@@ -142,8 +147,7 @@ impl Requester {
 
     /// The order that was signed under a key and is not finished, or a new one, written down.
     async fn signed(&self, key: Hash, program: &Program, terms: &JobTerms) -> Result<JobRecord> {
-        let turn = self.turn(key);
-        let _turn = turn.lock().await;
+        let _turn = self.turn(key).await?;
         if let Some(record) = self.record(key)? {
             return Ok(record);
         }
@@ -153,12 +157,6 @@ impl Requester {
         let (file, written) = (self.file(key), record.clone());
         blocking(move || files::write_json(&file, &written)).await?;
         Ok(record)
-    }
-
-    fn turn(&self, key: Hash) -> Arc<tokio::sync::Mutex<()>> {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.retain(|_, turn| Arc::strong_count(turn) > 1);
-        Arc::clone(keys.entry(key).or_default())
     }
 
     /// What is known of an order and its job.
@@ -209,6 +207,6 @@ impl Requester {
                 return Err(Error::OrderLocked);
             }
         }
-        self.finish(record)
+        self.finish(record).await
     }
 }
