@@ -321,24 +321,38 @@ fn receipts_are_told_in_other_forms() {
     let home = Home::new();
     let golden = |name: &str| format!("{ROOT}/vectors/receipts/1/{name}/receipt.json");
     let (paid, slashed) = (golden("embedded-paid"), golden("embedded-refuted"));
-    let export =
-        |format: &str| home.done(&["receipt", "export", "--format", format, &paid, &slashed]);
+    let export = |format: &str| {
+        home.done(&["receipt", "export", "--no-trust", "--format", format, &paid, &slashed])
+    };
     let document: Value = serde_json::from_str(&export("prov")).unwrap();
     assert_eq!(document["activity"].as_object().unwrap().len(), 2);
     assert_eq!(export("openlineage").lines().count(), 2);
     assert!(export("dot").starts_with("digraph") && export("svg").starts_with("<svg"));
     let folder = home.path("crate");
-    let crate_ = ["receipt", "export", "--format", "ro-crate", &paid, "--output", &folder];
-    home.done(&crate_);
+    let trust = format!("{ROOT}/vectors/receipts/1/embedded-paid/trust.json");
+    let crate_ = ["receipt", "export", "--format", "ro-crate", "--output", &folder];
+    home.done(&[&crate_[..], &["--trust", &trust, &paid]].concat());
     let kept = std::fs::read(home.path("crate/receipt.json")).unwrap();
     assert!(kept == std::fs::read(&paid).unwrap(), "a crate's receipt is the receipt");
-    let both = ["receipt", "export", "--format", "ro-crate", &paid, &slashed, "--output", &folder];
+    let both = [&crate_[..], &["--no-trust", &paid, &slashed]].concat();
     assert!(home.error(1, &both).contains("one receipt"));
-    let audit = home.json(&["receipt", "audit", &paid, &slashed]);
+    let audit = home.json(&["receipt", "audit", "--no-trust", &paid, &slashed]);
     assert_eq!((&audit["schema"], &audit["disputed"]), (&"assay.audit/1".into(), &1.into()));
-    assert!(home.done(&["receipt", "audit", &paid]).contains("1 paid"));
+    assert!(home.done(&["receipt", "audit", "--trust", &trust, &paid]).contains("1 paid"));
     std::fs::create_dir(home.path("none")).unwrap();
-    assert_eq!(home.json(&["receipt", "audit", &home.path("none")])["jobs"], 0);
+    let none = ["receipt", "audit", "--no-trust", &home.path("none")];
+    assert_eq!(home.json(&none)["jobs"], 0);
+    // What nobody vouches for counts only if it is asked for.
+    assert!(home.error(1, &["receipt", "audit", &paid]).contains("no trust file"));
+    let another = format!("{ROOT}/vectors/receipts/1/paid/trust.json");
+    for command in [&["audit"][..], &["export", "--format", "openlineage"]] {
+        let arguments = [&["receipt"], command, &["--trust", &another, &paid]].concat();
+        let output = home.assay(&arguments);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("left out"), "{}", text(&output.stderr));
+        let said = text(&output.stdout);
+        assert!(said.is_empty() || said.contains("0 jobs"), "{said}");
+    }
 }
 
 #[test]
@@ -413,6 +427,50 @@ fn unanswered() -> [(Vec<u8>, &'static str, &'static str); 3] {
     ]
 }
 
+#[cfg(unix)]
+#[test]
+fn a_market_that_hangs_is_named_with_its_process() {
+    let home = Home::new();
+    let up = home.json(&["up", "--detach", "--rpc-port", "0", "--port", "0"]);
+    let pid = up["pid"].to_string();
+    let signal = |name: &str| {
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    };
+    signal("-STOP");
+    let commands: [&[&str]; 4] =
+        [&["status"], &["down"], &["run", &program("sha256")], &["reputation"]];
+    for arguments in commands {
+        let began = std::time::Instant::now();
+        let error = home.error(1, arguments);
+        assert!(error.contains(&format!("process {pid} ")), "{error}");
+        assert!(began.elapsed().as_secs() < 20, "it waits for an answer that never comes");
+    }
+    let report = home.error_after_lines(&["doctor"]);
+    assert!(report.contains(&format!("kill -9 {pid}")), "{report}");
+    signal("-CONT");
+    home.done(&["run", &program("sha256")]);
+    assert!(home.done(&["down"]).contains(&pid));
+}
+
+#[test]
+fn a_misspelt_variable_is_named() {
+    let home = Home::new();
+    let run = |arguments: &[&str]| {
+        let mut command = home.command(env!("CARGO_BIN_EXE_assay"), arguments);
+        command.env("ASSAY_CONFIRMATION", "6").output().unwrap()
+    };
+    let refused = run(&["account", "list"]);
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("ASSAY_CONFIRMATION\n") && said.contains("ASSAY_CONFIRMATIONS"),
+        "{said}"
+    );
+    let doctor = run(&["doctor"]);
+    assert!(text(&doctor.stdout).contains("FAIL  settings"), "{}", text(&doctor.stdout));
+    assert!(run(&["account", "--help"]).status.success());
+}
+
 #[test]
 fn a_run_without_an_answer_is_told_as_one_everywhere() {
     let home = Home::new();
@@ -477,50 +535,6 @@ fn a_program_that_refuses_says_why() {
     // Standard output is for an answer.
     let output = home.assay(&[&run[..], &["--output", "-"]].concat());
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(4), String::new()));
-}
-
-#[cfg(unix)]
-#[test]
-fn a_market_that_hangs_is_named_with_its_process() {
-    let home = Home::new();
-    let up = home.json(&["up", "--detach", "--rpc-port", "0", "--port", "0"]);
-    let pid = up["pid"].to_string();
-    let signal = |name: &str| {
-        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
-    };
-    signal("-STOP");
-    let commands: [&[&str]; 4] =
-        [&["status"], &["down"], &["run", &program("sha256")], &["reputation"]];
-    for arguments in commands {
-        let began = std::time::Instant::now();
-        let error = home.error(1, arguments);
-        assert!(error.contains(&format!("process {pid} ")), "{error}");
-        assert!(began.elapsed().as_secs() < 20, "it waits for an answer that never comes");
-    }
-    let report = home.error_after_lines(&["doctor"]);
-    assert!(report.contains(&format!("kill -9 {pid}")), "{report}");
-    signal("-CONT");
-    home.done(&["run", &program("sha256")]);
-    assert!(home.done(&["down"]).contains(&pid));
-}
-
-#[test]
-fn a_misspelt_variable_is_named() {
-    let home = Home::new();
-    let run = |arguments: &[&str]| {
-        let mut command = home.command(env!("CARGO_BIN_EXE_assay"), arguments);
-        command.env("ASSAY_CONFIRMATION", "6").output().unwrap()
-    };
-    let refused = run(&["account", "list"]);
-    let said = text(&refused.stderr);
-    assert_eq!(refused.status.code(), Some(1), "{said}");
-    assert!(
-        said.contains("ASSAY_CONFIRMATION\n") && said.contains("ASSAY_CONFIRMATIONS"),
-        "{said}"
-    );
-    let doctor = run(&["doctor"]);
-    assert!(text(&doctor.stdout).contains("FAIL  settings"), "{}", text(&doctor.stdout));
-    assert!(run(&["account", "--help"]).status.success());
 }
 
 /// Somebody with another key, and nothing of the market but its addresses.

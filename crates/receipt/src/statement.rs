@@ -760,6 +760,17 @@ impl Ran {
         Some(products.find(|one| one.name == "trace")?.digest.get(ROOT)?.as_str())
     }
 
+    /// Whether it is what the claim says in the words of SLSA. What it follows, what it says of the
+    /// provider's machine and the provider's version are its own.
+    pub(crate) fn fits(&self, order: &Market::Order, claim: &Claimed) -> bool {
+        let mut expected = run_statement(order, claim, Hash::default(), self.host_facts().clone());
+        expected.build_definition.external_parameters =
+            self.build_definition.external_parameters.clone();
+        expected.build_definition.external_parameters.step_limit = order.stepLimit;
+        expected.run_details.builder.version = self.run_details.builder.version.clone();
+        expected == *self
+    }
+
     /// What the provider chose to say of its machine.
     pub fn host_facts(&self) -> &BTreeMap<String, String> {
         &self.build_definition.internal_parameters
