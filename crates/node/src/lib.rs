@@ -40,7 +40,7 @@ pub use key_service::KeyService;
 pub use log::anchor::Anchorer;
 pub use log::anchored::anchored_trees;
 pub use log::cosign::{
-    AskedWitness, entries_of, keep_cosigned, log_at, open_witness, operators_of,
+    AskedWitness, check_cosigned, entries_of, keep_cosigned, log_at, open_witness, operators_of,
 };
 pub use log::recorder::{PublicLog, Recorder};
 pub use market::chain::{LocalChain, Running};

@@ -7,7 +7,9 @@ use std::time::Duration;
 use assay_broker::Limits;
 use assay_broker::{KEEP_SECS, Server};
 use assay_contracts::Deployment;
-use assay_node::{Anchorer, AskedWitness, Env, Home, PublicLog, Store, keep_cosigned, with_log};
+use assay_node::{
+    Anchorer, AskedWitness, Env, Home, PublicLog, Store, check_cosigned, keep_cosigned, with_log,
+};
 
 use crate::output::failure::Failure;
 use crate::output::print::print;
@@ -69,6 +71,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
             Some(url) => PublicLog::open_at(&env, url, &home, &deployment)?,
             None => PublicLog::open(&home, &deployment)?,
         };
+        // Before anything is added, and before anyone is served.
+        if let Some(log) = log.hosted() {
+            check_cosigned(&log, &witnesses).await?;
+        }
         let anchoring = anchoring(arguments, &home, &deployment, &log).await?;
         let broker = with_log(store.as_broker(&env, &deployment, limits), &log);
         let server = assay_broker::serve(arguments.listen, broker.router())

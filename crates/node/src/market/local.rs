@@ -114,6 +114,9 @@ impl LocalMarket {
         let store = Store::open(&home.board())?;
         let board = Board::of_store(store.clone(), local.deployment());
         let log = PublicLog::open(home, local.deployment())?;
+        // First of all: whoever adds to a log that lost its end has forked it.
+        let contracts = connected(&env, &local, Role::Operator).await?;
+        let anchorer = Anchorer::new(contracts, log.clone()).await?;
         let (stop, stopped) = watch::channel(false);
         let (mut tasks, progress) = (env.tasks(), Progress::default());
         for (number, cost) in (0..).zip(&plan.providers) {
@@ -146,8 +149,6 @@ impl LocalMarket {
             Auditor::new(contracts, board.clone(), plan, home.challenges(), InProcess::default())
                 .await?;
         tasks.spawn(auditor.recording(saying).run(stopped.clone()));
-        let contracts = connected(&env, &local, Role::Operator).await?;
-        let anchorer = Anchorer::new(contracts, log.clone()).await?;
         tasks.spawn(anchorer.run(ANCHOR_EVERY, stopped));
         let contracts = connected(&env, &local, Role::Requester).await?;
         fund(&contracts).await?;

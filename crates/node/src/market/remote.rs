@@ -79,7 +79,7 @@ impl RemoteMarket {
     pub async fn requester(&self, key: PrivateKeySigner, home: &Home) -> Result<Requester> {
         let contracts = self.contracts(key).await?;
         let broker = self.broker(contracts.signer()).await?;
-        let recorder = recorder(&broker, &contracts).await?;
+        let recorder = recorder(&broker, &contracts, home).await?;
         let requester = Requester::new(contracts, Board::of_broker(broker, None), home)
             .confirming(self.confirmations);
         Ok(match recorder {
@@ -106,7 +106,7 @@ impl RemoteMarket {
         let contracts = self.contracts(key).await?;
         contracts.stake(stake).await?;
         let board = self.board(&contracts, home).await?;
-        let recorder = recorder(&self.broker(contracts.signer()).await?, &contracts).await?;
+        let recorder = recorder(&self.broker(contracts.signer()).await?, &contracts, home).await?;
         let provider = Provider::new(contracts, board, plan, executor).await?;
         Ok(match recorder {
             Some(recorder) => provider.recording(recorder),
@@ -129,7 +129,7 @@ impl RemoteMarket {
         let contracts = self.contracts(key).await?;
         let board = self.board(&contracts, home).await?;
         let challenges = home.challenges().join(contracts.account().to_string());
-        let recorder = recorder(&self.broker(contracts.signer()).await?, &contracts).await?;
+        let recorder = recorder(&self.broker(contracts.signer()).await?, &contracts, home).await?;
         let auditor =
             Auditor::new(contracts, board, plan, challenges, InProcess::default()).await?;
         Ok(match recorder {
@@ -151,7 +151,7 @@ impl RemoteMarket {
         // open.
         let store = Store::open(&home.store(contracts.account()).join("key-service"))?;
         let broker = self.broker(contracts.signer()).await?;
-        let recorder = recorder(&broker, &contracts).await?;
+        let recorder = recorder(&broker, &contracts, home).await?;
         let board = Board::of_broker(broker, Some(store));
         let key_service = KeyService::new(contracts, board, home, self.confirmations)?;
         Ok(match recorder {
@@ -230,7 +230,12 @@ impl RemoteMarket {
 }
 
 /// A voice in the log that a broker keeps, if it keeps one.
-async fn recorder(broker: &BrokerClient, contracts: &Contracts) -> Result<Option<Recorder>> {
+async fn recorder(
+    broker: &BrokerClient,
+    contracts: &Contracts,
+    home: &Home,
+) -> Result<Option<Recorder>> {
     let Some(log) = PublicLog::at(broker).await? else { return Ok(None) };
+    let log = log.known_under(home);
     Ok(Some(Recorder::new(contracts.env(), log, contracts.signer(), &contracts.deployment).await?))
 }
