@@ -49,6 +49,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Job(job::Command),
     /// Check a receipt: needs its file and whom you trust, and no network
+    ///
+    /// Without --trust, trust.json under the home says whom you trust, if it is there.
     Verify(verify::Arguments),
     /// Run a receipt's job again and compare the results
     Replay(replay::Arguments),
