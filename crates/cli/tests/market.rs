@@ -179,6 +179,12 @@ fn a_sealed_job_is_run_again_by_who_has_its_keys() {
     let report: Value = serde_json::from_slice(&std::fs::read(&receipt).unwrap()).unwrap();
     let job = report["job"].as_str().unwrap();
     assert!(home.done(&["job", "output", job]).contains("two"), "who may read it reads it again");
+    assert!(home.done(&["job", "output", &job[..8]]).contains("two"), "by how its id begins");
+    assert!(home.error(1, &["job", "output", "0x"]).contains("no such job"));
+    // Who names an account means it.
+    let account = "0x00000000000000000000000000000000000000aa";
+    let ignored = home.error(1, &["run", &program, "--account", account]);
+    assert!(ignored.contains("no market runs"), "{ignored}");
     assert!(home.done(&["job", "receive"]).contains("0x"));
     // The root is of a salted blob, so the bytes alone are not enough.
     let files = ["replay", &receipt, "--program", &program, "--input", &input];

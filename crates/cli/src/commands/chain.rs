@@ -46,7 +46,7 @@ pub(crate) enum Command {
         rpc: Option<String>,
         /// The market's contract addresses: the file that `assay chain deploy` wrote [default: the
         /// local market's]
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", env = "ASSAY_DEPLOYMENT")]
         deployment: Option<PathBuf>,
     },
     /// Deploy the market's contracts on a chain

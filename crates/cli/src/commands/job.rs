@@ -39,8 +39,8 @@ pub(crate) enum Command {
 pub(crate) struct Output {
     #[command(flatten)]
     at: TakePart,
-    /// The job's whole id
-    job: B256,
+    /// The job's id; of a job that was ordered from this home its first four digits do
+    job: String,
     /// Where to write the result [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<std::path::PathBuf>,
@@ -92,13 +92,17 @@ struct Why {
 /// The result as its beneficiary reads it.
 fn output(arguments: &Output) -> Result<String, Failure> {
     let output = on_market(&arguments.at, async |session| {
-        let outcome = claimed_outcome(session, arguments.job).await?;
+        let job = match arguments.job.parse() {
+            Ok(whole) => whole,
+            Err(_) => find(session.requester().records()?, &arguments.job)?.job_id,
+        };
+        let outcome = claimed_outcome(session, job).await?;
         if let Some(outcome) = outcome.filter(|one| !one.is_success() && !arguments.unanswered) {
             return Err(Failure::unanswered(format!("the job has no result: {outcome}"))
                 .cause("what its program left behind is no answer")
                 .next("`assay job show` tells what happened; --unanswered reads what is there"));
         }
-        Ok(session.requester().output(arguments.job).await?)
+        Ok(session.requester().output(job).await?)
     })?;
     match &arguments.output {
         Some(path) => write_secret(path, &output)?,

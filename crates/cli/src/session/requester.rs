@@ -76,6 +76,11 @@ impl Session {
                 .cause("no market runs, so this command would start its own, without a broker")
                 .next("start a market with `assay up`, or leave --capability out"));
         }
+        if at.key.is_given() {
+            return Err(Failure::new("no market runs that this account could take part in")
+                .cause("this command would start its own, where the home's own account orders")
+                .next("start a market with `assay up`, name one, or leave the account out"));
+        }
         let plan = MarketPlan { with_liar, ..MarketPlan::default() };
         Ok(Session::Here(Box::new(LocalMarket::open(home, &plan).await?)))
     }
