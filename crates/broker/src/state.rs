@@ -51,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) blob_checks: Semaphore,
     pub(crate) uploads: Semaphore,
     pub(crate) followers: Arc<Semaphore>,
+    /// When it was last seen to work, in Unix seconds.
+    pub(crate) checked: Mutex<Option<u64>>,
     /// Held from looking at what an account said last to replacing it.
     pub(crate) replacing: Mutex<()>,
 }
@@ -71,6 +73,7 @@ impl Shared {
             blob_checks: Semaphore::new(1),
             uploads: Semaphore::new(limits.uploads_max),
             followers: Arc::new(Semaphore::new(limits.followers_max)),
+            checked: Mutex::new(None),
             replacing: Mutex::new(()),
             nonces: Nonces::new(),
             refused: Refused::new(),

@@ -1,11 +1,11 @@
 //! `assay broker`, `provider` and `auditor`: one role each, on a market of strangers, until Ctrl-C.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use assay_broker::Limits;
-use assay_broker::{KEEP_SECS, Server};
+use assay_broker::{KEEP_SECS, Server, ServerConfig};
 use assay_contracts::Deployment;
 use assay_node::{
     Anchorer, AskedWitness, Env, Home, PublicLog, Store, check_cosigned, keep_cosigned, with_log,
@@ -29,6 +29,14 @@ pub(crate) struct Arguments {
     /// put a proxy in front
     #[arg(long, value_name = "ADDRESS", env = "ASSAY_LISTEN", default_value = "127.0.0.1:8546")]
     listen: SocketAddr,
+    /// A name that requests may come under (`Host`), besides this machine's own; repeat for several.
+    /// On a loopback address only the named ones are served, elsewhere any unless one is named
+    #[arg(long = "host", value_name = "NAME")]
+    hosts: Vec<String>,
+    /// A proxy in front whose `X-Forwarded-For` is believed, by its address; repeat for several.
+    /// Limits then count for those it forwards for
+    #[arg(long = "proxy", value_name = "ADDRESS")]
+    proxies: Vec<IpAddr>,
     /// Where to keep the log, if not under the home: s3://BUCKET/PREFIX, with AWS_* in the
     /// environment. The log's key stays under the home. A broker that opens a log takes it over
     /// from the broker that wrote it before
@@ -77,7 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
         }
         let anchoring = anchoring(arguments, &home, &deployment, &log).await?;
         let broker = with_log(store.as_broker(&env, &deployment, limits), &log);
-        let server = assay_broker::serve(arguments.listen, broker.router())
+        let server = assay_broker::serve(arguments.server(), broker.router())
             .await
             .map_err(|error| Failure::from(error).next("give another --listen"))?;
         print(&format!("broker     {}\nlog        {}\n", server.url(), log.vkey()))?;
@@ -106,13 +114,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
     })
 }
 
+impl Arguments {
+    fn server(&self) -> ServerConfig {
+        let proxies = self.proxies.clone();
+        let config = ServerConfig { proxies, ..ServerConfig::from(self.listen) };
+        match self.listen.ip().is_loopback() || !self.hosts.is_empty() {
+            true => config.for_hosts(self.hosts.clone()),
+            false => config,
+        }
+    }
+}
+
 /// What serves the broker's metrics, if it was asked for.
 async fn metrics(
     arguments: &Arguments,
     broker: &assay_broker::Broker,
 ) -> Result<Option<Server>, Failure> {
     let Some(address) = arguments.metrics else { return Ok(None) };
-    let server = assay_broker::serve(address, broker.metrics_router())
+    let config = ServerConfig::from(address).for_hosts(Vec::new());
+    let server = assay_broker::serve(config, broker.metrics_router())
         .await
         .map_err(|error| Failure::from(error).next("give another --metrics"))?;
     print(&format!("metrics    {}/metrics\n", server.url()))?;

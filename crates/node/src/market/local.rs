@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::Address;
-use assay_broker::{Broker, Limits, Server};
+use assay_broker::{Broker, Limits, Server, ServerConfig};
 use assay_chain::{ChainClientConfig, Endpoint};
 use assay_market::CostModel;
 use assay_types::Clock;
@@ -216,7 +216,9 @@ impl LocalMarket {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, broker_port));
         let broker = self.store.as_broker(&self.env, self.local.deployment(), Limits::default());
         let router = with_log(broker, &self.log).router();
-        let server = assay_broker::serve(address, router).await?;
+        // No page in a browser is to reach it under a name of its own.
+        let config = ServerConfig::from(address).for_hosts(Vec::new());
+        let server = assay_broker::serve(config, router).await?;
         let running = self.local.serve(chain_port, Some(server.url())).await?;
         self.server = Some(server);
         Ok(running)
