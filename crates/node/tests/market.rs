@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use alloy_primitives::aliases::{U40, U96};
 use alloy_primitives::{Address, B256, U256};
 use alloy_signer_local::PrivateKeySigner;
+use assay_broker_client::BrokerClient;
 use assay_chain::{ChainClientConfig, Endpoint, SystemClock};
 use assay_contracts::{ContractError, Market};
 use assay_machine::Program;
@@ -14,7 +15,7 @@ use assay_market::{CostModel, OutcomeKind, PriceTerms, Reason, Refusal, Repricin
 use assay_node::{
     Auditor, AuditorPlan, Board, Contracts, DatasetTerms, DevelopmentKeys, Env, Error, Home,
     InProcess, JobEvent, JobRecord, JobStatus, JobTerms, Liar, LocalMarket, MarketPlan, Provider,
-    ProviderPlan, Requester, Role, Store, World, provider_record, provider_records,
+    ProviderPlan, Requester, Role, Sealing, Store, World, provider_record, provider_records,
 };
 use assay_types::Clock;
 use assay_types::sha256;
@@ -696,6 +697,64 @@ async fn a_disk_that_fails_keeps_no_claim_back() {
     while std::fs::read_dir(&slots).expect("read").next().is_none() {
         assert!(Instant::now() < until, "the output was given up");
         tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    provider.stop().await;
+    market.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_that_vanishes_is_missed_before_the_lock_and_not_after_it() {
+    let (folder, mut market) = market(&MarketPlan { providers: vec![], with_liar: false }).await;
+    let broker = market.serve(0, 0).await.expect("served").broker.expect("a broker");
+    let key = PrivateKeySigner::random();
+    let contracts = stranger_of(&market, key.clone()).await;
+    contracts.stake(500 * DOLLAR).await.expect("staked");
+    let deployment = market.chain().deployment().clone();
+    let broker = BrokerClient::new(&broker, deployment, &key, assay_chain::SystemClock);
+    let own = Store::open(&folder.path().join("own")).expect("a store");
+    let own = Board::of_broker(broker.expect("a client"), Some(own));
+    let vanish = || {
+        for kind in ["envelopes", "slots"] {
+            let blobs = folder.path().join("board/blobs").join(kind);
+            for file in std::fs::read_dir(blobs).expect("a folder") {
+                std::fs::remove_file(file.expect("a file").path()).expect("removed");
+            }
+        }
+    };
+    let auditors = [market.auditor()].into();
+    let sealing = Some(Sealing { auditors, beneficiary: None, begin_secs: 60 });
+    let sealed = |words: &str| JobTerms { sealing: sealing.clone(), ..wordcount(words) };
+    let requester = market.requester();
+    let mut early = Vec::new();
+    for (key, terms) in [(b"a", sealed("early")), (b"b", wordcount("early"))] {
+        early.push(requester.order(sha256(key), &terms).await.expect("ordered").job_id);
+    }
+    vanish();
+    let provider = Working::start(&contracts, own, asks_nothing()).await;
+    let until = Instant::now() + PATIENCE;
+    for job in early {
+        let why = loop {
+            let said = requester.board().refusals(job).await.expect("read");
+            if let [refusal] = said.as_slice() {
+                break refusal.reason.clone();
+            }
+            assert!(Instant::now() < until, "nobody says why");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        assert!(matches!(why, Reason::InputMissing { .. }), "{why:?}");
+    }
+    for (key, terms) in [(b"c", sealed("late")), (b"d", wordcount("late"))] {
+        let mut record = requester.order(sha256(key), &terms).await.expect("ordered");
+        let job = || async { contracts.market.jobOf(record.job_id).call().await.expect("read") };
+        while job().await.status == 0 {
+            assert!(Instant::now() < until, "nobody locks it");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        // A sealed one waits for its key, which goes out while it is followed.
+        vanish();
+        let followed = requester.follow(&mut record, |_, _| ());
+        let followed = tokio::time::timeout(PATIENCE, followed).await.expect("in time");
+        assert_eq!(followed.expect("followed"), JobStatus::Paid, "the lock was for nothing");
     }
     provider.stop().await;
     market.close().await.expect("closed");

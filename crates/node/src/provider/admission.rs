@@ -310,11 +310,11 @@ impl Provider {
     }
 
     /// What can be known of a sealed job before its lock: that its program runs and its envelopes
-    /// are there.
+    /// are there. They are kept here from now on: who has locked pays if they vanish elsewhere.
     async fn fetch_sealed(&self, signed: &SignedOrder) -> Result<Option<Reason>> {
         let order = &signed.order;
         for (number, sealed) in terms_of(signed)?.slots() {
-            if !self.board.has_envelope(sealed.envelope).await? {
+            if self.board.envelope(sealed.envelope).await?.is_none() {
                 let is_input = u32::from(number) == slot::INPUT;
                 let root = if is_input { order.inputRoot } else { order.datasetRoot };
                 return Ok(Some(Reason::InputMissing { root: BlobRoot(Hash(root.0)) }));
