@@ -525,6 +525,25 @@ fn a_run_without_an_answer_is_told_as_one_everywhere() {
 }
 
 #[test]
+fn what_lies_in_purse_and_stake_comes_back() {
+    let home = Home::new();
+    home.done(&["run", &program("sha256")]);
+    let amount = |funds: &Value, name: &str| funds[name].as_str().unwrap().parse::<u128>().unwrap();
+    let before = home.json(&["account", "funds"]);
+    let (tokens, purse) = (amount(&before, "tokens"), amount(&before, "purse"));
+    assert!(purse > 1, "a metered job costs less than its most: {before}");
+    let error = home.error(1, &["account", "withdraw", "purse", &(purse + 1).to_string()]);
+    assert!(error.contains("cannot be withdrawn"), "{error}");
+    let part = home.json(&["account", "withdraw", "purse", "1"]);
+    assert_eq!((amount(&part, "tokens"), amount(&part, "purse")), (tokens + 1, purse - 1));
+    let all = home.json(&["account", "withdraw", "purse"]);
+    assert_eq!((amount(&all, "tokens"), amount(&all, "purse")), (tokens + purse, 0));
+    // Nobody but a provider has a stake.
+    let stake = home.json(&["account", "withdraw", "stake"]);
+    assert_eq!((amount(&stake, "stake_free"), amount(&stake, "unbonding")), (0, 0));
+}
+
+#[test]
 fn a_program_that_refuses_says_why() {
     let home = Home::new();
     let (input, csvstats) = (home.path("input"), program("csvstats"));

@@ -30,7 +30,7 @@ pub use base::progress::Progress;
 pub use board::{Board, KeyReasons, Store, Version};
 pub use chain::contracts::Contracts;
 pub use chain::events::events;
-pub use chain::funds::{CHUNK_FEE_MIN, Funds};
+pub use chain::funds::{CHUNK_FEE_MIN, Funds, Unbonding};
 pub use chain::reputation::{ProviderRecord, provider_record, provider_records};
 pub use job::executor::{EngineKind, EngineKindError, Executor, InProcess, JobImages, JobRun};
 pub use job::images::Image;

@@ -94,7 +94,7 @@ pub(crate) enum Command {
     /// Show settings and where they come from
     #[command(subcommand)]
     Config(config::Command),
-    /// Create and list accounts
+    /// Create and list accounts; show and withdraw what they hold on a market
     #[command(subcommand)]
     Account(account::Command),
     /// Find what keeps the commands from working, and say how to fix it
