@@ -117,6 +117,20 @@ impl Shared {
             .map(|(checked, signed)| (signed, checked))
     }
 
+    /// Refuses what the operator does not take of an account.
+    pub(crate) fn admit(
+        &self,
+        signer: Address,
+        name: Address,
+        is_write: bool,
+    ) -> Result<(), Failure> {
+        match self.limits.accounts.admit(signer, name, is_write) {
+            true => Ok(()),
+            false => Err(ProblemKind::AccountUnlisted
+                .fail("its operator has banned it, or takes writes of listed accounts alone")),
+        }
+    }
+
     /// Uses up one of an account's writes, whose signature was checked: nobody uses up another's.
     pub(crate) fn take_write(&self, account: Address) -> Result<(), Failure> {
         self.per_account.take(account).map_err(|wait| {
