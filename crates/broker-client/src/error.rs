@@ -28,6 +28,15 @@ pub enum Error {
         /// What was wrong.
         what: String,
     },
+    /// An order of the broker's book that can't be read: it is passed over, and those after it
+    /// come.
+    #[error("order {sequence} of the broker's book can't be read ({what}); it is passed over")]
+    EntryUnreadable {
+        /// Its place in the book.
+        sequence: u64,
+        /// What is wrong with it.
+        what: String,
+    },
     /// The key could not sign.
     #[error("the key can't sign: {0}")]
     Signer(#[from] AccountKeyError),

@@ -4,6 +4,9 @@ mod common;
 
 use std::process::Command;
 
+use alloy_primitives::U256;
+use alloy_provider::Provider;
+use alloy_rpc_types_eth::Filter;
 use assay_chain::{
     ChainClientConfig, Client, Config, Endpoint, Error, RpcServer, RpcServerConfig, connect, serve,
 };
@@ -51,6 +54,35 @@ async fn an_error_does_not_name_the_url() {
     let error = connect(Endpoint::Url(url), None, config).await.expect_err("nobody answers");
     let text = format!("{error} {error:?}");
     assert!(!text.contains("secret"), "{text}");
+}
+
+/// As public nodes do, which answer about a few blocks, or a few logs, at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn logs_come_whole_from_a_node_that_answers_about_few_blocks() {
+    for bounded in
+        [Config { log_range_blocks_max: 7, ..funded(1) }, Config { logs_max: 3, ..funded(1) }]
+    {
+        let (_directory, chain) = chain(bounded);
+        let server = serve(&chain, RpcServerConfig::default()).await.expect("served");
+        let client = over_http(&server, 0).await;
+        let (emitter, _) = deploy(&client, with_constructor(&[], EMITTER)).await;
+        for value in 1..=40 {
+            client.execute(call(emitter, word(value))).await.expect("emitted");
+        }
+        let filter = Filter::new().address(emitter).from_block(0);
+        let refused = client.provider().get_logs(&filter).await.map(|logs| logs.len());
+        assert!(refused.is_err(), "the node answers about all blocks: {refused:?}");
+        let found = client.logs(&filter).await.expect("logs");
+        let values: Vec<u64> =
+            found.iter().map(|log| U256::from_be_slice(&log.data().data).to()).collect();
+        assert_eq!(values, (1..=40).collect::<Vec<_>>(), "in order, each once");
+        let some = client.logs(&filter.clone().from_block(5).to_block(20)).await.expect("logs");
+        let blocks = some.iter().map(|log| log.block_number);
+        assert!(blocks.eq((5..=20).map(Some)), "{some:?}");
+        let none = client.logs(&filter.from_block(1_000)).await.expect("no logs");
+        assert!(none.is_empty(), "nothing is beyond the head");
+        server.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers may panic")]
 
+#[path = "strangers/away.rs"]
+mod away;
 #[path = "strangers/canary.rs"]
 mod canary;
 #[path = "../../chain/tests/common/mod.rs"]

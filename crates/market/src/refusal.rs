@@ -197,6 +197,17 @@ pub enum Reason {
         /// What is free, in bytes.
         free_size: u64,
     },
+    /// The job's inputs do not fit the provider's memory.
+    #[error(
+        "the job's inputs need {needed_size} bytes of memory and this provider gives a job \
+         {free_size}: wait for a larger one, or write the data in fewer pages"
+    )]
+    MemorySmall {
+        /// What the inputs need, in bytes.
+        needed_size: u64,
+        /// What the provider gives a job, in bytes.
+        free_size: u64,
+    },
     /// The provider has failed too often lately, and waits.
     #[error(
         "this provider has stopped after {failures} failures and takes no order before \
@@ -341,6 +352,7 @@ impl Reason {
             Reason::InputMissing { .. } => "input_missing",
             Reason::InputMismatch { .. } => "input_mismatch",
             Reason::DiskSmall { .. } => "disk_small",
+            Reason::MemorySmall { .. } => "memory_small",
             Reason::CircuitBreaker { .. } => "circuit_breaker",
             Reason::StakeHigh { .. } => "stake_high",
             Reason::RiskCap { .. } => "risk_cap",
@@ -435,6 +447,7 @@ pub(crate) mod tests {
             Reason::ReputationLow { score: 4000, least: 5000 },
             Reason::MarketRefuses { cause: cause.clone() },
             Reason::DiskSmall { needed_size: 20, free_size: 10 },
+            Reason::MemorySmall { needed_size: 20, free_size: 10 },
             Reason::ProgramInvalid { program: ProgramId(Hash([1; 32])), cause },
             Reason::InputMissing { root: root(2) },
             Reason::InputMismatch { root: root(2), found: root(3) },

@@ -1,5 +1,7 @@
 //! Slot images: the one encoding of any slot (spec/machine.md#slot-images).
 
+use std::ops::Range;
+
 use assay_types::Tag;
 
 use crate::proof::SLOT_HEIGHT;
@@ -57,30 +59,106 @@ pub fn write_image<'a, E>(
 
 /// Reads an image, giving each leaf that is not zero with its index in the slot. What was given
 /// before an error is void.
-pub fn read_image(image: &[u8], mut visit: impl FnMut(u32, &Leaf)) -> Result<(), ImageError> {
-    let mut rest = image.strip_prefix(&TAG).ok_or(ImageError::Tag)?;
-    let mut free = 0;
-    while !rest.is_empty() {
-        let at = (image.len() - rest.len()) as u64;
-        let (head, after) =
-            rest.split_at_checked(8).ok_or(ImageError::Truncated(image.len() as u64))?;
-        let [first, count] = [word(&head[..4]), word(&head[4..])];
-        let end = first.checked_add(count).filter(|&end| count > 0 && end <= LEAVES_MAX);
-        let end = end.filter(|_| first >= free).ok_or(ImageError::Run(at))?;
-        let (bytes, after) = after
-            .split_at_checked(count as usize * ZERO_LEAF.len())
-            .ok_or(ImageError::Truncated(image.len() as u64))?;
-        for (index, leaf) in (first..).zip(bytes.as_chunks().0) {
-            if *leaf == ZERO_LEAF {
-                return Err(ImageError::ZeroLeaf(at + 8 + 256 * u64::from(index - first)));
-            }
-            visit(index, leaf);
-        }
-        // A run that touched its predecessor would be the same slot written another way.
-        free = end + 1;
-        rest = after;
+pub fn read_image(image: &[u8], visit: impl FnMut(u32, &Leaf)) -> Result<(), ImageError> {
+    let mut reader = ImageReader::new();
+    reader.update(image, visit)?;
+    reader.finish()
+}
+
+/// Reads an image that comes in pieces, holding no more of it than a leaf.
+#[derive(Clone, Debug, Default)]
+pub struct ImageReader {
+    /// How many bytes were read, without those that are pending.
+    at: u64,
+    /// What has come of the next tag, head or leaf.
+    pending: Vec<u8>,
+    is_begun: bool,
+    /// The leaves of the run that are still to come: the next one and the end.
+    run: Range<u32>,
+    /// The first leaf at which a run may begin.
+    free: u32,
+}
+
+impl ImageReader {
+    /// Nothing has come yet.
+    pub fn new() -> Self {
+        Self::default()
     }
-    Ok(())
+
+    /// Takes in the next bytes, giving each leaf that ends in them with its index in the slot.
+    ///
+    /// # Errors
+    ///
+    /// [`ImageError`]; what was given before is void then.
+    pub fn update(
+        &mut self,
+        mut bytes: &[u8],
+        mut visit: impl FnMut(u32, &Leaf),
+    ) -> Result<(), ImageError> {
+        while !bytes.is_empty() {
+            let wanted = if self.run.is_empty() { TAG.len() } else { ZERO_LEAF.len() };
+            if self.pending.is_empty()
+                && let Some((unit, rest)) = bytes.split_at_checked(wanted)
+            {
+                self.take(unit, &mut visit)?;
+                bytes = rest;
+                continue;
+            }
+            let (piece, rest) = bytes.split_at(bytes.len().min(wanted - self.pending.len()));
+            self.pending.extend(piece);
+            bytes = rest;
+            if self.pending.len() == wanted {
+                let unit = std::mem::take(&mut self.pending);
+                self.take(&unit, &mut visit)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing comes any more.
+    ///
+    /// # Errors
+    ///
+    /// [`ImageError::Tag`] and [`ImageError::Truncated`] if something is missing.
+    pub fn finish(self) -> Result<(), ImageError> {
+        if !self.is_begun {
+            return Err(ImageError::Tag);
+        }
+        if self.pending.is_empty() && self.run.is_empty() {
+            return Ok(());
+        }
+        Err(ImageError::Truncated(self.at + self.pending.len() as u64))
+    }
+
+    /// A whole tag, head or leaf.
+    fn take(&mut self, unit: &[u8], visit: &mut impl FnMut(u32, &Leaf)) -> Result<(), ImageError> {
+        let at = self.at;
+        self.at += unit.len() as u64;
+        if !std::mem::replace(&mut self.is_begun, true) {
+            return if unit == TAG { Ok(()) } else { Err(ImageError::Tag) };
+        }
+        let Ok(leaf) = <&Leaf>::try_from(unit) else {
+            return self.begin_run(unit).ok_or(ImageError::Run(at));
+        };
+        if *leaf == ZERO_LEAF {
+            return Err(ImageError::ZeroLeaf(at));
+        }
+        visit(self.run.start, leaf);
+        self.run.start += 1;
+        Ok(())
+    }
+
+    fn begin_run(&mut self, head: &[u8]) -> Option<()> {
+        let [first, count] = [word(&head[..4]), word(&head[4..])];
+        let end = first.checked_add(count).filter(|&end| count > 0 && end <= LEAVES_MAX)?;
+        if first < self.free {
+            return None;
+        }
+        self.run = first..end;
+        // A run that touched its predecessor would be the same slot written another way.
+        self.free = end + 1;
+        Some(())
+    }
 }
 
 fn word(bytes: &[u8]) -> u32 {
@@ -126,6 +204,16 @@ mod tests {
             }
             let image = write(&pages);
             prop_assert_eq!(read(&image), Ok(pages));
+            // However it is cut into pieces, it reads the same.
+            let mut reader = ImageReader::new();
+            let (mut whole, mut pieces) = (Vec::new(), Vec::new());
+            prop_assert_eq!(read_image(&image, |index, leaf| whole.push((index, *leaf))), Ok(()));
+            for piece in image.chunks(flip.index(600) + 1) {
+                let taken = reader.update(piece, |index, leaf| pieces.push((index, *leaf)));
+                prop_assert_eq!(taken, Ok(()));
+            }
+            prop_assert_eq!(reader.finish(), Ok(()));
+            prop_assert_eq!(whole, pieces);
             // Whatever a changed image reads as, it writes as itself.
             let mut bent = image.clone();
             let at = flip.index(bent.len());

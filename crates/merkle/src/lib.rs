@@ -10,7 +10,7 @@ mod proof;
 mod zero;
 
 pub use blob::{BLOB_BYTES_MAX, BLOB_HEADER_SIZE, BlobError, BlobHasher, BlobHeader, blob_root};
-pub use image::{ImageError, read_image, write_image};
+pub use image::{ImageError, ImageReader, read_image, write_image};
 pub use list::{PaddedTree, RootBuilder};
 pub use memory::MemoryTree;
 pub use proof::{MEMORY_HEIGHT, MemoryProof, Proof, SLOT_HEIGHT, TRACE_HEIGHT, TraceProof};

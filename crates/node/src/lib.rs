@@ -54,5 +54,6 @@ pub use owner::disclosure::{
 };
 pub use owner::masking::{MaskDone, MaskFiles, mask_key, mask_table, new_mask_key};
 pub use owner::sources::{MadeOf, SourceName, SourceNameError};
-pub use provider::{HostFact, Provider, ProviderPlan, SWEEP_EVERY};
+pub use provider::{HostFact, MEMORY_MAX, Provider, ProviderPlan};
 pub use requester::{DatasetTerms, DatasetUse, JobRecord, JobTerms, Requester, Sealing};
+pub use role::sweep::SWEEP_EVERY;

@@ -1,5 +1,6 @@
 //! A whole market in one process, on its real chain.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -15,10 +16,11 @@ use assay_market::{CostModel, OutcomeKind, PriceTerms, Reason, Refusal, Repricin
 use assay_node::{
     Auditor, AuditorPlan, Board, Contracts, DatasetTerms, DevelopmentKeys, Env, Error, Home,
     InProcess, JobEvent, JobRecord, JobStatus, JobTerms, Liar, LocalMarket, MarketPlan, Provider,
-    ProviderPlan, Requester, Role, Sealing, Store, World, provider_record, provider_records,
+    ProviderPlan, Requester, Role, Sealing, Store, provider_record, provider_records,
 };
-use assay_types::Clock;
-use assay_types::sha256;
+use assay_protocol::{SignedOrder, SlotHasher};
+use assay_storage::{BookLimits, Kind, OrderBook as _, RedbBook};
+use assay_types::{Clock, sha256};
 
 const WORDCOUNT: &[u8] = include_bytes!("../../../programs/prebuilt/wordcount.elf");
 
@@ -306,48 +308,25 @@ async fn what_two_order_at_once_is_one_job() {
     market.close().await.expect("closed");
 }
 
-/// The machine's, an hour fast.
-struct Fast;
-
-impl World for Fast {
-    fn unix_time(&self) -> Duration {
-        Env::system().unix_time() + Duration::from_secs(3_600)
-    }
-
-    fn uptime(&self) -> Duration {
-        self.unix_time()
-    }
-
-    fn sleep(&self, pause: Duration) -> futures_util::future::BoxFuture<'static, ()> {
-        Box::pin(tokio::time::sleep(pause))
-    }
-
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), getrandom::Error> {
-        getrandom::fill(bytes)
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_only_the_clock_thinks_over_is_cancelled() {
+async fn an_order_that_no_block_shows_to_be_over_is_cancelled() {
     let (folder, mut market) = market(&MarketPlan::default()).await;
     let rpc = market.serve(0, 0).await.expect("served").rpc;
     let deployment = market.requester().contracts().deployment.clone();
     let key = DevelopmentKeys::open(&Home::at(folder.path())).expect("keys").key(Role::Requester);
-    let (env, url) = (Env::new(Fast), Endpoint::Url(rpc));
+    let (env, url) = (Env::system(), Endpoint::Url(rpc));
     let contracts = Contracts::connect(&env, url, key, &deployment, ChainClientConfig::default());
     let contracts = contracts.await.expect("connected");
     // Where no provider sees the order, as if one had it and waited.
     let own = tempfile::tempdir().expect("a folder");
     let board = Board::of_store(Store::open(own.path()).expect("a store"), &deployment);
     let requester = Requester::new(contracts, board, &Home::at(own.path()));
-    let terms = JobTerms { lock_secs: 1, ..wordcount("in an hour") };
+    let terms = JobTerms { lock_secs: 1, ..wordcount("in a second") };
     let mut record = requester.order(sha256(b"job"), &terms).await.expect("ordered");
-    let chain_secs = requester.contracts().last_block().await.expect("read").1;
-    assert!(record.signed.order.lockDeadline.to::<u64>() > chain_secs + 3_000);
     let status = requester.follow(&mut record, |_, _| ()).await.expect("followed");
     assert_eq!(status, JobStatus::None);
     let facts = requester.facts(&record).await.expect("read");
-    assert!(facts.nonce_used, "a provider could lock it for an hour, beside the next order");
+    assert!(facts.nonce_used, "a provider could lock it yet, beside the next order");
     market.close().await.expect("closed");
 }
 
@@ -463,11 +442,12 @@ fn asks_nothing() -> ProviderPlan {
         loss_day_max: 1_000_000 * DOLLAR,
         failures_max: 3,
         runs_at_once: 1,
-        margin_secs: 1,
+        margin_secs: Some(1),
         chunk_fee_min: None,
         sweep_every: Duration::from_millis(200),
         only_named: false,
         disk_free_min: 0,
+        memory_max: 4 << 30,
         host_facts: Vec::new(),
     }
 }
@@ -770,15 +750,8 @@ async fn a_providers_own_store_keeps_only_what_unfinished_jobs_name() {
     let key = PrivateKeySigner::random();
     let contracts = stranger_of(&market, key.clone()).await;
     contracts.stake(100 * DOLLAR).await.expect("staked");
-    let broker = assay_broker_client::BrokerClient::new(
-        &broker,
-        market.chain().deployment().clone(),
-        &key,
-        assay_chain::SystemClock,
-    );
     let path = folder.path().join("own");
-    let own =
-        Board::of_broker(broker.expect("a client"), Some(Store::open(&path).expect("a store")));
+    let own = own_board(&market, &broker, &key, &path);
     let provider = Working::start(&contracts, own, asks_nothing()).await;
     // One that nobody takes, since it needs a better record, and that stays open.
     let unfilled = JobTerms {
@@ -803,6 +776,105 @@ async fn a_providers_own_store_keeps_only_what_unfinished_jobs_name() {
     }
     assert_eq!(files("programs").len(), 1, "an order that is open names the same program");
     provider.stop().await;
+    // The order that is over has gone as well, and the other has not.
+    let book = RedbBook::open(path.join("book.redb"), BookLimits::default()).expect("opened");
+    assert_eq!(book.count(Kind::Order).expect("counted"), 1);
+    market.close().await.expect("closed");
+}
+
+/// A board of one's own at a market that is served, in a folder.
+fn own_board(market: &LocalMarket, broker: &str, key: &PrivateKeySigner, path: &Path) -> Board {
+    let deployment = market.chain().deployment().clone();
+    let broker = assay_broker_client::BrokerClient::new(broker, deployment, key, SystemClock);
+    Board::of_broker(broker.expect("a client"), Some(Store::open(path).expect("a store")))
+}
+
+/// The reasons that a provider gives for an order, once it gives one.
+async fn reasons_for(board: &Board, id: B256) -> Vec<Reason> {
+    let told = async {
+        loop {
+            let refusals = board.refusals(id).await.expect("read");
+            if !refusals.is_empty() {
+                return refusals.into_iter().map(|refusal| refusal.reason).collect();
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, told).await.expect("a reason")
+}
+
+/// The most memory that this process has had, in bytes.
+fn peak_size() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("on Linux");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a peak");
+    line.split_whitespace().nth(1).expect("a number").parse::<u64>().expect("a number") << 10
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_costs_nothing_before_it_is_funded_and_no_memory_before_it_is_locked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let none = MarketPlan { providers: vec![], with_liar: false };
+    let mut market =
+        LocalMarket::open(&Home::at(&folder.path().join("home")), &none).await.expect("a market");
+    let broker = market.serve(0, 0).await.expect("served").broker.expect("a broker");
+    let key = PrivateKeySigner::random();
+    let provider = stranger_of(&market, key.clone()).await;
+    provider.stake(100 * DOLLAR).await.expect("staked");
+    let path = folder.path().join("own");
+    let own = own_board(&market, &broker, &key, &path);
+    let plan = ProviderPlan { memory_max: 1 << 30, ..asks_nothing() };
+    let working = Working::start(&provider, own, plan).await;
+
+    // A byte in each page of a slot: an image of 34 MB that would be 2.7 GB of a machine.
+    let mut image = b"assayi\x01\x01".to_vec();
+    for page in 0..1u32 << 17 {
+        image.extend((16 * page).to_be_bytes());
+        image.extend(1u32.to_be_bytes());
+        image.extend([7; 256]);
+    }
+    let mut hasher = SlotHasher::new();
+    hasher.update(&image).expect("an image");
+    let root = hasher.finish().expect("an image").root;
+    let requester_key = PrivateKeySigner::random();
+    let requester = stranger_of(&market, requester_key.clone()).await;
+    let template = market.requester().order(sha256(b"template"), &wordcount("other")).await;
+    let deployment = market.chain().deployment();
+    let with_input = |nonce: u64| {
+        let order = Market::Order {
+            requester: requester.account(),
+            beneficiary: requester.account(),
+            inputRoot: B256::from(root.0.0),
+            nonce: U256::from(nonce),
+            ..template.as_ref().expect("ordered").signed.order.clone()
+        };
+        SignedOrder::sign(order, deployment, &requester_key).expect("signed")
+    };
+    let before = peak_size();
+    market.board().put_slot(root, image).await.expect("published");
+    let unfunded = with_input(1);
+    let id = unfunded.job_id(deployment);
+    market.board().put_order(id, &unfunded).await.expect("posted");
+    let reasons = reasons_for(&market.board(), id).await;
+    assert!(matches!(reasons[..], [Reason::PurseShort { purse: 0, .. }]), "{reasons:?}");
+    let kept = path.join("blobs").join("slots").join(format!("{root}"));
+    assert!(!kept.exists(), "what nobody pays for was fetched");
+
+    let purse = U256::from(100 * DOLLAR);
+    let allow = requester.token.approve(deployment.market, purse).into_transaction_request();
+    requester.send(allow).await.expect("allowed");
+    let fill = requester.market.deposit(requester.account(), purse).into_transaction_request();
+    requester.send(fill).await.expect("filled");
+    let funded = with_input(2);
+    let id = funded.job_id(deployment);
+    market.board().put_order(id, &funded).await.expect("posted");
+    let reasons = reasons_for(&market.board(), id).await;
+    let [Reason::MemorySmall { needed_size, free_size }] = reasons[..] else {
+        panic!("{reasons:?}");
+    };
+    assert!(needed_size > 2 << 30 && free_size == 1 << 30, "{needed_size} of {free_size}");
+    let grown = peak_size() - before;
+    assert!(grown < 400 << 20, "an order that nobody has locked took {grown} bytes of memory");
+    working.stop().await;
     market.close().await.expect("closed");
 }
 
@@ -965,6 +1037,29 @@ impl Ahead {
         let mint = contracts.token.mint(contracts.account(), U256::from(1));
         contracts.send(mint.into_transaction_request()).await.expect("a block");
     }
+}
+
+/// A chain's clock that is an hour behind the machine's: the machine's is fast.
+struct HourBehind;
+
+impl Clock for HourBehind {
+    fn unix_secs(&self) -> u64 {
+        SystemClock.unix_secs() - 3_600
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_fast_by_an_hour_costs_nobody_a_stake() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let plan = MarketPlan::default();
+    let market = LocalMarket::open_at(&Home::at(folder.path()), &plan, Arc::new(HourBehind)).await;
+    let market = market.expect("a market");
+    let (_, status, events) = run(&market, b"job", &wordcount("in time")).await;
+    assert_eq!(status, JobStatus::Paid, "{events:?}");
+    let contracts = market.requester().contracts();
+    let chain = HourBehind.unix_secs();
+    assert!(contracts.now().abs_diff(chain) < 60, "it is {chain}, not {}", contracts.now());
+    market.close().await.expect("closed");
 }
 
 /// An account of its own on a market's chain, with a thousand test dollars.

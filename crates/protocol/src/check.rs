@@ -2,7 +2,7 @@
 
 use alloy_primitives::B256;
 use assay_machine::Program;
-use assay_merkle::{ImageError, RootBuilder, SLOT_HEIGHT, read_image, zero_subtree};
+use assay_merkle::{ImageError, ImageReader, PAGE_LEAVES, RootBuilder, SLOT_HEIGHT, zero_subtree};
 use assay_types::{BlobRoot, ProgramId, sha256, sha256_leaf};
 
 /// Checks that an ELF is the program with that id.
@@ -36,14 +36,66 @@ pub fn check_slot(root: BlobRoot, image: &[u8]) -> Result<(), String> {
     if found == root { Ok(()) } else { Err(format!("it is slot {found}")) }
 }
 
-/// The root of an image's slot, leaf by leaf: memory does not grow with the slot.
+/// The root of an image's slot.
 fn slot_root(image: &[u8]) -> Result<BlobRoot, ImageError> {
-    let mut tree = RootBuilder::new();
-    read_image(image, |index, leaf| {
-        fill(&mut tree, u64::from(index));
-        tree.push(sha256_leaf(leaf));
-    })?;
-    Ok(BlobRoot(tree.finish(SLOT_HEIGHT, zero_subtree)))
+    let mut hasher = SlotHasher::new();
+    hasher.update(image)?;
+    Ok(hasher.finish()?.root)
+}
+
+/// Roots the image of a slot that comes in pieces: memory does not grow with the slot.
+#[derive(Clone, Debug, Default)]
+pub struct SlotHasher {
+    image: ImageReader,
+    tree: RootBuilder,
+    pages: u32,
+    /// One above the page of the last leaf.
+    page_end: u32,
+}
+
+/// A slot whose image was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashedSlot {
+    /// Its root.
+    pub root: BlobRoot,
+    /// How many of its pages hold something.
+    pub pages: u32,
+}
+
+impl SlotHasher {
+    /// Nothing has come yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes in the next bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ImageError`].
+    pub fn update(&mut self, piece: &[u8]) -> Result<(), ImageError> {
+        let Self { image, tree, pages, page_end } = self;
+        image.update(piece, |index, leaf| {
+            let page = index / PAGE_LEAVES;
+            if page >= *page_end {
+                *pages += 1;
+                *page_end = page + 1;
+            }
+            fill(tree, u64::from(index));
+            tree.push(sha256_leaf(leaf));
+        })
+    }
+
+    /// Nothing comes any more.
+    ///
+    /// # Errors
+    ///
+    /// [`ImageError`].
+    pub fn finish(self) -> Result<HashedSlot, ImageError> {
+        self.image.finish()?;
+        let root = BlobRoot(self.tree.finish(SLOT_HEIGHT, zero_subtree));
+        Ok(HashedSlot { root, pages: self.pages })
+    }
 }
 
 /// Zero leaves up to an index, in subtrees as large as fit.
@@ -62,7 +114,7 @@ mod tests {
     use std::convert::Infallible;
 
     use super::*;
-    use assay_merkle::{MemoryTree, PAGE_LEAVES, Page, SLOT_PAGES, empty_slot, write_image};
+    use assay_merkle::{MemoryTree, Page, SLOT_PAGES, empty_slot, write_image};
 
     #[test]
     fn an_image_has_the_root_that_the_memory_tree_finds() {
@@ -83,6 +135,10 @@ mod tests {
                 Ok::<_, Infallible>(())
             });
             assert_eq!(check_slot(tree.slot_root(2), &image), Ok(()), "{count} leaves");
+            let mut hasher = SlotHasher::new();
+            image.chunks(1_000).for_each(|piece| hasher.update(piece).expect("an image"));
+            let hashed = hasher.finish().expect("an image");
+            assert_eq!((hashed.root, hashed.pages), (tree.slot_root(2), pages.len() as u32));
             let other = check_slot(empty_slot(), &image);
             assert_eq!(other.is_err(), count > 0, "{other:?}");
         }

@@ -11,10 +11,17 @@ use serde_json::{Map, Value};
 #[derive(Clone, PartialEq, Eq)]
 pub struct JsonObject(String);
 
-/// The text is not a JSON object.
+/// Why a text is no signed JSON object (spec/broker.md#signing).
 #[derive(Debug, thiserror::Error)]
-#[error("not a JSON object: {0}")]
-pub struct JsonObjectError(#[from] serde_json::Error);
+#[non_exhaustive]
+pub enum JsonObjectError {
+    /// It is no JSON object at all.
+    #[error("not a JSON object: {0}")]
+    Form(#[from] serde_json::Error),
+    /// It has a byte below 0x20, which would break the lines of a stream that carries it.
+    #[error("a signed JSON object has no line breaks or tabs: write it on one line")]
+    Control,
+}
 
 impl JsonObject {
     /// An object in compact form, its members sorted by name.
@@ -38,9 +45,13 @@ impl FromStr for JsonObject {
     type Err = JsonObjectError;
 
     fn from_str(text: &str) -> Result<Self, JsonObjectError> {
-        let _: Map<String, Value> = serde_json::from_str(text)?;
         // As a member of another document it stands without what surrounds it.
-        Ok(JsonObject(text.trim_matches([' ', '\t', '\r', '\n']).to_owned()))
+        let text = text.trim_matches([' ', '\t', '\r', '\n']);
+        if text.bytes().any(|byte| byte < 0x20) {
+            return Err(JsonObjectError::Control);
+        }
+        let _: Map<String, Value> = serde_json::from_str(text)?;
+        Ok(JsonObject(text.to_owned()))
     }
 }
 
@@ -85,5 +96,18 @@ mod tests {
         }
         let spaced: JsonObject = " {}\n".parse().expect("an object");
         assert_eq!(spaced.as_str(), "{}");
+    }
+
+    #[test]
+    fn no_object_breaks_a_line() {
+        for text in ["{\"a\":\r1}", "{\n}", "{\"a\"\t:1}", "{\"a\":\r\n1}", "{\"a\":\"\t\"}"] {
+            let refused = text.parse::<JsonObject>();
+            assert!(matches!(refused, Err(JsonObjectError::Control)), "{refused:?}");
+            assert!(serde_json::from_str::<JsonObject>(text).is_err(), "{text:?} was read");
+        }
+        let escaped = r#"{"a":"\r\n\u0000\t"}"#;
+        let object: JsonObject = escaped.parse().expect("escapes are not what they stand for");
+        assert_eq!(object.as_str(), escaped);
+        assert_eq!(object.members()["a"], "\r\n\0\t");
     }
 }

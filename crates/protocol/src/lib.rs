@@ -24,7 +24,7 @@ pub use capability::{
     Capability, CapabilityChain, CapabilityError, Role, RoleError, SignedCapability,
     SignedRevocation, Use,
 };
-pub use check::{check_envelope, check_program, check_slot};
+pub use check::{HashedSlot, SlotHasher, check_envelope, check_program, check_slot};
 pub use json_text::{JsonObject, JsonObjectError};
 pub use limits::{
     ACCOUNT_CLOCK_SKEW_SECS_MAX, BINARY, CAPABILITIES_BYTES_MAX, CAPABILITIES_MAX,

@@ -1,13 +1,13 @@
 //! Programs and slots: content that is named by its hash.
 
 use alloy_primitives::B256;
-use assay_protocol::{BlobPut, ProblemKind, check_program, check_slot};
+use assay_protocol::{BlobPut, HashedSlot, ProblemKind, SlotHasher, check_program, check_slot};
 use assay_types::{BlobRoot, ProgramId, sha256};
 use reqwest::{Method, StatusCode};
 
 use super::BrokerClient;
 use super::entries::{blocking, or_none};
-use super::request::{bounded, json};
+use super::request::{bounded, json, unreachable_by};
 use crate::error::{Error, Result};
 
 impl BrokerClient {
@@ -55,6 +55,39 @@ impl BrokerClient {
     /// [`Error::BadAnswer`] for another slot, and as every call.
     pub async fn slot(&self, root: BlobRoot) -> Result<Option<Vec<u8>>> {
         self.blob(format!("/v1/slots/{root}"), move |image| check_slot(root, image)).await
+    }
+
+    /// Writes the image of a slot to a sink, piece by piece, and tells what the slot is; `None` if
+    /// the broker does not have it. Only once this returns is it known to be the right one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadAnswer`] for another slot, [`Error::Io`] if the sink fails, and as every call.
+    pub async fn slot_to(
+        &self,
+        root: BlobRoot,
+        mut sink: impl FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> Result<Option<HashedSlot>> {
+        let call = self.download(format!("/v1/slots/{root}"));
+        let sent = self.send(&call, |request| request).await;
+        let Some(mut response) = or_none(sent, ProblemKind::BlobUnknown)? else { return Ok(None) };
+        let no_image = |error| Error::bad_answer(format!("it is no slot image: {error}"));
+        let (mut hasher, mut bytes) = (SlotHasher::new(), 0);
+        while let Some(piece) = response.chunk().await.map_err(unreachable_by)? {
+            bytes += piece.len() as u64;
+            if bytes > self.config.blob_bytes_max {
+                return Err(Error::bad_answer("the image is larger than this client accepts"));
+            }
+            hasher.update(&piece).map_err(no_image)?;
+            let failed = |source| Error::Io { what: "keeping a slot's image".into(), source };
+            sink(&piece).map_err(failed)?;
+        }
+        let hashed = hasher.finish().map_err(no_image)?;
+        if hashed.root == root {
+            Ok(Some(hashed))
+        } else {
+            Err(Error::bad_answer(format!("it is slot {}", hashed.root)))
+        }
     }
 
     /// Whether the broker has a slot.

@@ -7,6 +7,7 @@ mod blobs;
 mod datasets;
 mod entries;
 mod envelopes;
+mod event_stream;
 mod follow;
 mod log;
 mod market;

@@ -34,7 +34,8 @@ pub(super) fn created(is_new: bool) -> StatusCode {
     if is_new { StatusCode::CREATED } else { StatusCode::OK }
 }
 
-/// What the book holds was written by this crate.
+/// What the book holds was written by this crate, if not by this version of it. What can't be read
+/// any more is reported here.
 pub(super) fn stored<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(body).map_err(|error| {
         tracing::error!(%error, "an entry of the book does not parse");

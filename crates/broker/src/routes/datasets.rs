@@ -53,7 +53,8 @@ pub(super) async fn put(
     let known =
         app.blocking(move |app| known(app, owner, &name).map(|found| (found, name))).await?;
     let (known, name) = known?;
-    let known = known.map(|entry| stored::<SignedDataset>(&entry.body)).transpose()?;
+    // What can't be read any more is replaced by what can.
+    let known = known.and_then(|entry| stored::<SignedDataset>(&entry.body).ok());
     let is_older = |known: &SignedDataset| {
         known.name_and_version().is_some_and(|(_, known)| known >= version) && *known != signed
     };

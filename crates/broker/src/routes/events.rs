@@ -108,7 +108,9 @@ impl Feed {
         loop {
             if let Some(next) = self.batch.next() {
                 self.after = next.sequence;
-                return event(next);
+                // What an older version took and this one can't read must stop nobody.
+                let Some(event) = event(next) else { continue };
+                return Some(event);
             }
             if self.stopping.as_ref().is_some_and(|Stopping(stop)| *stop.borrow()) {
                 return None;
@@ -133,6 +135,10 @@ impl Feed {
     }
 }
 
+/// An order's event; none for what can't be read, which [`stored`](super::answer::stored) reports.
+///
+/// INVARIANT: the data has no line break. Outside strings JSON objects have none, and inside them
+/// they are escaped.
 fn event(order: Entry) -> Option<Event> {
     let order = entry(order).ok()?;
     let data = serde_json::to_string(&order).ok()?;

@@ -85,7 +85,7 @@ pub(super) async fn list(State(app): State<App>, _: Caller, range: Range) -> Ans
 
 async fn check_newer(app: &App, provider: Address, signed: &SignedOffer) -> Result<(), Failure> {
     let known = app.blocking(move |app| app.book.offer(provider.into_array())).await??;
-    let Some(known) = known.map(entry).transpose()? else { return Ok(()) };
+    let Some(Ok(known)) = known.map(entry) else { return Ok(()) };
     let same = (&known.offer, known.until) == (&signed.offer, signed.until);
     if same || signed.until > known.until {
         return Ok(());
@@ -100,8 +100,7 @@ async fn remove_expired(app: &App) -> Result<bool, Failure> {
     let now = app.now();
     let all = app.blocking(|app| app.book.offers()).await??;
     let mut any = false;
-    for offer in all.into_iter().map(entry) {
-        let offer = offer?;
+    for offer in all.into_iter().filter_map(|found| entry(found).ok()) {
         if offer.until < now {
             any |= app.book.remove_offer(offer.provider.into_array()).await?;
         }

@@ -7,7 +7,8 @@ use crate::error::Failure;
 use crate::state::App;
 
 /// A page of entries, each as it goes over the wire, and where the next page begins if there is
-/// more. `read` gets the last sequence seen, and how many entries to read after it.
+/// more. `read` gets the last sequence seen, and how many entries to read after it. What can't be
+/// read is reported and left out: one entry must not hide the others.
 pub(super) async fn page<T: Send + 'static>(
     app: &App,
     range: Range,
@@ -22,7 +23,7 @@ pub(super) async fn page<T: Send + 'static>(
         let is_more = entries.len() > limit;
         entries.truncate(limit);
         let next = entries.last().filter(|_| is_more).map(|last| last.sequence);
-        Ok((entries.into_iter().map(open).collect::<Result<_, _>>()?, next))
+        Ok((entries.into_iter().filter_map(|entry| open(entry).ok()).collect(), next))
     });
     found.await?
 }

@@ -52,7 +52,7 @@ pub(super) async fn post(State(app): State<App>, caller: Caller, request: Reques
 pub(super) async fn list(State(app): State<App>, _: Caller, Name(id): Name) -> Answer {
     orders::known(&app, id).await?;
     let found = app.blocking(move |app| app.book.refusals(id.0)).await??;
-    let refusals = found.into_iter().map(entry).collect::<Result<_, _>>()?;
+    let refusals = found.into_iter().filter_map(|found| entry(found).ok()).collect();
     Ok(json(StatusCode::OK, &Refusals { refusals }))
 }
 

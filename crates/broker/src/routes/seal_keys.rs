@@ -44,7 +44,8 @@ pub(super) async fn put(
     let (key, author) = (account.into_word().0, account.into_array());
     let _held = app.replacing.lock().await;
     let known = app.blocking(move |app| known(app, key, author)).await??;
-    let known = known.map(|entry| stored::<SignedSealKeys>(&entry.body)).transpose()?;
+    // What can't be read any more is replaced by what can.
+    let known = known.and_then(|entry| stored::<SignedSealKeys>(&entry.body).ok());
     if known.is_some_and(|known| known.from >= signed.from && known != signed) {
         return Err(ProblemKind::Superseded
             .fail("the book has keys of this account that are as new, or newer"));

@@ -1,9 +1,12 @@
 //! One typed client over the embedded chain and over any RPC URL.
 
+mod bids;
+mod logs;
 mod nonces;
 mod sender;
 mod without_url;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_json_rpc::RpcError;
@@ -18,6 +21,7 @@ use alloy_transport::{TransportError, TransportErrorKind};
 use tokio::sync::watch;
 
 use crate::{EmbeddedChain, Error, Head, InProcess, Result};
+use logs::LogRange;
 use sender::{Fees, Signing};
 use without_url::WithoutUrlLayer;
 
@@ -29,6 +33,9 @@ pub enum Endpoint {
     /// A JSON-RPC endpoint, `http://` or `https://`. May hold a secret: don't log it.
     Url(String),
 }
+
+/// How many blocks may pass a transaction by before its bid is raised, while there is time.
+const BLOCKS_PATIENT: u64 = 3;
 
 /// How to talk to an endpoint.
 #[derive(Clone, Debug)]
@@ -66,8 +73,9 @@ pub struct Client {
     provider: DynProvider,
     chain_id: u64,
     genesis_hash: B256,
-    signer: Option<Address>,
+    signing: Option<Signing>,
     heads: Option<watch::Receiver<Head>>,
+    log_range: Arc<LogRange>,
     receipt_timeout: Duration,
     poll: Duration,
 }
@@ -105,16 +113,17 @@ pub async fn connect(
         return Err(Error::WrongChain { expected, found: chain_id });
     }
     let genesis_hash = genesis_hash(&root).await?;
-    let address = signer.as_ref().map(PrivateKeySigner::address);
-    let provider = match signer {
-        Some(signer) => Signing::new(root, signer, chain_id, fees).erased(),
+    let signing = signer.map(|signer| Signing::new(root.clone(), signer, chain_id, fees));
+    let provider = match &signing {
+        Some(signing) => signing.clone().erased(),
         None => root.erased(),
     };
     Ok(Client {
         provider,
         chain_id,
         genesis_hash,
-        signer: address,
+        signing,
+        log_range: Arc::new(LogRange::new(heads.is_some())),
         heads,
         receipt_timeout: config.receipt_timeout,
         poll,
@@ -139,7 +148,7 @@ impl Client {
 
     /// The account that signs, if there is one.
     pub fn signer(&self) -> Option<Address> {
-        self.signer
+        self.signing.as_ref().map(Signing::account)
     }
 
     /// The embedded chain's heads; none behind a URL.
@@ -159,16 +168,73 @@ impl Client {
         Ok((header.number, header.hash))
     }
 
-    /// Sends a transaction and waits until it is mined.
+    /// Sends a transaction and waits until it is mined. One that blocks pass by is replaced at the
+    /// same nonce by a higher bid, up to ten times the first.
     ///
     /// # Errors
     ///
     /// [`Error::Reverted`] if it failed on chain, [`Error::Transport`] if it was refused or the
     /// endpoint went away. After a timeout the transaction may still be mined.
     pub async fn execute(&self, request: TransactionRequest) -> Result<TransactionReceipt> {
-        let pending = self.provider.send_transaction(request).await?;
-        let receipt = self.receipt(*pending.tx_hash()).await?;
+        self.execute_within(request, self.receipt_timeout).await
+    }
+
+    /// The same for what must be mined within a time: once half of it is over, every block that
+    /// passes it by raises the bid.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::execute`].
+    pub async fn execute_within(
+        &self,
+        request: TransactionRequest,
+        within: Duration,
+    ) -> Result<TransactionReceipt> {
+        let receipt = match &self.signing {
+            Some(signing) => {
+                let (nonce, hash) = signing.send(request).await?;
+                let receipt = self.receipt_of(signing, nonce, hash, within).await;
+                // What is mined is replaced no more; what is not still holds up the others.
+                receipt.inspect(|_| signing.bids.remove(nonce))?
+            }
+            None => {
+                let pending = self.provider.send_transaction(request).await?;
+                self.receipt(*pending.tx_hash()).await?
+            }
+        };
         if receipt.status() { Ok(receipt) } else { Err(Error::Reverted(receipt.transaction_hash)) }
+    }
+
+    /// Waits for the receipt of a transaction, under whichever bid it is mined.
+    async fn receipt_of(
+        &self,
+        signing: &Signing,
+        nonce: u64,
+        hash: B256,
+        within: Duration,
+    ) -> Result<TransactionReceipt> {
+        let begun = tokio::time::Instant::now();
+        loop {
+            // A chain without a market for gas has one bid.
+            let hashes = if signing.is_market() { signing.bids.hashes(nonce) } else { vec![hash] };
+            for hash in hashes.iter().rev() {
+                if let Some(receipt) = self.provider.get_transaction_receipt(*hash).await? {
+                    return Ok(receipt);
+                }
+            }
+            if begun.elapsed() >= within {
+                return Err(no_receipt(hash));
+            }
+            if signing.is_market() {
+                let is_late = begun.elapsed() * 2 >= within;
+                let blocks = if is_late { 1 } else { BLOCKS_PATIENT };
+                // It waits on either way.
+                if let Err(error) = signing.raise(blocks).await {
+                    tracing::warn!(%error, "a stuck transaction could not be replaced");
+                }
+            }
+            tokio::time::sleep(self.poll).await;
+        }
     }
 
     /// Waits for a transaction's receipt.
@@ -183,12 +249,16 @@ impl Client {
                 return Ok(receipt);
             }
             if tokio::time::Instant::now() >= deadline {
-                let message = format!("no receipt for {transaction} in time; it may still come");
-                return Err(TransportErrorKind::custom_str(&message).into());
+                return Err(no_receipt(transaction));
             }
             tokio::time::sleep(self.poll).await;
         }
     }
+}
+
+fn no_receipt(transaction: B256) -> Error {
+    let message = format!("no receipt for {transaction} in time; it may still come");
+    TransportErrorKind::custom_str(&message).into()
 }
 
 /// True for failures that may pass: no connection, a timeout, a busy or limiting server.

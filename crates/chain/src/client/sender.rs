@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use alloy_consensus::{SignableTransaction, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_network::{Ethereum, NetworkTransactionBuilder, TransactionBuilder};
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use alloy_provider::{PendingTransactionBuilder, Provider, RootProvider, SendableTx};
 use alloy_rpc_types_eth::TransactionRequest;
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 use alloy_transport::{TransportError, TransportErrorKind, TransportResult};
 
+use super::bids::Bids;
 use super::nonces::{Nonces, Taken, lock};
 use super::{is_transient, message_of};
 
@@ -50,10 +51,13 @@ pub(crate) struct Signing {
     fees: Fees,
     nonces: Arc<Mutex<Nonces>>,
     asking: Arc<tokio::sync::Mutex<()>>,
+    pub(super) bids: Bids,
+    /// Held while a bid is raised.
+    pub(super) raising: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What became of an attempt to send.
-enum Outcome {
+pub(super) enum Outcome {
     Accepted,
     /// The nonce belongs to another transaction: sign again with the next.
     NonceTaken,
@@ -72,15 +76,36 @@ impl Signing {
         chain_id: u64,
         fees: Fees,
     ) -> Self {
-        Self { root, signer, chain_id, fees, nonces: Arc::default(), asking: Arc::default() }
+        Self {
+            root,
+            signer,
+            chain_id,
+            fees,
+            nonces: Arc::default(),
+            asking: Arc::default(),
+            bids: Bids::default(),
+            raising: Arc::default(),
+        }
     }
 
-    async fn send(&self, request: TransactionRequest) -> TransportResult<B256> {
+    /// The account that signs.
+    pub(super) fn account(&self) -> Address {
+        self.signer.address()
+    }
+
+    /// Whether blocks go to who bids most.
+    pub(super) fn is_market(&self) -> bool {
+        matches!(self.fees, Fees::Market)
+    }
+
+    /// Sends a transaction; gives its nonce and hash.
+    pub(super) async fn send(&self, request: TransactionRequest) -> TransportResult<(u64, B256)> {
         let chosen = request.nonce;
         let request = self.fill(request).await?;
         if let Some(nonce) = chosen {
             let signed = self.sign(request, nonce)?;
-            return Ok(*self.root.send_raw_transaction(&signed.encoded_2718()).await?.tx_hash());
+            let sent = self.root.send_raw_transaction(&signed.encoded_2718()).await?;
+            return Ok((nonce, *sent.tx_hash()));
         }
         for attempt in 1..=ATTEMPTS_MAX {
             let taken = self.take_nonce().await?;
@@ -93,8 +118,12 @@ impl Signing {
             };
             match self.offer(&signed).await {
                 Outcome::Accepted => {
+                    let (nonce, hash) = (taken.nonce(), *signed.tx_hash());
+                    if self.is_market() {
+                        self.bids.put(nonce, request, hash);
+                    }
                     taken.used();
-                    return Ok(*signed.tx_hash());
+                    return Ok((nonce, hash));
                 }
                 Outcome::NonceTaken => {
                     taken.used();
@@ -138,7 +167,7 @@ impl Signing {
         Ok(request)
     }
 
-    async fn fees(&self) -> TransportResult<(u128, u128)> {
+    pub(super) async fn fees(&self) -> TransportResult<(u128, u128)> {
         match self.fees {
             Fees::Fixed { base_fee_wei } => Ok((u128::from(base_fee_wei), 0)),
             Fees::Market => {
@@ -161,7 +190,11 @@ impl Signing {
         self.root.get_transaction_count(self.signer.address()).pending().await
     }
 
-    fn sign(&self, mut request: TransactionRequest, nonce: u64) -> TransportResult<TxEnvelope> {
+    pub(super) fn sign(
+        &self,
+        mut request: TransactionRequest,
+        nonce: u64,
+    ) -> TransportResult<TxEnvelope> {
         request.set_nonce(nonce);
         let unsigned =
             request.build_unsigned().map_err(|error| TransportErrorKind::custom(error.error))?;
@@ -170,7 +203,7 @@ impl Signing {
         Ok(unsigned.into_signed(signature).into())
     }
 
-    async fn offer(&self, signed: &TxEnvelope) -> Outcome {
+    pub(super) async fn offer(&self, signed: &TxEnvelope) -> Outcome {
         let Err(error) = self.root.send_raw_transaction(&signed.encoded_2718()).await else {
             return Outcome::Accepted;
         };
@@ -214,7 +247,7 @@ impl Provider<Ethereum> for Signing {
     ) -> TransportResult<PendingTransactionBuilder<Ethereum>> {
         match transaction {
             SendableTx::Builder(request) => {
-                let hash = self.send(request).await?;
+                let (_, hash) = self.send(request).await?;
                 Ok(PendingTransactionBuilder::new(self.root.clone(), hash))
             }
             SendableTx::Envelope(signed) => {

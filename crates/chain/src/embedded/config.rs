@@ -48,6 +48,8 @@ pub struct Config {
     pub logs_max: usize,
     /// The most blocks that one log query without an address scans.
     pub log_scan_blocks_max: u64,
+    /// The most blocks that any log query may span. Public nodes have such a bound.
+    pub log_range_blocks_max: u64,
 }
 
 /// What tells one chain from another.
@@ -92,6 +94,7 @@ impl Default for Config {
             nonce_gap_wait: Duration::from_secs(2),
             logs_max: 20_000,
             log_scan_blocks_max: 10_000,
+            log_range_blocks_max: u64::MAX,
         }
     }
 }

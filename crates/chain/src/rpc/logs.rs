@@ -82,6 +82,11 @@ fn candidates(view: &View, config: &Config, filter: &Filter) -> Result<Vec<u64>,
     if last > view.head()?.header.number {
         return Err(RpcError::params("block range extends beyond current head block"));
     }
+    if last - first >= config.log_range_blocks_max {
+        let message =
+            format!("block range too large: at most {} blocks", config.log_range_blocks_max);
+        return Err(RpcError::new(LIMIT_EXCEEDED, message));
+    }
     if filter.address.is_empty() {
         by_bloom(view, config, filter, first, last)
     } else {

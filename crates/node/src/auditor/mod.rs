@@ -5,6 +5,7 @@ mod game;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use alloy_primitives::{B256, keccak256};
 use assay_assurance::window::Window;
@@ -28,7 +29,14 @@ use crate::job::executor::Executor;
 use crate::job::inputs::start;
 use crate::job::sealed::Opener;
 use crate::log::recorder::Recorder;
+use crate::role::sweep::{SWEEP_EVERY, keep_sweeping};
 use crate::role::{Next, Role, Scheduler};
+
+/// How soon a claim is looked at again that could still be taken back.
+const CONFIRM_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long a start waits for a broker, and how soon it is asked again.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How an auditor works.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +61,8 @@ pub struct Auditor {
     running: Semaphore,
     found: Mutex<BTreeMap<B256, False>>,
     recorder: Option<Recorder>,
+    /// How many blocks are to stand upon a claim's before it is run again.
+    confirmations: u64,
     /// How many of its moves about a claim it has said.
     moves_said: Mutex<BTreeMap<B256, usize>>,
 }
@@ -62,7 +72,8 @@ impl Auditor {
     ///
     /// # Errors
     ///
-    /// [`Error::Randomness`]; [`Error::Chain`] if it can't let the game take its bonds.
+    /// [`Error::Randomness`]; [`Error::Chain`] if it can't let the game take its bonds;
+    /// [`Error::Store`].
     pub async fn new(
         contracts: Contracts,
         board: Board,
@@ -75,8 +86,7 @@ impl Auditor {
         let secret = contracts.env().random()?.into();
         let (found, moves_said) = (Mutex::default(), Mutex::default());
         let opener = Opener::of(contracts.signer());
-        board.put_seal_keys(contracts.signer(), &opener.public(), contracts.now()).await?;
-        Ok(Auditor {
+        let auditor = Auditor {
             contracts,
             board,
             plan,
@@ -87,8 +97,33 @@ impl Auditor {
             running,
             found,
             recorder: None,
+            confirmations: 0,
             moves_said,
-        })
+        };
+        // What can't be said now is said while it works.
+        match auditor.contracts.env().within(PATIENCE, auditor.publish_seal_keys()).await {
+            Some(Err(error)) if !error.is_broker_away() => Err(error),
+            _ => Ok(auditor),
+        }
+    }
+
+    async fn publish_seal_keys(&self) -> Result<()> {
+        let (signer, now) = (self.contracts.signer(), self.contracts.now());
+        self.board.put_seal_keys(signer, &self.opener.public(), now).await
+    }
+
+    /// Sees to it that things can be sealed for it, until that is done.
+    async fn keep_publishing(&self, mut stop: watch::Receiver<bool>) {
+        let publishing = async {
+            while let Err(error) = self.publish_seal_keys().await {
+                tracing::warn!(%error, "keys to seal to could not be published");
+                self.contracts.env().sleep(PATIENCE).await;
+            }
+        };
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => {}
+            () = publishing => {}
+        }
     }
 
     /// The same, saying in a log what it finds.
@@ -97,11 +132,34 @@ impl Auditor {
         Auditor { recorder: Some(recorder), ..self }
     }
 
+    /// The same, running only claims again with so many blocks upon theirs: what it says of one
+    /// stays in the log, also if the chain takes the claim back.
+    #[must_use]
+    pub fn confirming(self, blocks: u64) -> Self {
+        Auditor { confirmations: blocks, ..self }
+    }
+
+    /// Whether a claim lies deep enough to be run again.
+    async fn is_deep(&self, id: B256, order: &Market::Order) -> Result<bool> {
+        if self.confirmations == 0 {
+            return Ok(true);
+        }
+        let (head, _) = self.contracts.head().await?;
+        let claimed = Timeline::read(&self.contracts, id, order).await?.claimed;
+        let block = claimed.map(|claimed| claimed.block.number);
+        Ok(block.is_some_and(|block| head >= block.saturating_add(self.confirmations)))
+    }
+
     /// Works until told to stop.
     pub async fn run(self, stop: watch::Receiver<bool>) {
-        let contracts = self.contracts.clone();
-        let board = self.board.clone();
-        Scheduler::new(Arc::new(self), board, contracts).run(stop).await;
+        let (contracts, board) = (self.contracts.clone(), self.board.clone());
+        let auditor = Arc::new(self);
+        let work = Scheduler::new(Arc::clone(&auditor), board.clone(), contracts.clone());
+        let publishing = auditor.keep_publishing(stop.clone());
+        // It binds nothing that a sweep could miss.
+        let binding = Default::default();
+        let sweeping = keep_sweeping(&contracts, &board, SWEEP_EVERY, &binding, stop.clone());
+        tokio::join!(work.run(stop), sweeping, publishing);
     }
 
     /// Re-runs a claim; its own run of it if it is false.
@@ -137,6 +195,9 @@ impl Auditor {
     ) -> Result<Next> {
         let is_found = self.found().contains_key(&id);
         if !is_found {
+            if !self.is_deep(id, &signed.order).await? {
+                return Ok(Next::After(CONFIRM_PAUSE));
+            }
             let has_begun = self.commitment(id)?.is_some();
             let audited = match has_begun || self.is_chosen(id) {
                 true => self.audit(window, id, signed, job.lock_block).await?,
@@ -190,6 +251,12 @@ impl Auditor {
 impl Role for Auditor {
     const NAME: &'static str = "auditor";
 
+    fn is_own(&self, id: B256) -> bool {
+        // A game that was begun before a start is in a file. One that can't be read is told of when
+        // it is attended to.
+        self.found().contains_key(&id) || !matches!(self.commitment(id), Ok(None))
+    }
+
     async fn attend(&self, id: B256) -> Result<Next> {
         let job = self.contracts.job(id).await?;
         if job.status.is_final() {
@@ -203,10 +270,11 @@ impl Role for Auditor {
             self.moves_said().remove(&id);
             return Ok(Next::Done);
         }
-        if !matches!(job.status, JobStatus::AwaitingVerdict | JobStatus::AwaitingAnswer) {
-            return Ok(Next::Event);
-        }
         let Some(signed) = self.board.order(id)? else { return Ok(Next::Done) };
+        if !matches!(job.status, JobStatus::AwaitingVerdict | JobStatus::AwaitingAnswer) {
+            let is_void = self.contracts.is_void(&signed.order, &job);
+            return Ok(if is_void { Next::Done } else { Next::Event });
+        }
         let Some(kind) = self.contracts.assurance(signed.order.verifierId) else {
             return Ok(Next::Done);
         };

@@ -74,6 +74,15 @@ pub enum Error {
         /// What was found.
         found: BlobRoot,
     },
+    /// An input that is kept here, on a disk that fails.
+    #[error("the blob of root {root} can't be read: {error}; check the disk")]
+    BlobUnreadable {
+        /// What was asked for.
+        root: BlobRoot,
+        /// The cause.
+        #[source]
+        error: std::io::Error,
+    },
     /// A sealed input whose key was not released to this account.
     #[error(
         "the blob of root {root} is sealed, and its owner {owner} has released no key to this account"
@@ -110,6 +119,22 @@ pub enum Error {
         pid: u32,
         /// Its broker.
         url: String,
+    },
+    /// A provider that would leave the chain less time than it takes, and lose its stakes by that.
+    #[error(
+        "a margin of {margin_secs} s is too short on this chain, where a block takes {block_secs} s: \
+         {confirmations} confirmations and a claim take {needed_secs} s; give `--margin-secs \
+         {needed_secs}` or more"
+    )]
+    MarginShort {
+        /// What the provider was to leave, in seconds.
+        margin_secs: u64,
+        /// What the chain takes, in seconds.
+        needed_secs: u64,
+        /// What a block takes, in seconds.
+        block_secs: u64,
+        /// How many blocks are to stand upon a lock's.
+        confirmations: u64,
     },
     /// An account can't pay.
     #[error("account {account} holds {has} of the token's smallest unit and needs {needed}")]
@@ -180,6 +205,17 @@ pub enum Error {
     /// A job that still runs its course.
     #[error("the job has not ended yet, so it has no receipt")]
     NotEnded,
+    /// The end of a job that the chain could still take back.
+    #[error(
+        "{depth} of {needed} blocks stand upon the job's end, and no more come: ask for the receipt \
+         later, or with fewer confirmations"
+    )]
+    NotFinal {
+        /// How many do.
+        depth: u64,
+        /// How many are to.
+        needed: u64,
+    },
     /// An event that the chain's own proof does not prove.
     #[error(transparent)]
     Evidence(EvidenceError),
@@ -224,9 +260,6 @@ pub enum Error {
     /// What a release would cost has no place in the owner's ledger.
     #[error(transparent)]
     Ledger(#[from] assay_policy::LedgerError),
-    /// A job that can't be ordered, run or checked.
-    #[error("{0}")]
-    Job(String),
     /// An order whose terms are damaged, or of another version.
     #[error("the order's terms can't be read: {0}")]
     Terms(#[from] assay_market::TermsError),
@@ -308,6 +341,11 @@ pub enum Error {
     /// The name under a home's seed makes no key of a log or witness.
     #[error("the key of a log or witness can't be made: {0}")]
     LogKey(#[from] assay_tlog::KeyError),
+    /// Masked data at a broker without a log.
+    #[error(
+        "the broker keeps no log, in which the data's masking could be said; publish at one that does"
+    )]
+    LogAbsent,
     /// What only the node that keeps the log can do, asked of another.
     #[error("the log is kept elsewhere: only the node that keeps it can {0}")]
     LogElsewhere(&'static str),
@@ -391,6 +429,12 @@ pub(crate) fn sentences(reasons: &[ClauseReason]) -> String {
 }
 
 impl Error {
+    /// Whether a broker can't be asked now, or refuses this account: what does not need it goes on.
+    pub(crate) fn is_broker_away(&self) -> bool {
+        use assay_broker_client::Error;
+        matches!(self, Self::Broker(Error::Unreachable { .. } | Error::Refused(_)))
+    }
+
     pub(crate) fn file(verb: &'static str, path: &Path, source: std::io::Error) -> Self {
         Self::File { verb, path: path.to_owned(), source }
     }

@@ -89,6 +89,11 @@ impl Home {
         self.0.join("jobs")
     }
 
+    /// The images of outputs that were found at a broker.
+    pub fn outputs(&self) -> PathBuf {
+        self.0.join("outputs")
+    }
+
     /// What an auditor must remember of the games it plays.
     pub fn challenges(&self) -> PathBuf {
         self.0.join("challenges")

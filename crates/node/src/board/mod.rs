@@ -19,9 +19,9 @@ use assay_market::{Account, JobId, Offer, Refusal};
 use assay_merkle::empty_slot;
 use assay_policy::{Document, Form, Policy, Publication};
 use assay_protocol::{
-    KeptWrap, KeyRefusal, KeyWrap, OwnerDocument, SealKeys, SignedDataset, SignedKeyRefusal,
-    SignedOffer, SignedOrder, SignedOwnerDocument, SignedRefusal, SignedSealKeys, SignedWrap,
-    dataset_part, recipient_part,
+    HashedSlot, KeptWrap, KeyRefusal, KeyWrap, OwnerDocument, SealKeys, SignedDataset,
+    SignedKeyRefusal, SignedOffer, SignedOrder, SignedOwnerDocument, SignedRefusal, SignedSealKeys,
+    SignedWrap, SlotHasher, dataset_part, recipient_part,
 };
 use assay_seal::{SealPublic, WrapContext};
 use assay_storage::{BlobKind, Blobs, BookLimits, FileBlobs, Kind, OrderBook, RedbBook};
@@ -120,9 +120,15 @@ impl Board {
                 Ok(order) => self.keep_order(order.job_id, &order.signed()).await,
                 Err(error) => Err(error.into()),
             };
-            if let Err(error) = taken {
-                tracing::warn!(%error, "the broker's orders do not come in");
-                env.sleep(BROKER_PAUSE).await;
+            match taken {
+                Ok(()) => {}
+                Err(Error::Broker(error @ assay_broker_client::Error::EntryUnreadable { .. })) => {
+                    tracing::warn!(%error, "an order is passed over");
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the broker's orders do not come in");
+                    env.sleep(BROKER_PAUSE).await;
+                }
             }
         }
     }
@@ -139,14 +145,27 @@ impl Board {
         Ok(entries.into_iter().map(|entry| (entry.sequence, entry.key.into())).collect())
     }
 
-    /// An order by its job id.
+    /// An order by its job id. What can't be read, for instance because an older version took it,
+    /// is reported and is none: it must not stop what is done for the others.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`]; [`Error::BoardDamaged`] if what is there is no order.
+    /// [`Error::Store`].
     pub(crate) fn order(&self, id: B256) -> Result<Option<SignedOrder>> {
         let Some(book) = self.book() else { return Ok(None) };
-        book.order(id.0)?.map(|entry| parse(&entry.body)).transpose()
+        Ok(book.order(id.0)?.and_then(|entry| {
+            let order = parse::<SignedOrder>(&entry.body);
+            order.inspect_err(|error| tracing::warn!(%id, %error, "an order is passed over")).ok()
+        }))
+    }
+
+    /// Removes an order that is over from the account's own store, with its refusals and wraps.
+    /// Gives whether it was there.
+    pub(crate) async fn remove_order(&self, id: B256) -> Result<bool> {
+        match self.book() {
+            Some(book) => Ok(book.remove_order(id.0).await?),
+            None => Ok(false),
+        }
     }
 
     /// Posts an order. The same again changes nothing.
@@ -575,10 +594,53 @@ impl Board {
         Ok(found)
     }
 
+    /// Sees to it that a slot's image is here and has its root, without holding it in memory. Tells
+    /// what it takes; `None` if it is not to be had.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InputMismatch`], [`Error::Image`] for what is here and is another;
+    /// [`Error::Store`], [`Error::Broker`].
+    pub(crate) async fn fetch_slot(&self, root: BlobRoot) -> Result<Option<FetchedSlot>> {
+        if let Some(Store { blobs, .. }) = self.store.clone()
+            && let Some(kept) = blocking(move || kept_slot(&*blobs, root)).await?
+        {
+            return Ok(Some(kept));
+        }
+        let Some(broker) = &self.broker else { return Ok(None) };
+        let mut draft = match self.store.clone() {
+            Some(Store { blobs, .. }) => Some(blocking(move || blobs.begin(BlobKind::Slot)).await?),
+            None => None,
+        };
+        let mut size = 0;
+        let keep = |piece: &[u8]| {
+            size += piece.len() as u64;
+            let kept = draft.as_mut().map_or(Ok(()), |draft| draft.write(piece));
+            kept.map_err(std::io::Error::other)
+        };
+        let Some(HashedSlot { pages, .. }) = broker.slot_to(root, keep).await? else {
+            return Ok(None);
+        };
+        if let Some(draft) = draft {
+            blocking(move || draft.finish(root.0.0)).await?;
+        }
+        Ok(Some(FetchedSlot { size, pages }))
+    }
+
     /// How much room is left where blobs are kept, in bytes; `None` where none are.
     pub(crate) async fn free_size(&self) -> Result<Option<u64>> {
         let Some(Store { blobs, .. }) = self.store.clone() else { return Ok(None) };
         Ok(Some(blocking(move || blobs.free_size()).await))
+    }
+
+    /// Whether what is found elsewhere is kept here.
+    pub(crate) fn has_store(&self) -> bool {
+        self.store.is_some()
+    }
+
+    /// Whether there is a broker, which may be away or hang.
+    pub(crate) fn has_broker(&self) -> bool {
+        self.broker.is_some()
     }
 
     /// The blobs that are kept beside a broker's, for the account's own use; `None` where others
@@ -696,6 +758,39 @@ impl Board {
             (offer.provider.0 == provider && offer.until == signed.until).then_some(offer)
         });
         Ok(offers.collect())
+    }
+}
+
+/// A slot's image that was fetched and checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FetchedSlot {
+    /// The image's size in bytes.
+    pub(crate) size: u64,
+    /// How many pages of the slot hold something.
+    pub(crate) pages: u32,
+}
+
+/// What is read of a blob at once, in bytes.
+const PIECE_SIZE: usize = 256 << 10;
+
+/// A slot whose image is kept, if it has its root.
+fn kept_slot(blobs: &dyn Blobs, root: BlobRoot) -> Result<Option<FetchedSlot>> {
+    let Some((mut blob, size)) = blobs.open_blob(BlobKind::Slot, root.0.0)? else {
+        return Ok(None);
+    };
+    let (mut hasher, mut piece) = (SlotHasher::new(), vec![0; PIECE_SIZE]);
+    loop {
+        let read = blob.read(&mut piece).map_err(|error| Error::BlobUnreadable { root, error })?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&piece[..read])?;
+    }
+    let HashedSlot { root: found, pages } = hasher.finish()?;
+    if found == root {
+        Ok(Some(FetchedSlot { size, pages }))
+    } else {
+        Err(Error::InputMismatch { root, found })
     }
 }
 

@@ -1,8 +1,7 @@
 //! A role's hands on the contracts: calls that are signed, sent and waited for, and refusals by
 //! name. What is asked of each contract is in the files beside.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use alloy_primitives::aliases::U96;
@@ -18,7 +17,15 @@ use assay_contracts::{
 use assay_types::Clock as _;
 
 use crate::base::env::Env;
+use crate::chain::clock::ChainTime;
 use crate::{Error, Result};
+
+/// How long after its last deadline a job is taken for over, in seconds: a chain may take blocks
+/// back for a while.
+pub(crate) const OVER_AFTER_SECS: u64 = 600;
+
+/// How long a receipt is waited for at the least.
+const RECEIPT_MIN: Duration = Duration::from_secs(30);
 
 /// The market's contracts as one account sees them.
 #[derive(Clone)]
@@ -28,8 +35,7 @@ pub struct Contracts {
     signer: PrivateKeySigner,
     /// What can make a claim final.
     assurances: Arc<Assurances>,
-    /// How far the chain's last block was ahead of the clock.
-    ahead_secs: Arc<AtomicU64>,
+    time: Arc<Mutex<ChainTime>>,
     /// Where they are.
     pub deployment: Deployment,
     /// Orders, escrow, locks, claims, settlement.
@@ -77,7 +83,7 @@ impl Contracts {
             env,
             signer,
             assurances: Arc::new(assurances),
-            ahead_secs: Arc::default(),
+            time: Arc::default(),
             market: Market::new(deployment.market, provider.clone()),
             stakes: Stakes::new(deployment.stakes, provider.clone()),
             disputes: Disputes::new(deployment.disputes, provider.clone()),
@@ -147,6 +153,21 @@ impl Contracts {
         self.client.execute(call).await.map_err(refusal)
     }
 
+    /// The same for what is of no use after a time of the chain, in Unix seconds: the nearer that
+    /// is, the sooner a higher bid replaces what blocks pass by.
+    ///
+    /// # Errors
+    ///
+    /// As [`Contracts::send`].
+    pub(crate) async fn send_by(
+        &self,
+        call: TransactionRequest,
+        deadline: u64,
+    ) -> Result<TransactionReceipt> {
+        let within = self.until(deadline).max(RECEIPT_MIN);
+        self.client.execute_within(call, within).await.map_err(refusal)
+    }
+
     /// The last block, read: its number and hash.
     ///
     /// # Errors
@@ -157,8 +178,7 @@ impl Contracts {
         let block = block.await.map_err(assay_chain::Error::from)?;
         let missing = || assay_chain::Error::BadAnswer { what: "it has no last block".into() };
         let header = block.ok_or_else(missing)?.header;
-        let ahead_secs = header.timestamp.saturating_sub(self.env.unix_secs());
-        self.ahead_secs.store(ahead_secs, Ordering::Relaxed);
+        self.time().see(header.number, header.timestamp, self.env.unix_secs());
         Ok((header.number, header.hash))
     }
 
@@ -191,16 +211,37 @@ impl Contracts {
         Ok(block.header.timestamp)
     }
 
-    /// The chain's time, in Unix seconds: the clock's, or where its last block was ahead of the
-    /// clock, ahead by as much.
+    /// The chain's time, in Unix seconds: the clock's, as far as blocks do not say otherwise.
     pub fn now(&self) -> u64 {
-        self.env.unix_secs() + self.ahead_secs.load(Ordering::Relaxed)
+        self.time().now(self.env.unix_time()).as_secs()
+    }
+
+    /// Whether a time of the chain has passed for good, so that nothing mined now could be in time:
+    /// by its last block where it makes blocks by itself, and whatever the clock says. What is given
+    /// up for a deadline is given up by this.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Chain`].
+    pub(crate) async fn is_past(&self, time: u64) -> Result<bool> {
+        self.head().await?;
+        Ok(self.has_passed(time))
+    }
+
+    /// The same as of the block that was read last.
+    pub(crate) fn has_passed(&self, time: u64) -> bool {
+        let now = if self.is_embedded() { self.now() } else { self.time().last_secs() };
+        now > time
     }
 
     /// How long it is until a time of the chain.
     pub(crate) fn until(&self, time: u64) -> Duration {
-        let left = Duration::from_secs(time).saturating_sub(self.env.unix_time());
-        left.saturating_sub(Duration::from_secs(self.ahead_secs.load(Ordering::Relaxed)))
+        Duration::from_secs(time).saturating_sub(self.time().now(self.env.unix_time()))
+    }
+
+    fn time(&self) -> MutexGuard<'_, ChainTime> {
+        // Each change is whole, so a panic elsewhere spoils nothing.
+        self.time.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The same where a refusal is no failure, since another may have been faster: `None` then.
@@ -208,14 +249,16 @@ impl Contracts {
         &self,
         call: TransactionRequest,
     ) -> Result<Option<TransactionReceipt>> {
-        match self.send(call).await {
-            Ok(receipt) => Ok(Some(receipt)),
-            Err(error @ (Error::Refused(_) | Error::TooLate { .. })) => {
-                tracing::debug!(%error, "a call changed nothing");
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
+        or_nothing(self.send(call).await)
+    }
+
+    /// The same by a time of the chain, in Unix seconds, as [`Contracts::send_by`].
+    pub(crate) async fn attempt_by(
+        &self,
+        call: TransactionRequest,
+        deadline: u64,
+    ) -> Result<Option<TransactionReceipt>> {
+        or_nothing(self.send_by(call, deadline).await)
     }
 
     /// A block that a claim may name: its number and hash, not before the lock's
@@ -241,6 +284,18 @@ impl Contracts {
         let parent = self.client.provider().get_block_by_number((number - 1).into());
         let parent = parent.await.map_err(assay_chain::Error::from)?;
         Ok(parent.map(|block| (block.header.number, block.header.hash)))
+    }
+}
+
+/// What was sent, unless it was refused.
+fn or_nothing(sent: Result<TransactionReceipt>) -> Result<Option<TransactionReceipt>> {
+    match sent {
+        Ok(receipt) => Ok(Some(receipt)),
+        Err(error @ (Error::Refused(_) | Error::TooLate { .. })) => {
+            tracing::debug!(%error, "a call changed nothing");
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 

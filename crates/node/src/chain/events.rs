@@ -45,8 +45,7 @@ pub(crate) async fn logged(
     contracts: &Contracts,
     filter: Filter,
 ) -> Result<Vec<(LoggedEvent, Log)>> {
-    let logs = contracts.client().provider().get_logs(&filter).await;
-    let logs = logs.map_err(assay_chain::Error::from)?.into_iter();
+    let logs = contracts.client().logs(&filter).await?.into_iter();
     let decoded = |log: Log| Some((LoggedEvent::decode(&log.inner)?, log));
     Ok(logs.filter_map(decoded).collect())
 }

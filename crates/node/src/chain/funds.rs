@@ -156,8 +156,13 @@ impl Contracts {
     /// What a demand for a chunk of output should pay at the least: nothing on an embedded chain,
     /// where gas is free.
     pub fn chunk_fee_least(&self) -> u128 {
-        let is_embedded = (CHAIN_ID_MIN..CHAIN_ID_END).contains(&self.deployment.chain_id);
-        if is_embedded { 0 } else { CHUNK_FEE_MIN }
+        if self.is_embedded() { 0 } else { CHUNK_FEE_MIN }
+    }
+
+    /// Whether the chain is an embedded one, in whatever process: gas is free on it, and a
+    /// transaction makes its own block.
+    pub(crate) fn is_embedded(&self) -> bool {
+        (CHAIN_ID_MIN..CHAIN_ID_END).contains(&self.deployment.chain_id)
     }
 
     /// Makes sure that the account has so much stake, free and reserved together, in the token's

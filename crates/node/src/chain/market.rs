@@ -9,7 +9,7 @@ use assay_protocol::SignedOrder;
 use assay_types::{BlobRoot, Hash};
 
 use crate::Result;
-use crate::chain::contracts::{Contracts, chain};
+use crate::chain::contracts::{Contracts, OVER_AFTER_SECS, chain};
 
 /// What the market knows of a job. Amounts in the token's smallest unit, times in Unix seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +61,13 @@ impl Job {
 }
 
 impl Contracts {
+    /// Whether nothing can become of an order any more that nobody has locked: its time has passed
+    /// so long ago that no chain takes that back.
+    pub(crate) fn is_void(&self, order: &Market::Order, job: &Job) -> bool {
+        let ended = order.lockDeadline.to::<u64>().saturating_add(OVER_AFTER_SECS);
+        job.status == JobStatus::None && self.has_passed(ended)
+    }
+
     /// What the market knows of a job.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! A key service: gives the keys of sealed data to who holds a lock and to the auditors that the
 //! order names, by its owner's policies.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::B256;
@@ -15,6 +16,7 @@ use crate::job::keys::{DatasetRules, Giving, KeyGiver};
 use crate::job::vault::Vault;
 use crate::log::recorder::Recorder;
 use crate::owner::datasets::{Datasets, Decider};
+use crate::role::sweep::{SWEEP_EVERY, keep_sweeping};
 use crate::role::{Next, Role, Scheduler};
 use crate::{Home, Result};
 
@@ -60,7 +62,11 @@ impl KeyService {
     /// Works until told to stop.
     pub async fn run(self, stop: watch::Receiver<bool>) {
         let (contracts, board) = (self.contracts.clone(), self.board.clone());
-        Scheduler::new(std::sync::Arc::new(self), board, contracts).run(stop).await;
+        let work = Scheduler::new(Arc::new(self), board.clone(), contracts.clone());
+        // It binds nothing that a sweep could miss.
+        let binding = Default::default();
+        let sweeping = keep_sweeping(&contracts, &board, SWEEP_EVERY, &binding, stop.clone());
+        tokio::join!(work.run(stop), sweeping);
     }
 }
 

@@ -1,7 +1,6 @@
 //! Reading what was anchored of a log on its chain (spec/log.md#anchors).
 
 use alloy_primitives::{Address, B256};
-use alloy_provider::Provider;
 use alloy_rpc_types_eth::{Filter, Log};
 use alloy_sol_types::SolEvent;
 use assay_chain::{ChainClientConfig, Client, Endpoint};
@@ -82,7 +81,7 @@ async fn events(
         .topic1(B256::from(sha256(origin.as_bytes()).0))
         .topic2(operators)
         .from_block(deployment.from_block);
-    let logs = client.provider().get_logs(&filter).await.map_err(assay_chain::Error::from)?;
+    let logs = client.logs(&filter).await?;
     let decoded = logs.into_iter().filter_map(|log| {
         let event = Anchors::CheckpointAnchored::decode_log(&log.inner).ok()?.data;
         Some((event, log))

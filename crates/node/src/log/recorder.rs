@@ -21,6 +21,7 @@ use assay_tlog::{
     Vkey, check_consistency,
 };
 use assay_types::{Hash, sha256};
+use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
 use crate::base::blocking::blocking;
@@ -409,10 +410,23 @@ pub(crate) fn unreadable(error: impl std::fmt::Display) -> Error {
 #[derive(Clone)]
 pub struct Recorder {
     env: Env,
-    log: PublicLog,
+    log: Log,
     key: Arc<RoleKey>,
     account: Address,
     market: MarketId,
+}
+
+/// The log that an account speaks in.
+#[derive(Clone)]
+enum Log {
+    Known(Box<PublicLog>),
+    /// The log of a broker that was away. What binds the account's key to it is said before
+    /// anything else.
+    Later {
+        broker: Box<BrokerClient>,
+        binding: Arc<Binding>,
+        begun: Arc<OnceCell<()>>,
+    },
 }
 
 impl Recorder {
@@ -430,14 +444,36 @@ impl Recorder {
     ) -> Result<Self> {
         let (account, market) = (signer.address(), market_id(deployment));
         let (key, binding) = bound_key(signer, market)?;
-        let recorder = Recorder { env: env.clone(), log, key: Arc::new(key), account, market };
+        let (env, log) = (env.clone(), Log::Known(Box::new(log)));
+        let recorder = Recorder { env, log, key: Arc::new(key), account, market };
         recorder.say(&Statement::Binding(binding)).await?;
         Ok(recorder)
     }
 
-    /// The log.
-    pub fn log(&self) -> &PublicLog {
-        &self.log
+    /// A recorder for an account at a broker that can't be asked now: it speaks once it can.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Signing`].
+    pub(crate) fn later(
+        env: &Env,
+        broker: BrokerClient,
+        signer: &PrivateKeySigner,
+        deployment: &Deployment,
+    ) -> Result<Self> {
+        let (account, market) = (signer.address(), market_id(deployment));
+        let (key, binding) = bound_key(signer, market)?;
+        let (broker, binding) = (Box::new(broker), Arc::new(binding));
+        let (env, log) = (env.clone(), Log::Later { broker, binding, begun: Arc::default() });
+        Ok(Recorder { env, log, key: Arc::new(key), account, market })
+    }
+
+    /// The log; none while its broker has not been asked.
+    pub fn log(&self) -> Option<&PublicLog> {
+        match &self.log {
+            Log::Known(log) => Some(&**log),
+            Log::Later { .. } => None,
+        }
     }
 
     /// What the log has about a job of the market, as a part of its receipt.
@@ -445,8 +481,11 @@ impl Recorder {
         &self,
         job: B256,
         anchor: Option<AnchoredTree>,
-    ) -> Result<ReceiptLog> {
-        self.log.about((self.market, job), anchor).await
+    ) -> Result<Option<ReceiptLog>> {
+        match self.log() {
+            Some(log) => log.about((self.market, job), anchor).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The account that speaks.
@@ -461,7 +500,18 @@ impl Recorder {
 
     /// Signs and logs a statement; durable when it returns. Saying it again changes nothing.
     pub(crate) async fn say(&self, said: &Statement) -> Result<u64> {
-        self.log.add(&Envelope::sign(&said.to_payload(), &self.key)).await
+        let envelope = Envelope::sign(&said.to_payload(), &self.key);
+        let (broker, binding, begun) = match &self.log {
+            Log::Known(log) => return log.add(&envelope).await,
+            Log::Later { broker, binding, begun } => (broker, binding, begun),
+        };
+        let bind = || async {
+            let binding = Statement::Binding(Binding::clone(binding));
+            let envelope = Envelope::sign(&binding.to_payload(), &self.key);
+            broker.log_add(envelope.to_bytes()).await.map(drop)
+        };
+        begun.get_or_try_init(bind).await?;
+        Ok(broker.log_add(envelope.to_bytes()).await?.index)
     }
 
     /// The same where nothing hangs on it: a job goes on, and a claim is defended, while a broker
@@ -473,10 +523,10 @@ impl Recorder {
                 tracing::warn!(statement = said.name(), %error, "a statement could not be logged");
             }
         };
-        match self.log.place {
+        match self.log().map(|log| &log.place) {
             // Awaited, so that nothing holds the log when its role has ended.
-            Place::Here(..) => saying.await,
-            Place::There(_) => self.env.spawn(saying),
+            Some(Place::Here(..)) => saying.await,
+            Some(Place::There(_)) | None => self.env.spawn(saying),
         }
     }
 }

@@ -20,8 +20,9 @@ use crate::job::executor::InProcess;
 use crate::log::anchor::Anchorer;
 use crate::log::recorder::{PublicLog, Recorder};
 use crate::market::liar::Liar;
-use crate::provider::{HostFact, Provider, ProviderPlan, SWEEP_EVERY};
+use crate::provider::{HostFact, MEMORY_MAX, Provider, ProviderPlan};
 use crate::requester::Requester;
+use crate::role::sweep::SWEEP_EVERY;
 use crate::{Error, Home, LocalChain, Result, Role, Running};
 
 /// A test dollar, in its smallest unit.
@@ -247,11 +248,12 @@ fn provider_plan(cost: CostModel) -> ProviderPlan {
         loss_day_max: FUNDS,
         failures_max: 3,
         runs_at_once: 1,
-        margin_secs: 1,
+        margin_secs: Some(1),
         chunk_fee_min: None,
         sweep_every: SWEEP_EVERY,
         only_named: false,
         disk_free_min: DISK_FREE_MIN,
+        memory_max: MEMORY_MAX,
         host_facts: vec![HostFact::Engine],
     }
 }

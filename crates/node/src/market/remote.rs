@@ -105,8 +105,7 @@ impl RemoteMarket {
     ) -> Result<Provider> {
         let contracts = self.contracts(key).await?;
         contracts.stake(stake).await?;
-        let board = self.board(&contracts, home).await?;
-        let recorder = recorder(&self.broker(contracts.signer()).await?, &contracts, home).await?;
+        let (board, recorder) = self.board(&contracts, home).await?;
         let provider = Provider::new(contracts, board, plan, executor).await?;
         Ok(match recorder {
             Some(recorder) => provider.recording(recorder),
@@ -127,11 +126,11 @@ impl RemoteMarket {
         plan: AuditorPlan,
     ) -> Result<Auditor> {
         let contracts = self.contracts(key).await?;
-        let board = self.board(&contracts, home).await?;
+        let (board, recorder) = self.board(&contracts, home).await?;
         let challenges = home.challenges().join(contracts.account().to_string());
-        let recorder = recorder(&self.broker(contracts.signer()).await?, &contracts, home).await?;
         let auditor =
             Auditor::new(contracts, board, plan, challenges, InProcess::default()).await?;
+        let auditor = auditor.confirming(self.confirmations);
         Ok(match recorder {
             Some(recorder) => auditor.recording(recorder),
             None => auditor,
@@ -150,9 +149,7 @@ impl RemoteMarket {
         // Apart from the store of a provider of the same account, which another process may have
         // open.
         let store = Store::open(&home.store(contracts.account()).join("key-service"))?;
-        let broker = self.broker(contracts.signer()).await?;
-        let recorder = recorder(&broker, &contracts, home).await?;
-        let board = Board::of_broker(broker, Some(store));
+        let (board, recorder) = self.board_over(&contracts, store, home).await?;
         let key_service = KeyService::new(contracts, board, home, self.confirmations)?;
         Ok(match recorder {
             Some(recorder) => key_service.recording(recorder),
@@ -165,8 +162,8 @@ impl RemoteMarket {
     ///
     /// # Errors
     ///
-    /// As [`Owner::publish`]; [`Error::Job`](crate::Error::Job) for masked data where the broker
-    /// keeps no log.
+    /// As [`Owner::publish`]; [`Error::LogAbsent`](crate::Error::LogAbsent) for masked data where
+    /// the broker keeps no log.
     pub async fn publish(
         &self,
         owner: &Owner,
@@ -176,12 +173,7 @@ impl RemoteMarket {
         let broker = self.broker(key).await?;
         let version = owner.newest(name)?;
         if owner.mask(&version)?.is_some() {
-            let unlogged = || {
-                crate::Error::Job(
-                    "the broker keeps no log, in which the data's masking could be said".into(),
-                )
-            };
-            let log = PublicLog::at(&broker).await?.ok_or_else(unlogged)?;
+            let log = PublicLog::at(&broker).await?.ok_or(Error::LogAbsent)?;
             owner
                 .say_mask(&Recorder::new(&self.env, log, key, &self.deployment).await?, &version)
                 .await?;
@@ -210,23 +202,70 @@ impl RemoteMarket {
     ///
     /// [`Error::Broker`](crate::Error::Broker).
     pub async fn broker(&self, access: impl Into<Access>) -> Result<BrokerClient> {
+        let broker = self.unasked_broker(access)?;
+        broker.market().await?;
+        Ok(broker)
+    }
+
+    fn unasked_broker(&self, access: impl Into<Access>) -> Result<BrokerClient> {
         let access: Access = access.into();
         let access = match &self.capabilities {
             Some(capabilities) => access.by_or_own(capabilities.clone()),
             None => access,
         };
         let config = BrokerClientConfig::default();
-        let broker = self.env.broker(&self.broker, &self.deployment, access, config)?;
-        broker.market().await?;
-        Ok(broker)
+        self.env.broker(&self.broker, &self.deployment, access, config)
     }
 
     /// With a store of its own, so that a role can go on with what it has begun while the broker is
     /// away.
-    async fn board(&self, contracts: &Contracts, home: &Home) -> Result<Board> {
-        let store = Store::open(&home.store(contracts.account()))?;
-        Ok(Board::of_broker(self.broker(contracts.signer()).await?, Some(store)))
+    async fn board(&self, contracts: &Contracts, home: &Home) -> Result<(Board, Option<Recorder>)> {
+        self.board_over(contracts, Store::open(&home.store(contracts.account()))?, home).await
     }
+
+    /// The board of a role that has a stake in what it has begun: a broker that is away, or refuses
+    /// this account, must not keep it from starting, and is asked again while it works. One of
+    /// another market is a mistake.
+    async fn board_over(
+        &self,
+        contracts: &Contracts,
+        store: Store,
+        home: &Home,
+    ) -> Result<(Board, Option<Recorder>)> {
+        let broker = self.unasked_broker(contracts.signer())?;
+        let asked = self.env.within(PATIENCE, broker.market()).await;
+        let recorder = match asked.map(|asked| asked.map_err(Error::Broker)) {
+            Some(Ok(_)) => recorder_now_or_later(&broker, contracts, home).await?,
+            Some(Err(error)) if !error.is_broker_away() => return Err(error),
+            away => {
+                let error = away.and_then(Result::err).map(tracing::field::display);
+                tracing::warn!(error, "the broker can't be asked: work goes on without it");
+                Some(later(&broker, contracts)?)
+            }
+        };
+        Ok((Board::of_broker(broker, Some(store)), recorder))
+    }
+}
+
+/// How long a start waits for a broker.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The same for a role that can start without it.
+async fn recorder_now_or_later(
+    broker: &BrokerClient,
+    contracts: &Contracts,
+    home: &Home,
+) -> Result<Option<Recorder>> {
+    match contracts.env().within(PATIENCE, recorder(broker, contracts, home)).await {
+        Some(Err(error)) if error.is_broker_away() => later(broker, contracts).map(Some),
+        Some(recorder) => recorder,
+        None => later(broker, contracts).map(Some),
+    }
+}
+
+fn later(broker: &BrokerClient, contracts: &Contracts) -> Result<Recorder> {
+    let (env, signer) = (contracts.env(), contracts.signer());
+    Recorder::later(env, broker.clone(), signer, &contracts.deployment)
 }
 
 /// A voice in the log that a broker keeps, if it keeps one.

@@ -4,19 +4,16 @@ use std::time::Duration;
 
 use alloy_primitives::B256;
 use assay_contracts::Market;
-use assay_machine::slot;
 use assay_market::{Account, JobId, JobStatus, Needed, Reason, Refusal};
 use assay_protocol::SignedOrder;
-use assay_types::{BlobRoot, Hash};
 
 use crate::board::terms_of;
 use crate::chain::market::Job;
 use crate::chain::price::price_terms;
 use crate::chain::reputation::provider_record;
-use crate::job::inputs::start;
 use crate::provider::losses::BREAK_SECS;
 use crate::provider::{LOCK_VALID_SECS, Provider, backlog};
-use crate::role::Next;
+use crate::role::{Next, Role as _};
 use crate::{Error, Result};
 
 /// How soon an order is looked at again whose requester could still mend it.
@@ -35,8 +32,8 @@ impl Provider {
             self.judge(id, signed).await?
         };
         let at = match judged {
-            Ok(at) => at,
-            Err(reason) => return self.decline(id, signed, reason).await,
+            Judgement::LockAt(at) => at,
+            Judgement::Decline(reason) => return self.decline(id, signed, reason).await,
         };
         let now = self.contracts.now();
         if at > now {
@@ -48,10 +45,12 @@ impl Provider {
             return self.decline(id, signed, reason).await;
         }
         let price = self.price_wanted(&signed.order, is_late);
+        self.memory().own.insert(id);
         // Another was faster, or the requester has cancelled or spent: all are ordinary, and
         // nothing was paid.
-        match self.contracts.send(self.contracts.lock(signed, price, until)).await {
+        match self.contracts.send_by(self.contracts.lock(signed, price, until), until).await {
             Ok(_) => {
+                self.fetched.remove(id);
                 let is_sealed = signed.order.beginSecs != 0;
                 let deadline = self.contracts.now() + u64::from(signed.order.runSecs);
                 let deadline = (!is_sealed).then_some(deadline);
@@ -60,6 +59,7 @@ impl Provider {
             }
             Err(error @ (Error::Refused(_) | Error::TooLate { .. })) => {
                 self.backlog.release(id);
+                self.memory().own.remove(&id);
                 tracing::debug!(%id, %error, "a lock was refused");
                 // Its own fault stays with the order. All else is another's move, which the next
                 // look will show.
@@ -98,70 +98,70 @@ impl Provider {
 
     /// When to lock an order, or why not at all. Whatever could make the provider lose is looked at
     /// before a lock.
-    async fn judge(
-        &self,
-        id: B256,
-        signed: &SignedOrder,
-    ) -> Result<std::result::Result<u64, Reason>> {
+    async fn judge(&self, id: B256, signed: &SignedOrder) -> Result<Judgement> {
         let order = &signed.order;
         let now = self.contracts.now();
         if let Some(reason) = self.never(signed, now) {
-            return Ok(Err(reason));
+            return Ok(reason.into());
         }
+        let terms = price_terms(order);
+        let priced = self.lock_at(order, now);
+        // What nobody has money for costs nobody more than this look.
+        let purse = self.contracts.purse(order.requester).await?;
+        let price = terms.price_at(priced.as_ref().map_or(now, |at| *at));
+        // Both are below 2^96.
+        let needed = price + order.dataFee.to::<u128>();
+        if purse < needed {
+            return Ok(Reason::PurseShort { purse, needed }.into());
+        }
+        let at = match priced {
+            Ok(at) => at,
+            Err(reason) => return Ok(reason.into()),
+        };
+        if let Some(reason) = self.too_busy(id, order, now) {
+            return Ok(reason.into());
+        }
+        if self.contracts.is_nonce_used(order).await? {
+            return Ok(Reason::NonceUsed {}.into());
+        }
+        let reason = self.last_grounds(id, signed, now).await?;
+        Ok(reason.map_or(Judgement::LockAt(at), Judgement::Decline))
+    }
+
+    /// When an order's price is what the job costs, if it ever is.
+    fn lock_at(&self, order: &Market::Order, now: u64) -> std::result::Result<u64, Reason> {
         let terms = price_terms(order);
         let needed = match self.plan.cost.needed(&terms, order.stepLimit) {
             Needed::Price(needed) => needed,
             Needed::Base { least } => {
-                return Ok(Err(Reason::BaseLow { base: terms.base, needed: least }));
+                return Err(Reason::BaseLow { base: terms.base, needed: least });
             }
             Needed::Rate { least } => {
-                return Ok(Err(Reason::RateLow {
-                    per_mebistep: terms.per_mebistep,
-                    needed: least,
-                }));
+                return Err(Reason::RateLow { per_mebistep: terms.per_mebistep, needed: least });
             }
         };
-        let Some(at) = terms.lock_at(needed, now) else {
-            return Ok(Err(Reason::PriceLow { needed, at_most: terms.max }));
-        };
-        if let Some(reason) = self.too_busy(id, order, now) {
-            return Ok(Err(reason));
-        }
-        if self.contracts.is_nonce_used(order).await? {
-            return Ok(Err(Reason::NonceUsed {}));
-        }
-        let purse = self.contracts.purse(order.requester).await?;
-        // Both are below 2^96.
-        let needed = terms.price_at(at) + order.dataFee.to::<u128>();
-        if purse < needed {
-            return Ok(Err(Reason::PurseShort { purse, needed }));
-        }
-        Ok(self.last_grounds(id, signed, now).await?.map_or(Ok(at), Err))
+        terms.lock_at(needed, now).ok_or(Reason::PriceLow { needed, at_most: terms.max })
     }
 
     /// The same for a job that another has missed, which pays its bounty whatever the steps.
-    async fn judge_late(
-        &self,
-        id: B256,
-        signed: &SignedOrder,
-        job: &Job,
-    ) -> Result<std::result::Result<u64, Reason>> {
+    async fn judge_late(&self, id: B256, signed: &SignedOrder, job: &Job) -> Result<Judgement> {
         let order = &signed.order;
         let now = self.contracts.now();
         if now > job.deadline {
-            return Ok(Err(Reason::Expired { lock_deadline: job.deadline }));
+            return Ok(Reason::Expired { lock_deadline: job.deadline }.into());
         }
         if let Some(reason) = self.never_runnable(signed) {
-            return Ok(Err(reason));
+            return Ok(reason.into());
         }
         let (needed, at_most) = (self.price_wanted(order, true), job.price);
         if at_most < needed {
-            return Ok(Err(Reason::PriceLow { needed, at_most }));
+            return Ok(Reason::PriceLow { needed, at_most }.into());
         }
         if let Some(reason) = self.too_busy(id, order, now) {
-            return Ok(Err(reason));
+            return Ok(reason.into());
         }
-        Ok(self.last_grounds(id, signed, now).await?.map_or(Ok(now), Err))
+        let reason = self.last_grounds(id, signed, now).await?;
+        Ok(reason.map_or(Judgement::LockAt(now), Judgement::Decline))
     }
 
     /// What is looked at when the price is right: the record that the order wants, the stake at
@@ -211,6 +211,11 @@ impl Provider {
         };
         if let Err(reason) = kind.assurance().accepts(&terms) {
             return Some(reason);
+        }
+        // A lock that lapses for lack of blocks costs a fee.
+        let (begin_secs, margin_secs) = (u64::from(order.beginSecs), self.backlog.margin_secs());
+        if begin_secs != 0 && begin_secs < margin_secs {
+            return Some(Reason::DeadlineNear { run_secs: begin_secs, needed_secs: margin_secs });
         }
         let needed_secs = self.backlog.alone_secs(order.stepLimit);
         let work = work_of(order);
@@ -271,63 +276,6 @@ impl Provider {
         Ok((score < least).then_some(Reason::ReputationLow { score, least }))
     }
 
-    /// Fetches what the job reads and checks it: what can't be run can't be claimed. What is sealed
-    /// is checked at its `begin`; until then it must at least be there.
-    async fn fetch(&self, id: B256, signed: &SignedOrder) -> Result<Option<Reason>> {
-        if self.memory().runs.contains_key(&id) {
-            return Ok(None);
-        }
-        if let Some(reason) = self.disk_small(&signed.order).await? {
-            return Ok(Some(reason));
-        }
-        if terms_of(signed)?.is_sealed() {
-            return self.fetch_sealed(signed).await;
-        }
-        match start(&self.board, &self.opener, signed, &*self.executor).await {
-            Ok(run) => {
-                self.keep(id, run);
-                Ok(None)
-            }
-            Err(Error::Program { id, cause }) => {
-                let cause = cause.into();
-                Ok(Some(Reason::ProgramInvalid { program: id, cause }))
-            }
-            Err(Error::InputMissing { root }) => Ok(Some(Reason::InputMissing { root })),
-            Err(Error::InputMismatch { root, found }) => {
-                Ok(Some(Reason::InputMismatch { root, found }))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Whether the job's files may not fit: what of its inputs is not here yet, and its output at
-    /// its largest.
-    async fn disk_small(&self, order: &Market::Order) -> Result<Option<Reason>> {
-        let Some(free_size) = self.board.free_size().await? else { return Ok(None) };
-        let needed_size = self.board.size_needed(order).await?;
-        let needed_size = needed_size.saturating_add(self.plan.disk_free_min);
-        Ok((free_size < needed_size).then_some(Reason::DiskSmall { needed_size, free_size }))
-    }
-
-    /// What can be known of a sealed job before its lock: that its program runs and its envelopes
-    /// are there. They are kept here from now on: who has locked pays if they vanish elsewhere.
-    async fn fetch_sealed(&self, signed: &SignedOrder) -> Result<Option<Reason>> {
-        let order = &signed.order;
-        for (number, sealed) in terms_of(signed)?.slots() {
-            if self.board.envelope(sealed.envelope).await?.is_none() {
-                let is_input = u32::from(number) == slot::INPUT;
-                let root = if is_input { order.inputRoot } else { order.datasetRoot };
-                return Ok(Some(Reason::InputMissing { root: BlobRoot(Hash(root.0)) }));
-            }
-        }
-        match self.board.program(order).await {
-            Err(Error::Program { id, cause }) => {
-                Ok(Some(Reason::ProgramInvalid { program: id, cause: cause.into() }))
-            }
-            other => other.map(|_| None),
-        }
-    }
-
     fn price_wanted(&self, order: &Market::Order, is_late: bool) -> u128 {
         // A late job pays its bounty in full, as a fixed price does.
         let terms = price_terms(order);
@@ -349,29 +297,74 @@ impl Provider {
         } else if self.backlog.waits(id, now) + LOOK_AGAIN.as_secs() > now {
             return Ok(Next::After(LOOK_AGAIN));
         }
+        let code = reason.code();
+        let (times, is_new) = self.memory().decline(id, code);
         let next = match &reason {
             Reason::OtherProvider { .. }
             | Reason::TermsInvalid { .. }
             | Reason::AuditorMissing {}
             | Reason::MarketRefuses { .. }
             | Reason::VerifierUnknown { .. } => Next::Done,
+            // A lock of its own may come back with a block that was taken back.
+            Reason::Expired { lock_deadline } if self.contracts.has_passed(*lock_deadline) => {
+                if self.is_own(id) {
+                    Next::Event
+                } else {
+                    Next::Done
+                }
+            }
             Reason::Expired { .. } | Reason::NonceUsed {} => Next::Event,
             Reason::CircuitBreaker { until, .. } => Next::At(*until + 1),
-            _ => Next::After(LOOK_AGAIN),
+            _ => Next::After(look_again(times)),
         };
-        let known =
-            self.memory().declined.get(&id).is_some_and(|known| known.code() == reason.code());
         // That another was faster needs no telling: the chain shows it.
-        if !known && !matches!(reason, Reason::NonceUsed {}) {
+        if is_new && !matches!(reason, Reason::NonceUsed {}) {
             tracing::info!(%id, %reason, "an order is declined");
             let (job, provider) = (JobId(id.0), Account(self.contracts.account().into_array()));
-            let refusal =
-                Refusal { job, provider, reason: reason.clone(), at: self.contracts.now() };
-            self.board.refuse(self.contracts.signer(), &refusal).await?;
-            self.memory().declined.insert(id, reason);
+            let is_needed = !is_plain(&reason);
+            let refusal = Refusal { job, provider, reason, at: self.contracts.now() };
+            if self.refusals.put(refusal, is_needed) {
+                self.memory().said(id, code);
+            }
+        }
+        if next == Next::Done {
+            self.memory().forget_declined(id);
+            self.fetched.remove(id);
         }
         Ok(next)
     }
+}
+
+/// Whether an order may be locked.
+enum Judgement {
+    /// From this time of the chain on, in Unix seconds.
+    LockAt(u64),
+    Decline(Reason),
+}
+
+impl From<Reason> for Judgement {
+    fn from(reason: Reason) -> Self {
+        Judgement::Decline(reason)
+    }
+}
+
+/// Whether a requester could tell a reason by itself, and whoever floods a board could make
+/// providers repeat it.
+fn is_plain(reason: &Reason) -> bool {
+    matches!(
+        reason,
+        Reason::PurseShort { .. }
+            | Reason::OtherProvider { .. }
+            | Reason::TermsInvalid { .. }
+            | Reason::VerifierUnknown { .. }
+            | Reason::Expired { .. }
+    )
+}
+
+/// How soon an order is looked at again that was declined so often in a row: what is not mended
+/// within half a minute is seldom mended, and many such must not be what a provider does.
+fn look_again(times: u32) -> Duration {
+    LOOK_AGAIN.saturating_mul(1 << (times / 6).min(4))
 }
 
 /// What an order binds its provider to.

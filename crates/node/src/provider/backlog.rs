@@ -2,6 +2,7 @@
 //! miss its deadline.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use alloy_primitives::B256;
@@ -15,7 +16,7 @@ pub(crate) struct Backlog {
     steps_per_sec: u64,
     runs_at_once: u64,
     /// What getting transactions in takes beside the run, in seconds.
-    margin_secs: u64,
+    margin_secs: AtomicU64,
     held: Mutex<Held>,
 }
 
@@ -67,9 +68,19 @@ impl Backlog {
         Backlog {
             steps_per_sec: steps_per_sec.max(1),
             runs_at_once: runs_at_once.max(1) as u64,
-            margin_secs,
+            margin_secs: margin_secs.into(),
             held: Mutex::default(),
         }
+    }
+
+    /// What is left for transactions and confirmations, in seconds.
+    pub(crate) fn margin_secs(&self) -> u64 {
+        self.margin_secs.load(Ordering::Relaxed)
+    }
+
+    /// The chain has become faster or slower. What is bound stays bound.
+    pub(crate) fn set_margin_secs(&self, margin_secs: u64) {
+        self.margin_secs.store(margin_secs, Ordering::Relaxed);
     }
 
     /// How long a job of so many steps takes an idle provider, in seconds.
@@ -189,7 +200,7 @@ impl Backlog {
         // busy no longer.
         let waits = u128::from(others).div_ceil(u128::from(self.runs_at_once));
         let all = (waits + u128::from(steps)).div_ceil(u128::from(self.steps_per_sec));
-        u64::try_from(all).unwrap_or(u64::MAX).saturating_add(self.margin_secs)
+        u64::try_from(all).unwrap_or(u64::MAX).saturating_add(self.margin_secs())
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -246,6 +257,15 @@ mod tests {
         assert_eq!(backlog.fits(id(4), work(20, 600), NOW), Err(611));
         backlog.release(id(1));
         assert_eq!(backlog.fits(id(4), work(20, 600), NOW), Ok(()));
+    }
+
+    #[test]
+    fn a_chain_that_has_become_slow_takes_its_time_of_every_deadline() {
+        let backlog = backlog(1);
+        assert_eq!(backlog.fits(id(1), work(20, 60), NOW), Ok(()));
+        backlog.set_margin_secs(48);
+        assert_eq!(backlog.fits(id(1), work(20, 60), NOW), Err(68));
+        assert_eq!(backlog.fits(id(1), work(20, 68), NOW), Ok(()));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! From a lock to a claim: beginning, running, claiming, and publishing the output.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::B256;
@@ -15,9 +16,14 @@ use crate::chain::market::Job;
 use crate::chain::timeline::Timeline;
 use crate::job::inputs::start;
 use crate::provider::admission::work_of;
+use crate::provider::runs::locked as memory_of;
 use crate::provider::{LOCK_VALID_SECS, Provider, backlog};
 use crate::role::Next;
 use crate::{Error, Result};
+
+/// A claim waits for its output to be published for a quarter of the time that is left for it, and
+/// of this much at the most.
+const PUBLISH_MAX: Duration = Duration::from_secs(240);
 
 /// How soon a key is looked for again that has not come yet.
 const KEY_PAUSE: Duration = Duration::from_millis(100);
@@ -28,7 +34,7 @@ impl Provider {
     /// lock lapse, at the same small fee for both sides.
     pub(super) async fn begin(&self, id: B256, signed: &SignedOrder, job: &Job) -> Result<Next> {
         let deadline = job.deadline;
-        if self.contracts.now() > deadline {
+        if self.contracts.is_past(deadline).await? {
             return self.expire(&signed.order).await;
         }
         let is_ready = self.memory().runs.contains_key(&id);
@@ -53,14 +59,14 @@ impl Provider {
             // lapses.
             return Ok(Next::After(KEY_PAUSE));
         }
-        self.contracts.attempt(self.contracts.begin(&signed.order)).await?;
+        self.contracts.attempt_by(self.contracts.begin(&signed.order), deadline).await?;
         Ok(Next::After(Duration::ZERO))
     }
 
     /// Runs the job and claims what it came to.
     pub(super) async fn claim(&self, id: B256, signed: &SignedOrder, job: &Job) -> Result<Next> {
         let (order, lock_block) = (&signed.order, job.lock_block);
-        if self.contracts.now() > job.deadline {
+        if self.contracts.is_past(job.deadline).await? {
             // Its stake is lost, and a run for nothing would only hold up the others.
             self.backlog.release(id);
             return Ok(Next::Event);
@@ -90,27 +96,44 @@ impl Provider {
         self.backlog.release(id);
         drop(turn);
         let (program, claim, evidence, output) = ran?;
-        self.publish(id, claim.output_root, output).await;
+        let left = self.contracts.until(job.deadline);
+        self.publish(id, claim.output_root, output, left.min(PUBLISH_MAX) / 4).await;
         // The chain may have moved on while the job ran, and forgets old blocks.
         let block = self.contracts.block_since(lock_block, confirmations).await?.unwrap_or(block);
         let said = said(&program, &claim, block, evidence);
-        self.contracts.send(self.contracts.claim(order, said)).await?;
+        self.contracts.send_by(self.contracts.claim(order, said), job.deadline).await?;
         tracing::info!(%id, "a job is claimed");
         Ok(Next::After(Duration::ZERO))
     }
 
-    /// Publishes an output, or tries it again later. Neither a broker that is away nor a full disk
-    /// must cost the stake: a claim needs no published output, and who does not find it demands a
-    /// chunk.
-    async fn publish(&self, id: B256, root: BlobRoot, output: Vec<u8>) {
-        let published = self.board.put_slot(root, output).await;
-        match published {
-            Ok(()) => drop(self.memory().unpublished.remove(&id)),
-            Err(error) => {
-                tracing::warn!(%id, %error, "an output could not be published yet");
-                self.memory().unpublished.insert(id);
+    /// Publishes an output, or tries it again later, and waits for it so long. Neither a broker that
+    /// is away or hangs nor a full disk must cost the stake: a claim needs no published output, and
+    /// who does not find it demands a chunk.
+    async fn publish(&self, id: B256, root: BlobRoot, output: Vec<u8>, patience: Duration) {
+        let (board, memory) = (self.board.clone(), Arc::clone(&self.memory));
+        memory_of(&memory).publishing.insert(id);
+        let publishing = async move {
+            let published = board.put_slot(root, output).await;
+            let mut memory = memory_of(&memory);
+            memory.publishing.remove(&id);
+            match published {
+                Ok(()) => drop(memory.unpublished.remove(&id)),
+                Err(error) => {
+                    tracing::warn!(%id, %error, "an output could not be published yet");
+                    memory.unpublished.insert(id);
+                }
             }
+        };
+        if !self.board.has_broker() {
+            // A store of one's own is quick, and nothing is to hold it when the role has ended.
+            return publishing.await;
         }
+        let (done_in, done) = tokio::sync::oneshot::channel();
+        self.contracts.env().spawn(async move {
+            publishing.await;
+            let _ = done_in.send(());
+        });
+        let _ = self.contracts.env().within(patience, done).await;
     }
 
     /// Publishes the output of a claim that could not be published before. Gives whether that is
@@ -121,14 +144,19 @@ impl Provider {
         signed: &SignedOrder,
         root: BlobRoot,
     ) -> bool {
+        if self.memory().publishing.contains(&id) {
+            return true;
+        }
         if !self.memory().unpublished.contains(&id) {
             return false;
         }
         match self.with_run(id, signed, |run| run.output_image()).await {
-            Ok(output) => self.publish(id, root, output).await,
+            // Games and demands do not wait for it.
+            Ok(output) => self.publish(id, root, output, Duration::ZERO).await,
             Err(error) => tracing::warn!(%id, %error, "an output could not be made again yet"),
         }
-        self.memory().unpublished.contains(&id)
+        let memory = self.memory();
+        memory.unpublished.contains(&id) || memory.publishing.contains(&id)
     }
 
     /// Says in the log what it has locked, run and claimed. Once a start: what is there already

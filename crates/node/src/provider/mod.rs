@@ -4,9 +4,10 @@ mod admission;
 mod backlog;
 mod defence;
 mod execution;
+mod fetching;
 mod losses;
+mod refusals;
 mod runs;
-mod sweep;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,7 +17,6 @@ use assay_contracts::Market;
 use assay_market::{Account, CostModel, JobStatus, Offer, RunTime};
 use tokio::sync::{Semaphore, watch};
 
-use crate::Result;
 use crate::base::progress::Progress;
 use crate::board::Board;
 use crate::chain::contracts::Contracts;
@@ -26,16 +26,28 @@ use crate::job::sealed::Opener;
 use crate::log::recorder::Recorder;
 use crate::provider::admission::work_of;
 use crate::provider::backlog::Backlog;
+use crate::provider::fetching::Fetched;
 use crate::provider::losses::Losses;
+use crate::provider::refusals::Refusals;
 use crate::provider::runs::Memory;
-use crate::provider::sweep::Sweep;
+use crate::role::sweep::keep_sweeping;
 use crate::role::{Next, Role, Scheduler};
-
-/// How often a provider removes the blobs of jobs that are over.
-pub const SWEEP_EVERY: Duration = Duration::from_secs(600);
+use crate::{Error, Result};
 
 /// How long a lock is meant, in seconds: one that lands later does nothing.
 const LOCK_VALID_SECS: u64 = 60;
+
+/// What of a run's time is left for the chain unless it takes more, in seconds.
+const MARGIN_SECS: u64 = 5;
+
+/// How long a start waits for a broker.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What inputs may take of memory unless somebody says otherwise, in bytes: one that fills a slot.
+pub const MEMORY_MAX: u64 = 4 << 30;
+
+/// How often it is measured anew how fast the chain makes blocks.
+const PACE_EVERY: Duration = Duration::from_secs(600);
 
 /// How long others are left to say that they missed a deadline, in seconds, before a provider says
 /// it for the bounty.
@@ -64,12 +76,16 @@ pub struct ProviderPlan {
     pub failures_max: u32,
     /// How many jobs it runs at once.
     pub runs_at_once: usize,
-    /// What it leaves of a run's time for its transactions and the confirmations, in seconds.
-    pub margin_secs: u64,
+    /// What it leaves of a run's time for its transactions and the confirmations, in seconds;
+    /// `None` for what the chain takes, and five at the least.
+    pub margin_secs: Option<u64>,
     /// Whether it passes over orders that anyone may take.
     pub only_named: bool,
     /// What stays free on its disk beside the largest files that a job may need, in bytes.
     pub disk_free_min: u64,
+    /// What the inputs of all jobs that run at once may take of memory, in bytes: each may take an
+    /// equal part, at some 20 KiB for each page of 4 KiB that an input fills.
+    pub memory_max: u64,
     /// How often it removes the blobs of jobs that are over from its own store.
     pub sweep_every: Duration,
     /// What it says of its machine in the statements of its runs.
@@ -119,30 +135,40 @@ pub struct Provider {
     /// each knows of the other.
     binding: tokio::sync::Mutex<()>,
     losses: tokio::sync::Mutex<Losses>,
-    memory: Mutex<Memory>,
+    memory: Arc<Mutex<Memory>>,
+    /// Whether it has said what it works for, as far as its start.
+    is_announced: bool,
+    refusals: Refusals,
+    fetched: Fetched,
     recorder: Option<Recorder>,
     progress: Progress,
 }
 
 impl Provider {
     /// A provider on an engine. Reads what it has lost lately, and says what it works for before
-    /// anyone can ask.
+    /// anyone can ask, unless the broker is away: then it says so while it works.
     ///
     /// # Errors
     ///
-    /// [`Error::Chain`], [`Error::Store`], [`Error::Broker`].
+    /// [`Error::Chain`], [`Error::Store`]; [`Error::MarginShort`] if the plan
+    /// leaves the chain less time than it takes.
     pub async fn new(
         contracts: Contracts,
         board: Board,
         plan: ProviderPlan,
         executor: impl Executor,
     ) -> Result<Self> {
-        let provider = Provider {
+        let margin_secs = margin_secs(&contracts, &plan).await?;
+        let env = contracts.env().clone();
+        let mut provider = Provider {
             running: Semaphore::new(plan.runs_at_once.max(1)),
-            backlog: Backlog::new(plan.steps_per_sec, plan.runs_at_once, plan.margin_secs),
+            backlog: Backlog::new(plan.steps_per_sec, plan.runs_at_once, margin_secs),
             binding: Default::default(),
             losses: Default::default(),
-            memory: Mutex::new(Memory::new()),
+            memory: Arc::new(Mutex::new(Memory::new())),
+            is_announced: false,
+            refusals: Refusals::default(),
+            fetched: Fetched::new(),
             opener: Opener::of(contracts.signer()),
             contracts,
             board,
@@ -153,8 +179,11 @@ impl Provider {
         };
         provider.losses.lock().await.read_new(&provider.contracts).await?;
         provider.find_bound().await?;
-        provider.publish_seal_keys().await?;
-        provider.offer().await?;
+        provider.is_announced = match env.within(PATIENCE, provider.announce()).await {
+            Some(Err(error)) if !error.is_broker_away() => return Err(error),
+            Some(Ok(())) => true,
+            _ => false,
+        };
         Ok(provider)
     }
 
@@ -174,54 +203,62 @@ impl Provider {
     pub async fn run(self, stop: watch::Receiver<bool>) {
         let (contracts, board) = (self.contracts.clone(), self.board.clone());
         let provider = Arc::new(self);
-        let work = Scheduler::new(Arc::clone(&provider), board, contracts).run(stop.clone());
-        let sweeping = provider.keep_sweeping(stop.clone());
-        tokio::join!(work, provider.keep_offering(stop), sweeping);
+        let work = Scheduler::new(Arc::clone(&provider), board.clone(), contracts.clone());
+        let work = work.run(stop.clone());
+        let (every, binding) = (provider.plan.sweep_every, &provider.binding);
+        let sweeping = keep_sweeping(&contracts, &board, every, binding, stop.clone());
+        let measuring = provider.keep_pace(stop.clone());
+        let refusing = provider.keep_refusing(stop.clone());
+        tokio::join!(work, provider.keep_offering(stop), sweeping, measuring, refusing);
+    }
+
+    /// Leaves a chain that has become slow the time that it takes, until told to stop.
+    async fn keep_pace(&self, mut stop: watch::Receiver<bool>) {
+        loop {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                () = self.contracts.env().sleep(PACE_EVERY) => {}
+            }
+            let margin_secs = match margin_secs(&self.contracts, &self.plan).await {
+                Err(Error::MarginShort { needed_secs, .. }) => needed_secs,
+                Ok(margin_secs) => margin_secs,
+                Err(error) => {
+                    tracing::warn!(%error, "the chain's pace could not be measured");
+                    continue;
+                }
+            };
+            if margin_secs != self.backlog.margin_secs() {
+                tracing::info!(margin_secs, "what is left for the chain has changed");
+                self.backlog.set_margin_secs(margin_secs);
+            }
+        }
     }
 
     /// Says what it works for again before that ends, until told to stop.
     async fn keep_offering(&self, mut stop: watch::Receiver<bool>) {
-        let mut pause = OFFER_SECS / 2;
+        let mut is_said = self.is_announced;
         loop {
+            let pause = if is_said { OFFER_SECS / 2 } else { 5 };
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
                 () = self.contracts.env().sleep(Duration::from_secs(pause)) => {}
             }
-            let said = self.offer().await;
+            let said = tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                said = self.announce() => said,
+            };
             if let Err(error) = &said {
                 tracing::warn!(%error, "the offer could not be put");
             }
-            pause = if said.is_ok() { OFFER_SECS / 2 } else { 5 };
+            is_said = said.is_ok();
         }
     }
 
-    /// Removes the blobs of jobs that are over, until told to stop.
-    async fn keep_sweeping(&self, mut stop: watch::Receiver<bool>) {
-        let mut sweep = Sweep::default();
-        loop {
-            tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return,
-                () = self.contracts.env().sleep(self.plan.sweep_every) => {}
-            }
-            match self.sweep(&mut sweep).await {
-                Ok(0) => {}
-                Ok(count) => tracing::info!(count, "blobs of jobs that are over were removed"),
-                Err(error) => tracing::warn!(%error, "blobs could not be removed"),
-            }
-        }
-    }
-
-    async fn sweep(&self, sweep: &mut Sweep) -> Result<usize> {
-        // Once without stopping anything, so that the second time there is little left to ask.
-        sweep.read(&self.contracts, &self.board).await?;
-        let _turn = self.binding.lock().await;
-        sweep.read(&self.contracts, &self.board).await?;
-        sweep.remove(&self.board).await
-    }
-
-    async fn publish_seal_keys(&self) -> Result<()> {
+    /// Says to which keys things are sealed for it, and what it works for.
+    async fn announce(&self) -> Result<()> {
         let (signer, now) = (self.contracts.signer(), self.contracts.now());
-        self.board.put_seal_keys(signer, &self.opener.public(), now).await
+        self.board.put_seal_keys(signer, &self.opener.public(), now).await?;
+        self.offer().await
     }
 
     async fn offer(&self) -> Result<()> {
@@ -237,7 +274,7 @@ impl Provider {
             until: self.contracts.now() + OFFER_SECS,
             run_time: Some(RunTime {
                 steps_per_sec: self.plan.steps_per_sec,
-                margin_secs: self.plan.margin_secs,
+                margin_secs: self.backlog.margin_secs(),
             }),
         };
         self.board.offer(self.contracts.signer(), &offer).await
@@ -249,6 +286,8 @@ impl Provider {
         let (account, now) = (self.contracts.account(), self.contracts.now());
         for (id, deadline) in self.contracts.own_locks().await? {
             let Some(signed) = self.board.order(id)? else { continue };
+            // Until it is looked at, it may be one that waits for its verdict.
+            self.memory().own.insert(id);
             let order = &signed.order;
             // A sealed job's clock may begin as late as its lock ends.
             let more_secs = if order.beginSecs == 0 { 0 } else { u64::from(order.runSecs) };
@@ -288,6 +327,18 @@ impl Provider {
     }
 }
 
+/// What of a run's time is left for the chain, in seconds.
+async fn margin_secs(contracts: &Contracts, plan: &ProviderPlan) -> Result<u64> {
+    let (pace, confirmations) = (contracts.pace().await?, plan.confirmations);
+    let needed_secs = pace.margin_secs(confirmations);
+    let margin_secs = plan.margin_secs.unwrap_or(MARGIN_SECS.max(needed_secs));
+    if margin_secs < needed_secs {
+        let block_secs = pace.block_secs;
+        return Err(Error::MarginShort { margin_secs, needed_secs, block_secs, confirmations });
+    }
+    Ok(margin_secs)
+}
+
 impl Role for Provider {
     const NAME: &'static str = "provider";
 
@@ -301,6 +352,7 @@ impl Role for Provider {
         let job = self.contracts.job(id).await?;
         let is_mine = job.is_of(self.contracts.account());
         if is_mine {
+            self.memory().own.insert(id);
             self.note_bound(id, order, &job);
         }
         match job.status {
@@ -327,6 +379,10 @@ impl Role for Provider {
                 Ok(Next::Done)
             }
         }
+    }
+
+    fn is_own(&self, id: B256) -> bool {
+        self.memory().own.contains(&id)
     }
 
     fn woken(&self) -> Vec<B256> {

@@ -1,10 +1,9 @@
 //! What a provider keeps of its runs and orders, all of which it could find again.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use alloy_primitives::B256;
-use assay_market::Reason;
 use assay_protocol::SignedOrder;
 
 use crate::Result;
@@ -27,13 +26,25 @@ pub(super) struct Memory {
     pub(super) runs: BTreeMap<B256, Box<dyn JobRun>>,
     /// The kept runs, oldest first.
     order: VecDeque<B256>,
-    pub(super) declined: BTreeMap<B256, Reason>,
+    /// What it has locked, or is about to.
+    pub(super) own: BTreeSet<B256>,
+    declined: BTreeMap<B256, Declined>,
     /// Jobs whose lock, run and claim are in the log.
     pub(super) recorded: BTreeSet<B256>,
     /// Jobs whose output could not be published.
     pub(super) unpublished: BTreeSet<B256>,
+    /// Jobs whose output is being published.
+    pub(super) publishing: BTreeSet<B256>,
     /// How many of its moves in games about a job's claim are in the log.
     pub(super) moves_said: BTreeMap<B256, usize>,
+}
+
+/// What is known of an order that is declined.
+#[derive(Default)]
+struct Declined {
+    times: u32,
+    /// The code of the reason that was said last.
+    said: Option<&'static str>,
 }
 
 impl Memory {
@@ -41,11 +52,30 @@ impl Memory {
         Memory {
             runs: BTreeMap::new(),
             order: VecDeque::new(),
+            own: BTreeSet::new(),
             declined: BTreeMap::new(),
             recorded: BTreeSet::new(),
             unpublished: BTreeSet::new(),
+            publishing: BTreeSet::new(),
             moves_said: BTreeMap::new(),
         }
+    }
+
+    /// An order is declined. Gives how often in a row it was, and whether this reason is a new one.
+    pub(super) fn decline(&mut self, id: B256, code: &'static str) -> (u32, bool) {
+        let declined = self.declined.entry(id).or_default();
+        declined.times = declined.times.saturating_add(1);
+        (declined.times, declined.said != Some(code))
+    }
+
+    /// A reason is on its way to the requester.
+    pub(super) fn said(&mut self, id: B256, code: &'static str) {
+        self.declined.entry(id).or_default().said = Some(code);
+    }
+
+    /// What was on its way did not come through.
+    pub(super) fn forget_declined(&mut self, id: B256) {
+        self.declined.remove(&id);
     }
 
     fn runs_size(&self) -> u64 {
@@ -60,6 +90,11 @@ impl Memory {
         let steps = |id: &&B256| self.runs.get(*id).map_or(0, |run| run.step() / REMADE_STEPS);
         others.min_by_key(steps).copied()
     }
+}
+
+pub(super) fn locked(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
+    // What it holds can be found again, so a panic elsewhere spoils nothing.
+    memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Provider {
@@ -104,7 +139,9 @@ impl Provider {
     pub(super) fn forget(&self, id: B256) {
         self.take(id);
         self.backlog.release(id);
+        self.fetched.remove(id);
         let mut memory = self.memory();
+        memory.own.remove(&id);
         memory.declined.remove(&id);
         memory.recorded.remove(&id);
         memory.unpublished.remove(&id);
@@ -112,7 +149,6 @@ impl Provider {
     }
 
     pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
-        // What it holds can be found again, so a panic elsewhere spoils nothing.
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.memory)
     }
 }

@@ -63,13 +63,10 @@ impl Requester {
             if status.is_final() {
                 return Ok(status);
             }
-            let now = self.contracts.now();
-            if status == JobStatus::None
-                && now > record.lock_deadline()
-                && self.is_over(record, now).await?
-            {
+            if status == JobStatus::None && self.is_over(record).await? {
                 return Ok(status);
             }
+            let now = self.contracts.now();
             if status == JobStatus::None && self.raise(record, now).await? {
                 continue;
             }
@@ -115,11 +112,11 @@ impl Requester {
             // loses.
             JobStatus::AwaitingVerdict if now <= job.deadline && !*has_output => {
                 // A broker that is away shows no more than a provider that is silent.
-                let found = match self.board.slot(job.output).await {
-                    Err(Error::Broker(_)) => false,
-                    found => found?.is_some(),
-                };
-                *has_output = job.output == empty_slot() || found;
+                *has_output = job.output == empty_slot()
+                    || match self.output_image(job.output).await {
+                        Err(Error::Broker(_)) => false,
+                        found => found?.is_some(),
+                    };
                 let is_due = !*has_output && !contracts.demand(id, 0).await?.was_made;
                 if is_due {
                     self.fill_purse_with(order.chunkFee.to()).await?;
@@ -135,16 +132,20 @@ impl Requester {
         })
     }
 
-    /// Whether an order that is past its deadline by the clock, and that nobody has locked, never
-    /// will be: no block can have its lock any more, or its nonce is used up. The chain's time
-    /// decides, for who orders the same again would pay twice for a lock that came late.
-    async fn is_over(&self, record: &JobRecord, now: u64) -> Result<bool> {
+    /// Whether nobody has locked an order and nobody ever will: no block can have its lock any more,
+    /// or its nonce is used up. The chain's time decides, for who orders the same again would pay
+    /// twice for a lock that came late.
+    async fn is_over(&self, record: &JobRecord) -> Result<bool> {
         let (contracts, deadline) = (&self.contracts, record.lock_deadline());
         // An embedded chain's next block has the clock's time.
-        if contracts.client().heads().is_none()
-            && contracts.time_before(self.confirmations).await? <= deadline
-        {
-            if self.confirmations > 0 && now <= deadline + BLOCK_PATIENCE_SECS {
+        let is_past = match contracts.client().heads() {
+            Some(_) => contracts.is_past(deadline).await?,
+            None => contracts.time_before(self.confirmations).await? > deadline,
+        };
+        if !is_past {
+            let patience_secs = if self.confirmations > 0 { BLOCK_PATIENCE_SECS } else { 0 };
+            let is_given_up = contracts.now() > deadline.saturating_add(patience_secs);
+            if contracts.client().heads().is_some() || !is_given_up {
                 return Ok(false);
             }
             // A chain that makes no blocks may make one with a lock in it at any time.

@@ -42,8 +42,7 @@ pub struct Requester {
     contracts: Contracts,
     board: Board,
     records: PathBuf,
-    /// Blocks upon one before it is taken for final.
-    confirmations: u64,
+    outputs: PathBuf,
     /// What the orders that wait for a lock may take from the purse. One that was locked meanwhile
     /// may still be among them: then the purse holds more than it must, and the requester can
     /// withdraw it.
@@ -53,6 +52,8 @@ pub struct Requester {
     /// The keys that orders are made under just now: of two with the same key, the second takes up
     /// the first.
     keys: Mutex<BTreeMap<Hash, Arc<tokio::sync::Mutex<()>>>>,
+    /// How many blocks are to stand upon a job's end before it is said in the log.
+    confirmations: u64,
     /// Gives the keys of what this requester has sealed.
     key_giver: KeyGiver<Infallible>,
     vault: Vault,
@@ -61,12 +62,11 @@ pub struct Requester {
 }
 
 impl Requester {
-    /// The same, giving keys only for locks with so many blocks upon theirs, and taking a block for
-    /// final once so many stand upon it.
+    /// The same, giving keys only for locks, and receipts only of ends, with so many blocks upon
+    /// theirs.
     #[must_use]
     pub fn confirming(self, blocks: u64) -> Self {
-        let key_giver = self.key_giver.confirming(blocks);
-        Requester { key_giver, confirmations: blocks, ..self }
+        Requester { key_giver: self.key_giver.confirming(blocks), confirmations: blocks, ..self }
     }
 
     /// A requester that remembers its orders, and the keys of what it seals, under a home.
@@ -78,10 +78,11 @@ impl Requester {
             contracts,
             board,
             records: home.jobs(),
-            confirmations: 0,
+            outputs: home.outputs(),
             promised: Mutex::default(),
             filling: Default::default(),
             keys: Mutex::default(),
+            confirmations: 0,
             vault,
             recorder: None,
         }

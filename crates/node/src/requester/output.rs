@@ -1,11 +1,15 @@
 //! Reading a job's output.
 
+use std::path::PathBuf;
+
 use alloy_primitives::B256;
 use assay_merkle::empty_slot;
+use assay_protocol::check_slot;
 use assay_seal::open_output_by;
 use assay_types::{BlobRoot, Hash};
 
 use crate::base::blocking::blocking;
+use crate::base::files;
 use crate::base::ids::account;
 use crate::board::terms_of;
 use crate::job::executor::InProcess;
@@ -21,7 +25,7 @@ impl Requester {
     /// # Errors
     ///
     /// [`Error::InputMissing`] if nobody has published it; [`Error::KeyMissing`] if it is sealed to
-    /// others; [`Error::Job`] if it is no blob.
+    /// others; [`Error::Output`] if it is no blob.
     pub async fn output(&self, id: B256) -> Result<Vec<u8>> {
         let sealed = self.published_output(id).await?;
         let Some(signed) = self.board.find_order(id).await? else {
@@ -62,7 +66,29 @@ impl Requester {
         if root == empty_slot() {
             return Ok(Vec::new());
         }
-        let image = self.board.slot(root).await?.ok_or(Error::InputMissing { root })?;
+        let image = self.output_image(root).await?.ok_or(Error::InputMissing { root })?;
         blob_of(root, &image)
+    }
+
+    /// The image of an output; `None` if nobody has published it. What was found once is kept, and
+    /// not asked for again.
+    pub(super) async fn output_image(&self, root: BlobRoot) -> Result<Option<Vec<u8>>> {
+        let file = self.output_file(root);
+        let kept = files::read(&file)?.filter(|image| check_slot(root, image).is_ok());
+        if kept.is_some() {
+            return Ok(kept);
+        }
+        let found = self.board.slot(root).await?;
+        let found = found.filter(|image| check_slot(root, image).is_ok());
+        if let Some(image) = &found
+            && !self.board.has_store()
+        {
+            files::write(&file, image)?;
+        }
+        Ok(found)
+    }
+
+    pub(super) fn output_file(&self, root: BlobRoot) -> PathBuf {
+        self.outputs.join(format!("{root}.image"))
     }
 }

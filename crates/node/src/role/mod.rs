@@ -4,6 +4,8 @@
 //! A role acts on what the chain and the board say now, never on what it remembers having done: a
 //! crash, a missed event or a reorganisation costs one more look and nothing else.
 
+pub(crate) mod sweep;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
 use std::sync::Arc;
@@ -31,7 +33,7 @@ const RETRY: Duration = Duration::from_millis(250);
 /// The longest pause after a failure.
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
-/// How many jobs a role attends to at once.
+/// How many jobs of its own a role attends to at once, and how many of others beside them.
 const AT_ONCE: usize = 64;
 
 /// When to call again for a job.
@@ -55,6 +57,12 @@ pub(crate) trait Role: Send + Sync + 'static {
     /// Does for a job what there is to do now.
     fn attend(&self, id: B256) -> impl Future<Output = Result<Next>> + Send;
 
+    /// Whether a job is the role's own to finish. Such come before what strangers have posted,
+    /// however much that is.
+    fn is_own(&self, _: B256) -> bool {
+        false
+    }
+
     /// Jobs to look at again for a reason of the role's own. Asked whenever anything has happened.
     fn woken(&self) -> Vec<B256> {
         Vec::new()
@@ -64,9 +72,13 @@ pub(crate) trait Role: Send + Sync + 'static {
 /// What is known of a job between two calls.
 #[derive(Default)]
 struct Open {
-    /// It waits in the queue of those to be attended to.
+    /// It waits in a queue of those to be attended to.
     is_ready: bool,
+    /// It waits among the role's own.
+    is_first: bool,
     in_flight: bool,
+    /// It is among the others in flight.
+    is_other: bool,
     /// Something happened while it was in flight.
     again: bool,
     failures: u32,
@@ -82,7 +94,10 @@ pub(crate) struct Scheduler<R> {
     board: Board,
     contracts: Contracts,
     jobs: BTreeMap<B256, Open>,
-    ready: VecDeque<B256>,
+    /// The role's own that are ready, and the others.
+    ready: [VecDeque<B256>; 2],
+    /// How many of the others are in flight.
+    others: usize,
     timers: BTreeSet<(Duration, B256)>,
     chain_timers: BTreeSet<(u64, B256)>,
     tasks: Tasks<(B256, Result<Next>)>,
@@ -103,7 +118,8 @@ impl<R: Role> Scheduler<R> {
             board,
             contracts,
             jobs: BTreeMap::new(),
-            ready: VecDeque::new(),
+            ready: Default::default(),
+            others: 0,
             timers: BTreeSet::new(),
             chain_timers: BTreeSet::new(),
             tasks: env.tasks(),
@@ -169,8 +185,7 @@ impl<R: Role> Scheduler<R> {
                 .address(vec![deployment.market, deployment.disputes])
                 .from_block(last.0 + 1)
                 .to_block(head.0);
-            let logs = self.contracts.client().provider().get_logs(&filter).await;
-            for log in logs.map_err(assay_chain::Error::from)? {
+            for log in self.contracts.client().logs(&filter).await? {
                 for topic in log.topics().iter().skip(1).take(2) {
                     self.mark(*topic);
                 }
@@ -210,10 +225,13 @@ impl<R: Role> Scheduler<R> {
     /// Has a job looked at soon, if it is an open one.
     fn mark(&mut self, id: B256) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        let is_own = self.role.is_own(id);
         if job.in_flight {
             job.again = true;
-        } else if !std::mem::replace(&mut job.is_ready, true) {
-            self.ready.push_back(id);
+        } else if !std::mem::replace(&mut job.is_ready, true) || is_own && !job.is_first {
+            // One that waits among the others may have become an own one.
+            job.is_first = is_own;
+            self.ready[usize::from(!is_own)].push_back(id);
         }
     }
 
@@ -237,10 +255,11 @@ impl<R: Role> Scheduler<R> {
     }
 
     fn start_ready(&mut self) {
-        while self.tasks.len() < AT_ONCE {
-            let Some(id) = self.ready.pop_front() else { return };
-            let Some(job) = self.jobs.get_mut(&id) else { continue };
-            (job.is_ready, job.in_flight) = (false, true);
+        while let Some(id) = self.next_ready() {
+            let Some(job) = self.jobs.get_mut(&id).filter(|job| job.is_ready) else { continue };
+            job.is_other = !job.is_first;
+            self.others += usize::from(job.is_other);
+            (job.is_ready, job.is_first, job.in_flight) = (false, false, true);
             if let Some(at) = job.due.take() {
                 self.timers.remove(&(at, id));
             }
@@ -252,9 +271,21 @@ impl<R: Role> Scheduler<R> {
         }
     }
 
+    /// The next that may be attended to: an own one if there is any.
+    fn next_ready(&mut self) -> Option<B256> {
+        let [own, others] = &mut self.ready;
+        if self.tasks.len().saturating_sub(self.others) < AT_ONCE
+            && let Some(id) = own.pop_front()
+        {
+            return Some(id);
+        }
+        (self.others < AT_ONCE).then(|| others.pop_front()).flatten()
+    }
+
     fn take(&mut self, id: B256, next: Result<Next>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.in_flight = false;
+        self.others -= usize::from(std::mem::take(&mut job.is_other));
         let again = std::mem::take(&mut job.again);
         match next {
             Ok(next) => {
@@ -309,5 +340,67 @@ async fn changed<T>(of: &mut Option<watch::Receiver<T>>) {
     };
     if gone {
         *of = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use assay_chain::{ChainClientConfig, Endpoint};
+
+    use super::*;
+    use crate::board::Store;
+    use crate::{Home, LocalChain};
+
+    /// Whose calls never end: a broker that is slow, inputs that are large.
+    #[derive(Default)]
+    struct Flooded(Mutex<Vec<B256>>);
+
+    impl Role for Flooded {
+        const NAME: &'static str = "flooded";
+
+        async fn attend(&self, id: B256) -> Result<Next> {
+            self.0.lock().expect("no panic").push(id);
+            std::future::pending().await
+        }
+
+        fn is_own(&self, id: B256) -> bool {
+            id[0] == 1
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_ones_own_waits_for_no_stranger() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let local = LocalChain::open(&Home::at(folder.path())).await.expect("a chain");
+        let endpoint = Endpoint::Embedded(local.chain().clone());
+        let key = local.key(crate::Role::Auditor);
+        let config = ChainClientConfig::default();
+        let contracts =
+            Contracts::connect(&Env::system(), endpoint, key, local.deployment(), config).await;
+        let store = Store::open(&folder.path().join("board")).expect("a store");
+        let board = Board::of_store(store, local.deployment());
+        let role = Arc::new(Flooded::default());
+        let mut scheduler = Scheduler::new(Arc::clone(&role), board, contracts.expect("connected"));
+        let stranger = |number: u64| B256::left_padding_from(&number.to_be_bytes());
+        for number in 0..10_000 {
+            scheduler.jobs.insert(stranger(number), Open::default());
+            scheduler.mark(stranger(number));
+        }
+        let own = B256::repeat_byte(1);
+        for round in 0..3 {
+            scheduler.start_ready();
+            assert_eq!(scheduler.tasks.len(), AT_ONCE + usize::from(round > 0), "a bound");
+            scheduler.jobs.entry(own).or_default();
+            scheduler.mark(own);
+        }
+        let attended = async {
+            while !role.0.lock().expect("no panic").contains(&own) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), attended).await.expect("attended to");
+        scheduler.tasks.shutdown().await;
     }
 }

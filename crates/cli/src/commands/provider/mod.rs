@@ -4,7 +4,7 @@ mod benchmark;
 mod show;
 
 use assay_market::CostModel;
-use assay_node::{HostFact, InProcess, Liar, ProviderPlan, SWEEP_EVERY};
+use assay_node::{HostFact, InProcess, Liar, MEMORY_MAX, ProviderPlan, SWEEP_EVERY};
 
 use crate::output::failure::Failure;
 use crate::output::print::print;
@@ -49,12 +49,17 @@ pub(crate) struct Arguments {
     /// How many jobs to run at once
     #[arg(long, value_name = "N", default_value_t = 1)]
     runs_at_once: usize,
-    /// How much of a job's time to leave for transactions and confirmations, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
-    margin_secs: u64,
+    /// How much of a job's time to leave for transactions and confirmations, in seconds. Less than
+    /// the chain takes is refused [default: what the chain takes, 5 at the least]
+    #[arg(long, value_name = "SECONDS")]
+    margin_secs: Option<u64>,
     /// How much disk space to leave free, besides the files of a job, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     disk_free_min: u64,
+    /// How much memory the inputs of all jobs that run at once may take, in bytes: some 20 KiB for
+    /// each 4 KiB that they fill
+    #[arg(long, value_name = "BYTES", default_value_t = MEMORY_MAX)]
+    memory_max: u64,
     /// Take only orders that name this provider
     #[arg(long)]
     only_named: bool,
@@ -101,6 +106,7 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
             sweep_every: SWEEP_EVERY,
             only_named: arguments.only_named,
             disk_free_min: arguments.disk_free_min,
+            memory_max: arguments.memory_max,
             host_facts: facts,
         };
         let key = arguments.at.key.load(&home)?;

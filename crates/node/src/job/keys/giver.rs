@@ -127,7 +127,8 @@ impl<D: DatasetRules> KeyGiver<D> {
             return Ok(Giving::Done);
         }
         let Some(provider) = job.provider.filter(|_| job.is_locked()) else {
-            return Ok(Giving::Unlocked);
+            let is_void = self.contracts.is_void(order, &job);
+            return Ok(if is_void { Giving::Done } else { Giving::Unlocked });
         };
         // Who is to have the keys, only this kind could say.
         let Some(kind) = self.contracts.assurance(order.verifierId) else {
