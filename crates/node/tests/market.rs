@@ -16,7 +16,7 @@ use assay_market::{CostModel, OutcomeKind, PriceTerms, Reason, Refusal, Repricin
 use assay_node::{
     Auditor, AuditorPlan, Board, Contracts, DatasetTerms, DevelopmentKeys, Env, Error, Home,
     InProcess, JobEvent, JobRecord, JobStatus, JobTerms, Liar, LocalMarket, MarketPlan, Provider,
-    ProviderPlan, Requester, Role, Sealing, Store, World, provider_record, provider_records,
+    ProviderPlan, Requester, Role, Sealing, Store, provider_record, provider_records,
 };
 use assay_protocol::{SignedOrder, SlotHasher};
 use assay_storage::{BookLimits, Kind, OrderBook as _, RedbBook};
@@ -308,34 +308,13 @@ async fn what_two_order_at_once_is_one_job() {
     market.close().await.expect("closed");
 }
 
-/// The machine's, an hour fast.
-struct Fast;
-
-impl World for Fast {
-    fn unix_time(&self) -> Duration {
-        Env::system().unix_time() + Duration::from_secs(3_600)
-    }
-
-    fn uptime(&self) -> Duration {
-        self.unix_time()
-    }
-
-    fn sleep(&self, pause: Duration) -> futures_util::future::BoxFuture<'static, ()> {
-        Box::pin(tokio::time::sleep(pause))
-    }
-
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), getrandom::Error> {
-        getrandom::fill(bytes)
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_no_block_shows_to_be_over_is_cancelled() {
     let (folder, mut market) = market(&MarketPlan::default()).await;
     let rpc = market.serve(0, 0).await.expect("served").rpc;
     let deployment = market.requester().contracts().deployment.clone();
     let key = DevelopmentKeys::open(&Home::at(folder.path())).expect("keys").key(Role::Requester);
-    let (env, url) = (Env::new(Fast), Endpoint::Url(rpc));
+    let (env, url) = (Env::system(), Endpoint::Url(rpc));
     let contracts = Contracts::connect(&env, url, key, &deployment, ChainClientConfig::default());
     let contracts = contracts.await.expect("connected");
     // Where no provider sees the order, as if one had it and waited.

@@ -274,7 +274,7 @@ impl Provider {
             until: self.contracts.now() + OFFER_SECS,
             run_time: Some(RunTime {
                 steps_per_sec: self.plan.steps_per_sec,
-                margin_secs: self.plan.margin_secs,
+                margin_secs: self.backlog.margin_secs(),
             }),
         };
         self.board.offer(self.contracts.signer(), &offer).await
