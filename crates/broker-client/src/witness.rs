@@ -19,6 +19,8 @@ pub enum Cosigned {
     Lines(Vec<u8>),
     /// It has last cosigned another size: this one.
     Stale(u64),
+    /// It has cosigned a tree from which this one does not go on, in its words.
+    Contradicts(String),
 }
 
 /// A client of one witness.
@@ -72,6 +74,7 @@ impl WitnessClient {
             409 if text.trim().parse::<u64>().is_ok() => {
                 Ok(Cosigned::Stale(text.trim().parse().unwrap_or_default()))
             }
+            409 | 422 => Ok(Cosigned::Contradicts(text.trim().to_owned())),
             _ => Err(Error::bad_answer(format!("a witness refuses ({status}): {}", text.trim()))),
         }
     }

@@ -76,6 +76,7 @@ async fn admit(app: &App, roles: &[Role], request: &Parts) -> Result<Caller, Fai
     });
     let (account, signed) = checked.await??;
     drop(place);
+    app.admit(signed.account, account, is_write)?;
     app.nonces.spend(signed.account, signed.nonce, signed.expires, now)?;
     if is_write {
         app.take_write(signed.account)?;

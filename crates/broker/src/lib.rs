@@ -26,7 +26,7 @@ pub use broker::Broker;
 #[cfg(feature = "openapi")]
 pub use broker::openapi;
 pub use error::{Error, Failure, Result};
-pub use limits::{Limits, Rate};
+pub use limits::{Accounts, Limits, Rate};
 pub use retention::{KEEP_SECS, Removed};
 pub use server::{Server, ServerConfig, serve};
 pub use state::HostedLog;

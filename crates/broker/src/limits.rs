@@ -1,6 +1,9 @@
 //! A broker's own bounds, which its operator may set.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+use alloy_primitives::Address;
 
 /// A rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +12,24 @@ pub struct Rate {
     pub per_sec: u32,
     /// How many at once after a pause.
     pub burst: u32,
+}
+
+/// Whom a broker serves: all, if nothing is said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accounts {
+    /// The only accounts in whose names it takes writes.
+    pub listed: Option<BTreeSet<Address>>,
+    /// Accounts that neither read nor write what must be signed.
+    pub banned: BTreeSet<Address>,
+}
+
+impl Accounts {
+    /// Whether a request by one account in the name of another is served.
+    pub(crate) fn admit(&self, signer: Address, name: Address, is_write: bool) -> bool {
+        let is_banned = self.banned.contains(&signer) || self.banned.contains(&name);
+        let is_listed = self.listed.as_ref().is_none_or(|listed| listed.contains(&name));
+        !is_banned && (is_listed || !is_write)
+    }
 }
 
 /// What a broker takes at most.
@@ -30,6 +51,8 @@ pub struct Limits {
     pub rate_per_address: Rate,
     /// Signed writes by one account.
     pub rate_per_account: Rate,
+    /// Whom it serves.
+    pub accounts: Accounts,
     /// How long a body may take to arrive, besides what its size earns it.
     pub body_grace: Duration,
     /// The slowest that a body may arrive after that, in bytes a second.
@@ -47,6 +70,7 @@ impl Default for Limits {
             followers_max: 256,
             rate_per_address: Rate { per_sec: 200, burst: 2_000 },
             rate_per_account: Rate { per_sec: 20, burst: 400 },
+            accounts: Accounts::default(),
             body_grace: Duration::from_secs(10),
             body_bytes_per_sec: 256 << 10,
         }

@@ -51,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) blob_checks: Semaphore,
     pub(crate) uploads: Semaphore,
     pub(crate) followers: Arc<Semaphore>,
+    /// When it was last seen to work, in Unix seconds.
+    pub(crate) checked: Mutex<Option<u64>>,
     /// Held from looking at what an account said last to replacing it.
     pub(crate) replacing: Mutex<()>,
 }
@@ -71,6 +73,7 @@ impl Shared {
             blob_checks: Semaphore::new(1),
             uploads: Semaphore::new(limits.uploads_max),
             followers: Arc::new(Semaphore::new(limits.followers_max)),
+            checked: Mutex::new(None),
             replacing: Mutex::new(()),
             nonces: Nonces::new(),
             refused: Refused::new(),
@@ -112,6 +115,20 @@ impl Shared {
         self.blocking(move |app| Ok((check(&signed, &app.deployment)?, signed)))
             .await?
             .map(|(checked, signed)| (signed, checked))
+    }
+
+    /// Refuses what the operator does not take of an account.
+    pub(crate) fn admit(
+        &self,
+        signer: Address,
+        name: Address,
+        is_write: bool,
+    ) -> Result<(), Failure> {
+        match self.limits.accounts.admit(signer, name, is_write) {
+            true => Ok(()),
+            false => Err(ProblemKind::AccountUnlisted
+                .fail("its operator has banned it, or takes writes of listed accounts alone")),
+        }
     }
 
     /// Uses up one of an account's writes, whose signature was checked: nobody uses up another's.

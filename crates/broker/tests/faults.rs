@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use assay_broker::{Broker, Limits, Rate, serve};
-use assay_broker_client::{BrokerClient, BrokerClientConfig};
+use assay_broker::{Accounts, Broker, Limits, Rate, serve};
+use assay_broker_client::{Access, BrokerClient, BrokerClientConfig};
 use assay_chain::SystemClock;
 use assay_protocol::{ProblemKind, SignedOrder};
 use assay_storage::FileBlobs;
@@ -84,6 +84,34 @@ async fn only_signed_uploads_of_what_the_name_says_are_taken() {
     assert_eq!(put(&path, NOW + 9, b"none", b"none").await, ProblemKind::BlobMismatch);
     let program = format!("/v1/programs/{:064x}", 5);
     assert_eq!(put(&program, NOW + 9, b"no ELF", b"no ELF").await, ProblemKind::BlobMismatch);
+}
+
+#[tokio::test]
+async fn an_operator_says_whose_writes_it_takes_and_whom_it_serves_at_all() {
+    let [first, second] = [1, 2].map(|number| key(number).address());
+    let of = async |accounts: Accounts| {
+        let limits = Limits { accounts, ..Setup::default().limits };
+        Fixture::with(Setup { limits, ..Setup::default() }).await
+    };
+    let (root, image) = slot(b"content");
+    let path = format!("/v1/slots/0x{root}");
+    let put = async |fixture: &Fixture, number: u8| {
+        let ask = Ask::binary("PUT", &path, image.clone());
+        let ask = Ask { access: Access::new(&key(number)), ..ask };
+        fixture.send(ask).await
+    };
+    let listing = of(Accounts { listed: Some([first].into()), ..Accounts::default() }).await;
+    listing.client().post_order(&order(1, 1)).await.expect("it is listed");
+    let stranger = listing.client().post_order(&order(2, 1)).await;
+    assert_eq!(common::refused(stranger), ProblemKind::AccountUnlisted);
+    assert!(put(&listing, 1).await.status().is_success());
+    assert_eq!(kind(put(&listing, 2).await).await, ProblemKind::AccountUnlisted);
+
+    let banning = of(Accounts { listed: None, banned: [second].into() }).await;
+    banning.client().post_order(&order(1, 1)).await.expect("anyone else is served");
+    let banned = banning.client().post_order(&order(2, 1)).await;
+    assert_eq!(common::refused(banned), ProblemKind::AccountUnlisted);
+    assert_eq!(kind(put(&banning, 2).await).await, ProblemKind::AccountUnlisted);
 }
 
 #[tokio::test]

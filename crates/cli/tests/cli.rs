@@ -68,8 +68,9 @@ fn text(bytes: &[u8]) -> String {
 const EXIT: [u32; 2] = [0x05d0_0893, 0x73];
 
 /// Copies the first two words after the input's header to the output as a blob of 8 bytes, and
-/// exits with 7.
-fn copier() -> Vec<u8> {
+/// exits with a code.
+fn copier(code: u32) -> Vec<u8> {
+    let exit_code = code;
     let mut code = load_immediate(5, 0x4000_0020).to_vec();
     code.extend(load_immediate(6, 0x8000_0020));
     for offset in [0, 4] {
@@ -78,7 +79,7 @@ fn copier() -> Vec<u8> {
     }
     code.push(op(Op::Addi, 7, 0, 0, 8));
     code.push(op(Op::Sw, 0, 6, 7, -32));
-    code.extend(load_immediate(10, 7));
+    code.extend(load_immediate(10, exit_code));
     code.extend(EXIT);
     elf_of(&code, b"")
 }
@@ -95,14 +96,13 @@ fn odd() -> Vec<u8> {
 #[test]
 fn a_job_runs_and_says_what_a_claim_would() {
     let folder = Folder::new("job");
-    let program = folder.file("copier.elf", &copier());
+    let program = folder.file("copier.elf", &copier(7));
     let input = folder.file("input", b"12345678 and more");
-    let report = folder.json(&["exec", &program, "--input", &input, "--output", "out"]);
+    let report = folder.json(&["exec", &program, "--input", &input]);
     assert_eq!(report["schema"], "assay.exec/1");
     assert_eq!(report["outcome"]["kind"], "exited");
     assert_eq!(report["outcome"]["code"], 7);
     assert_eq!(report["output_bytes"], 8);
-    assert_eq!(std::fs::read(folder.path("out")).unwrap(), b"12345678");
     for field in ["program", "input", "dataset", "output", "final_state", "trace_root"] {
         assert_eq!(report[field].as_str().map(str::len), Some(64), "{field}");
     }
@@ -116,9 +116,31 @@ fn a_job_runs_and_says_what_a_claim_would() {
 }
 
 #[test]
+fn only_an_answer_replaces_a_file() {
+    let folder = Folder::new("answers");
+    let input = folder.file("input", b"12345678 and more");
+    let out = folder.file("out", b"of before");
+    let exec = |program: &str| folder.json(&["exec", program, "--input", &input, "--output", &out]);
+    let content = || std::fs::read(&out).unwrap();
+    let trapping = elf_of(&[op(Op::Lw, 6, 0, 0, 2)], b"");
+    for failing in [copier(7), copier(1), trapping] {
+        let report = exec(&folder.file("failing.elf", &failing));
+        assert_eq!(report["output_file"], Value::Null, "{report}");
+        assert_eq!(content(), b"of before", "{report}");
+    }
+    let shown = folder.assay(&["exec", "failing.elf", "--output", &out]);
+    assert!(text(&shown.stdout).contains("left as it was"), "{}", text(&shown.stdout));
+    assert_eq!(exec(&folder.file("copier.elf", &copier(0)))["output_file"], out.as_str());
+    assert_eq!(content(), b"12345678");
+    // An empty answer is one.
+    exec(&folder.file("silent.elf", &elf_of(&EXIT, b"")));
+    assert_eq!(content(), b"");
+}
+
+#[test]
 fn standard_input_and_output() {
     let folder = Folder::new("stdio");
-    let program = folder.file("copier.elf", &copier());
+    let program = folder.file("copier.elf", &copier(0));
     let mut child = Command::new(env!("CARGO_BIN_EXE_assay"))
         .args(["exec", &program, "--input", "-", "--output", "-"])
         .stdin(Stdio::piped())
@@ -135,7 +157,7 @@ fn standard_input_and_output() {
 #[test]
 fn outputs_chain_by_root_even_odd_ones() {
     let folder = Folder::new("chain");
-    let (copier, odd) = (folder.file("copier.elf", &copier()), folder.file("odd.elf", &odd()));
+    let (copier, odd) = (folder.file("copier.elf", &copier(0)), folder.file("odd.elf", &odd()));
     let first = folder.json(&["exec", &odd, "--output-image", "image"]);
     assert_eq!(first["output_bytes"], Value::Null);
     assert!(first["output_error"].as_str().unwrap().contains("do not fit"));
@@ -148,7 +170,7 @@ fn outputs_chain_by_root_even_odd_ones() {
 #[test]
 fn witnesses_verify_until_a_byte_changes() {
     let folder = Folder::new("witness");
-    let program = folder.file("copier.elf", &copier());
+    let program = folder.file("copier.elf", &copier(7));
     let run = folder.json(&["exec", &program, "--witness", "5"]);
     let file = run["witness_file"].as_str().unwrap();
     let report = folder.json(&["witness", "verify", file]);
@@ -209,7 +231,7 @@ fn last_words_are_shown_and_not_obeyed() {
 #[test]
 fn bad_input_has_a_cause_and_a_next_step() {
     let folder = Folder::new("bad");
-    let program = folder.file("copier.elf", &copier());
+    let program = folder.file("copier.elf", &copier(0));
     let text_file = folder.file("notes.txt", b"not a program");
     let empty = folder.file("empty", b"");
     let missing = folder.error(1, &["exec", "nowhere.elf"]);
@@ -236,7 +258,7 @@ fn bad_input_has_a_cause_and_a_next_step() {
 #[test]
 fn an_input_that_does_not_fit_is_refused() {
     let folder = Folder::new("huge");
-    let program = folder.file("copier.elf", &copier());
+    let program = folder.file("copier.elf", &copier(7));
     let huge = std::fs::File::create(folder.path("huge")).unwrap();
     huge.set_len((1 << 29) - 31).unwrap();
     let error = folder.error(1, &["exec", &program, "--input", "huge"]);
@@ -248,7 +270,7 @@ fn an_input_that_does_not_fit_is_refused() {
 #[test]
 fn inspect_tells_what_a_program_is() {
     let folder = Folder::new("inspect");
-    let program = folder.file("copier.elf", &copier());
+    let program = folder.file("copier.elf", &copier(7));
     let report = folder.json(&["program", "inspect", &program]);
     let run = folder.json(&["exec", &program]);
     assert_eq!(report["program"], run["program"]);
@@ -261,7 +283,7 @@ fn inspect_tells_what_a_program_is() {
 #[test]
 fn a_reader_that_leaves_is_no_error() {
     let folder = Folder::new("pipe");
-    let program = folder.file("copier.elf", &copier());
+    let program = folder.file("copier.elf", &copier(7));
     let mut child = Command::new(env!("CARGO_BIN_EXE_assay"))
         .args(["exec", &program])
         .stdout(Stdio::piped())

@@ -123,6 +123,31 @@ fn the_example_is_masked_as_its_page_says() {
 }
 
 #[test]
+fn a_policy_that_no_job_can_pass_is_sealed_with_a_warning() {
+    let folder = Folder::new();
+    folder.account();
+    folder.write("data", "some data");
+    let example = std::fs::read_to_string(format!("{EXAMPLES}/clinic-visits.policy.json")).unwrap();
+    folder.write("example.json", &example);
+    let mut closed: Value = serde_json::from_str(&example).unwrap();
+    closed["cedar"] = vec!["forbid(principal, action, resource);"].into();
+    folder.write("closed.json", closed.to_string());
+    let seal = |name: &str, policy: &str| {
+        folder.json(&["data", "seal", "data", "--name", name, "--policy", policy])
+    };
+    let warnings = |shown: &Value| shown["datasets"][0]["warnings"].to_string();
+    assert!(!warnings(&seal("open", "example.json")).contains("No job can ever"));
+    let warned = warnings(&seal("closed", "closed.json"));
+    assert!(warned.contains("No job can ever pass the policy: text 0 of cedar"), "{warned}");
+    let set = ["data", "policy", "open", "--set", "closed.json"];
+    assert!(warnings(&folder.json(&set)).contains("No job can ever pass the policy"));
+    assert!(text(&folder.assay(&set).stdout).contains("Warning: No job can ever pass"));
+    // Without a policy it is closed on purpose.
+    let none = folder.json(&["data", "seal", "data", "--name", "none"]);
+    assert!(!warnings(&none).contains("No job"), "{none}");
+}
+
+#[test]
 fn nothing_of_what_is_hidden_is_told_anywhere() {
     let folder = Folder::new();
     let owner = folder.account();

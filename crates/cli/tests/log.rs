@@ -217,6 +217,18 @@ async fn a_log_that_was_anchored_can_not_be_rolled_back_or_forked_unnoticed() {
     assert!(said.contains("the anchor by") && said.contains("the log has forked"), "{said}");
     let said = home.refused(&["log", "fsck", &fork, "--receipt", &receipt]);
     assert!(said.contains("the log has forked"), "{said}");
+    // Neither is begun again, by whom the chain knows more of.
+    home.done(&["down"]);
+    let (log, whole) = (home.path("home/log"), home.path("whole"));
+    std::fs::rename(&log, &whole).unwrap();
+    for (other, reason) in [(&early, "rolled back"), (&fork, "has forked")] {
+        copy(other.as_ref(), log.as_ref());
+        let said = home.refused(&["run", &program("sha256")]);
+        assert!(said.contains("anchored") && said.contains(reason), "{said}");
+        std::fs::remove_dir_all(&log).unwrap();
+    }
+    std::fs::rename(&whole, &log).unwrap();
+    home.done(&["run", &program("sha256")]);
 }
 
 /// A log that a witness has seen, as its operator and the witness have it.
@@ -312,10 +324,12 @@ async fn a_witness_cosigns_no_fork_and_fsck_tells_forked_truncated_and_rolled_ba
         let client = seen.client(&other);
         add(&client, 1_000_000..1_000_000 + more).await;
         drop(other);
-        // It asks for its newest checkpoint, and for no smaller one before.
-        let other = seen.broker(name, &["--witness", &asked]);
+        // It asks for its newest checkpoint, and for no smaller one before; and does not begin.
+        let options = [&ANYWHERE, &["--witness", &asked][..]].concat();
+        let said = Daemon::refused_broker(&seen.folder(name), &seen.deployment_file, &options);
+        assert!(said.contains(refusal), "{said}");
+        let other = seen.broker(name, &[]);
         assert_eq!(other.key, log_key, "the same log by name and key");
-        other.says(refusal).await;
         assert_eq!(size_of(&seen.client(&other), COSIGNED).await, None, "{name} is cosigned");
     }
     drop(broker);

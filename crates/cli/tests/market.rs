@@ -5,6 +5,8 @@
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 
+use assay_fuzz::asm::{elf_of, op};
+use assay_machine::Op;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -107,7 +109,7 @@ fn program(name: &str) -> String {
 fn the_example_settles_a_job() {
     let home = Home::new();
     let said = home.example("settle-a-job.sh");
-    for part in ["ordered", "locked", "claimed", "settled", "no market runs here"] {
+    for part in ["ordered", "locked", "claimed", "settled", "stopped the market"] {
         assert!(said.contains(part), "{part:?} is not in {said}");
     }
     let words = std::fs::read_to_string(home.path("words.txt")).unwrap();
@@ -177,6 +179,12 @@ fn a_sealed_job_is_run_again_by_who_has_its_keys() {
     let report: Value = serde_json::from_slice(&std::fs::read(&receipt).unwrap()).unwrap();
     let job = report["job"].as_str().unwrap();
     assert!(home.done(&["job", "output", job]).contains("two"), "who may read it reads it again");
+    assert!(home.done(&["job", "output", &job[..8]]).contains("two"), "by how its id begins");
+    assert!(home.error(1, &["job", "output", "0x"]).contains("no such job"));
+    // Who names an account means it.
+    let account = "0x00000000000000000000000000000000000000aa";
+    let ignored = home.error(1, &["run", &program, "--account", account]);
+    assert!(ignored.contains("no market runs"), "{ignored}");
     assert!(home.done(&["job", "receive"]).contains("0x"));
     // The root is of a salted blob, so the bytes alone are not enough.
     let files = ["replay", &receipt, "--program", &program, "--input", &input];
@@ -319,24 +327,38 @@ fn receipts_are_told_in_other_forms() {
     let home = Home::new();
     let golden = |name: &str| format!("{ROOT}/vectors/receipts/1/{name}/receipt.json");
     let (paid, slashed) = (golden("embedded-paid"), golden("embedded-refuted"));
-    let export =
-        |format: &str| home.done(&["receipt", "export", "--format", format, &paid, &slashed]);
+    let export = |format: &str| {
+        home.done(&["receipt", "export", "--no-trust", "--format", format, &paid, &slashed])
+    };
     let document: Value = serde_json::from_str(&export("prov")).unwrap();
     assert_eq!(document["activity"].as_object().unwrap().len(), 2);
     assert_eq!(export("openlineage").lines().count(), 2);
     assert!(export("dot").starts_with("digraph") && export("svg").starts_with("<svg"));
     let folder = home.path("crate");
-    let crate_ = ["receipt", "export", "--format", "ro-crate", &paid, "--output", &folder];
-    home.done(&crate_);
+    let trust = format!("{ROOT}/vectors/receipts/1/embedded-paid/trust.json");
+    let crate_ = ["receipt", "export", "--format", "ro-crate", "--output", &folder];
+    home.done(&[&crate_[..], &["--trust", &trust, &paid]].concat());
     let kept = std::fs::read(home.path("crate/receipt.json")).unwrap();
     assert!(kept == std::fs::read(&paid).unwrap(), "a crate's receipt is the receipt");
-    let both = ["receipt", "export", "--format", "ro-crate", &paid, &slashed, "--output", &folder];
+    let both = [&crate_[..], &["--no-trust", &paid, &slashed]].concat();
     assert!(home.error(1, &both).contains("one receipt"));
-    let audit = home.json(&["receipt", "audit", &paid, &slashed]);
+    let audit = home.json(&["receipt", "audit", "--no-trust", &paid, &slashed]);
     assert_eq!((&audit["schema"], &audit["disputed"]), (&"assay.audit/1".into(), &1.into()));
-    assert!(home.done(&["receipt", "audit", &paid]).contains("1 paid"));
+    assert!(home.done(&["receipt", "audit", "--trust", &trust, &paid]).contains("1 paid"));
     std::fs::create_dir(home.path("none")).unwrap();
-    assert_eq!(home.json(&["receipt", "audit", &home.path("none")])["jobs"], 0);
+    let none = ["receipt", "audit", "--no-trust", &home.path("none")];
+    assert_eq!(home.json(&none)["jobs"], 0);
+    // What nobody vouches for counts only if it is asked for.
+    assert!(home.error(1, &["receipt", "audit", &paid]).contains("no trust file"));
+    let another = format!("{ROOT}/vectors/receipts/1/paid/trust.json");
+    for command in [&["audit"][..], &["export", "--format", "openlineage"]] {
+        let arguments = [&["receipt"], command, &["--trust", &another, &paid]].concat();
+        let output = home.assay(&arguments);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("left out"), "{}", text(&output.stderr));
+        let said = text(&output.stdout);
+        assert!(said.is_empty() || said.contains("0 jobs"), "{said}");
+    }
 }
 
 #[test]
@@ -395,6 +417,149 @@ fn sealed_jobs_are_chained_by_their_requesters_word() {
 
     let lost = ["run", &counts, "--input-of", JOB_NONE];
     assert!(home.error(1, &lost).contains("whole id of a job that was paid"));
+}
+
+/// Programs that end without an answer, what JSON calls their outcome, and people.
+fn unanswered() -> [(Vec<u8>, &'static str, &'static str); 3] {
+    let nop = op(Op::Addi, 0, 0, 0, 0);
+    // Branches whose targets lie outside the text, at its end and before its begin.
+    let beyond: Vec<u32> = [vec![nop; 1023], vec![op(Op::Beq, 0, 0, 0, 4)]].concat();
+    let before = [vec![op(Op::Beq, 0, 0, 0, -4)], vec![nop; 1023]].concat();
+    let endless = [op(Op::Jal, 0, 0, 0, 0)];
+    [
+        (elf_of(&beyond, b""), "trapped", "trapped"),
+        (elf_of(&before, b""), "trapped", "trapped"),
+        (elf_of(&endless, b""), "out_of_steps", "out of steps"),
+    ]
+}
+
+#[cfg(unix)]
+#[test]
+fn a_market_that_hangs_is_named_with_its_process() {
+    let home = Home::new();
+    let up = home.json(&["up", "--detach", "--rpc-port", "0", "--port", "0"]);
+    let pid = up["pid"].to_string();
+    let signal = |name: &str| {
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    };
+    signal("-STOP");
+    let commands: [&[&str]; 4] =
+        [&["status"], &["down"], &["run", &program("sha256")], &["reputation"]];
+    for arguments in commands {
+        let began = std::time::Instant::now();
+        let error = home.error(1, arguments);
+        assert!(error.contains(&format!("process {pid} ")), "{error}");
+        assert!(began.elapsed().as_secs() < 20, "it waits for an answer that never comes");
+    }
+    let report = home.error_after_lines(&["doctor"]);
+    assert!(report.contains(&format!("kill -9 {pid}")), "{report}");
+    signal("-CONT");
+    home.done(&["run", &program("sha256")]);
+    assert!(home.done(&["down"]).contains(&pid));
+}
+
+#[test]
+fn a_misspelt_variable_is_named() {
+    let home = Home::new();
+    let run = |arguments: &[&str]| {
+        let mut command = home.command(env!("CARGO_BIN_EXE_assay"), arguments);
+        command.env("ASSAY_CONFIRMATION", "6").output().unwrap()
+    };
+    let refused = run(&["account", "list"]);
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("ASSAY_CONFIRMATION\n") && said.contains("ASSAY_CONFIRMATIONS"),
+        "{said}"
+    );
+    let doctor = run(&["doctor"]);
+    assert!(text(&doctor.stdout).contains("FAIL  settings"), "{}", text(&doctor.stdout));
+    assert!(run(&["account", "--help"]).status.success());
+}
+
+#[test]
+fn a_run_without_an_answer_is_told_as_one_everywhere() {
+    let home = Home::new();
+    home.done(&["up", "--detach", "--rpc-port", "0", "--port", "0"]);
+    let [elf, out, receipt] = ["p.elf", "out", "receipt.json"].map(|name| home.path(name));
+    for (program, kind, told) in unanswered() {
+        std::fs::write(&elf, program).unwrap();
+        std::fs::write(&out, "of before").unwrap();
+        let run = ["run", &elf, "--public", "--steps-max", "100000", "--receipt", &receipt];
+        let output = home.assay(&[&run[..], &["--output", &out, "--json"]].concat());
+        let error: Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(4), "{error}");
+        assert!(error["error"].as_str().unwrap().contains(told), "{error}");
+        assert_eq!(std::fs::read(&out).unwrap(), b"of before", "no answer replaces no answer");
+        let lines = text(&output.stdout);
+        let events: Vec<Value> =
+            lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let claimed = events.iter().find(|event| event["event"] == "claimed").unwrap();
+        assert_eq!(claimed["status"], kind);
+        let done = events.last().unwrap();
+        assert_eq!((&done["event"], &done["outcome"]["kind"]), (&"done".into(), &kind.into()));
+        assert!(done["output"].is_null(), "{done}");
+
+        let job = done["job"].as_str().unwrap();
+        assert_eq!(home.json(&["job", "show", job])["jobs"][0]["outcome"]["kind"], kind);
+        assert_eq!(home.json(&["replay", &receipt])["outcome"]["kind"], kind);
+        let shown = [
+            home.done(&["job", "show", job]),
+            home.done(&["job", "watch", job]),
+            home.done(&["receipt", "show", &receipt]),
+            home.done(&["receipt", "export", "--format", "dot", &receipt]),
+            home.done(&["verify", &receipt]),
+            home.done(&["replay", &receipt]),
+        ];
+        for shown in shown {
+            assert!(shown.contains(told), "{shown}");
+            assert!(!shown.contains("code 0") && !shown.contains("is right"), "{shown}");
+        }
+        assert!(home.error(4, &["job", "output", job]).contains(told));
+        home.done(&["job", "output", job, "--unanswered"]);
+    }
+    // An empty answer is one, and is written.
+    std::fs::write(&elf, elf_of(&[0x05d0_0893, 0x73], b"")).unwrap();
+    home.done(&["run", &elf, "--public", "--output", &out]);
+    assert_eq!(std::fs::read(&out).unwrap(), b"");
+}
+
+#[test]
+fn what_lies_in_purse_and_stake_comes_back() {
+    let home = Home::new();
+    home.done(&["run", &program("sha256")]);
+    let amount = |funds: &Value, name: &str| funds[name].as_str().unwrap().parse::<u128>().unwrap();
+    let before = home.json(&["account", "funds"]);
+    let (tokens, purse) = (amount(&before, "tokens"), amount(&before, "purse"));
+    assert!(purse > 1, "a metered job costs less than its most: {before}");
+    let error = home.error(1, &["account", "withdraw", "purse", &(purse + 1).to_string()]);
+    assert!(error.contains("cannot be withdrawn"), "{error}");
+    let part = home.json(&["account", "withdraw", "purse", "1"]);
+    assert_eq!((amount(&part, "tokens"), amount(&part, "purse")), (tokens + 1, purse - 1));
+    let all = home.json(&["account", "withdraw", "purse"]);
+    assert_eq!((amount(&all, "tokens"), amount(&all, "purse")), (tokens + purse, 0));
+    // Nobody but a provider has a stake.
+    let stake = home.json(&["account", "withdraw", "stake"]);
+    assert_eq!((amount(&stake, "stake_free"), amount(&stake, "unbonding")), (0, 0));
+}
+
+#[test]
+fn a_program_that_refuses_says_why() {
+    let home = Home::new();
+    let (input, csvstats) = (home.path("input"), program("csvstats"));
+    std::fs::write(&input, "no such parameter\n").unwrap();
+    let message = home.json(&["exec", &csvstats, "--input", &input])["message"].clone();
+    let message = message.as_str().unwrap();
+    // The input is sealed, and the message is in no claim: only who has the keys can read it.
+    let receipt = home.path("receipt.json");
+    let run = ["run", &csvstats, "--input", &input, "--steps-max", "100000000"];
+    let error = home.error(4, &[&run[..], &["--receipt", &receipt]].concat());
+    let error: Value = serde_json::from_str(&error).unwrap();
+    assert_eq!((&error["cause"], &error["exit_code"]), (&message.into(), &4.into()), "{error}");
+    assert_eq!(home.json(&["replay", &receipt])["message"], message);
+    // Standard output is for an answer.
+    let output = home.assay(&[&run[..], &["--output", "-"]].concat());
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(4), String::new()));
 }
 
 /// Somebody with another key, and nothing of the market but its addresses.
@@ -553,6 +718,7 @@ fn a_market_stays_up_and_tells_what_became_of_jobs() {
     assert_eq!(events.last().unwrap()["event"], "paid");
     assert!(home.done(&["job", "watch", &by_status("paid")]).contains("settled"));
     assert_eq!(home.json(&["down"])["running"], false);
+    assert_eq!(home.done(&["down"]), "no market runs here\n");
     assert_eq!(home.json(&["down"])["running"], false, "it is down already");
 }
 
@@ -674,6 +840,32 @@ fn an_interrupted_job_is_taken_up_by_the_same_command() {
     // What is over can't be taken back, and says how it stands.
     let cancelled = home.error(1, &["job", "cancel", job.as_str().unwrap()]);
     assert!(cancelled.contains("the job's status: settled"), "{cancelled}");
+}
+
+#[test]
+fn what_two_processes_order_at_once_is_paid_once() {
+    let home = Home::new();
+    home.done(&["up", "--detach", "--rpc-port", "0", "--port", "0"]);
+    let input = home.path("input");
+    std::fs::write(&input, "to be\n").unwrap();
+    let arguments = ["run", &program("wordcount"), "--input", &input, "--json"];
+    let start = || {
+        let mut command = home.command(env!("CARGO_BIN_EXE_assay"), &arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let both = [start(), start(), start()].map(|child| child.wait_with_output().unwrap());
+    let jobs: std::collections::BTreeSet<String> = both
+        .iter()
+        .map(|output| {
+            assert!(output.status.success(), "{}", text(&output.stderr));
+            let lines = text(&output.stdout);
+            let done: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+            assert_eq!((&done["event"], &done["status"]), (&"done".into(), &"paid".into()));
+            done["job"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(jobs.len(), 1, "the same was ordered and paid several times");
+    assert_eq!(home.json(&["job", "list"])["jobs"].as_array().unwrap().len(), 1);
 }
 
 /// What `assay doctor` says of each thing.

@@ -5,7 +5,7 @@ use alloy_sol_types::{SolEvent, SolEventInterface};
 use assay_market::JobStatus;
 use serde::{Serialize, Serializer};
 
-use crate::{Disputes, GameStage, Market};
+use crate::{Disputes, GameStage, Market, RunOutcome};
 
 /// An event, and the job that it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,8 +62,8 @@ pub enum JobEvent {
         trace_root: B256,
         /// How many steps it took.
         steps: u64,
-        /// How it ended, by the machine's number.
-        #[serde(skip)]
+        /// How it ended, by the machine's number; its name in JSON.
+        #[serde(serialize_with = "run_status")]
         status: u8,
         /// The exit code, where it exited.
         exit_code: u32,
@@ -307,6 +307,16 @@ impl JobEvent {
         )
     }
 
+    /// How the run ended that it claims, if it is a claim.
+    pub fn run_outcome(&self) -> Option<RunOutcome> {
+        match self {
+            JobEvent::Claimed { status, exit_code, .. } => {
+                Some(RunOutcome::new(*status, *exit_code))
+            }
+            _ => None,
+        }
+    }
+
     /// Whose lock it ends, if it ends one.
     pub fn ends_lock_of(&self) -> Option<Address> {
         match self {
@@ -454,6 +464,10 @@ struct Named {
     name: &'static str,
 }
 
+fn run_status<S: Serializer>(status: &u8, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(RunOutcome::new(*status, 0).name())
+}
+
 fn unwound<S: Serializer>(_: &Address, to: S) -> Result<S::Ok, S::Error> {
     Named { name: name::<Market::JobUnwound>() }.serialize(to)
 }
@@ -519,7 +533,7 @@ mod tests {
         assert_eq!(
             json(decoded(&claimed)),
             format!(
-                r#"{{"event":"claimed","provider":"{address}","output_root":"{root}","steps":5,"exit_code":3}}"#
+                r#"{{"event":"claimed","provider":"{address}","output_root":"{root}","steps":5,"status":"exited","exit_code":3}}"#
             )
         );
         let ended = Disputes::GameEnded { id: 7, claimId: job, outcome: 5 };

@@ -7,6 +7,7 @@ mod bindings;
 mod deployment;
 pub mod events;
 mod evidence;
+mod outcome;
 mod refusal;
 mod stage;
 
@@ -16,5 +17,6 @@ pub use bindings::{
 pub use deployment::{DEPLOYMENT_SCHEMA, Deployment, DisputeTerms};
 pub use events::{JobEvent, LoggedEvent};
 pub use evidence::{EventProof, EvidenceError, ProvedEvent, prove_receipt};
+pub use outcome::RunOutcome;
 pub use refusal::ContractError;
 pub use stage::{GameStage, UnknownStage};

@@ -152,6 +152,16 @@ impl Status {
     pub fn is_final(self) -> bool {
         self != Status::Running
     }
+
+    /// Its number in a state's preimage, and the exit code: 0 unless the program ended itself.
+    pub fn numbers(self) -> (u8, u32) {
+        match self {
+            Status::Running => (0, 0),
+            Status::Exited { code } => (1, code),
+            Status::Trapped => (2, 0),
+            Status::OutOfSteps => (3, 0),
+        }
+    }
 }
 
 impl Cpu {
@@ -206,12 +216,7 @@ impl State {
     /// The preimage.
     pub fn to_bytes(&self) -> [u8; STATE_SIZE] {
         let cpu = &self.cpu;
-        let (status, code) = match cpu.status {
-            Status::Running => (0, 0),
-            Status::Exited { code } => (1, code),
-            Status::Trapped => (2, 0),
-            Status::OutOfSteps => (3, 0),
-        };
+        let (status, code) = cpu.status.numbers();
         let mut bytes = [0; STATE_SIZE];
         bytes[..8].copy_from_slice(&TAG);
         bytes[8] = status;

@@ -24,7 +24,7 @@ mod why;
 pub use amount::AMOUNT_MAX;
 pub use assay_types::{Account, IdParseError, JobId};
 pub use pricing::{CostModel, MEBISTEP, Needed, PriceTerms};
-pub use quote::{Forecast, Offer, Quote, Quoted, forecast, quote};
+pub use quote::{Asked, Forecast, Offer, Quote, Quoted, RunTime, forecast, quote};
 pub use refusal::{CAUSE_SIZE_MAX, Cause, Reason, Refusal};
 pub use repricing::Repricing;
 pub use reputation::{

@@ -9,9 +9,8 @@ use crate::amount::text;
 use crate::{Account, CostModel, Needed, PriceTerms};
 
 /// What a provider says publicly of its prices. A forecast is worth what its offers are: nobody is
-/// bound by one.
+/// bound by one. A reader passes over fields of a newer version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Offer {
     /// Who would lock.
     pub provider: Account,
@@ -22,6 +21,36 @@ pub struct Offer {
     pub stake_free: u128,
     /// The last second in which it means this.
     pub until: u64,
+    /// How long it takes for a run when it is idle; `None` where it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_time: Option<RunTime>,
+}
+
+/// How long a provider takes for a run when it is idle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunTime {
+    /// Steps that it counts on in a second.
+    pub steps_per_sec: u64,
+    /// What it leaves for its transactions and confirmations, in seconds.
+    pub margin_secs: u64,
+}
+
+impl RunTime {
+    /// How long a run of so many steps takes, in seconds.
+    pub fn secs(&self, steps: u64) -> u64 {
+        steps.div_ceil(self.steps_per_sec.max(1)).saturating_add(self.margin_secs)
+    }
+}
+
+/// What an order asks for, besides its price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// The most steps.
+    pub step_limit: u64,
+    /// What the provider puts at stake, in the token's smallest unit.
+    pub stake: u128,
+    /// How long the run may take, in seconds.
+    pub run_secs: u32,
 }
 
 /// What an order costs with the providers that could take it ([`quote`]).
@@ -70,12 +99,13 @@ impl Quoted {
     }
 }
 
-/// What an order of this limit and stake costs now. A provider with several offers counts once,
+/// What an order costs now, with who has the stake and is fast enough. A provider with several offers counts once,
 /// with its cheapest; the order of the offers does not matter.
-pub fn quote(step_limit: u64, stake: u128, offers: &[Offer], now: u64) -> Quote {
+pub fn quote(asked: Asked, offers: &[Offer], now: u64) -> Quote {
     let mut cheapest: BTreeMap<Account, Quoted> = BTreeMap::new();
-    for offer in offers.iter().filter(|offer| offer.covers(stake, now)) {
-        let quoted = offer.quoted(step_limit);
+    let can = |offer: &&Offer| offer.covers(asked.stake, now) && offer.is_fast_enough(asked);
+    for offer in offers.iter().filter(can) {
+        let quoted = offer.quoted(asked.step_limit);
         let kept = cheapest.entry(offer.provider).or_insert(quoted);
         if quoted.rank() < kept.rank() {
             *kept = quoted;
@@ -129,6 +159,12 @@ impl Offer {
         self.stake_free >= stake && time <= self.until
     }
 
+    /// Whether a run ends in time when the provider is idle. Who does not say may be.
+    fn is_fast_enough(&self, asked: Asked) -> bool {
+        let takes = self.run_time.map(|time| time.secs(asked.step_limit));
+        takes.is_none_or(|secs| secs <= u64::from(asked.run_secs))
+    }
+
     fn quoted(&self, step_limit: u64) -> Quoted {
         Quoted {
             provider: self.provider,
@@ -155,7 +191,13 @@ mod tests {
 
     fn offer(provider: u8, job: u128, per_mebistep: u128) -> Offer {
         let cost = CostModel { job, per_mebistep, margin_bps: 0 };
-        Offer { provider: Account([provider; 20]), cost, stake_free: 100, until: 1000 }
+        Offer {
+            provider: Account([provider; 20]),
+            cost,
+            stake_free: 100,
+            until: 1000,
+            run_time: None,
+        }
     }
 
     fn offers(rng: &mut Rng) -> Vec<Offer> {
@@ -170,6 +212,7 @@ mod tests {
                 },
                 stake_free: rng.u128(..200),
                 until: rng.u64(..200),
+                run_time: None,
             })
             .collect()
     }
@@ -179,7 +222,8 @@ mod tests {
         let late = Offer { until: 9, ..offer(4, 1, 1) };
         let poor = Offer { stake_free: 49, ..offer(5, 1, 1) };
         let offers = [offer(3, 500, 1), offer(1, 100, 20), offer(2, 200, 4), late, poor];
-        let quote = quote(10 * MEBISTEP, 50, &offers, 10);
+        let asked = |run_secs| Asked { step_limit: 10 * MEBISTEP, stake: 50, run_secs };
+        let quote = super::quote(asked(60), &offers, 10);
         let quoted = |provider, price, base, per_mebistep| {
             Some(Quoted { provider: Account([provider; 20]), price, base, per_mebistep })
         };
@@ -189,9 +233,35 @@ mod tests {
     }
 
     #[test]
+    fn who_is_too_slow_is_not_quoted() {
+        let run_time = |steps_per_sec| Some(RunTime { steps_per_sec, margin_secs: 5 });
+        let slow = Offer { run_time: run_time(MEBISTEP), ..offer(1, 1, 1) };
+        let fast = Offer { run_time: run_time(4 * MEBISTEP), ..offer(2, 9, 9) };
+        let silent = offer(3, 99, 99);
+        let quoted = |run_secs| {
+            let asked = Asked { step_limit: 10 * MEBISTEP, stake: 50, run_secs };
+            let quote = quote(asked, &[slow, fast, silent], 10);
+            (quote.providers, quote.low.map(|low| low.provider.0[0]))
+        };
+        assert_eq!(quoted(15), (3, Some(1)), "10 s of running, and 5 s of margin");
+        assert_eq!(quoted(14), (2, Some(2)), "the cheapest would decline it");
+        assert_eq!(quoted(7), (1, Some(3)), "who does not say may be fast enough");
+    }
+
+    #[test]
+    fn an_offer_of_another_version_is_read() {
+        let offer = offer(1, 2, 3);
+        let text = serde_json::to_string(&offer).expect("JSON");
+        assert!(!text.contains("run_time"), "as before where nothing is said: {text}");
+        assert_eq!(serde_json::from_str::<Offer>(&text).expect("an offer"), offer);
+        let newer = text.replacen('{', r#"{"gpu":true,"#, 1);
+        assert_eq!(serde_json::from_str::<Offer>(&newer).expect("an offer"), offer);
+    }
+
+    #[test]
     fn no_offers_quote_nothing() {
         let expect = Quote { providers: 0, low: None, median: None };
-        assert_eq!(quote(1, 1, &[], 0), expect);
+        assert_eq!(quote(Asked { step_limit: 1, stake: 1, run_secs: 1 }, &[], 0), expect);
     }
 
     #[test]
@@ -201,9 +271,10 @@ mod tests {
         for _ in 0..5000 {
             let mut offers = offers(&mut rng);
             let (limit, stake, now) = (rng.u64(1..100 * MEBISTEP), rng.u128(..150), rng.u64(..150));
-            let quoted = quote(limit, stake, &offers, now);
+            let asked = Asked { step_limit: limit, stake, run_secs: 60 };
+            let quoted = quote(asked, &offers, now);
             rng.shuffle(&mut offers);
-            assert_eq!(quote(limit, stake, &offers, now), quoted, "shuffled");
+            assert_eq!(quote(asked, &offers, now), quoted, "shuffled");
             for terms in quoted.low.iter().chain(&quoted.median) {
                 for terms in [terms.fixed(), terms.metered()] {
                     assert!(

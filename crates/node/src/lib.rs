@@ -16,7 +16,7 @@ mod provider;
 mod requester;
 mod role;
 
-pub use assay_contracts::JobEvent;
+pub use assay_contracts::{JobEvent, RunOutcome};
 pub use assay_market::JobStatus;
 pub use assay_mask::MasterKey;
 pub use assay_protocol::SignedOrder;
@@ -30,17 +30,17 @@ pub use base::progress::Progress;
 pub use board::{Board, KeyReasons, Store, Version};
 pub use chain::contracts::Contracts;
 pub use chain::events::events;
-pub use chain::funds::{CHUNK_FEE_MIN, Funds};
+pub use chain::funds::{CHUNK_FEE_MIN, Funds, Unbonding};
 pub use chain::reputation::{ProviderRecord, provider_record, provider_records};
 pub use job::executor::{EngineKind, EngineKindError, Executor, InProcess, JobImages, JobRun};
 pub use job::images::Image;
-pub use job::inputs::{JobFiles, Replayed, replay, replay_files};
+pub use job::inputs::{JobFiles, Replay, Replayed, replay, replay_files};
 pub use job::sealed::kept_output_key;
 pub use key_service::KeyService;
 pub use log::anchor::Anchorer;
 pub use log::anchored::anchored_trees;
 pub use log::cosign::{
-    AskedWitness, entries_of, keep_cosigned, log_at, open_witness, operators_of,
+    AskedWitness, check_cosigned, entries_of, keep_cosigned, log_at, open_witness, operators_of,
 };
 pub use log::recorder::{PublicLog, Recorder};
 pub use market::chain::{LocalChain, Running};

@@ -8,15 +8,16 @@ use std::time::{Duration, Instant};
 use alloy_primitives::aliases::{U40, U96};
 use alloy_primitives::{Address, B256, U256};
 use alloy_signer_local::PrivateKeySigner;
+use assay_broker_client::BrokerClient;
 use assay_chain::{ChainClientConfig, Endpoint, SystemClock};
 use assay_contracts::{ContractError, Market};
 use assay_machine::Program;
 use assay_market::{CostModel, OutcomeKind, PriceTerms, Reason, Refusal, Repricing, reputation};
 use assay_merkle::{BlobHeader, Page, write_image};
 use assay_node::{
-    Auditor, AuditorPlan, Board, Contracts, DatasetTerms, Env, Error, Home, InProcess, JobEvent,
-    JobRecord, JobStatus, JobTerms, Liar, LocalMarket, MarketPlan, Provider, ProviderPlan, Store,
-    provider_record, provider_records,
+    Auditor, AuditorPlan, Board, Contracts, DatasetTerms, DevelopmentKeys, Env, Error, Home,
+    InProcess, JobEvent, JobRecord, JobStatus, JobTerms, Liar, LocalMarket, MarketPlan, Provider,
+    ProviderPlan, Requester, Role, Sealing, Store, World, provider_record, provider_records,
 };
 use assay_protocol::{SignedOrder, SlotHasher};
 use assay_storage::{BookLimits, Kind, OrderBook as _, RedbBook};
@@ -281,10 +282,74 @@ async fn an_order_is_taken_up_again_and_never_paid_twice() {
     let second = LocalMarket::open(&home, &MarketPlan::default()).await.expect("opened again");
     let (again, status, events) = run(&second, b"job", &terms).await;
     assert_eq!((again.job_id, status), (record.job_id, JobStatus::Paid), "{events:?}");
-    second.requester().finish(&again).expect("written");
+    second.requester().finish(&again).await.expect("written");
     let anew = second.requester().order(key, &terms).await.expect("ordered");
     assert_ne!(anew.job_id, record.job_id, "what is finished is ordered anew");
     second.close().await.expect("closed");
+}
+
+/// Two processes that order the same at once are two requesters of one home.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_two_order_at_once_is_one_job() {
+    let (folder, market) = market(&MarketPlan::default()).await;
+    let one = market.requester();
+    let home = Home::at(folder.path());
+    let other = Requester::new(one.contracts().clone(), one.board().clone(), &home);
+    for round in 0..10u8 {
+        let (key, terms) = (sha256(&[round]), wordcount("the same"));
+        let (mine, its) = tokio::join!(one.order(key, &terms), other.order(key, &terms));
+        let (mine, its) = (mine.expect("ordered"), its.expect("ordered"));
+        assert_eq!(mine.job_id, its.job_id, "it would be paid twice");
+        // Who finishes late takes nothing from the next order of the same.
+        one.finish(&mine).await.expect("written");
+        let next = one.order(key, &terms).await.expect("ordered");
+        other.finish(&its).await.expect("written");
+        assert_eq!(other.order(key, &terms).await.expect("ordered").job_id, next.job_id);
+    }
+    market.close().await.expect("closed");
+}
+
+/// The machine's, an hour fast.
+struct Fast;
+
+impl World for Fast {
+    fn unix_time(&self) -> Duration {
+        Env::system().unix_time() + Duration::from_secs(3_600)
+    }
+
+    fn uptime(&self) -> Duration {
+        self.unix_time()
+    }
+
+    fn sleep(&self, pause: Duration) -> futures_util::future::BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(pause))
+    }
+
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), getrandom::Error> {
+        getrandom::fill(bytes)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_no_block_shows_to_be_over_is_cancelled() {
+    let (folder, mut market) = market(&MarketPlan::default()).await;
+    let rpc = market.serve(0, 0).await.expect("served").rpc;
+    let deployment = market.requester().contracts().deployment.clone();
+    let key = DevelopmentKeys::open(&Home::at(folder.path())).expect("keys").key(Role::Requester);
+    let (env, url) = (Env::new(Fast), Endpoint::Url(rpc));
+    let contracts = Contracts::connect(&env, url, key, &deployment, ChainClientConfig::default());
+    let contracts = contracts.await.expect("connected");
+    // Where no provider sees the order, as if one had it and waited.
+    let own = tempfile::tempdir().expect("a folder");
+    let board = Board::of_store(Store::open(own.path()).expect("a store"), &deployment);
+    let requester = Requester::new(contracts, board, &Home::at(own.path()));
+    let terms = JobTerms { lock_secs: 1, ..wordcount("in a second") };
+    let mut record = requester.order(sha256(b"job"), &terms).await.expect("ordered");
+    let status = requester.follow(&mut record, |_, _| ()).await.expect("followed");
+    assert_eq!(status, JobStatus::None);
+    let facts = requester.facts(&record).await.expect("read");
+    assert!(facts.nonce_used, "a provider could lock it yet, beside the next order");
+    market.close().await.expect("closed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -640,6 +705,64 @@ async fn a_disk_that_fails_keeps_no_claim_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_blob_that_vanishes_is_missed_before_the_lock_and_not_after_it() {
+    let (folder, mut market) = market(&MarketPlan { providers: vec![], with_liar: false }).await;
+    let broker = market.serve(0, 0).await.expect("served").broker.expect("a broker");
+    let key = PrivateKeySigner::random();
+    let contracts = stranger_of(&market, key.clone()).await;
+    contracts.stake(500 * DOLLAR).await.expect("staked");
+    let deployment = market.chain().deployment().clone();
+    let broker = BrokerClient::new(&broker, deployment, &key, assay_chain::SystemClock);
+    let own = Store::open(folder.path().join("own")).expect("a store");
+    let own = Board::of_broker(broker.expect("a client"), Some(own));
+    let vanish = || {
+        for kind in ["envelopes", "slots"] {
+            let blobs = folder.path().join("board/blobs").join(kind);
+            for file in std::fs::read_dir(blobs).expect("a folder") {
+                std::fs::remove_file(file.expect("a file").path()).expect("removed");
+            }
+        }
+    };
+    let auditors = [market.auditor()].into();
+    let sealing = Some(Sealing { auditors, beneficiary: None, begin_secs: 60 });
+    let sealed = |words: &str| JobTerms { sealing: sealing.clone(), ..wordcount(words) };
+    let requester = market.requester();
+    let mut early = Vec::new();
+    for (key, terms) in [(b"a", sealed("early")), (b"b", wordcount("early"))] {
+        early.push(requester.order(sha256(key), &terms).await.expect("ordered").job_id);
+    }
+    vanish();
+    let provider = Working::start(&contracts, own, asks_nothing()).await;
+    let until = Instant::now() + PATIENCE;
+    for job in early {
+        let why = loop {
+            let said = requester.board().refusals(job).await.expect("read");
+            if let [refusal] = said.as_slice() {
+                break refusal.reason.clone();
+            }
+            assert!(Instant::now() < until, "nobody says why");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        assert!(matches!(why, Reason::InputMissing { .. }), "{why:?}");
+    }
+    for (key, terms) in [(b"c", sealed("late")), (b"d", wordcount("late"))] {
+        let mut record = requester.order(sha256(key), &terms).await.expect("ordered");
+        let job = || async { contracts.market.jobOf(record.job_id).call().await.expect("read") };
+        while job().await.status == 0 {
+            assert!(Instant::now() < until, "nobody locks it");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        // A sealed one waits for its key, which goes out while it is followed.
+        vanish();
+        let followed = requester.follow(&mut record, |_, _| ());
+        let followed = tokio::time::timeout(PATIENCE, followed).await.expect("in time");
+        assert_eq!(followed.expect("followed"), JobStatus::Paid, "the lock was for nothing");
+    }
+    provider.stop().await;
+    market.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_providers_own_store_keeps_only_what_unfinished_jobs_name() {
     let (folder, clock) = (tempfile::tempdir().expect("a folder"), Arc::new(Ahead::default()));
     let none = MarketPlan { providers: vec![], with_liar: false };
@@ -714,7 +837,7 @@ async fn an_order_costs_nothing_before_it_is_funded_and_no_memory_before_it_is_l
     let folder = tempfile::tempdir().expect("a folder");
     let none = MarketPlan { providers: vec![], with_liar: false };
     let mut market =
-        LocalMarket::open(&Home::at(&folder.path().join("home")), &none).await.expect("a market");
+        LocalMarket::open(&Home::at(folder.path().join("home")), &none).await.expect("a market");
     let broker = market.serve(0, 0).await.expect("served").broker.expect("a broker");
     let key = PrivateKeySigner::random();
     let provider = stranger_of(&market, key.clone()).await;

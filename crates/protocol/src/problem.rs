@@ -93,6 +93,9 @@ problems! {
     /// It is for another account.
     NotEntitled = 403, "not-entitled", "This account may not see or change this",
         "ask as the account that owns it, or with a capability from that account";
+    /// The operator has banned the account, or takes writes of listed accounts alone.
+    AccountUnlisted = 403, "account-unlisted", "This broker does not serve the account",
+        "ask the broker's operator to list it, or use another broker";
     /// The capabilities do not parse.
     CapabilityMalformed = 400, "capability-malformed", "The capabilities are malformed",
         "write them as spec/access.md says, byte for byte";

@@ -71,6 +71,9 @@ impl Prov {
         if let Some(steps) = summary.steps {
             facts["assay:steps"] = steps.to_string().into();
         }
+        if let Some(outcome) = summary.outcome {
+            facts["assay:outcome"] = outcome.to_string().into();
+        }
         self.activities.insert(activity.clone(), facts);
         self.entities.insert(code.clone(), json!({ "prov:type": "assay:Program" }));
         for agent in [&provider, &requester] {
@@ -133,9 +136,10 @@ pub fn ro_crate(summary: &JobSummary) -> Value {
     let name = format!("Assay job {}", summary.job);
     let ended = time(summary.ended_secs);
     let profile = "https://w3id.org/ro/wfrun/process/0.5";
-    let status = match summary.paid {
-        Some(_) => "http://schema.org/CompletedActionStatus",
-        None => "http://schema.org/FailedActionStatus",
+    let failure = summary.failure();
+    let status = match &failure {
+        None => "http://schema.org/CompletedActionStatus",
+        Some(_) => "http://schema.org/FailedActionStatus",
     };
     let reference = |id: &str| json!({ "@id": id });
     let value = |id: &str, name: &str, root: B256| {
@@ -163,8 +167,8 @@ pub fn ro_crate(summary: &JobSummary) -> Value {
         "endTime": time(summary.claimed_secs.unwrap_or(summary.ended_secs)),
         "actionStatus": status,
     });
-    if summary.paid.is_none() {
-        action["error"] = summary.ending.into();
+    if let Some(failure) = failure {
+        action["error"] = failure.into();
     }
     let mut graph = vec![
         json!({ "@id": "ro-crate-metadata.json", "@type": "CreativeWork",
@@ -202,7 +206,7 @@ pub fn open_lineage(summary: &JobSummary) -> Value {
         [summary.input, summary.dataset].into_iter().flatten().map(dataset).collect();
     let outputs: Vec<_> = summary.output.into_iter().map(dataset).collect();
     json!({
-        "eventType": if summary.paid.is_some() { "COMPLETE" } else { "FAIL" },
+        "eventType": if summary.failure().is_none() { "COMPLETE" } else { "FAIL" },
         "eventTime": time(summary.ended_secs),
         "run": { "runId": run_id(summary.job) },
         "job": { "namespace": namespace, "name": format!("program/{}", hex::encode(summary.program)) },

@@ -47,8 +47,11 @@ impl Graph {
         let mut graph = Graph::default();
         for summary in lives {
             let job = Node::Job(summary.job);
-            let (outcome, fill) =
-                if summary.paid.is_some() { ("paid", PAID) } else { (summary.ending, UNPAID) };
+            let (outcome, fill) = match (summary.failure(), summary.paid) {
+                (None, _) => ("paid".to_owned(), PAID),
+                (Some(failure), Some(_)) => (format!("paid, {failure}"), UNPAID),
+                (Some(failure), None) => (failure, UNPAID),
+            };
             let first = format!("job {} ({outcome})", short(summary.job));
             let second = Some(format!("program {}", short(summary.program)));
             graph.nodes.insert(job, Label { first, second, fill });

@@ -18,6 +18,7 @@ mod trust;
 mod verify;
 mod whole;
 
+pub use assay_contracts::RunOutcome;
 pub use audit::{Audit, AuditedJob, PERIOD_ALL};
 pub use dsse::{Envelope, EnvelopeError, PAYLOAD_TYPE, RoleKey};
 pub use export::{open_lineage, prov, ro_crate};

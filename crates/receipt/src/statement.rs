@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256, Bytes};
-use assay_contracts::Market;
+use assay_contracts::{Market, RunOutcome};
 use assay_mask::MaskStatement;
 use assay_types::{Hash, sha256};
 use serde::de::DeserializeOwned;
@@ -187,6 +187,13 @@ pub struct Claimed {
     pub exit_code: u32,
     /// The claim's block.
     pub block: BlockRef,
+}
+
+impl Claimed {
+    /// How the run ended.
+    pub fn outcome(&self) -> RunOutcome {
+        RunOutcome::new(self.status, self.exit_code)
+    }
 }
 
 /// What an auditor found by running the job again.
@@ -751,6 +758,17 @@ impl Ran {
     pub fn trace_root(&self) -> Option<&str> {
         let mut products = self.run_details.byproducts.iter();
         Some(products.find(|one| one.name == "trace")?.digest.get(ROOT)?.as_str())
+    }
+
+    /// Whether it is what the claim says in the words of SLSA. What it follows, what it says of the
+    /// provider's machine and the provider's version are its own.
+    pub(crate) fn fits(&self, order: &Market::Order, claim: &Claimed) -> bool {
+        let mut expected = run_statement(order, claim, Hash::default(), self.host_facts().clone());
+        expected.build_definition.external_parameters =
+            self.build_definition.external_parameters.clone();
+        expected.build_definition.external_parameters.step_limit = order.stepLimit;
+        expected.run_details.builder.version = self.run_details.builder.version.clone();
+        expected == *self
     }
 
     /// What the provider chose to say of its machine.

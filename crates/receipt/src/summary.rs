@@ -1,6 +1,7 @@
 //! A job's life in plain facts: what exports, graphs and audits are views of.
 
 use alloy_primitives::{Address, B256};
+use assay_contracts::RunOutcome;
 use assay_merkle::empty_slot;
 
 use crate::receipt::Receipt;
@@ -35,6 +36,8 @@ pub struct JobSummary {
     pub final_state: Option<B256>,
     /// How many steps were claimed.
     pub steps: Option<u64>,
+    /// How the run ended that was claimed.
+    pub outcome: Option<RunOutcome>,
     /// When it was claimed, in Unix seconds.
     pub claimed_secs: Option<u64>,
     /// When it ended, in Unix seconds.
@@ -85,6 +88,7 @@ impl JobSummary {
             trace: of_paid.map(|claimed| claimed.trace_root),
             final_state: of_paid.map(|claimed| claimed.final_state),
             steps: claimed.map(|claimed| claimed.steps),
+            outcome: claimed.map(|claimed| claimed.outcome()),
             claimed_secs: claim.and_then(|claim| Some(claim.check().ok()?.timestamp)),
             ended_secs: block.timestamp,
             ending,
@@ -94,6 +98,15 @@ impl JobSummary {
             verdicts,
             moves,
         })
+    }
+
+    /// Why the job has no answer, for people; `None` if it was paid for one.
+    pub fn failure(&self) -> Option<String> {
+        match (self.paid, self.outcome) {
+            (None, _) => Some(self.ending.to_owned()),
+            (Some(_), Some(outcome)) if !outcome.is_success() => Some(outcome.to_string()),
+            _ => None,
+        }
     }
 
     /// What auditors found together: one who disagrees is what a reader must hear of.

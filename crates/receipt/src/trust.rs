@@ -32,6 +32,10 @@ pub struct Trust {
     /// Hashes of blocks that the reader knows to be the chain's.
     #[serde(default)]
     pub headers: BTreeSet<B256>,
+    /// The verifiers, by their numbers in the market's registry, whose finality is taken: 1 if
+    /// unset, the first that a market is deployed with.
+    #[serde(default = "first_verifier")]
+    pub verifiers: BTreeSet<u16>,
 }
 
 /// A log, and who must have seen it.
@@ -80,6 +84,10 @@ pub enum TrustError {
 
 fn one() -> usize {
     1
+}
+
+fn first_verifier() -> BTreeSet<u16> {
+    [1].into()
 }
 
 impl Trust {

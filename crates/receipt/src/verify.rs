@@ -7,7 +7,9 @@ use alloy_primitives::{Address, B256, eip191_hash_message};
 use alloy_sol_types::SolEvent;
 use assay_assurance::window::Window;
 use assay_assurance::{Assurance, Finality};
-use assay_contracts::{Anchors, EventProof, JobEvent, LoggedEvent, Market, ProvedEvent};
+use assay_contracts::{
+    Anchors, EventProof, JobEvent, LoggedEvent, Market, ProvedEvent, RunOutcome,
+};
 use assay_market::{Account, JobStatus};
 use assay_protocol::verify_account;
 use assay_tlog::{Checkpoint, check_consistency, check_inclusion, leaf_hash};
@@ -16,8 +18,8 @@ use serde::Serialize;
 
 use crate::receipt::{LoggedStatement, Receipt, ReceiptLog, STATEMENTS_MAX};
 use crate::statement::{
-    Binding, BlockRef, Claimed, Judgement, Operator, Ordered, ReleasedSlot, Settled, Statement,
-    binding_text, operator_text,
+    Binding, BlockRef, Claimed, Judgement, Locked, Move, Operator, Ordered, ReleasedSlot, Settled,
+    Statement, binding_text, operator_text,
 };
 use crate::trust::Trust;
 
@@ -30,6 +32,8 @@ pub enum Code {
     Market,
     /// The requester has signed the order, and its hash is the job.
     Order,
+    /// The order names a verifier that the reader takes.
+    Verifier,
     /// The contract has ended the job.
     Settlement,
     /// The contract has taken the claim.
@@ -242,11 +246,35 @@ struct ProvedClaim {
     facts: ClaimFacts,
 }
 
+impl ProvedClaim {
+    /// What its provider says of it, without what that follows.
+    fn statement(&self, job: B256) -> Claimed {
+        let ClaimFacts { provider, final_state, trace_root, output_root, steps, status, exit_code } =
+            self.facts;
+        Claimed {
+            job,
+            after: Vec::new(),
+            provider,
+            final_state,
+            trace_root,
+            output_root,
+            steps,
+            status,
+            exit_code,
+            block: block_ref(&self.block),
+        }
+    }
+}
+
+/// How a game ends whose claim is false, by the contract's number.
+const CLAIM_FALSE: u8 = 5;
+
 impl<'a> Judge<'a> {
     fn of(receipt: &'a Receipt, trust: Option<&'a Trust>) -> Self {
         let mut judge = Judge { receipt, trust, checks: Vec::new(), unsound: BTreeSet::new() };
         judge.market();
         judge.order();
+        judge.verifier();
         let settlement = judge.settlement();
         let claim = judge.claim(settlement.as_ref());
         let seen = judge.log(claim.as_ref(), settlement.as_ref());
@@ -292,6 +320,23 @@ impl<'a> Judge<'a> {
             }
             Ok(job) => self.refused(Code::Order, format!("the signed order is another job, {job}")),
             Err(error) => self.refused(Code::Order, format!("the order's signature: {error}")),
+        }
+    }
+
+    /// A market can have verifiers that any claim passes, so which are to be believed is the
+    /// reader's choice.
+    fn verifier(&mut self) {
+        let verifier = self.receipt.order.order.verifierId;
+        let what = format!("verifier {verifier} decides when a claim is final");
+        match self.trust {
+            Some(trust) if trust.verifiers.contains(&verifier) => {
+                self.held(Code::Verifier, what, "the trust file");
+            }
+            Some(_) => {
+                let what = format!("{what}: none of those that the trust file names");
+                self.refused(Code::Verifier, what);
+            }
+            None => self.not_checked(Code::Verifier, format!("{what}: no trust file names any")),
         }
     }
 
@@ -366,7 +411,11 @@ impl<'a> Judge<'a> {
             return None;
         }
         let (provider, steps, root) = (facts.provider, facts.steps, facts.output_root);
-        let what = format!("{provider} claimed output {root} after {steps} steps");
+        let mut what = format!("{provider} claimed output {root} after {steps} steps");
+        let outcome = facts.outcome();
+        if !outcome.is_success() {
+            what += &format!(", {outcome}");
+        }
         let by = format!("block {} {}", block.block_number, block.block_hash);
         self.held(Code::Claim, what, by);
         if settlement.paid.is_some() {
@@ -417,18 +466,10 @@ impl<'a> Judge<'a> {
             } else {
                 self.unsound.insert(statement.index);
             }
-            seen.digests.insert(said.digest());
             seen.names.insert(said.name());
-            seen.links.extend(said.after().iter().map(|digest| (said.name(), *digest)));
+            seen.said.insert(said.digest(), (statement.index, said));
         }
-        // A verdict may be logged before the claim that it follows: both say what the chain showed
-        // before.
-        let missing = seen.links.iter().filter(|(_, digest)| !seen.digests.contains(digest));
-        for (name, digest) in missing {
-            let what =
-                format!("the {name} statement follows {digest}, which is not in the receipt");
-            self.not_checked(Code::Link, what);
-        }
+        self.links(&seen);
         for name in Window::statements() {
             if !seen.names.contains(name) {
                 self.not_checked(Code::Statement, format!("no {name} statement is in the receipt"));
@@ -436,6 +477,34 @@ impl<'a> Judge<'a> {
         }
         self.anchor(log, &tree, &seen);
         seen
+    }
+
+    /// Whether each statement follows what it may. A verdict may be logged before the claim that it
+    /// follows: both say what the chain showed before.
+    fn links(&mut self, seen: &Seen) {
+        let mut said: Vec<_> = seen.said.values().collect();
+        said.sort_by_key(|(index, _)| *index);
+        for (index, said) in said {
+            for digest in said.after() {
+                let name = said.name();
+                match seen.said.get(digest) {
+                    None => self.not_checked(
+                        Code::Link,
+                        format!(
+                            "the {name} statement follows {digest}, which is not in the receipt"
+                        ),
+                    ),
+                    Some((_, earlier)) if !may_follow(said, earlier) => {
+                        let earlier = earlier.name();
+                        let what =
+                            format!("the {name} statement at {index} cannot follow this {earlier}");
+                        self.refused(Code::Link, what);
+                        self.unsound.insert(*index);
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
     }
 
     /// Whether the log goes on from what its operator has anchored.
@@ -675,21 +744,36 @@ impl<'a> Judge<'a> {
         }
         let trace = claim.map(|claim| claim.facts.trace_root);
         let fits = match said {
-            Statement::Binding(_)
-            | Statement::Operated(_)
-            | Statement::Locked(_)
-            | Statement::Released(_) => true,
+            Statement::Binding(_) | Statement::Operated(_) => true,
+            Statement::Locked(said) => self.lock_fits(said, claim, settlement),
+            Statement::Released(said) => {
+                let slot = match said.slot {
+                    ReleasedSlot::Input => &terms.input,
+                    ReleasedSlot::Dataset => &terms.dataset,
+                };
+                slot.as_ref().is_some_and(|slot| {
+                    said.envelope.0 == slot.envelope.0
+                        && said.policy.map(|policy| policy.0) == slot.policy.map(|policy| policy.0)
+                        && said.ledger.is_some() == said.policy.is_some()
+                })
+            }
             Statement::Masked(said) => {
                 said.root == receipt.order.order.datasetRoot
                     && terms.dataset.as_ref().is_some_and(|slot| slot.envelope.0 == said.envelope.0)
                     && said.mask.owner.parse() == Ok(said.owner)
             }
-            // A dispute is about a claim.
-            Statement::Moved(_) => claim.is_some(),
+            Statement::Moved(said) => claim.is_some_and(|claim| {
+                // A dispute is about a claim, and one that fell is not paid.
+                let paid = settlement.is_some_and(|end| end.paid.is_some());
+                is_of_one_chain(said.block, Some(claim), settlement)
+                    && !(paid && matches!(said.made, Move::End { outcome: CLAIM_FALSE, .. }))
+            }),
             Statement::Ordered(said) => {
                 *said == Ordered::of(receipt.market, receipt.job, &receipt.order.order)
             }
-            Statement::Ran(said) => said.trace_root().map(str::to_owned) == trace.map(hex::encode),
+            Statement::Ran(said) => claim.is_some_and(|claim| {
+                said.fits(&receipt.order.order, &claim.statement(receipt.job))
+            }),
             Statement::Claimed(said) => claim.is_some_and(|claim| same_claim(said, claim)),
             Statement::Judged(said) => Some(said.trace_root) == trace,
             Statement::Settled(said) => {
@@ -701,6 +785,23 @@ impl<'a> Judge<'a> {
             self.refused(Code::Statement, format!("the {name} statement does not fit the events"));
         }
         fits
+    }
+
+    /// Whether a lock is one that the order allows, before the claim if it is the claimant's.
+    fn lock_fits(
+        &self,
+        said: &Locked,
+        claim: Option<&ProvedClaim>,
+        settlement: Option<&Ending>,
+    ) -> bool {
+        let order = &self.receipt.order.order;
+        let Ok(price) = said.price.parse::<u128>() else { return false };
+        // A late lock has the bounty of whoever missed the job in escrow.
+        let in_bounds =
+            said.late || (order.price.min.to::<u128>()..=order.price.max.to()).contains(&price);
+        let claims = claim.filter(|claim| claim.facts.provider == said.provider);
+        let in_time = claims.is_none_or(|claim| said.block.number <= claim.block.block_number);
+        in_bounds && in_time && is_of_one_chain(said.block, claim, settlement)
     }
 
     fn header(
@@ -768,6 +869,11 @@ pub struct ClaimFacts {
 }
 
 impl ClaimFacts {
+    /// How the run ended.
+    pub fn outcome(&self) -> RunOutcome {
+        RunOutcome::new(self.status, self.exit_code)
+    }
+
     /// Reads a claim's event; `None` for another.
     fn from_event(event: &JobEvent) -> Option<Self> {
         let JobEvent::Claimed {
@@ -853,9 +959,8 @@ struct Seen {
     last: Option<u64>,
     /// Which key signs for which account.
     accounts: BTreeMap<Hash, Address>,
-    digests: BTreeSet<Hash>,
-    /// Which statement follows which.
-    links: BTreeSet<(&'static str, Hash)>,
+    /// What was said so far by its digest, with its place in the log.
+    said: BTreeMap<Hash, (u64, Statement)>,
     names: BTreeSet<&'static str>,
     /// Who anchors the log, by its own key.
     operators: Vec<Operator>,
@@ -957,11 +1062,42 @@ fn block_ref(block: &ProvedEvent) -> BlockRef {
 }
 
 fn same_claim(said: &Claimed, claim: &ProvedClaim) -> bool {
-    let facts = &claim.facts;
-    (said.final_state, said.trace_root, said.output_root)
-        == (facts.final_state, facts.trace_root, facts.output_root)
-        && (said.steps, said.status, said.exit_code) == (facts.steps, facts.status, facts.exit_code)
-        && said.block == block_ref(&claim.block)
+    Claimed { after: Vec::new(), ..said.clone() } == claim.statement(said.job)
+}
+
+/// Whether a block can be of the chain that the proved ones are of: no two have one number.
+fn is_of_one_chain(
+    said: BlockRef,
+    claim: Option<&ProvedClaim>,
+    settlement: Option<&Ending>,
+) -> bool {
+    let proved = [claim.map(|claim| &claim.block), settlement.map(|end| &end.block)];
+    proved
+        .into_iter()
+        .flatten()
+        .all(|block| block.block_number != said.number || block.block_hash == said.hash)
+}
+
+/// What a statement may follow, by name (spec/statements.md#predicates).
+fn may_follow(said: &Statement, earlier: &Statement) -> bool {
+    match said {
+        Statement::Locked(_) => matches!(earlier, Statement::Ordered(_)),
+        Statement::Ran(_) | Statement::Claimed(_) => {
+            matches!(earlier, Statement::Locked(lock) if lock.provider == said.speaker())
+        }
+        Statement::Released(_) => matches!(earlier, Statement::Locked(_)),
+        Statement::Judged(_) => matches!(earlier, Statement::Claimed(_)),
+        Statement::Moved(_) => {
+            matches!(earlier, Statement::Claimed(_) | Statement::Moved(_) | Statement::Judged(_))
+        }
+        Statement::Settled(_) => {
+            matches!(earlier, Statement::Ordered(_) | Statement::Claimed(_) | Statement::Moved(_))
+        }
+        Statement::Binding(_)
+        | Statement::Operated(_)
+        | Statement::Ordered(_)
+        | Statement::Masked(_) => false,
+    }
 }
 
 fn same_ending(said: &Settled, claim: Option<&ProvedClaim>, settlement: &Ending) -> bool {

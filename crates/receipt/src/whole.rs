@@ -100,6 +100,7 @@ impl Told {
             trace: of_paid.map(|claimed| claimed.trace_root),
             final_state: of_paid.map(|claimed| claimed.final_state),
             steps: claimed.as_ref().map(|claimed| claimed.steps),
+            outcome: claimed.as_ref().map(Claimed::outcome),
             claimed_secs: None,
             ended_secs: settled.time,
             ending,

@@ -101,6 +101,18 @@ fn a_reader_decides_whom_it_believes() {
     assert_eq!(refused(&verify(&receipt, Some(&elsewhere))), [Code::Market]);
     let other_log = Trust { log: World::new(9).trust().log, ..trust.clone() };
     assert_eq!(refused(&verify(&receipt, Some(&other_log))), [Code::Checkpoint]);
+    let other_verifiers = Trust { verifiers: [2, 3].into(), ..trust.clone() };
+    assert_eq!(
+        refused(&verify(&receipt, Some(&other_verifiers))),
+        [Code::Verifier],
+        "a market can have a verifier that passes any claim"
+    );
+    let text = String::from_utf8(trust.to_bytes()).expect("text");
+    let older: Value = serde_json::from_str(&text).expect("JSON");
+    let mut older = older.as_object().expect("an object").clone();
+    older.remove("verifiers").expect("it is written");
+    let older = Trust::from_bytes(&serde_json::to_vec(&older).expect("JSON")).expect("read");
+    assert_eq!(older.verifiers, [1].into(), "one that names none takes the first alone");
     let mut unseen = trust.clone();
     let log = unseen.log.as_mut().expect("a log");
     log.witnesses.extend(World::new(9).trust().log.expect("a log").witnesses);
@@ -283,6 +295,10 @@ fn what_is_said_must_be_for_this_job_and_by_who_can_know() {
         (Twist::SettledElsewhere, Paid, Code::Statement, false),
         (Twist::JudgedByProvider, Paid, Code::Speaker, true),
         (Twist::SealedForOthers, Paid, Code::Speaker, true),
+        (Twist::LockedForMore, Paid, Code::Statement, true),
+        (Twist::RanToAnother, Paid, Code::Statement, true),
+        (Twist::RanAnother, Paid, Code::Statement, true),
+        (Twist::JudgedTheLock, Paid, Code::Link, true),
         (Twist::ClaimedAfterwards, Paid, Code::Claim, false),
         (Twist::ClaimedAfterwards, Slashed, Code::Claim, false),
         (Twist::FellOfAnother, Slashed, Code::Claim, false),

@@ -240,6 +240,13 @@ pub trait OrderBook: fmt::Debug + Send + Sync + 'static {
     /// As [`OrderBook::remove_order`].
     fn remove_parts_below(&self, kind: Kind, below: [u8; 32]) -> Durable<'_, bool>;
 
+    /// Writes something that changes nothing, durably: whether the book can be written to.
+    ///
+    /// # Errors
+    ///
+    /// As [`OrderBook::put_part`]; the storage's.
+    fn probe(&self) -> Durable<'_, bool>;
+
     /// One entry by its place.
     ///
     /// # Errors

@@ -1,6 +1,5 @@
 //! Running a job on this machine, alone.
 
-use std::fmt;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -11,22 +10,23 @@ use assay_machine::{
     Trap, blob_bytes, slot, slot_blob, slot_pages,
 };
 use assay_merkle::{BLOB_BYTES_MAX, BLOB_HEADER_SIZE, BlobError, BlobHeader, write_image};
+use assay_receipt::RunOutcome;
 use assay_types::{BlobRoot, Hash, ProgramId, Salt, StateHash};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::Failure;
-use crate::files::write_file;
+use crate::files::{replace, write_file};
 use crate::program::read_program;
 use crate::text::{bytes, grouped, harmless, json, table};
 
 /// Steps between two looks at the progress bar: some tenths of a second.
 const STRETCH: u64 = 1 << 26;
 
-/// What a program's panic message begins with in the scratch slot (spec/guest.md#panic-message).
+/// What a program's message begins with in the scratch slot (spec/guest.md#messages).
 const MESSAGE_TAG: &[u8] = b"assaye\x01\x01";
 
-/// The longest panic message that is shown, in bytes.
+/// The longest message that is shown, in bytes.
 const MESSAGE_SIZE_MAX: usize = 4000;
 
 /// A program, what it reads, and what to write.
@@ -63,27 +63,10 @@ pub struct Arguments {
     witness_file: Option<PathBuf>,
 }
 
-/// How a run ended (or, in a witness, goes on).
-#[derive(Debug, Clone, Copy, Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Outcome {
-    /// It goes on.
-    Running,
-    /// The program ended itself.
-    Exited {
-        /// Its exit code.
-        code: u32,
-    },
-    /// An instruction could not be done.
-    Trapped,
-    /// The step limit came first.
-    OutOfSteps,
-}
-
 #[derive(Serialize)]
 struct Report {
     schema: &'static str,
-    outcome: Outcome,
+    outcome: RunOutcome,
     trap: Option<TrapReport>,
     message: Option<String>,
     steps: u64,
@@ -99,6 +82,11 @@ struct Report {
     seconds: f64,
     steps_per_second: f64,
     witness_file: Option<PathBuf>,
+    /// Where the output was written; none if it was not asked for, or there is no answer.
+    output_file: Option<PathBuf>,
+    /// Where it was to be written.
+    #[serde(skip)]
+    output_asked: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -138,11 +126,15 @@ pub fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failure> {
 
     let state = run.state();
     let blob = slot_blob(run.engine(), slot::OUTPUT);
+    let outcome = outcome(state.cpu.status);
     let report = Report {
         schema: "assay.exec/1",
-        outcome: state.cpu.status.into(),
+        outcome,
         trap: run.engine().trap().map(TrapReport::new),
-        message: message(run.engine()),
+        message: run
+            .engine()
+            .page(slot::base(slot::SCRATCH) / assay_merkle::PAGE_SIZE)
+            .and_then(|page| message(page)),
         steps: state.cpu.step,
         step_limit: step_limit.steps(),
         program: program.id(),
@@ -156,9 +148,11 @@ pub fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failure> {
         seconds,
         steps_per_second: state.cpu.step as f64 / seconds.max(1e-9),
         witness_file,
+        output_file: arguments.output.clone().filter(|_| outcome.is_success()),
+        output_asked: arguments.output.clone(),
     };
     let text = if as_json { json(&report) } else { report.text() };
-    write_outputs(run.engine(), blob, arguments, text)
+    write_outputs(run.engine(), report.outcome, blob, arguments, text)
 }
 
 /// A step limit as it was given.
@@ -262,38 +256,37 @@ fn load_image(memory: &mut Memory, slot: u32, path: &Path) -> Result<(), Failure
 /// Writes what was asked for and gives the text for standard output.
 fn write_outputs(
     engine: &Interpreter,
+    outcome: RunOutcome,
     blob: Result<BlobHeader, BlobError>,
     arguments: &Arguments,
     text: String,
 ) -> Result<String, Failure> {
     if let Some(path) = &arguments.output_image {
-        let fail = |error| Failure::file("write", path, error);
-        let mut file = std::io::BufWriter::new(File::create(path).map_err(fail)?);
-        write_image(slot_pages(engine, slot::OUTPUT), |bytes| file.write_all(bytes))
-            .map_err(fail)?;
-        file.flush().map_err(fail)?;
+        replace(path, |file| write_image(slot_pages(engine, slot::OUTPUT), |b| file.write_all(b)))?;
     }
     let Some(path) = &arguments.output else { return Ok(text) };
+    // What a program left that gave no answer replaces no result of before.
+    if !outcome.is_success() {
+        return Ok(text);
+    }
     let header = blob.map_err(|error| {
         Failure::file("write", path, error).next("the program wrote no blob: use --output-image")
     })?;
-    let fail = |error| Failure::file("write", path, error);
     let mut pieces = blob_bytes(engine, slot::OUTPUT, header);
     if path == Path::new("-") {
         eprint!("{text}");
         let mut stdout = std::io::stdout().lock();
-        pieces.try_for_each(|piece| stdout.write_all(piece)).map_err(fail)?;
+        let written = pieces.try_for_each(|piece| stdout.write_all(piece));
+        written.map_err(|error| Failure::file("write", path, error))?;
         return Ok(String::new());
     }
-    let mut file = std::io::BufWriter::new(File::create(path).map_err(fail)?);
-    pieces.try_for_each(|piece| file.write_all(piece)).map_err(fail)?;
-    file.flush().map_err(fail)?;
+    replace(path, |file| pieces.try_for_each(|piece| file.write_all(piece)))?;
     Ok(text)
 }
 
-/// The program's last words, if it left any.
-fn message(engine: &Interpreter) -> Option<String> {
-    let page = engine.page(slot::base(slot::SCRATCH) / assay_merkle::PAGE_SIZE)?;
+/// The last words that a program left in the first page of its scratch slot, made harmless for a
+/// terminal; `None` if there are none (spec/guest.md#messages).
+pub fn message(page: &[u8]) -> Option<String> {
     let rest = page.strip_prefix(MESSAGE_TAG)?;
     let (length, rest) = rest.split_first_chunk()?;
     let length = (u32::from_le_bytes(*length) as usize).min(MESSAGE_SIZE_MAX).min(rest.len());
@@ -327,6 +320,10 @@ impl Report {
         if let Some(path) = &self.witness_file {
             rows.push(("witness", path.display().to_string()));
         }
+        if let (Some(path), None) = (&self.output_asked, &self.output_file) {
+            let left = format!("{} is left as it was: there is no answer", path.display());
+            rows.push(("not written", left));
+        }
         table(&rows)
     }
 }
@@ -354,24 +351,29 @@ impl TrapReport {
     }
 }
 
-impl From<Status> for Outcome {
-    fn from(status: Status) -> Self {
-        match status {
-            Status::Running => Outcome::Running,
-            Status::Exited { code } => Outcome::Exited { code },
-            Status::Trapped => Outcome::Trapped,
-            Status::OutOfSteps => Outcome::OutOfSteps,
-        }
-    }
+/// How a machine's run ended, or goes on.
+pub fn outcome(status: Status) -> RunOutcome {
+    let (status, code) = status.numbers();
+    RunOutcome::new(status, code)
 }
 
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Outcome::Running => f.write_str("running"),
-            Outcome::Exited { code } => write!(f, "exited with code {code}"),
-            Outcome::Trapped => f.write_str("trapped"),
-            Outcome::OutOfSteps => f.write_str("out of steps"),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A claim's numbers are those of the final state that it names.
+    #[test]
+    fn a_claims_numbers_mean_what_the_machines_do() {
+        for (status, meant) in [
+            (Status::Running, RunOutcome::Running),
+            (Status::Exited { code: 7 }, RunOutcome::Exited { code: 7 }),
+            (Status::Trapped, RunOutcome::Trapped),
+            (Status::OutOfSteps, RunOutcome::OutOfSteps),
+        ] {
+            assert_eq!(outcome(status), meant);
+            assert!(!meant.is_success(), "{status:?}");
         }
+        assert!(outcome(Status::Exited { code: 0 }).is_success());
+        assert_eq!(RunOutcome::new(9, 0).name(), "other", "of a newer machine");
     }
 }

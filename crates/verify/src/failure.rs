@@ -28,6 +28,11 @@ impl Failure {
         Failure { exit_code: 3, ..Failure::new(error) }
     }
 
+    /// A job that was run and paid for, whose program gave no answer: exit code 4.
+    pub fn unanswered(error: impl Display) -> Self {
+        Failure { exit_code: 4, ..Failure::new(error) }
+    }
+
     /// A file that can't be used.
     pub fn file(verb: &str, path: &Path, cause: impl Display) -> Self {
         Failure::new(format!("cannot {verb} {}", path.display())).cause(cause)

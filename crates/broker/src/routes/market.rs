@@ -4,12 +4,16 @@ use assay_protocol::{
     BROKER_SCHEMA, DOCUMENTS_LIMIT_MAX, Health, JSON, LIMIT_MAX, MarketInfo, MarketLimits,
     OFFER_SECS_MAX, REQUEST_SECS_MAX,
 };
+use assay_storage::BlobKind;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 
 use super::answer::{Answer, json};
 use crate::state::App;
+
+/// How long a broker that was found to work is taken to, in seconds.
+const CHECKED_SECS: u64 = 5;
 
 /// The document, which a test holds to the routes.
 const OPENAPI: &str = include_str!("../../../../spec/openapi.json");
@@ -35,11 +39,19 @@ pub(super) async fn market(State(app): State<App>) -> Answer {
     Ok(json(StatusCode::OK, &info))
 }
 
-/// Answers if the broker works: its book is read for the answer.
+/// Answers if the broker works: for the answer its book is read and written.
 #[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/health", tag = "broker", responses((status = 200, body = Health))))]
 pub(super) async fn health(State(app): State<App>) -> Answer {
     let newest = *app.book.newest().borrow();
-    app.blocking(|app| app.book.orders(0, 1)).await??;
+    let mut checked = app.checked.lock().await;
+    let now = app.now();
+    if checked.is_none_or(|at| now.abs_diff(at) >= CHECKED_SECS) {
+        app.blocking(|app| app.book.orders(0, 1)).await??;
+        app.book.probe().await?;
+        // Dropped without a name, it leaves nothing.
+        app.blocking(|app| app.blobs.begin(BlobKind::Envelope)?.write(&[0])).await??;
+        *checked = Some(now);
+    }
     Ok(json(StatusCode::OK, &Health { status: "ok".to_owned(), newest }))
 }
 

@@ -40,6 +40,7 @@ pub(super) async fn post(State(app): State<App>, request: Request) -> Answer {
     }
     let (signed, id) = app.verify(signed, SignedOrder::verify).await?;
     let requester = signed.order.requester;
+    app.admit(requester, requester, true)?;
     app.take_write(requester)?;
     let body = written(&signed);
     let put = app.book.put(Kind::Order, id.0, requester.into_array(), body).await?;

@@ -16,7 +16,7 @@ use assay_types::sha256;
 use serde::Serialize;
 
 use crate::output::failure::Failure;
-use crate::output::files::write_file;
+use crate::output::files::write_secret;
 use crate::output::print::{print, print_bytes};
 use crate::output::text::{json, table};
 use crate::output::times::time;
@@ -312,7 +312,7 @@ fn get(arguments: &Get) -> Result<String, Failure> {
         read_path(&broker, &arguments.path).await
     })?;
     match &arguments.output {
-        Some(path) => write_file(path, &content)?,
+        Some(path) => write_secret(path, &content)?,
         None => print_bytes(&content)?,
     }
     Ok(String::new())
@@ -454,7 +454,7 @@ fn write(
     // The limit on what a header holds is a limit on what is worth writing.
     text.trim_end().parse::<CapabilityChain>().map_err(unwritable)?;
     let Some(file) = file else { return Ok(text) };
-    write_file(file, text.as_bytes())?;
+    write_secret(file, text.as_bytes())?;
     shown(chain, Some(file), deployment, as_json)
 }
 

@@ -1,15 +1,19 @@
 //! `assay broker`, `provider` and `auditor`: one role each, on a market of strangers, until Ctrl-C.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use assay_broker::Limits;
-use assay_broker::{KEEP_SECS, Server};
+use alloy_primitives::Address;
+use assay_broker::{Accounts, KEEP_SECS, Limits, Server, ServerConfig};
 use assay_contracts::Deployment;
-use assay_node::{Anchorer, AskedWitness, Env, Home, PublicLog, Store, keep_cosigned, with_log};
+use assay_node::{
+    Anchorer, AskedWitness, Env, Home, PublicLog, Store, check_cosigned, keep_cosigned, with_log,
+};
 
 use crate::output::failure::Failure;
+use crate::output::files::read_bounded;
 use crate::output::print::print;
 use crate::session::deployment::read_deployment;
 use crate::session::home::HomeArgument;
@@ -27,6 +31,20 @@ pub(crate) struct Arguments {
     /// put a proxy in front
     #[arg(long, value_name = "ADDRESS", env = "ASSAY_LISTEN", default_value = "127.0.0.1:8546")]
     listen: SocketAddr,
+    /// A file of accounts, one a line, of which alone writes are taken [default: of any]
+    #[arg(long, value_name = "FILE")]
+    accounts: Option<PathBuf>,
+    /// An account that is not served at all; repeat for several
+    #[arg(long = "ban", value_name = "ADDRESS")]
+    banned: Vec<Address>,
+    /// A name that requests may come under (`Host`), besides this machine's own; repeat for several.
+    /// On a loopback address only the named ones are served, elsewhere any unless one is named
+    #[arg(long = "host", value_name = "NAME")]
+    hosts: Vec<String>,
+    /// A proxy in front whose `X-Forwarded-For` is believed, by its address; repeat for several.
+    /// Limits then count for those it forwards for
+    #[arg(long = "proxy", value_name = "ADDRESS")]
+    proxies: Vec<IpAddr>,
     /// Where to keep the log, if not under the home: s3://BUCKET/PREFIX, with AWS_* in the
     /// environment. The log's key stays under the home. A broker that opens a log takes it over
     /// from the broker that wrote it before
@@ -64,14 +82,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
     block_on(async {
         let store = Store::open(&home.board())?;
         let env = Env::system();
-        let limits = Limits { slot_bytes_max: arguments.slot_bytes_max, ..Limits::default() };
+        let accounts = Accounts {
+            listed: arguments.accounts.as_deref().map(accounts_in).transpose()?,
+            banned: arguments.banned.iter().copied().collect(),
+        };
+        let slot_bytes_max = arguments.slot_bytes_max;
+        let limits = Limits { slot_bytes_max, accounts, ..Limits::default() };
         let log = match &arguments.log_url {
             Some(url) => PublicLog::open_at(&env, url, &home, &deployment)?,
             None => PublicLog::open(&home, &deployment)?,
         };
+        // Before anything is added, and before anyone is served.
+        if let Some(log) = log.hosted() {
+            check_cosigned(&log, &witnesses).await?;
+        }
         let anchoring = anchoring(arguments, &home, &deployment, &log).await?;
         let broker = with_log(store.as_broker(&env, &deployment, limits), &log);
-        let server = assay_broker::serve(arguments.listen, broker.router())
+        let server = assay_broker::serve(arguments.server(), broker.router())
             .await
             .map_err(|error| Failure::from(error).next("give another --listen"))?;
         print(&format!("broker     {}\nlog        {}\n", server.url(), log.vkey()))?;
@@ -100,13 +127,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
     })
 }
 
+impl Arguments {
+    fn server(&self) -> ServerConfig {
+        let proxies = self.proxies.clone();
+        let config = ServerConfig { proxies, ..ServerConfig::from(self.listen) };
+        match self.listen.ip().is_loopback() || !self.hosts.is_empty() {
+            true => config.for_hosts(self.hosts.clone()),
+            false => config,
+        }
+    }
+}
+
 /// What serves the broker's metrics, if it was asked for.
 async fn metrics(
     arguments: &Arguments,
     broker: &assay_broker::Broker,
 ) -> Result<Option<Server>, Failure> {
     let Some(address) = arguments.metrics else { return Ok(None) };
-    let server = assay_broker::serve(address, broker.metrics_router())
+    let config = ServerConfig::from(address).for_hosts(Vec::new());
+    let server = assay_broker::serve(config, broker.metrics_router())
         .await
         .map_err(|error| Failure::from(error).next("give another --metrics"))?;
     print(&format!("metrics    {}/metrics\n", server.url()))?;
@@ -136,6 +175,24 @@ async fn anchoring(
     let key = arguments.key.load(home)?;
     let anchorer = Anchorer::connect(&Env::system(), rpc, key, deployment, log.clone()).await?;
     Ok(Some((anchorer, Duration::from_secs(secs))))
+}
+
+/// The accounts that a file lists, one a line; what follows a `#` is a comment.
+fn accounts_in(path: &Path) -> Result<BTreeSet<Address>, Failure> {
+    let text = String::from_utf8(read_bounded(path)?).map_err(|error| {
+        Failure::file("use", path, error).next("give a file with an account on each line")
+    })?;
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+    lines
+        .enumerate()
+        .filter(|(_, line)| !line.is_empty())
+        .map(|(number, line)| {
+            line.parse().map_err(|error| {
+                Failure::file("use", path, format!("line {}: {error}", number + 1))
+                    .next("give a file with an account on each line")
+            })
+        })
+        .collect()
 }
 
 /// A witness by its key and URL.

@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
 
 use crate::output::failure::Failure;
+use crate::output::files::write_file;
 use crate::output::print::{print, say};
 use crate::output::text::{grouped, json, table};
 use crate::session::deployment::read_deployment;
@@ -45,7 +46,7 @@ pub(crate) enum Command {
         rpc: Option<String>,
         /// The market's contract addresses: the file that `assay chain deploy` wrote [default: the
         /// local market's]
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", env = "ASSAY_DEPLOYMENT")]
         deployment: Option<PathBuf>,
     },
     /// Deploy the market's contracts on a chain
@@ -174,11 +175,9 @@ async fn deploy(arguments: &Deploy, as_json: bool) -> Result<String, Failure> {
     })?;
     // Shown even if it can't be written: the contracts are there.
     let text = show(&client, &deployment, None, as_json).await?;
-    if let Err(error) = std::fs::write(&arguments.output, json(&deployment)) {
+    if let Err(error) = write_file(&arguments.output, json(&deployment).as_bytes()) {
         print(&text)?;
-        return Err(
-            Failure::file("write", &arguments.output, error).next("keep the addresses above")
-        );
+        return Err(Failure::from(error).next("keep the addresses above"));
     }
     Ok(text)
 }

@@ -25,7 +25,7 @@ use crate::session::home::HomeArgument;
 use crate::session::keys::KeyArgument;
 use crate::session::market::MarketArgument;
 use crate::session::runtime::block_on;
-use crate::session::settings::{settings_path, settled};
+use crate::session::settings::{settings_path, settled, stray_variables};
 
 /// Less free space than this fails: the chain itself may stop, in bytes.
 const FREE_SIZE_MIN: u64 = 64 << 20;
@@ -149,6 +149,10 @@ impl Doctor {
 
     fn settings(&mut self, root: clap::Command) {
         let line: Vec<OsString> = std::env::args_os().collect();
+        let stray = stray_variables(&root);
+        if let Some(failure) = stray.iter().find_map(|variable| variable.failure()) {
+            return self.failure("settings", failure, "unset it");
+        }
         match (settled(root, &line), settings_path().filter(|path| path.exists())) {
             (Err(failure), _) => self.failure("settings", failure, "fix the file"),
             (Ok(_), Some(path)) => self.ok("settings", format!("{} is read", path.display())),

@@ -3,15 +3,16 @@
 
 use alloy_primitives::B256;
 use assay_market::{Explanation, Facts};
-use assay_node::{JobEvent, JobRecord, JobStatus, ProviderRecord, provider_record};
+use assay_node::{JobEvent, JobRecord, JobStatus, ProviderRecord, RunOutcome, provider_record};
 use serde::Serialize;
 
 use crate::output::amounts::{dollars, of_10000, price};
 use crate::output::events::{sentence, status};
 use crate::output::failure::Failure;
+use crate::output::files::write_secret;
 use crate::output::print::print_bytes;
 use crate::output::text::{grouped, json, table};
-use crate::session::follow::watch;
+use crate::session::follow::{Ended, claimed_outcome, last_outcome, watch};
 use crate::session::market::TakePart;
 use crate::session::requester::{Session, on_market};
 
@@ -38,11 +39,14 @@ pub(crate) enum Command {
 pub(crate) struct Output {
     #[command(flatten)]
     at: TakePart,
-    /// The job's whole id
-    job: B256,
+    /// The job's id; of a job that was ordered from this home its first four digits do
+    job: String,
     /// Where to write the result [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<std::path::PathBuf>,
+    /// Read what is there even if the program gave no answer: it did not exit with code 0
+    #[arg(long)]
+    unanswered: bool,
 }
 
 #[derive(clap::Args)]
@@ -65,6 +69,9 @@ struct Job {
     status: JobStatus,
     done: bool,
     price_max: String,
+    /// How its run ended, if it was claimed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<RunOutcome>,
     #[serde(skip_serializing_if = "Option::is_none")]
     facts: Option<Facts>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -85,12 +92,20 @@ struct Why {
 /// The result as its beneficiary reads it.
 fn output(arguments: &Output) -> Result<String, Failure> {
     let output = on_market(&arguments.at, async |session| {
-        Ok(session.requester().output(arguments.job).await?)
+        let job = match arguments.job.parse() {
+            Ok(whole) => whole,
+            Err(_) => find(session.requester().records()?, &arguments.job)?.job_id,
+        };
+        let outcome = claimed_outcome(session, job).await?;
+        if let Some(outcome) = outcome.filter(|one| !one.is_success() && !arguments.unanswered) {
+            return Err(Failure::unanswered(format!("the job has no result: {outcome}"))
+                .cause("what its program left behind is no answer")
+                .next("`assay job show` tells what happened; --unanswered reads what is there"));
+        }
+        Ok(session.requester().output(job).await?)
     })?;
     match &arguments.output {
-        Some(path) => {
-            std::fs::write(path, &output).map_err(|error| Failure::file("write", path, error))?;
-        }
+        Some(path) => write_secret(path, &output)?,
         None => print_bytes(&output)?,
     }
     Ok(String::new())
@@ -121,8 +136,9 @@ pub(crate) fn run(command: &Command, as_json: bool) -> Result<String, Failure> {
             Command::Show(_) => show(session, &record, as_json).await,
             Command::Why(_) => why(session, &record, as_json).await,
             Command::Watch(_) => {
-                let status = watch(session, &mut record, as_json).await?;
+                let Ended { status, outcome } = watch(session, &mut record, as_json).await?;
                 let job = job(session, &record, status, false).await?;
+                let job = Job { outcome, ..job };
                 Ok(if as_json { String::new() } else { shown(&job) })
             }
             Command::Cancel(_) | Command::List(_) | Command::Output(_) | Command::Receive(_) => {
@@ -207,12 +223,15 @@ async fn job(
         }
     }
     let price_max = record.signed.order.price.max.to_string();
-    let (job, done) = (record.job_id, record.is_done);
-    Ok(Job { job, status, done, price_max, facts, events, reputation })
+    let (job, done, outcome) = (record.job_id, record.is_done, last_outcome(&events));
+    Ok(Job { job, status, done, price_max, outcome, facts, events, reputation })
 }
 
 fn shown(job: &Job) -> String {
     let mut rows = vec![("job", job.job.to_string()), ("status", status(job.status))];
+    if let Some(outcome) = job.outcome {
+        rows.push(("run", outcome.to_string()));
+    }
     if let Some(facts) = &job.facts {
         rows.push(("price", price(&facts.terms)));
         rows.push(("step limit", grouped(facts.step_limit)));

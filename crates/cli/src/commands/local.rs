@@ -124,7 +124,10 @@ pub(crate) fn down(arguments: &Down, as_json: bool) -> Result<String, Failure> {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        show(None, as_json)
+        match as_json {
+            true => show(None, as_json),
+            false => Ok(format!("stopped the market: process {pid}\n")),
+        }
     })
 }
 

@@ -49,6 +49,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Job(job::Command),
     /// Check a receipt: needs its file and whom you trust, and no network
+    ///
+    /// Without --trust, trust.json under the home says whom you trust, if it is there.
     Verify(verify::Arguments),
     /// Run a receipt's job again and compare the results
     Replay(replay::Arguments),
@@ -92,7 +94,7 @@ pub(crate) enum Command {
     /// Show settings and where they come from
     #[command(subcommand)]
     Config(config::Command),
-    /// Create and list accounts
+    /// Create and list accounts; show and withdraw what they hold on a market
     #[command(subcommand)]
     Account(account::Command),
     /// Find what keeps the commands from working, and say how to fix it

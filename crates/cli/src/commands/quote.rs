@@ -12,7 +12,7 @@ use crate::output::amounts::{of_10000, price};
 use crate::output::failure::Failure;
 use crate::output::text::{grouped, json, table};
 use crate::session::market::TakePart;
-use crate::session::requester::on_market;
+use crate::session::requester::{asked, nobody_offers, on_market};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -24,6 +24,9 @@ pub(crate) struct Arguments {
     /// How much the provider stakes on the job, in the token's smallest unit
     #[arg(long, value_name = "AMOUNT", default_value_t = 100_000_000)]
     stake: u128,
+    /// How long the run may take, in seconds [default: from --steps-max, at least 60]
+    #[arg(long, value_name = "SECONDS")]
+    run_secs: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -38,7 +41,8 @@ struct Quoted {
 pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failure> {
     on_market(&arguments.at, async |session| {
         step_limit(arguments.steps_max)?;
-        let quote = session.requester().quote(arguments.steps_max, arguments.stake).await?;
+        let asked = asked(arguments.steps_max, arguments.stake, arguments.run_secs);
+        let quote = session.requester().quote(asked).await?;
         let mut reputations = BTreeMap::new();
         for quoted in [quote.low, quote.median].into_iter().flatten() {
             let provider = Address::from(quoted.provider.0);
@@ -49,19 +53,18 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
             return Ok(json(&Quoted { schema: "assay.quote/1", quote, reputations }));
         }
         let (Some(low), Some(median)) = (quote.low, quote.median) else {
-            return Err(Failure::new("no provider offers to run such a job")
-                .cause("no provider is there, or none has that much free stake")
-                .next("lower --stake, or wait for other providers"));
+            return Err(nobody_offers()
+                .next("lower --stake, raise --run-secs, or wait for other providers"));
         };
-        let asked = |quoted: &assay_market::Quoted| {
+        let terms_of = |quoted: &assay_market::Quoted| {
             let (terms, provider) = (quoted.metered(), Address::from(quoted.provider.0));
             let score = reputations.get(&provider).copied().map(of_10000).unwrap_or_default();
             format!("{}, asked by {provider}, reputation {score}", price(&terms))
         };
         Ok(table(&[
             ("providers", grouped(quote.providers.into())),
-            ("cheapest", asked(&low)),
-            ("median", asked(&median)),
+            ("cheapest", terms_of(&low)),
+            ("median", terms_of(&median)),
         ]))
     })
 }

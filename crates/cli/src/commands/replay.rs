@@ -1,10 +1,11 @@
 //! `assay replay`: a receipt's job, run again.
 
+use assay_verify::exec::message;
 use assay_verify::verify::read_receipt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use assay_node::{JobFiles, Replayed, replay_files};
+use assay_node::{JobFiles, Replay, Replayed, RunOutcome, replay_files};
 use assay_receipt::{Receipt, Standing};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
@@ -39,6 +40,8 @@ struct Compared {
     job: alloy_primitives::B256,
     same: bool,
     steps: u64,
+    outcome: RunOutcome,
+    message: Option<String>,
     final_state: String,
     trace_root: String,
     output_root: String,
@@ -75,7 +78,8 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
         }
     });
     bar.finish_and_clear();
-    let found = found?;
+    let Replay { found, last_words } = found?;
+    let message = message(&*last_words);
     let same = found == claimed;
     let text = if as_json {
         json(&Compared {
@@ -83,19 +87,30 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
             job: receipt.job,
             same,
             steps: found.steps,
+            outcome: found.outcome,
+            message,
             final_state: found.final_state.to_string(),
             trace_root: found.trace_root.to_string(),
             output_root: found.output_root.to_string(),
         })
     } else {
-        let result = if same { "the run is as claimed: the result is right" } else { "DIFFERS" };
-        table(&[
+        let result = match (same, found.outcome.is_success()) {
+            (true, true) => "the run is as claimed: the result is right",
+            (true, false) => "the run is as claimed: it has no result",
+            (false, _) => "DIFFERS",
+        };
+        let mut rows = vec![
             ("job", receipt.job.to_string()),
+            ("outcome", found.outcome.to_string()),
             ("steps", grouped(found.steps)),
             ("final state", found.final_state.to_string()),
             ("output", found.output_root.to_string()),
             ("result", result.to_owned()),
-        ])
+        ];
+        if let Some(message) = message {
+            rows.insert(2, ("message", message));
+        }
+        table(&rows)
     };
     if same {
         return Ok(text);
@@ -124,5 +139,6 @@ fn claimed(receipt: &Receipt) -> Result<Replayed, Failure> {
         trace_root: assay_types::Hash(claim.trace_root.0),
         output_root: assay_types::BlobRoot(assay_types::Hash(claim.output_root.0)),
         steps: claim.steps,
+        outcome: claim.outcome(),
     })
 }

@@ -7,26 +7,22 @@ use std::path::{Path, PathBuf};
 use alloy_primitives::{Address, B256};
 use assay_market::{PriceTerms, Repricing};
 use assay_merkle::{BLOB_BYTES_MAX, BlobError};
-use assay_node::{DatasetTerms, DatasetUse, JobRecord, JobStatus, JobTerms, Sealing, Version};
-use assay_types::{Hash, sha256};
-use assay_verify::exec::step_limit;
+use assay_node::{
+    DatasetTerms, DatasetUse, JobRecord, JobStatus, JobTerms, RunOutcome, Sealing, Version,
+};
+use assay_verify::exec::{message, step_limit};
 use serde::Serialize;
 
 use crate::output::amounts::dollars;
 use crate::output::failure::Failure;
+use crate::output::files::write_secret;
 use crate::output::print::{print, print_bytes, say};
 use crate::output::text::{grouped, json_line, table};
-use crate::session::follow::watch;
+use crate::session::follow::{Ended, watch};
 use crate::session::market::TakePart;
 use crate::session::receipts::write_receipt;
-use crate::session::requester::Session;
+use crate::session::requester::{Session, asked, nobody_offers};
 use crate::session::runtime::block_on;
-
-/// How fast a run is taken to be at the least, in steps a second, when its time is set.
-const STEPS_PER_SEC: u64 = 10_000_000;
-
-/// The least time for a run, in seconds.
-const RUN_SECS_MIN: u64 = 60;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -139,10 +135,18 @@ struct Done<'a> {
     job: B256,
     event: &'static str,
     status: JobStatus,
+    outcome: Option<RunOutcome>,
     output: Option<&'a Path>,
     output_bytes: usize,
     receipt: &'a Path,
 }
+
+/// Exit codes of programs that leave a message (spec/guest.md#exit-codes).
+const REFUSED: u32 = 1;
+const PANICKED: u32 = 101;
+
+/// Up to which step limit a job is run again here for its message: a minute at the most.
+const MESSAGE_STEPS_MAX: u64 = 1 << 32;
 
 pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failure> {
     step_limit(arguments.steps_max)?;
@@ -152,18 +156,19 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
     let dataset = arguments.dataset.as_ref().map(read).transpose()?;
     block_on(async {
         let market = Session::open(&arguments.at, arguments.with_liar).await?;
+        let asked = asked(arguments.steps_max, arguments.stake, arguments.run_secs);
         let price = match arguments.price {
             Some(price) => PriceTerms::fixed(price),
             None => {
-                let quote = market.requester().quote(arguments.steps_max, arguments.stake).await?;
+                let quote = market.requester().quote(asked).await?;
                 if let Some(median) = quote.median.filter(|_| !as_json) {
                     let (price, count) = (dollars(median.price), quote.providers);
                     say(&format!("quoted     at most {price}, the median of {count} providers"));
                 }
                 quote.median.map(|quoted| quoted.metered()).ok_or_else(|| {
-                    Failure::new("no provider offers to run such a job")
-                        .cause("no provider is there, or none has that much free stake")
-                        .next("lower --stake, wait for other providers, or give --price")
+                    nobody_offers().next(
+                        "lower --stake, raise --run-secs, wait for other providers, or give --price",
+                    )
                 })?
             }
         };
@@ -171,7 +176,6 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
             Some(job) => Some(result_of(&market, job).await?),
             None => input,
         };
-        let run_secs = (arguments.steps_max / STEPS_PER_SEC).max(RUN_SECS_MIN);
         let terms = JobTerms {
             program,
             input,
@@ -185,7 +189,7 @@ pub(crate) fn run(arguments: &Arguments, as_json: bool) -> Result<String, Failur
             stake: arguments.stake,
             provider: arguments.provider,
             lock_secs: arguments.lock_secs,
-            run_secs: arguments.run_secs.unwrap_or(u32::try_from(run_secs).unwrap_or(u32::MAX)),
+            run_secs: asked.run_secs,
             window_secs: None,
             repricing: arguments.price_max.map(|price_max| Repricing {
                 raise_bps: arguments.raise_bps,
@@ -255,64 +259,137 @@ async fn go(
 ) -> Result<String, Failure> {
     if let Some(liar) = market.liar() {
         let terms = JobTerms { provider: Some(liar), ..terms.clone() };
-        let (record, status) = follow(market, &terms, as_json).await?;
+        let (record, Ended { status, .. }) =
+            follow(market, &terms, arguments.price, as_json).await?;
         let home = arguments.at.home.open()?;
         write_receipt(market, &home, &record, &home.receipt(record.job_id)).await?;
-        market.requester().finish(&record)?;
+        market.requester().finish(&record).await?;
         if status != JobStatus::Refuted {
             return Err(Failure::refused(format!(
                 "the liar's job ended as {status:?}, not as refuted"
             )));
         }
     }
-    let (record, status) = follow(market, terms, as_json).await?;
+    let (record, Ended { status, outcome }) =
+        follow(market, terms, arguments.price, as_json).await?;
     if status != JobStatus::Paid {
-        market.requester().finish(&record)?;
+        market.requester().finish(&record).await?;
         return Err(unpaid(market, &record, status).await);
     }
-    let output = market.requester().output(record.job_id).await?;
-    if let Some(path) = arguments.output.as_ref().filter(|path| **path != Path::new("-")) {
-        std::fs::write(path, &output).map_err(|error| Failure::file("write", path, error))?;
+    // What a program left that gave no answer goes nowhere: a result of before stays as it was.
+    let failed = outcome.filter(|outcome| !outcome.is_success());
+    let output = match failed {
+        Some(_) => None,
+        None => Some(market.requester().output(record.job_id).await?),
+    };
+    let to_stdout = arguments.output.as_deref() == Some(Path::new("-"));
+    if let (Some(path), Some(output)) = (arguments.output.as_ref().filter(|_| !to_stdout), &output)
+    {
+        write_secret(path, output)?;
     }
     let home = arguments.at.home.open()?;
     let receipt = arguments.receipt.clone().unwrap_or_else(|| home.receipt(record.job_id));
     write_receipt(market, &home, &record, &receipt).await?;
-    market.requester().finish(&record)?;
-    let to_stdout = arguments.output.as_deref() == Some(Path::new("-"));
-    if to_stdout && !as_json {
-        print_bytes(&output)?;
-        return Ok(String::new());
-    }
-    if as_json {
-        let done = Done {
+    market.requester().finish(&record).await?;
+    let shown = if as_json {
+        json_line(&Done {
             schema: "assay.run/1",
             job: record.job_id,
             event: "done",
             status,
-            output: arguments.output.as_deref(),
-            output_bytes: output.len(),
+            outcome,
+            output: arguments.output.as_deref().filter(|_| output.is_some()),
+            output_bytes: output.as_ref().map_or(0, Vec::len),
             receipt: &receipt,
-        };
-        return Ok(json_line(&done));
+        })
+    } else {
+        match &output {
+            Some(output) if to_stdout => {
+                print_bytes(output)?;
+                String::new()
+            }
+            output => report(arguments, &record, output.as_deref(), &receipt),
+        }
+    };
+    match failed {
+        Some(outcome) => {
+            // Standard output is for an answer, and there is none.
+            if to_stdout && !as_json {
+                say(shown.trim_end())
+            } else {
+                print(&shown)?
+            }
+            Err(unanswered(market, &record, outcome).await)
+        }
+        None => Ok(shown),
     }
+}
+
+/// Where to find what became of a job, for people.
+fn report(
+    arguments: &Arguments,
+    record: &JobRecord,
+    output: Option<&[u8]>,
+    receipt: &Path,
+) -> String {
     let written = arguments.output.as_ref().map_or_else(
         || "not written; --output FILE writes it".to_owned(),
         |path| path.display().to_string(),
     );
-    Ok(table(&[
+    let output = match output {
+        Some(output) => format!("{} bytes, {written}", grouped(output.len() as u64)),
+        None => "none".to_owned(),
+    };
+    table(&[
         ("job", record.job_id.to_string()),
-        ("output", format!("{} bytes, {written}", grouped(output.len() as u64))),
+        ("output", output),
         ("receipt", receipt.display().to_string()),
-    ]))
+    ])
+}
+
+/// Why a job that was paid has no answer. A program's message is in no claim, so the job is run
+/// again here to read it, if that takes no longer than [`MESSAGE_STEPS_MAX`] steps.
+async fn unanswered(market: &Session, record: &JobRecord, outcome: RunOutcome) -> Failure {
+    let (job, limit) = (record.job_id, grouped(record.signed.order.stepLimit));
+    let failure = match outcome {
+        RunOutcome::OutOfSteps => {
+            return Failure::unanswered("the program ran out of steps")
+                .cause(format!("it had not ended after {limit} steps, which were paid for"))
+                .next("order it again with a higher --steps-max, or with a smaller input");
+        }
+        RunOutcome::Exited { code: REFUSED } => {
+            Failure::unanswered("the program refused what it was given")
+        }
+        RunOutcome::Exited { code: PANICKED } => Failure::unanswered("the program panicked"),
+        RunOutcome::Trapped => Failure::unanswered("the program trapped"),
+        outcome => Failure::unanswered(format!("the program gave no answer: it {outcome}")),
+    };
+    let leaves_message = matches!(outcome, RunOutcome::Exited { code: REFUSED | PANICKED });
+    let is_short = record.signed.order.stepLimit <= MESSAGE_STEPS_MAX;
+    let again = match leaves_message && is_short {
+        true => market.requester().replay(record).await.ok(),
+        false => None,
+    };
+    match again.and_then(|again| message(&*again.last_words)) {
+        Some(message) => failure.cause(message).next(
+            "mend the input or the program, and try it with `assay exec` before you order again",
+        ),
+        None => failure.cause(format!("the run {outcome}, and it was paid for")).next(format!(
+            "`assay exec` or `assay replay` tells more; `assay job output {job} --unanswered` reads what it left"
+        )),
+    }
 }
 
 /// Orders a job and follows it to its end.
 async fn follow(
     market: &Session,
     terms: &JobTerms,
+    price: Option<u128>,
     as_json: bool,
-) -> Result<(JobRecord, JobStatus), Failure> {
-    let mut record = market.requester().order(key(terms), terms).await?;
+) -> Result<(JobRecord, Ended), Failure> {
+    // A price that was quoted is none of what was asked for: it may be another the next time.
+    let key = market.requester().key(terms, price.is_none());
+    let mut record = market.requester().order(key, terms).await?;
     let job = record.job_id;
     if as_json {
         let price_max = record.signed.order.price.max.to();
@@ -321,8 +398,8 @@ async fn follow(
     } else {
         say(&format!("ordered    {job}"));
     }
-    let status = watch(market, &mut record, as_json).await?;
-    Ok((record, status))
+    let ended = watch(market, &mut record, as_json).await?;
+    Ok((record, ended))
 }
 
 /// Why a job did not come to an answer.
@@ -368,32 +445,4 @@ fn slot_file(path: &Path) -> Result<Vec<u8>, Failure> {
             .next("split the file, and order a job for each part")),
         false => Ok(bytes),
     }
-}
-
-/// What makes two orders the same: taking up an unfinished one never pays twice.
-fn key(terms: &JobTerms) -> Hash {
-    let piece = |bytes: Option<&[u8]>| bytes.map_or([0; 32], |bytes| sha256(bytes).0);
-    let mut content = Vec::new();
-    content.extend(sha256(&terms.program).0);
-    content.extend(piece(terms.input.as_deref()));
-    content.extend(match &terms.dataset {
-        DatasetTerms::None => [0; 32],
-        DatasetTerms::Own(bytes) => sha256(bytes).0,
-        DatasetTerms::Of(of) => of.publication.root.0.0,
-    });
-    content.extend(terms.input_of.unwrap_or_default());
-    content.extend(terms.step_limit.to_be_bytes());
-    content.extend(terms.price.max.to_be_bytes());
-    content.extend(terms.provider.unwrap_or_default());
-    let dataset_kind = match &terms.dataset {
-        DatasetTerms::None => 0,
-        DatasetTerms::Own(_) => 1,
-        DatasetTerms::Of(_) => 2,
-    };
-    content.extend([u8::from(terms.input.is_some()), dataset_kind]);
-    if let Some(sealing) = &terms.sealing {
-        content.extend(sealing.beneficiary.unwrap_or_default());
-        sealing.auditors.iter().for_each(|auditor| content.extend(auditor));
-    }
-    sha256(&content)
 }

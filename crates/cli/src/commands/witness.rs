@@ -1,12 +1,13 @@
 //! `assay witness`: step witnesses, and witnesses of logs.
 
-use assay_verify::exec::Outcome;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use assay_machine::{Status, VerifiedStep, WITNESS_SIZE_MAX, WitnessError, verify_step};
+use assay_node::RunOutcome;
 use assay_tlog::Vkey;
 use assay_types::StateHash;
+use assay_verify::exec::outcome;
 use clap::Subcommand;
 use serde::Serialize;
 
@@ -55,7 +56,7 @@ struct Report {
     step: u64,
     pc: u32,
     instruction: Option<String>,
-    outcome: Outcome,
+    outcome: RunOutcome,
     trap: Option<String>,
 }
 
@@ -109,7 +110,7 @@ impl Report {
             step: before.step,
             pc: before.pc,
             instruction: step.instruction.map(|instruction| instruction.to_string()),
-            outcome: step.state_after.cpu.status.into(),
+            outcome: outcome(step.state_after.cpu.status),
             trap: step.trap.map(|cause| cause.to_string()),
         }
     }

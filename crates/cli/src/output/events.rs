@@ -1,6 +1,6 @@
 //! What happens to a job, in sentences.
 
-use assay_node::{JobEvent, JobStatus};
+use assay_node::{JobEvent, JobStatus, RunOutcome};
 
 use crate::output::amounts::dollars;
 use crate::output::text::grouped;
@@ -18,11 +18,9 @@ pub(crate) fn sentence(event: &JobEvent) -> String {
             let fee = dollars(*fee);
             format!("lapsed     {provider} did not begin in time; each side pays {fee}")
         }
-        JobEvent::Claimed { provider, steps, exit_code, .. } => {
-            let steps = grouped(*steps);
-            format!(
-                "claimed    by {provider}: {steps} steps, exit code {exit_code}; the window is open"
-            )
+        JobEvent::Claimed { provider, steps, status, exit_code, .. } => {
+            let (steps, outcome) = (grouped(*steps), RunOutcome::new(*status, *exit_code));
+            format!("claimed    by {provider}: {steps} steps, {outcome}; the window is open")
         }
         JobEvent::Challenged { challenger, game, .. } => {
             format!("challenged by {challenger} in game {game}")

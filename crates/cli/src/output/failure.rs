@@ -20,6 +20,11 @@ impl Failure {
         Failure(Told::refused(error))
     }
 
+    /// A job that was run and paid for, whose program gave no answer: exit code 4.
+    pub(crate) fn unanswered(error: impl Display) -> Self {
+        Failure(Told::unanswered(error))
+    }
+
     /// A file that can't be used.
     pub(crate) fn file(verb: &str, path: &Path, cause: impl Display) -> Self {
         Failure(Told::file(verb, path, cause))
@@ -109,6 +114,11 @@ impl From<assay_node::Error> for Failure {
                     .cause(reasons.join("; "))
                     .next("nothing was posted or paid; change --provider, --purpose, --auditor, --stake or --steps-max, or ask the owner")
             }
+            Error::MarketHangs { pid, .. } => Failure::new(&error)
+                .cause("it is stopped, or its machine is overloaded")
+                .next(format!(
+                    "wait, or end it with `kill -9 {pid}`: its state survives, and the next start cleans up"
+                )),
             Error::InputMissing { .. } => {
                 Failure::new(&error).next("ask the provider to publish it while the window is open")
             }

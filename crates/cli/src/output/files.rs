@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::output::failure::Failure;
 
-pub(crate) use assay_verify::files::{read_bounded, write_file};
+pub(crate) use assay_verify::files::{read_bounded, write_file, write_secret};
 
 /// Reads a file that was named.
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {

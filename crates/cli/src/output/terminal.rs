@@ -10,7 +10,7 @@ use alloy_primitives::Address;
 use clap::ColorChoice;
 
 /// How the two streams look; plain until [`start`] says otherwise.
-static LOOKS: OnceLock<[Look; 2]> = OnceLock::new();
+static TERMINAL: OnceLock<Terminal> = OnceLock::new();
 
 /// Outcomes and their colours, as ANSI codes: green, red, yellow.
 const COLOURS: [(&str, &str); 7] = [
@@ -26,22 +26,38 @@ const COLOURS: [(&str, &str); 7] = [
 /// How wide a short address is, for columns.
 const SHORT_WIDTH: usize = 11;
 
+/// How text looks from here on.
+struct Terminal {
+    /// Of standard output and of standard error.
+    looks: [Look; 2],
+    find: Find,
+    names: OnceLock<Names>,
+}
+
 /// What to make of text on a stream.
 struct Look {
-    names: Option<Names>,
+    is_short: bool,
     is_coloured: bool,
 }
+
+/// Finds names, and tells whether they are all that will be found: a home's first market makes its
+/// keys while the command runs.
+type Find = Box<dyn Fn() -> (Names, bool) + Send + Sync>;
 
 /// Accounts that have a name here.
 #[derive(Clone, Default)]
 pub(crate) struct Names(BTreeMap<Address, String>);
 
-/// Decides how text looks from here on. Without names, addresses and hashes stay whole.
-pub(crate) fn start(names: Option<&Names>, color: ColorChoice) {
+/// Decides how text looks from here on. With `full`, addresses and hashes stay whole.
+pub(crate) fn start(
+    full: bool,
+    color: ColorChoice,
+    find: impl Fn() -> (Names, bool) + Send + Sync + 'static,
+) {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
         || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     let look = |is_terminal: bool| Look {
-        names: names.filter(|_| is_terminal).cloned(),
+        is_short: is_terminal && !full,
         is_coloured: match color {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
@@ -50,12 +66,7 @@ pub(crate) fn start(names: Option<&Names>, color: ColorChoice) {
     };
     let looks = [look(std::io::stdout().is_terminal()), look(std::io::stderr().is_terminal())];
     // A second call would be ignored, and there is none.
-    let _ = LOOKS.set(looks);
-}
-
-/// Whether anything reads this text on a terminal: to spare the work of finding names.
-pub(crate) fn is_terminal() -> bool {
-    std::io::stdout().is_terminal() || std::io::stderr().is_terminal()
+    let _ = TERMINAL.set(Terminal { looks, find: Box::new(find), names: OnceLock::new() });
 }
 
 /// Text as standard output shows it.
@@ -69,22 +80,33 @@ pub(crate) fn on_stderr(text: &str) -> Cow<'_, str> {
 }
 
 fn look(stream: usize, text: &str) -> Cow<'_, str> {
-    match LOOKS.get().map(|looks| &looks[stream]) {
-        Some(look) => look.apply(text),
+    match TERMINAL.get() {
+        Some(terminal) => terminal.apply(stream, text),
         None => Cow::Borrowed(text),
     }
 }
 
-impl Look {
-    fn apply<'a>(&self, text: &'a str) -> Cow<'a, str> {
+impl Terminal {
+    fn apply<'a>(&self, stream: usize, text: &'a str) -> Cow<'a, str> {
+        let look = &self.looks[stream];
         let mut shown = Cow::Borrowed(text);
-        if let Some(names) = &self.names {
-            shown = Cow::Owned(names.apply(&shown));
+        if look.is_short {
+            shown = Cow::Owned(self.names().apply(&shown));
         }
-        if self.is_coloured {
+        if look.is_coloured {
             shown = Cow::Owned(coloured(&shown));
         }
         shown
+    }
+
+    fn names(&self) -> Cow<'_, Names> {
+        if let Some(names) = self.names.get() {
+            return Cow::Borrowed(names);
+        }
+        match (self.find)() {
+            (names, true) => Cow::Borrowed(self.names.get_or_init(|| names)),
+            (names, false) => Cow::Owned(names),
+        }
     }
 }
 
@@ -223,6 +245,20 @@ mod tests {
             "\u{1b}[32msettled\u{1b}[0m    to you\nstatus       \u{1b}[32msettled\u{1b}[0m\n\
              it was settled\n\u{1b}[31mREFUSED\u{1b}[0m      x"
         );
+    }
+
+    #[test]
+    fn names_are_looked_for_until_all_are_found() {
+        let found = std::sync::atomic::AtomicBool::new(false);
+        let find = move || match found.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            true => (names(), true),
+            false => (Names::default(), false),
+        };
+        let looks = [true, false].map(|is_short| Look { is_short, is_coloured: false });
+        let terminal = Terminal { looks, find: Box::new(find), names: OnceLock::new() };
+        assert_eq!(terminal.apply(0, ACCOUNT), "0xb76b…db9c", "the home has no keys yet");
+        assert_eq!(terminal.apply(0, ACCOUNT), "provider-1", "now it has");
+        assert_eq!(terminal.apply(1, ACCOUNT), ACCOUNT, "a pipe gets it whole");
     }
 
     #[test]

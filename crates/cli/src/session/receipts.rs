@@ -4,17 +4,22 @@ use std::path::{Path, PathBuf};
 
 use alloy_signer_local::PrivateKeySigner;
 use assay_node::{Board, DevelopmentKeys, Home, JobRecord, Role, Store};
-use assay_receipt::{JobSummary, Receipt, Standing};
+use assay_receipt::{JobSummary, Receipt, Standing, Trust};
 use assay_verify::verify::read_receipt;
 
 use crate::output::failure::Failure;
 use crate::output::files::write_file;
+use crate::output::print::say;
 use crate::session::deployment::read_deployment;
 use crate::session::market::TakePart;
 use crate::session::requester::Session;
 
-/// Receipts that contradict themselves nowhere, from files and folders, by name.
-pub(crate) fn read_all(files: &[PathBuf]) -> Result<Vec<(Receipt, JobSummary)>, Failure> {
+/// Receipts that contradict themselves nowhere, from files and folders, by name. With a trust file
+/// those alone that it vouches for; the others are named on standard error.
+pub(crate) fn read_all(
+    files: &[PathBuf],
+    trust: Option<&Trust>,
+) -> Result<Vec<(Receipt, JobSummary)>, Failure> {
     let mut paths = Vec::new();
     for file in files {
         if file.is_dir() {
@@ -29,16 +34,26 @@ pub(crate) fn read_all(files: &[PathBuf]) -> Result<Vec<(Receipt, JobSummary)>, 
             paths.push(file.clone());
         }
     }
-    let sound = |path: &PathBuf| {
+    let mut read = Vec::new();
+    for path in &paths {
         let receipt = read_receipt(path)?;
         let refused = assay_receipt::verify(&receipt, None).standing == Standing::Refused;
         let life = JobSummary::of(&receipt).filter(|_| !refused).ok_or_else(|| {
             Failure::refused(format!("{} does not hold", path.display()))
                 .next("`assay verify` says what is wrong with it; leave it out")
         })?;
-        Ok((receipt, life))
-    };
-    paths.iter().map(sound).collect()
+        let is_vouched = |trust: &Trust| {
+            assay_receipt::verify(&receipt, Some(trust)).standing == Standing::Vouched
+        };
+        match trust.is_none_or(is_vouched) {
+            true => read.push((receipt, life)),
+            false => say(&format!(
+                "left out   {}: nobody whom you trust vouches for it; --no-trust counts it",
+                path.display()
+            )),
+        }
+    }
+    Ok(read)
 }
 
 /// Where what a job reads can be fetched.

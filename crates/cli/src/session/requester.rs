@@ -1,11 +1,32 @@
 //! A requester at work on a market.
 
 use alloy_primitives::{Address, B256};
+use assay_market::Asked;
 use assay_node::{DevelopmentKeys, LocalMarket, MarketPlan, Requester, Role};
 
 use crate::output::failure::Failure;
 use crate::session::market::TakePart;
 use crate::session::runtime::block_on;
+
+/// How fast a run is taken to be at the least, in steps a second, when its time is not set.
+const STEPS_PER_SEC: u64 = 10_000_000;
+
+/// The least time for a run, in seconds, when it is not set.
+const RUN_SECS_MIN: u64 = 60;
+
+/// What an order of so many steps, such a stake, and perhaps a time for its run asks for.
+pub(crate) fn asked(step_limit: u64, stake: u128, run_secs: Option<u32>) -> Asked {
+    let secs = (step_limit / STEPS_PER_SEC).max(RUN_SECS_MIN);
+    let run_secs = run_secs.unwrap_or(u32::try_from(secs).unwrap_or(u32::MAX));
+    Asked { step_limit, stake, run_secs }
+}
+
+/// Why nobody takes such an order at any price.
+pub(crate) fn nobody_offers() -> Failure {
+    Failure::new("no provider offers to run such a job").cause(
+        "no provider is there, none has that much free stake, or none is done within --run-secs",
+    )
+}
 
 /// A requester at work on a market.
 pub(crate) enum Session {
@@ -54,6 +75,11 @@ impl Session {
             return Err(Failure::new("--capability needs a broker")
                 .cause("no market runs, so this command would start its own, without a broker")
                 .next("start a market with `assay up`, or leave --capability out"));
+        }
+        if at.key.is_given() {
+            return Err(Failure::new("no market runs that this account could take part in")
+                .cause("this command would start its own, where the home's own account orders")
+                .next("start a market with `assay up`, name one, or leave the account out"));
         }
         let plan = MarketPlan { with_liar, ..MarketPlan::default() };
         Ok(Session::Here(Box::new(LocalMarket::open(home, &plan).await?)))

@@ -4,6 +4,7 @@
 //! The file's values become the defaults of the command line's own arguments, so each setting is
 //! defined, parsed and explained in one place.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -55,6 +56,100 @@ pub(crate) fn settled(command: clap::Command, line: &[OsString]) -> Result<clap:
         }
     }
     Ok(settled)
+}
+
+/// What environment variables of this program begin with.
+const PREFIX: &str = "ASSAY_";
+
+/// Variables that are read, but by no command's option.
+const VARIABLES: [&str; 3] = ["ASSAY_HOME", "ASSAY_CONFIG", "ASSAY_LOG"];
+
+/// Variables of the project's own tests, whose children get them too.
+const TESTS: [&str; 9] = [
+    "ASSAY_ANVIL",
+    "ASSAY_CAST",
+    "ASSAY_CRASH_CHILD",
+    "ASSAY_CRASH_ROUNDS",
+    "ASSAY_GAMES",
+    "ASSAY_LOG_CRASH_CHILD",
+    "ASSAY_PYTHON",
+    "ASSAY_STEPS",
+    "ASSAY_STORE_CRASH_CHILD",
+];
+
+/// An environment variable that begins as this program's do, and is none of them.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Stray {
+    pub(crate) name: String,
+    /// The variable that was meant, by how it is spelt.
+    pub(crate) meant: Option<String>,
+}
+
+impl Stray {
+    /// One that was misspelt: a command that went on would do something else than was asked.
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        let meant = self.meant.as_ref()?;
+        Some(
+            Failure::new(format!("no command reads the variable {}", self.name))
+                .cause(format!("it may be a misspelt {meant}"))
+                .next(format!("set {meant} instead, or unset {}", self.name)),
+        )
+    }
+}
+
+/// The environment's variables that no command reads, though they look so, by name.
+pub(crate) fn stray_variables(root: &clap::Command) -> Vec<Stray> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    stray_among(root, names)
+}
+
+fn stray_among(root: &clap::Command, names: impl Iterator<Item = String>) -> Vec<Stray> {
+    let mut known: BTreeSet<String> = VARIABLES.map(str::to_owned).into();
+    collect_variables(root, &mut known);
+    let is_stray = |name: &String| {
+        name.starts_with(PREFIX) && !known.contains(name) && !TESTS.contains(&name.as_str())
+    };
+    let mut stray: Vec<Stray> = names
+        .filter(is_stray)
+        .map(|name| {
+            let distance = |other: &String| (distance(&name, other), other.clone());
+            let nearest = known.iter().map(distance).min();
+            let most = if name.len() - PREFIX.len() > 4 { 2 } else { 1 };
+            let meant = nearest.and_then(|(far, meant)| (far <= most).then_some(meant));
+            Stray { name, meant }
+        })
+        .collect();
+    stray.sort_by(|a, b| a.name.cmp(&b.name));
+    stray
+}
+
+/// The variables that a command's options, and those of the commands in it, are read from.
+fn collect_variables(command: &clap::Command, found: &mut BTreeSet<String>) {
+    let variables = command.get_arguments().filter_map(|argument| argument.get_env()?.to_str());
+    found.extend(variables.map(str::to_owned));
+    command.get_subcommands().for_each(|inner| collect_variables(inner, found));
+}
+
+/// How many letters must be added, left out, changed or swapped with the next to make one word the
+/// other (optimal string alignment).
+fn distance(one: &str, other: &str) -> usize {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let mut table = vec![vec![0; other.len() + 1]; one.len() + 1];
+    for i in 0..=one.len() {
+        for j in 0..=other.len() {
+            if i == 0 || j == 0 {
+                table[i][j] = i.max(j);
+                continue;
+            }
+            let changed = table[i - 1][j - 1] + usize::from(one[i - 1] != other[j - 1]);
+            let mut least = changed.min(table[i - 1][j] + 1).min(table[i][j - 1] + 1);
+            if i > 1 && j > 1 && (one[i - 1], one[i - 2]) == (other[j - 2], other[j - 1]) {
+                least = least.min(table[i - 2][j - 2] + 1);
+            }
+            table[i][j] = least;
+        }
+    }
+    table[one.len()][other.len()]
 }
 
 /// What may stand in a file: an option, no part of what is asked.
@@ -142,6 +237,38 @@ pub(crate) fn option(line: &[OsString], name: &str) -> Option<OsString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_misspelt_variable_is_told_from_another_programs() {
+        let command = |name, variable: &'static str| {
+            clap::Command::new(name).arg(clap::Arg::new("value").long("value").env(variable))
+        };
+        let inner = command("inner", "ASSAY_DEPLOYMENT");
+        let root = command("root", "ASSAY_RPC").subcommand(inner);
+        let names = [
+            "ASSAY_RPC",
+            "ASSAY_DEPLOYMENT",
+            "ASSAY_DEPLOYMNT",
+            "ASSAY_RCP",
+            "ASSAY_RPCS",
+            "ASSAY_BRANCH",
+            "ASSAY_LOG",
+            "ASSAY_PYTHON",
+            "ASSAY",
+            "HOME",
+        ];
+        let stray = stray_among(&root, names.into_iter().map(str::to_owned));
+        let found: Vec<_> =
+            stray.iter().map(|one| (one.name.as_str(), one.meant.as_deref())).collect();
+        let expect = [
+            ("ASSAY_BRANCH", None),
+            ("ASSAY_DEPLOYMNT", Some("ASSAY_DEPLOYMENT")),
+            ("ASSAY_RCP", Some("ASSAY_RPC")),
+            ("ASSAY_RPCS", Some("ASSAY_RPC")),
+        ];
+        assert_eq!(found, expect);
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
 
     #[test]
     fn a_setting_is_put_where_it_belongs() {

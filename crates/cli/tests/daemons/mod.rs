@@ -61,6 +61,17 @@ impl Daemon {
         Self::start(command, folder)
     }
 
+    /// What a broker says that does not start.
+    pub fn refused_broker(folder: &Path, deployment: &Path, options: &[&str]) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_assay"));
+        command.arg("broker").arg("--home").arg(folder.join("home"));
+        command.arg("--deployment").arg(deployment).args(options).stdin(Stdio::null());
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        said
+    }
+
     /// A witness of a log.
     pub fn witness(folder: &Path, log: &str, options: &[&str], store: &[Variable]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_assay"));

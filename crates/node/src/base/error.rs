@@ -112,6 +112,14 @@ pub enum Error {
     /// The market is of another version.
     #[error(transparent)]
     Status(#[from] UnknownStatus),
+    /// A market of this machine takes connections and says nothing.
+    #[error("the market of this machine hangs: process {pid} does not answer at {url}")]
+    MarketHangs {
+        /// The process.
+        pid: u32,
+        /// Its broker.
+        url: String,
+    },
     /// A provider that would leave the chain less time than it takes, and lose its stakes by that.
     #[error(
         "a margin of {margin_secs} s is too short on this chain, where a block takes {block_secs} s: \
@@ -346,18 +354,28 @@ pub enum Error {
         "{seen} entries of this log are {how} and it has {size}: it was rolled back; restore it from a copy"
     )]
     LogRolledBack {
-        /// Where the entries were seen: "anchored" or "cosigned".
+        /// Where the entries were seen: "anchored", "cosigned" or "known here".
         how: &'static str,
         /// How many were seen.
         seen: u64,
         /// How many there are.
         size: u64,
     },
-    /// A log that is not the one that was anchored, of the same size.
+    /// A log that does not go on from a tree of it that somebody has.
     #[error(
-        "another tree of this size is anchored: this log has forked; stop whoever else writes with its key, and restore it from a copy"
+        "this log does not go on from the {size} entries that are {how}: it has forked; stop whoever else writes with its key, and restore it from a copy"
     )]
-    LogForked,
+    LogForked {
+        /// Where the tree was seen: "anchored", "cosigned" or "known here".
+        how: &'static str,
+        /// How many entries it has.
+        size: u64,
+    },
+    /// A log that a witness has seen otherwise.
+    #[error(
+        "a witness has cosigned another tree of this log: {0}; stop whoever else writes with its key, and restore it from a copy"
+    )]
+    LogContradicted(String),
     /// An account that anchors by another statement already.
     #[error(
         "account {account} is registered for this log by another statement, {registered}; use another account to anchor"

@@ -14,21 +14,52 @@ use crate::{Error, Result};
 
 /// Writes a file that only its owner can read, replacing an older one in one step.
 pub(crate) fn write(path: &Path, content: &[u8]) -> Result<()> {
+    place(path, content, |draft| fs::rename(draft, path)).map(drop)
+}
+
+/// Writes a file that only its owner can read, unless there is one: then false, and that one stays.
+/// Of several processes that write it at once, one does.
+pub(crate) fn write_once(path: &Path, content: &[u8]) -> Result<bool> {
+    place(path, content, |draft| match fs::hard_link(draft, path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        linked => linked.map(|()| true),
+    })
+}
+
+/// Writes a draft beside a file's place and puts it there by a function. No draft is left.
+fn place<T>(
+    path: &Path,
+    content: &[u8],
+    put: impl FnOnce(&Path) -> std::io::Result<T>,
+) -> Result<T> {
     let failed = |source| Error::file("writing", path, source);
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(failed)?;
     let unique = getrandom::u64().map_err(Error::Randomness)?;
     let draft = path.with_extension(format!("draft-{unique:016x}"));
-    let done = write_new(&draft, content).and_then(|()| fs::rename(&draft, path));
-    if done.is_err() {
-        let _ = fs::remove_file(&draft);
-    }
-    done.map_err(failed)?;
+    let done = write_new(&draft, content).and_then(|()| put(&draft));
+    // After a rename there is none.
+    let _ = fs::remove_file(&draft);
+    let done = done.map_err(failed)?;
     // The name is durable only once its folder is. Not every system can sync a folder.
     if let Ok(folder) = File::open(folder) {
         let _ = folder.sync_all();
     }
-    Ok(())
+    Ok(done)
+}
+
+/// Waits until no other process has the lock of a file, and takes it until the file is dropped.
+/// Blocks.
+pub(crate) fn lock(path: &Path) -> Result<File> {
+    let failed = |source| Error::file("locking", path, source);
+    fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).map_err(failed)?;
+    let mut options = File::options();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path).map_err(failed)?;
+    file.lock().map_err(failed)?;
+    Ok(file)
 }
 
 /// A file on its way: written beside its place, and gone unless it is put there.
@@ -78,13 +109,16 @@ impl Drop for Draft {
 /// A secret of 32 random bytes that lies in a file as 64 hexadecimal digits, made the first time.
 pub(crate) fn seed(path: &Path) -> Result<Zeroizing<[u8; 32]>> {
     let mut seed = Zeroizing::new([0; 32]);
-    if let Some(text) = read(path)?.map(Zeroizing::new) {
-        hex::decode_to_slice(text.trim_ascii(), &mut *seed)
-            .map_err(|_| Error::damaged(path, "it is not 64 hexadecimal digits"))?;
-        return Ok(seed);
+    let mut text = read(path)?.map(Zeroizing::new);
+    if text.is_none() {
+        getrandom::fill(&mut *seed).map_err(Error::Randomness)?;
+        // Another process may be faster: then its seed is everyone's.
+        write_once(path, Zeroizing::new(hex::encode(*seed)).as_bytes())?;
+        text = read(path)?.map(Zeroizing::new);
     }
-    getrandom::fill(&mut *seed).map_err(Error::Randomness)?;
-    write(path, Zeroizing::new(hex::encode(*seed)).as_bytes())?;
+    let text = text.unwrap_or_default();
+    hex::decode_to_slice(text.trim_ascii(), &mut *seed)
+        .map_err(|_| Error::damaged(path, "it is not 64 hexadecimal digits"))?;
     Ok(seed)
 }
 
@@ -133,4 +167,48 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     let parse =
         |text: Vec<u8>| serde_json::from_slice(&text).map_err(|error| Error::damaged(path, error));
     read(path)?.map(parse).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn whoever_makes_a_seed_at_once_gets_the_same() {
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("keys/seed");
+            let at_once = Barrier::new(8);
+            let seeds: Vec<_> = std::thread::scope(|scope| {
+                let make = || {
+                    at_once.wait();
+                    seed(&path).expect("a seed")
+                };
+                let threads: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
+                threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+            });
+            let kept = seed(&path).expect("the seed");
+            assert!(seeds.iter().all(|made| **made == *kept), "a key that was used is lost");
+            let names = fs::read_dir(folder.path().join("keys")).expect("a folder").count();
+            assert_eq!(names, 1, "no draft is left");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_are_their_owners() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, how) in [
+            ("a.json", write as fn(&Path, &[u8]) -> Result<()>),
+            ("b", |path, b| write_once(path, b).map(drop)),
+        ] {
+            let path = folder.path().join(name);
+            how(&path, b"secret").expect("written");
+            let mode = fs::metadata(&path).expect("a file").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+    }
 }

@@ -49,6 +49,11 @@ impl Home {
         self.0.join("log")
     }
 
+    /// What is known of logs that others keep.
+    pub fn known_logs(&self) -> PathBuf {
+        self.0.join("known-logs")
+    }
+
     /// The seed of the log's key.
     pub fn log_seed(&self) -> PathBuf {
         self.0.join("keys/log-seed")

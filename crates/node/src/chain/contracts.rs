@@ -194,6 +194,23 @@ impl Contracts {
         Ok((header.number, header.timestamp))
     }
 
+    /// The time of the block upon which so many stand, in Unix seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Chain`].
+    pub(crate) async fn time_before(&self, confirmations: u64) -> Result<u64> {
+        let (number, time) = self.last_block().await?;
+        if confirmations == 0 {
+            return Ok(time);
+        }
+        let block = number.saturating_sub(confirmations);
+        let block = self.client.provider().get_block_by_number(block.into()).await;
+        let missing = || assay_chain::Error::BadAnswer { what: "it lacks an old block".into() };
+        let block = block.map_err(assay_chain::Error::from)?.ok_or_else(missing)?;
+        Ok(block.header.timestamp)
+    }
+
     /// The chain's time, in Unix seconds: the clock's, as far as blocks do not say otherwise.
     pub fn now(&self) -> u64 {
         self.time().now(self.env.unix_time()).as_secs()

@@ -30,6 +30,15 @@ pub struct Funds {
     pub gas_price_wei: u128,
 }
 
+/// What of a stake is on its way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unbonding {
+    /// How much, in the token's smallest unit.
+    pub amount: u128,
+    /// From when on it can be withdrawn, in Unix seconds.
+    pub ready_at: u64,
+}
+
 impl Contracts {
     /// What an account holds, wherever.
     ///
@@ -83,6 +92,46 @@ impl Contracts {
     /// [`Error::Chain`].
     pub(crate) async fn stake_reserved(&self, account: Address) -> Result<u128> {
         Ok(self.stakes.reservedOf(account).call().await.map_err(chain)?.to())
+    }
+
+    /// What of an account's stake is on its way out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Chain`].
+    pub async fn unbonding(&self, account: Address) -> Result<Unbonding> {
+        let found = self.stakes.unbondingOf(account).call().await.map_err(chain)?;
+        Ok(Unbonding { amount: found.amount.to(), ready_at: found.readyAt.to() })
+    }
+
+    /// Moves tokens from the account's purse to the account.
+    ///
+    /// # Errors
+    ///
+    /// As [`Contracts::send`].
+    pub async fn withdraw_purse(&self, amount: u128) -> Result<()> {
+        let call = self.market.withdraw(self.account(), U256::from(amount));
+        self.send(call.into_transaction_request()).await.map(drop)
+    }
+
+    /// Takes free stake of the account's out of use: it can be withdrawn after the contract's delay,
+    /// which begins anew for what is on its way already.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AmountLarge`]; as [`Contracts::send`].
+    pub async fn unbond(&self, sum: u128) -> Result<()> {
+        self.send(self.stakes.unbond(amount(sum)?).into_transaction_request()).await.map(drop)
+    }
+
+    /// Moves what has unbonded to the account.
+    ///
+    /// # Errors
+    ///
+    /// As [`Contracts::send`].
+    pub async fn withdraw_stake(&self) -> Result<()> {
+        let call = self.stakes.withdraw(self.account());
+        self.send(call.into_transaction_request()).await.map(drop)
     }
 
     /// How many decimals the token is shown with.

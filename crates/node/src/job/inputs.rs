@@ -2,10 +2,10 @@
 
 use alloy_primitives::B256;
 use alloy_signer_local::PrivateKeySigner;
-use assay_contracts::Market;
+use assay_contracts::{Market, RunOutcome};
 use assay_machine::{Program, slot};
 use assay_market::SealedSlot;
-use assay_merkle::empty_slot;
+use assay_merkle::{PAGE_SIZE, Page, empty_slot};
 use assay_protocol::SignedOrder;
 use assay_seal::ContentKey;
 use assay_types::{BlobRoot, Hash};
@@ -54,6 +54,15 @@ pub(crate) async fn start(
     executor.start(JobImages { program, step_limit: order.stepLimit, input, dataset }).await
 }
 
+/// A job that was run again.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// What it came to.
+    pub found: Replayed,
+    /// The first page of its scratch slot, where programs leave a message (spec/guest.md#messages).
+    pub last_words: Box<Page>,
+}
+
 /// What a job comes to when it is run again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Replayed {
@@ -65,6 +74,8 @@ pub struct Replayed {
     pub output_root: BlobRoot,
     /// How many steps it took.
     pub steps: u64,
+    /// How it ended.
+    pub outcome: RunOutcome,
 }
 
 /// What a job reads, as somebody has it at hand: the program's ELF, and public inputs.
@@ -84,7 +95,7 @@ pub struct JobFiles {
 ///
 /// [`Error::Program`] and [`Error::InputMismatch`] for files that are not the order's;
 /// [`Error::StepLimit`], [`Error::Blob`].
-pub async fn replay_files(files: JobFiles, order: &Market::Order) -> Result<Replayed> {
+pub async fn replay_files(files: JobFiles, order: &Market::Order) -> Result<Replay> {
     let order = order.clone();
     let job = blocking(move || {
         let wanted = program_id(&order);
@@ -119,20 +130,24 @@ pub async fn replay(
     key: &PrivateKeySigner,
     home: &Home,
     signed: &SignedOrder,
-) -> Result<Replayed> {
+) -> Result<Replay> {
     let opener = Opener::of(key).with(Vault::at(home.vault()));
     Ok(replayed(start(board, &opener, signed, &InProcess::default()).await?).await)
 }
 
-async fn replayed(mut run: Box<dyn JobRun>) -> Replayed {
+pub(crate) async fn replayed(mut run: Box<dyn JobRun>) -> Replay {
     blocking(move || {
         let claim = run.claim(&mut |_| ());
-        Replayed {
+        let (status, code) = claim.end.cpu.status.numbers();
+        let found = Replayed {
             final_state: claim.end.hash().0,
             trace_root: claim.trace_root,
             output_root: claim.output_root,
             steps: claim.end.cpu.step,
-        }
+            outcome: RunOutcome::new(status, code),
+        };
+        let (last_words, _) = run.end_page(slot::base(slot::SCRATCH) / PAGE_SIZE);
+        Replay { found, last_words }
     })
     .await
 }

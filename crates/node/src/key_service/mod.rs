@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use alloy_primitives::B256;
 use assay_market::Account;
-use assay_policy::{Decision, Permit, ReleaseRequest};
+use assay_policy::{Decision, ReleaseRequest};
 use assay_types::Hash;
 use tokio::sync::watch;
 
@@ -79,8 +79,13 @@ impl DatasetRules for Decider {
         Decider::decide(self, version, asked)
     }
 
-    fn spend(&self, permit: &Permit, recipient: Account, at: u64) -> Result<()> {
-        Decider::spend(self, permit, recipient, at)
+    fn release(
+        &self,
+        version: (Hash, Hash),
+        asked: &ReleaseRequest,
+        recipient: Account,
+    ) -> Result<Option<Decision>> {
+        Decider::release(self, version, asked, recipient)
     }
 
     fn head(&self) -> Hash {

@@ -7,7 +7,8 @@ use alloy_provider::DynProvider;
 use alloy_signer_local::PrivateKeySigner;
 use assay_chain::{ChainClientConfig, Endpoint};
 use assay_contracts::{Anchors, Deployment};
-use assay_types::sha256;
+use assay_tlog::Checkpoint;
+use assay_types::{Hash, sha256};
 use tokio::sync::watch;
 
 use crate::base::env::Env;
@@ -30,15 +31,18 @@ impl Anchorer {
     ///
     /// # Errors
     ///
-    /// [`Error::Chain`], [`Error::Store`], [`Error::LogElsewhere`]; [`Error::AnchorTaken`] if the
-    /// account is registered for another statement.
+    /// [`Error::Chain`], [`Error::Store`], [`Error::LogElsewhere`]; [`Error::LogRolledBack`] and
+    /// [`Error::LogForked`] for a log that does not go on from what the account has anchored;
+    /// [`Error::AnchorTaken`] if the account is registered for another statement.
     pub async fn new(contracts: Contracts, log: PublicLog) -> Result<Self> {
-        let deployment = &contracts.deployment;
-        let statement = log.say_operator(contracts.signer(), deployment).await?;
         let origin = B256::from(sha256(log.vkey().name().as_bytes()).0);
         let provider = contracts.client().provider().clone();
-        let anchors = Anchors::new(deployment.anchors, provider);
+        let anchors = Anchors::new(contracts.deployment.anchors, provider);
         let anchorer = Anchorer { contracts, anchors, log, origin };
+        // Before anything is added: to a log that lost its end, that would be a fork.
+        anchorer.latest().await?;
+        let Anchorer { contracts, log, .. } = &anchorer;
+        let statement = log.say_operator(contracts.signer(), &contracts.deployment).await?;
         let statement = B256::from(statement.0);
         if anchorer.registered().await?.is_zero() {
             let register = anchorer.anchors.register(anchorer.origin, statement);
@@ -83,16 +87,9 @@ impl Anchorer {
     /// [`Error::Chain`]; [`Error::LogRolledBack`] and [`Error::LogForked`] for a log that does not
     /// go on from what was anchored: nothing is anchored over it.
     pub async fn anchor(&self) -> Result<Option<u64>> {
-        let tree = self.log.newest()?;
-        let latest = self.anchors.latestOf(self.origin, self.account());
-        let latest = latest.call().await.map_err(chain)?;
-        if latest.size > tree.size {
-            let (seen, size) = (latest.size, tree.size);
-            return Err(Error::LogRolledBack { how: "anchored", seen, size });
-        }
-        if latest.size == tree.size {
-            let is_same = latest.size == 0 || latest.root.0 == tree.root.0;
-            return if is_same { Ok(None) } else { Err(Error::LogForked) };
+        let (tree, anchored) = self.latest().await?;
+        if anchored == tree.size {
+            return Ok(None);
         }
         let call = self.anchors.anchor(self.origin, tree.size, B256::from(tree.root.0));
         let sent = self.contracts.attempt(call.into_transaction_request()).await?;
@@ -116,6 +113,14 @@ impl Anchorer {
                 () = self.contracts.env().sleep(every) => {}
             }
         }
+    }
+
+    /// The newest tree, and how many entries the account has anchored, from which it goes on.
+    async fn latest(&self) -> Result<(Checkpoint, u64)> {
+        let latest = self.anchors.latestOf(self.origin, self.account());
+        let latest = latest.call().await.map_err(chain)?;
+        let known = (latest.size, Hash(latest.root.0));
+        Ok((self.log.newest_after(known, "anchored").await?, latest.size))
     }
 
     async fn registered(&self) -> Result<B256> {

@@ -18,7 +18,7 @@ use crate::base::blocking::blocking;
 use crate::base::env::Env;
 use crate::base::files;
 use crate::log::objects::{open_objects, read_objects};
-use crate::log::recorder::{PublicLog, unreadable};
+use crate::log::recorder::{PublicLog, check_goes_on, unreadable};
 use crate::{Error, Home, Result};
 
 /// How often witnesses are asked at the most, and again when some did not answer.
@@ -63,6 +63,40 @@ pub async fn keep_cosigned(
             () = next => {}
         }
     }
+}
+
+/// Refuses a log that does not go on from what was cosigned of it: by the note that is kept beside
+/// it, and by what its witnesses say. One that is away is not waited for.
+///
+/// # Errors
+///
+/// [`Error::LogRolledBack`], [`Error::LogForked`], [`Error::LogContradicted`];
+/// [`Error::LogUnreadable`].
+pub async fn check_cosigned(log: &HostedLog, witnesses: &[AskedWitness]) -> Result<()> {
+    let note = log.sequencer.checkpoint().borrow().to_vec();
+    let (files, key, newest) = (log.files.clone(), log.key.clone(), note.clone());
+    let checked = blocking(move || {
+        let policy = Policy::of_log(key).map_err(unreadable)?;
+        let tree = policy.open(&newest).map_err(unreadable)?.checkpoint;
+        let Some(cosigned) = files.get(COSIGNED).map_err(unreadable)? else { return Ok(()) };
+        let cosigned = policy.open(&cosigned).map_err(unreadable)?.checkpoint;
+        check_goes_on(&files, &tree, (cosigned.size, cosigned.root), "cosigned")
+    });
+    checked.await?;
+    for witness in witnesses {
+        match ask(log, witness, &mut 0, &note).await {
+            Ok(_) => {}
+            Err(
+                error @ (Error::LogRolledBack { .. }
+                | Error::LogForked { .. }
+                | Error::LogContradicted(_)),
+            ) => return Err(error),
+            Err(error) => {
+                tracing::warn!(witness = witness.key.name(), %error, "not asked what it knows");
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Asks each witness once; true if all have cosigned.
@@ -129,6 +163,7 @@ async fn ask(
                 return Ok(opened.cosignatures.into_iter().flat_map(|one| one.line).collect());
             }
             Cosigned::Stale(size) => *last = size,
+            Cosigned::Contradicts(why) => return Err(Error::LogContradicted(why)),
         }
     }
     Err(Error::WitnessBusy)

@@ -1,6 +1,7 @@
 //! What roles say of a job, signed and put into the market's log.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use alloy_primitives::{Address, B256, Bytes};
@@ -19,7 +20,7 @@ use assay_tlog::{
     CHECKPOINT, COSIGNED, Checkpoint, KeyKind, NoteKey, Policy, Reader, Storage, StorageError,
     Vkey, check_consistency,
 };
-use assay_types::Hash;
+use assay_types::{Hash, sha256};
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
@@ -37,6 +38,8 @@ pub struct PublicLog {
     place: Place,
     key: Vkey,
     index: Arc<Mutex<Index>>,
+    /// Where what is known of it is kept.
+    known: Option<PathBuf>,
 }
 
 #[derive(Clone)]
@@ -49,6 +52,8 @@ enum Place {
 #[derive(Default)]
 struct Index {
     read: u64,
+    /// The newest tree that is known of the log.
+    seen: Option<Checkpoint>,
     /// Of which key, on which market: a key has the same bindings on all, and anyone may carry one
     /// from log to log.
     bindings: BTreeMap<(Hash, MarketId), u64>,
@@ -95,7 +100,7 @@ impl PublicLog {
         let vkey = key.vkey().clone();
         let sequencer = Sequencer::open(storage, key)?;
         let place = Place::Here(sequencer, read, Arc::new(RoleKey::of_log(&seed)));
-        Ok(PublicLog { place, key: vkey, index: Arc::default() })
+        Ok(PublicLog { place, key: vkey, index: Arc::default(), known: None })
     }
 
     /// The log that a broker keeps; `None` if it keeps none. Its key is whatever the broker says:
@@ -109,7 +114,7 @@ impl PublicLog {
         let key = String::from_utf8(key).map_err(unreadable)?;
         let key = key.parse().map_err(unreadable)?;
         let place = Place::There(Box::new(broker.clone()));
-        Ok(Some(PublicLog { place, key, index: Arc::default() }))
+        Ok(Some(PublicLog { place, key, index: Arc::default(), known: None }))
     }
 
     /// Its key, which readers pin.
@@ -139,7 +144,7 @@ impl PublicLog {
         deployment: &Deployment,
     ) -> Result<Option<AnchoredTree>> {
         let (log, storage) = (self.clone(), self.storage());
-        let read = blocking(move || log.index().read_new(&storage, &log.key));
+        let read = blocking(move || log.read_new(&storage));
         let (_, tree) = read.await?;
         let operators = self.operators(deployment);
         anchored::newest(client, deployment, self.key.name(), &operators, tree.size).await
@@ -154,7 +159,7 @@ impl PublicLog {
     ) -> Result<ReceiptLog> {
         let (log, storage) = (self.clone(), self.storage());
         let proving = move || {
-            let newest = log.index().read_new(&storage, &log.key)?;
+            let newest = log.read_new(&storage)?;
             log.prove_about(job, &storage, newest, anchor)
         };
         blocking(proving).await
@@ -199,14 +204,46 @@ impl PublicLog {
         Ok(said.digest())
     }
 
-    /// The newest checkpoint, as it is here.
-    pub(crate) fn newest(&self) -> Result<Checkpoint> {
-        let Place::Here(sequencer, ..) = &self.place else {
+    /// The newest checkpoint, as it is here, if it goes on from a known tree.
+    pub(crate) async fn newest_after(
+        &self,
+        known: (u64, Hash),
+        how: &'static str,
+    ) -> Result<Checkpoint> {
+        let Place::Here(sequencer, storage, _) = &self.place else {
             return Err(Error::LogElsewhere("anchor it"));
         };
         let note = sequencer.checkpoint().borrow().clone();
         let policy = Policy::of_log(self.key.clone()).map_err(unreadable)?;
-        Ok(policy.open(&note).map_err(unreadable)?.checkpoint)
+        let tree = policy.open(&note).map_err(unreadable)?.checkpoint;
+        let storage = storage.clone();
+        blocking(move || check_goes_on(&storage, &tree, known, how).map(|()| tree)).await
+    }
+
+    /// The same, remembering under a home what the log was, in this process and the next: one that
+    /// does not go on from there is not read.
+    #[must_use]
+    pub(crate) fn known_under(self, home: &Home) -> Self {
+        let name = sha256(self.key.to_string().as_bytes());
+        PublicLog { known: Some(home.known_logs().join(format!("{name}.note"))), ..self }
+    }
+
+    /// Reads what is new in the log, if it goes on from what is known of it.
+    fn read_new(&self, storage: &Arc<dyn Storage>) -> Result<(Vec<u8>, Checkpoint)> {
+        let mut index = self.index();
+        if let (None, Some(path)) = (&index.seen, &self.known)
+            && let Some(note) = files::read(path)?
+        {
+            let policy = Policy::of_log(self.key.clone()).map_err(unreadable)?;
+            let known = policy.open(&note).map_err(|error| Error::damaged(path, error))?;
+            index.seen = Some(known.checkpoint);
+        }
+        let before = index.seen.clone();
+        let (note, tree) = index.read_new(storage, &self.key)?;
+        if let Some(path) = self.known.as_ref().filter(|_| before.as_ref() != Some(&tree)) {
+            files::write(path, &note)?;
+        }
+        Ok((note, tree))
     }
 
     fn storage(&self) -> Arc<dyn Storage> {
@@ -302,11 +339,15 @@ impl Index {
         let newest = newest.ok_or_else(|| unreadable("it has no checkpoint"))?;
         let policy = Policy::of_log(log.clone()).map_err(unreadable)?;
         let tree = policy.open(&newest).map_err(unreadable)?.checkpoint;
+        if let Some(seen) = &self.seen {
+            check_goes_on(storage, &tree, (seen.size, seen.root), "known here")?;
+        }
         let reader = Reader::new(storage, &tree);
         while self.read < tree.size {
             let entry = reader.entry(self.read).map_err(unreadable)?;
             self.note(&entry, Hash(log.bytes()));
         }
+        self.seen = Some(tree.clone());
         Ok((newest, tree))
     }
 
@@ -378,7 +419,7 @@ pub struct Recorder {
 /// The log that an account speaks in.
 #[derive(Clone)]
 enum Log {
-    Known(PublicLog),
+    Known(Box<PublicLog>),
     /// The log of a broker that was away. What binds the account's key to it is said before
     /// anything else.
     Later {
@@ -403,7 +444,7 @@ impl Recorder {
     ) -> Result<Self> {
         let (account, market) = (signer.address(), market_id(deployment));
         let (key, binding) = bound_key(signer, market)?;
-        let (env, log) = (env.clone(), Log::Known(log));
+        let (env, log) = (env.clone(), Log::Known(Box::new(log)));
         let recorder = Recorder { env, log, key: Arc::new(key), account, market };
         recorder.say(&Statement::Binding(binding)).await?;
         Ok(recorder)
@@ -500,6 +541,27 @@ fn accounts_in(deployment: &Deployment, operators: &[Operator]) -> Vec<Address> 
     here.map(|one| one.account).collect()
 }
 
+/// Whether a log's tree goes on from one that is known of it, by its size and root.
+pub(crate) fn check_goes_on(
+    storage: &Arc<dyn Storage>,
+    tree: &Checkpoint,
+    (known, root): (u64, Hash),
+    how: &'static str,
+) -> Result<()> {
+    if known == 0 {
+        return Ok(());
+    }
+    if known > tree.size {
+        return Err(Error::LogRolledBack { how, seen: known, size: tree.size });
+    }
+    let forked = Error::LogForked { how, size: known };
+    if known == tree.size {
+        return if root == tree.root { Ok(()) } else { Err(forked) };
+    }
+    let proof = Reader::new(storage, tree).prove_consistency(known).map_err(unreadable)?;
+    check_consistency(&proof, tree.size, tree.root, known, root).map_err(|_| forked)
+}
+
 /// That a checkpoint goes on from what was anchored.
 fn prove_anchor(
     reader: &Reader<'_, Arc<dyn Storage>>,
@@ -534,6 +596,8 @@ pub(crate) fn bound_key(signer: &PrivateKeySigner, market: MarketId) -> Result<(
 
 #[cfg(test)]
 mod tests {
+    use assay_tlog::Log;
+
     use super::*;
 
     /// An account's statement key is the same on all markets, so anyone can carry its binding from
@@ -556,5 +620,69 @@ mod tests {
             (Some(0), Some(1)),
             "the first would unbind it"
         );
+    }
+
+    /// A log under a key of its own, of so many entries that begin with a letter.
+    fn grown(folder: &std::path::Path, letter: char, entries: std::ops::Range<u32>) -> Vkey {
+        let key = NoteKey::new("log.example", KeyKind::Log, &[7; 32]).expect("a key");
+        let vkey = key.vkey().clone();
+        let mut log = Log::open(LogFiles::open(folder).expect("files"), key).expect("a log");
+        let entries: Vec<_> = entries.map(|n| format!("{letter}{n}").into_bytes()).collect();
+        log.add(&entries).expect("added");
+        vkey
+    }
+
+    fn copied(from: &std::path::Path, to: &std::path::Path) {
+        std::fs::create_dir_all(to).expect("a folder");
+        for entry in std::fs::read_dir(from).expect("a folder") {
+            let entry = entry.expect("an entry").path();
+            let place = to.join(entry.file_name().expect("a name"));
+            match entry.is_dir() {
+                true => copied(&entry, &place),
+                false => drop(std::fs::copy(&entry, &place).expect("copied")),
+            }
+        }
+    }
+
+    #[test]
+    fn a_log_that_goes_back_or_forks_is_not_read_any_more() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        let key = grown(&at("true"), 'a', 0..300);
+        copied(&at("true"), &at("early"));
+        grown(&at("true"), 'a', 300..700);
+        copied(&at("early"), &at("fork"));
+        grown(&at("fork"), 'b', 300..900);
+        let known = at("known/log.note");
+        // What a broker serves is what the files say.
+        let read = |index: &Arc<Mutex<Index>>, name: &str| {
+            let storage: Arc<dyn Storage> = Arc::new(LogFiles::read_only(at(name)));
+            let sequencer = Sequencer::open(
+                LogFiles::open(at("of-this-process")).expect("files"),
+                NoteKey::new("log.example", KeyKind::Log, &[7; 32]).expect("a key"),
+            );
+            let role = Arc::new(RoleKey::of_log(&[7; 32]));
+            let place = Place::Here(sequencer.expect("a log"), storage.clone(), role);
+            let (key, index) = (key.clone(), index.clone());
+            let log = PublicLog { place, key, index, known: Some(known.clone()) };
+            log.read_new(&storage).map(|(_, tree)| tree.size)
+        };
+        let index = Arc::default();
+        assert_eq!(read(&index, "early").expect("read"), 300);
+        assert_eq!(read(&index, "true").expect("it goes on"), 700);
+        for index in [index, Arc::default()] {
+            // In this process, and in the next.
+            let back = read(&index, "early");
+            assert!(
+                matches!(back, Err(Error::LogRolledBack { seen: 700, size: 300, .. })),
+                "{back:?}"
+            );
+            let forked = read(&index, "fork");
+            assert!(matches!(forked, Err(Error::LogForked { size: 700, .. })), "{forked:?}");
+            assert_eq!(read(&index, "true").expect("it is as it was"), 700);
+        }
+        assert_eq!(read(&Arc::default(), "true").expect("read"), 700);
+        std::fs::write(&known, "no note").expect("written");
+        assert!(matches!(read(&Arc::default(), "true"), Err(Error::Damaged { .. })));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::Address;
-use assay_broker::{Broker, Limits, Server};
+use assay_broker::{Broker, Limits, Server, ServerConfig};
 use assay_chain::{ChainClientConfig, Endpoint};
 use assay_market::CostModel;
 use assay_types::Clock;
@@ -115,6 +115,9 @@ impl LocalMarket {
         let store = Store::open(&home.board())?;
         let board = Board::of_store(store.clone(), local.deployment());
         let log = PublicLog::open(home, local.deployment())?;
+        // First of all: whoever adds to a log that lost its end has forked it.
+        let contracts = connected(&env, &local, Role::Operator).await?;
+        let anchorer = Anchorer::new(contracts, log.clone()).await?;
         let (stop, stopped) = watch::channel(false);
         let (mut tasks, progress) = (env.tasks(), Progress::default());
         for (number, cost) in (0..).zip(&plan.providers) {
@@ -147,8 +150,6 @@ impl LocalMarket {
             Auditor::new(contracts, board.clone(), plan, home.challenges(), InProcess::default())
                 .await?;
         tasks.spawn(auditor.recording(saying).run(stopped.clone()));
-        let contracts = connected(&env, &local, Role::Operator).await?;
-        let anchorer = Anchorer::new(contracts, log.clone()).await?;
         tasks.spawn(anchorer.run(ANCHOR_EVERY, stopped));
         let contracts = connected(&env, &local, Role::Requester).await?;
         fund(&contracts).await?;
@@ -216,7 +217,9 @@ impl LocalMarket {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, broker_port));
         let broker = self.store.as_broker(&self.env, self.local.deployment(), Limits::default());
         let router = with_log(broker, &self.log).router();
-        let server = assay_broker::serve(address, router).await?;
+        // No page in a browser is to reach it under a name of its own.
+        let config = ServerConfig::from(address).for_hosts(Vec::new());
+        let server = assay_broker::serve(config, router).await?;
         let running = self.local.serve(chain_port, Some(server.url())).await?;
         self.server = Some(server);
         Ok(running)

@@ -23,6 +23,9 @@ use crate::provider::{Provider, ProviderPlan};
 use crate::requester::Requester;
 use crate::{Error, Home, Result, Running};
 
+/// How long a market of this machine may take to answer.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+
 /// Where a market is. The URLs may hold secrets, so this has no `Debug`.
 #[derive(Clone)]
 pub struct RemoteMarket {
@@ -48,9 +51,10 @@ impl RemoteMarket {
     ///
     /// # Errors
     ///
-    /// [`Error::File`](crate::Error::File), [`Error::Damaged`](crate::Error::Damaged).
+    /// [`Error::MarketHangs`] if it takes connections and does not answer within 2 seconds;
+    /// [`Error::File`], [`Error::Damaged`].
     pub async fn running(home: &Home) -> Result<Option<Self>> {
-        let Some(Running { rpc, broker: Some(broker), .. }) = Running::read(home)? else {
+        let Some(Running { rpc, broker: Some(broker), pid }) = Running::read(home)? else {
             return Ok(None);
         };
         let Some(deployment) = files::read_json::<Deployment>(&home.deployment())? else {
@@ -60,7 +64,8 @@ impl RemoteMarket {
         let config = BrokerClientConfig { retries: 0, ..BrokerClientConfig::default() };
         let env = Env::system();
         let client = env.broker(&broker, &deployment, Access::public(), config)?;
-        let answers = client.market().await.is_ok();
+        let answer = env.within(ANSWERS_WITHIN, client.market()).await;
+        let answers = answer.ok_or(Error::MarketHangs { pid, url: broker.clone() })?.is_ok();
         // An embedded chain takes no block back.
         let (confirmations, capabilities) = (0, None);
         let there = RemoteMarket { env, rpc, broker, deployment, confirmations, capabilities };
@@ -75,7 +80,7 @@ impl RemoteMarket {
     pub async fn requester(&self, key: PrivateKeySigner, home: &Home) -> Result<Requester> {
         let contracts = self.contracts(key).await?;
         let broker = self.broker(contracts.signer()).await?;
-        let recorder = recorder(&broker, &contracts).await?;
+        let recorder = recorder(&broker, &contracts, home).await?;
         let requester = Requester::new(contracts, Board::of_broker(broker, None), home)
             .confirming(self.confirmations);
         Ok(match recorder {
@@ -145,7 +150,7 @@ impl RemoteMarket {
         // Apart from the store of a provider of the same account, which another process may have
         // open.
         let store = Store::open(&home.store(contracts.account()).join("key-service"))?;
-        let (board, recorder) = self.board_over(&contracts, store).await?;
+        let (board, recorder) = self.board_over(&contracts, store, home).await?;
         let key_service = KeyService::new(contracts, board, home, self.confirmations)?;
         Ok(match recorder {
             Some(recorder) => key_service.recording(recorder),
@@ -216,7 +221,7 @@ impl RemoteMarket {
     /// With a store of its own, so that a role can go on with what it has begun while the broker is
     /// away.
     async fn board(&self, contracts: &Contracts, home: &Home) -> Result<(Board, Option<Recorder>)> {
-        self.board_over(contracts, Store::open(&home.store(contracts.account()))?).await
+        self.board_over(contracts, Store::open(&home.store(contracts.account()))?, home).await
     }
 
     /// The board of a role that has a stake in what it has begun: a broker that is away, or refuses
@@ -226,11 +231,12 @@ impl RemoteMarket {
         &self,
         contracts: &Contracts,
         store: Store,
+        home: &Home,
     ) -> Result<(Board, Option<Recorder>)> {
         let broker = self.unasked_broker(contracts.signer())?;
         let asked = self.env.within(PATIENCE, broker.market()).await;
         let recorder = match asked.map(|asked| asked.map_err(Error::Broker)) {
-            Some(Ok(_)) => recorder_now_or_later(&broker, contracts).await?,
+            Some(Ok(_)) => recorder_now_or_later(&broker, contracts, home).await?,
             Some(Err(error)) if !error.is_broker_away() => return Err(error),
             away => {
                 let error = away.and_then(Result::err).map(tracing::field::display);
@@ -249,8 +255,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 async fn recorder_now_or_later(
     broker: &BrokerClient,
     contracts: &Contracts,
+    home: &Home,
 ) -> Result<Option<Recorder>> {
-    match contracts.env().within(PATIENCE, recorder(broker, contracts)).await {
+    match contracts.env().within(PATIENCE, recorder(broker, contracts, home)).await {
         Some(Err(error)) if error.is_broker_away() => later(broker, contracts).map(Some),
         Some(recorder) => recorder,
         None => later(broker, contracts).map(Some),
@@ -263,7 +270,12 @@ fn later(broker: &BrokerClient, contracts: &Contracts) -> Result<Recorder> {
 }
 
 /// A voice in the log that a broker keeps, if it keeps one.
-async fn recorder(broker: &BrokerClient, contracts: &Contracts) -> Result<Option<Recorder>> {
+async fn recorder(
+    broker: &BrokerClient,
+    contracts: &Contracts,
+    home: &Home,
+) -> Result<Option<Recorder>> {
     let Some(log) = PublicLog::at(broker).await? else { return Ok(None) };
+    let log = log.known_under(home);
     Ok(Some(Recorder::new(contracts.env(), log, contracts.signer(), &contracts.deployment).await?))
 }

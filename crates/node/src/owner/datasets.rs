@@ -419,7 +419,12 @@ impl Decider {
         std::fs::create_dir_all(&datasets.folder)
             .map_err(|error| Error::file("making", &datasets.folder, error))?;
         let failed = |source| Error::file("opening", &path, source);
-        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
+        let mut options = OpenOptions::new();
+        options.create(true).append(true);
+        // It names everyone who was given a key.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&path).map_err(failed)?;
         file.try_lock().map_err(|error| match error {
             TryLockError::Error(source) => failed(source),
             TryLockError::WouldBlock => Error::Damaged {
@@ -441,15 +446,45 @@ impl Decider {
     /// # Errors
     ///
     /// [`Error::Damaged`] for a dataset with a document that is not whole, and after a failure of
-    /// [`Decider::spend`]; [`Error::File`].
+    /// [`Decider::release`]; [`Error::File`].
     pub(crate) fn decide(
         &self,
         key: (Hash, Hash),
         asked: &ReleaseRequest,
     ) -> Result<Option<Decision>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        self.check_whole(&state)?;
-        self.refresh(&mut state, asked.now)?;
+        self.decide_in(&mut state, key, asked)
+    }
+
+    /// Decides again, and spends what the release costs: between the two nobody else spends, and
+    /// what the owner has taken back by then is taken back. If it permits it is durable when this
+    /// returns, and the key may go out; if it fails, no key may.
+    ///
+    /// # Errors
+    ///
+    /// As [`Decider::decide`].
+    pub(crate) fn release(
+        &self,
+        key: (Hash, Hash),
+        asked: &ReleaseRequest,
+        recipient: Account,
+    ) -> Result<Option<Decision>> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let decision = self.decide_in(&mut state, key, asked)?;
+        if let Some(Decision::Permit(permit)) = &decision {
+            self.spend(&mut state, permit, recipient, asked.now)?;
+        }
+        Ok(decision)
+    }
+
+    fn decide_in(
+        &self,
+        state: &mut State,
+        key: (Hash, Hash),
+        asked: &ReleaseRequest,
+    ) -> Result<Option<Decision>> {
+        self.check_whole(state)?;
+        self.refresh(state, asked.now)?;
         if let Some(folder) = state.rules.unfit_keys.get(&key) {
             let why = state.rules.unfit.get(folder).map_or("", String::as_str);
             return Err(Error::damaged(folder, why));
@@ -499,12 +534,9 @@ impl Decider {
         Ok(())
     }
 
-    /// Spends what a release costs. When this returns it is durable, and the key may go out; if it
-    /// fails, no key may.
-    pub(crate) fn spend(&self, permit: &Permit, recipient: Account, at: u64) -> Result<()> {
+    /// Writes what a release costs to the ledger.
+    fn spend(&self, state: &mut State, permit: &Permit, recipient: Account, at: u64) -> Result<()> {
         let path = self.datasets.ledger_path();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        self.check_whole(&state)?;
         let release = state.ledger.next(permit, recipient, at)?;
         // It went out before, and goes out again for nothing.
         let Some(release) = release else { return Ok(()) };
@@ -735,6 +767,40 @@ mod tests {
         }
     }
 
+    fn spend(decider: &Decider, key: (Hash, Hash), asked: &ReleaseRequest) {
+        let decision = decider.release(key, asked, PROVIDER).expect("spent");
+        assert!(matches!(decision, Some(Decision::Permit(_))), "refused: {decision:?}");
+    }
+
+    #[test]
+    fn what_changed_since_a_decision_counts_as_it_is_spent() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let visits = version("visits", policy(2), BTreeSet::new());
+        let datasets = published(folder.path(), &[&visits]);
+        let decider = Decider::open(datasets.clone()).expect("opened");
+        let key = key(&visits);
+        let refused = |number: u8| {
+            let decision = decider.release(key, &asked(number), PROVIDER).expect("decided");
+            matches!(decision, Some(Decision::Refuse(_)))
+        };
+        for number in 1..=4 {
+            assert_eq!(told(&decider, key, &asked(number)), Some(vec![]), "all are permitted");
+        }
+        spend(&decider, key, &asked(1));
+        let owner = Account(OWNER.into_array());
+        // Others spend what was left.
+        spend(&decider, key, &asked(2));
+        assert!(refused(3), "more goes out than the policy allows");
+        spend(&decider, key, &asked(2));
+        // The owner takes it back: not even what was given before goes out again.
+        let (name, revokes) = ("visits".parse().expect("a word"), Revoked::All);
+        let revoked = Document::new(Revocation { owner, name, revokes }).expect("a revocation");
+        datasets.keep_revocation(&revoked).expect("kept");
+        let ledger = std::fs::read(datasets.ledger_path()).expect("read");
+        assert!(refused(1) && refused(4), "a key goes out that its owner has taken back");
+        assert_eq!(std::fs::read(datasets.ledger_path()).expect("read"), ledger);
+    }
+
     #[test]
     fn a_crash_leaves_all_entries_of_a_release_or_none() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -742,11 +808,7 @@ mod tests {
         let both = version("both", policy(5), parts.iter().map(source).collect());
         let datasets = published(folder.path(), &[&parts[0], &parts[1], &both]);
         let key = key(&both);
-        let spend = |decider: &Decider, number: u8| {
-            let decision = decider.decide(key, &asked(number)).expect("decided");
-            let Some(Decision::Permit(permit)) = decision else { panic!("refused: {decision:?}") };
-            decider.spend(&permit, PROVIDER, 1).expect("spent");
-        };
+        let spend = |decider: &Decider, number: u8| spend(decider, key, &asked(number));
         let open = || Decider::open(datasets.clone()).expect("opened");
         let uses = || {
             ["both", "visits", "weather"].map(|name| {
@@ -872,7 +934,7 @@ mod tests {
         let Some(Decision::Permit(permit)) = decision else { panic!("in flight: {decision:?}") };
         assert_eq!(permit.micro_epsilon(), 2, "without a budget by naming the old policy");
         assert_eq!(permit.policy(), first.policy.digest(), "the order's");
-        decider.spend(&permit, PROVIDER, 3_000).expect("spent");
+        spend(&decider, key(&first), &safe);
         let again = ReleaseRequest { job: JobId([2; 32]), ..safe.clone() };
         assert_eq!(told(&decider, key(&first), &again), Some(vec![Clause::Budget]));
         // What is stopped by hand is stopped in the meantime too.
@@ -942,11 +1004,7 @@ mod tests {
         let decider = Decider::open(datasets.clone()).expect("opened");
         for number in 0..GRANTS_MAX as u8 {
             let asked = ReleaseRequest { now: 6, ..asked(number) };
-            let decision = decider.decide(key(&visits), &asked).expect("decided");
-            let Some(Decision::Permit(permit)) = decision else {
-                panic!("grant {number} has no place: {decision:?}")
-            };
-            decider.spend(&permit, PROVIDER, 6).expect("spent");
+            spend(&decider, key(&visits), &asked);
         }
         datasets.keep_grant(&many).expect("kept all the same");
         let last = ReleaseRequest { now: 6, ..asked(200) };
@@ -960,15 +1018,8 @@ mod tests {
         let visits = version("visits", policy(5), BTreeSet::new());
         let datasets = published(folder.path(), &[&visits]);
         let decider = Decider::open(datasets.clone()).expect("opened");
-        let permit = |decider: &Decider, number| match decider
-            .decide(key(&visits), &asked(number))
-            .expect("decided")
-        {
-            Some(Decision::Permit(permit)) => permit,
-            decision => panic!("refused: {decision:?}"),
-        };
-        decider.spend(&permit(&decider, 1), PROVIDER, 1).expect("spent");
-        let second = permit(&decider, 2);
+        spend(&decider, key(&visits), &asked(1));
+        let second = || decider.release(key(&visits), &asked(2), PROVIDER);
         // A handle that can't write or be cut, for a disk that fails; what it left there is half a
         // line.
         let path = datasets.ledger_path();
@@ -977,17 +1028,17 @@ mod tests {
             let mut state = decider.state.lock().expect("no panic");
             std::mem::replace(&mut state.file, broken)
         };
-        let failed = decider.spend(&second, PROVIDER, 1);
+        let failed = second();
         assert!(matches!(failed, Err(Error::File { .. })), "{failed:?}");
         (&whole).write_all(b"{\"schema\":").expect("written");
         decider.state.lock().expect("no panic").file = whole;
-        let behind = decider.spend(&second, PROVIDER, 1);
+        let behind = second();
         assert!(matches!(&behind, Err(Error::Damaged { .. })), "behind a torn line: {behind:?}");
         let decided = decider.decide(key(&visits), &asked(3));
         assert!(matches!(&decided, Err(Error::Damaged { .. })), "{decided:?}");
         drop(decider);
         let decider = Decider::open(datasets.clone()).expect("opened");
-        decider.spend(&permit(&decider, 2), PROVIDER, 1).expect("spent");
+        spend(&decider, key(&visits), &asked(2));
         drop(decider);
         Decider::open(datasets).expect("the ledger is whole");
     }

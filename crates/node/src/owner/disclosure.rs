@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use alloy_signer_local::PrivateKeySigner;
 use assay_disclosure::statistics::{Budget, Entry, MicroEpsilon, Statistics, Terms};
@@ -116,11 +116,7 @@ fn budget(path: &Path) -> Result<Budget> {
 fn lock(path: &Path) -> Result<File> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
-    let beside = PathBuf::from(name);
-    let failed = |source| Error::file("locking", &beside, source);
-    let file = File::options().create(true).append(true).open(&beside).map_err(failed)?;
-    file.lock().map_err(failed)?;
-    Ok(file)
+    files::lock(Path::new(&name))
 }
 
 /// Runs what draws from the system's randomness. If the system has none at any time, nothing of the

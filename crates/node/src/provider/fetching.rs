@@ -72,7 +72,7 @@ impl Fetched {
 
 impl Provider {
     /// Fetches what the job reads and checks it: what can't be run can't be claimed. What is sealed
-    /// is checked at its `begin`; until then it must at least be there. Nothing is loaded: only a
+    /// is checked at its `begin`; until then it must at least be here. Nothing is loaded: only a
     /// lock is worth the memory.
     pub(super) async fn fetch(&self, id: B256, signed: &SignedOrder) -> Result<Option<Reason>> {
         if self.fetched.has(id) {
@@ -85,7 +85,7 @@ impl Provider {
             return Ok(Some(reason));
         }
         let fetched = match terms_of(signed)?.is_sealed() {
-            true => self.find_sealed(signed).await,
+            true => self.fetch_sealed(signed).await,
             false => self.fetch_slots(order).await,
         };
         match fetched {
@@ -125,18 +125,25 @@ impl Provider {
     }
 
     /// What can be known of a sealed job before its lock: that its program runs and its envelopes
-    /// are there. It takes no place yet.
-    async fn find_sealed(&self, signed: &SignedOrder) -> Result<u64, Unfetched> {
+    /// are there. They are kept here from now on: who has locked pays if they vanish elsewhere. Gives
+    /// their size in bytes.
+    async fn fetch_sealed(&self, signed: &SignedOrder) -> Result<u64, Unfetched> {
         let order = &signed.order;
-        for (number, sealed) in terms_of(signed)?.slots() {
-            if !self.board.has_envelope(sealed.envelope).await? {
+        let terms = terms_of(signed)?;
+        let size = terms.slots().map(|(_, sealed)| sealed.bytes).fold(0, u64::saturating_add);
+        let free_size = self.fetched.room(order.requester);
+        if size > free_size {
+            return Err(Reason::DiskSmall { needed_size: size, free_size }.into());
+        }
+        for (number, sealed) in terms.slots() {
+            if self.board.envelope(sealed.envelope).await?.is_none() {
                 let is_input = u32::from(number) == slot::INPUT;
                 let root = if is_input { order.inputRoot } else { order.datasetRoot };
                 return Err(Reason::InputMissing { root: BlobRoot(Hash(root.0)) }.into());
             }
         }
         self.board.program(order).await?;
-        Ok(0)
+        Ok(size)
     }
 
     /// Whether the job's files may not fit: what of its inputs is not here yet, and its output at

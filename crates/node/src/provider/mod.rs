@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use alloy_primitives::B256;
 use assay_contracts::Market;
-use assay_market::{Account, CostModel, JobStatus, Offer};
+use assay_market::{Account, CostModel, JobStatus, Offer, RunTime};
 use tokio::sync::{Semaphore, watch};
 
 use crate::base::progress::Progress;
@@ -272,6 +272,10 @@ impl Provider {
             cost: self.plan.cost,
             stake_free: self.contracts.stake_free(account).await?,
             until: self.contracts.now() + OFFER_SECS,
+            run_time: Some(RunTime {
+                steps_per_sec: self.plan.steps_per_sec,
+                margin_secs: self.plan.margin_secs,
+            }),
         };
         self.board.offer(self.contracts.signer(), &offer).await
     }

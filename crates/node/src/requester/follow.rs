@@ -21,6 +21,10 @@ use crate::{Error, Result};
 /// How often a chain that can't call is asked.
 const POLL: Duration = Duration::from_millis(500);
 
+/// How long a chain that can reorganise is left after a lock's deadline to make a block, in seconds,
+/// before the order is cancelled.
+const BLOCK_PATIENCE_SECS: u64 = 30;
+
 /// How long the provider is left to settle, in seconds, before the requester does.
 const SETTLE_GRACE_SECS: u64 = 2;
 
@@ -70,7 +74,7 @@ impl Requester {
             if status.is_final() {
                 return Ok(status);
             }
-            if status == JobStatus::None && self.contracts.is_past(record.lock_deadline()).await? {
+            if status == JobStatus::None && self.is_over(record).await? {
                 return Ok(status);
             }
             let now = self.contracts.now();
@@ -191,6 +195,34 @@ impl Requester {
         Ok(Some(contracts.demand_chunk(order, chunk)))
     }
 
+    /// Whether nobody has locked an order and nobody ever will: no block can have its lock any more,
+    /// or its nonce is used up. The chain's time decides, for who orders the same again would pay
+    /// twice for a lock that came late.
+    async fn is_over(&self, record: &JobRecord) -> Result<bool> {
+        let (contracts, deadline) = (&self.contracts, record.lock_deadline());
+        // An embedded chain's next block has the clock's time.
+        let is_past = match contracts.client().heads() {
+            Some(_) => contracts.is_past(deadline).await?,
+            None => contracts.time_before(self.confirmations).await? > deadline,
+        };
+        if !is_past {
+            let patience_secs = if self.confirmations > 0 { BLOCK_PATIENCE_SECS } else { 0 };
+            let is_given_up = contracts.now() > deadline.saturating_add(patience_secs);
+            if contracts.client().heads().is_some() || !is_given_up {
+                return Ok(false);
+            }
+            // A chain that makes no blocks may make one with a lock in it at any time.
+            contracts.attempt(contracts.cancel(record.signed.order.nonce)).await?;
+        }
+        // Read after the block, or the cancellation: a lock was before it or never will be.
+        for (id, _) in record.all(contracts) {
+            if contracts.job(id).await?.status != JobStatus::None {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Gives the keys of a sealed job that is locked. True once everyone has theirs.
     async fn give_keys(&self, id: B256) -> Result<bool> {
         match self.key_giver.attend(id).await {
@@ -214,7 +246,10 @@ impl Requester {
                 (record.job_id, record.signed) = (id, signed);
                 record.earlier.clear();
                 record.repricing = None;
-                files::write_json(&self.file(record.key), record)?;
+                let turn = self.turn(record.key).await?;
+                if self.current(record, &turn)?.is_some() {
+                    files::write_json(&self.file(record.key), record)?;
+                }
                 return Ok(true);
             }
         }
@@ -239,6 +274,16 @@ impl Requester {
         };
         let order = Market::Order { price: price(&next)?, ..record.signed.order.clone() };
         let job_id = self.contracts.job_id(&order);
+        let turn = self.turn(record.key).await?;
+        match self.current(record, &turn)? {
+            // Another process follows the same order, and was faster: what it signed is ours too.
+            Some(current) if current.job_id != record.job_id => {
+                *record = current;
+                return Ok(true);
+            }
+            Some(_) => {}
+            None => return Ok(false),
+        }
         let (deployment, signer) = (&self.contracts.deployment, self.contracts.signer());
         let agreed = record.signed.terms.clone();
         let signed = SignedOrder::sign_with(order, agreed, deployment, signer)?;
@@ -251,6 +296,7 @@ impl Requester {
         };
         // Written before it is posted, as the first was.
         files::write_json(&self.file(record.key), &raised)?;
+        drop(turn);
         // At one of its prices it is locked, not at both.
         self.promised().remove(&record.job_id);
         *record = raised;

@@ -12,11 +12,11 @@ mod withheld;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use alloy_primitives::B256;
 use assay_machine::Program;
-use assay_market::{Explanation, Facts, JobStatus, Quote, explain, quote};
+use assay_market::{Asked, Explanation, Facts, JobStatus, Quote, explain, quote};
 use assay_types::Hash;
 use futures_util::StreamExt as _;
 
@@ -106,8 +106,8 @@ impl Requester {
     /// # Errors
     ///
     /// As [`Board::offers`].
-    pub async fn quote(&self, step_limit: u64, stake: u128) -> Result<Quote> {
-        Ok(quote(step_limit, stake, &self.board.offers().await?, self.contracts.now()))
+    pub async fn quote(&self, asked: Asked) -> Result<Quote> {
+        Ok(quote(asked, &self.board.offers().await?, self.contracts.now()))
     }
 
     /// The contracts, as the requester's account sees them.
@@ -149,8 +149,7 @@ impl Requester {
 
     /// The order that was signed under a key and is not finished, or a new one, written down.
     async fn signed(&self, key: Hash, program: &Program, terms: &JobTerms) -> Result<JobRecord> {
-        let turn = self.turn(key);
-        let _turn = turn.lock().await;
+        let _turn = self.turn(key).await?;
         if let Some(record) = self.record(key)? {
             return Ok(record);
         }
@@ -160,12 +159,6 @@ impl Requester {
         let (file, written) = (self.file(key), record.clone());
         blocking(move || files::write_json(&file, &written)).await?;
         Ok(record)
-    }
-
-    fn turn(&self, key: Hash) -> Arc<tokio::sync::Mutex<()>> {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.retain(|_, turn| Arc::strong_count(turn) > 1);
-        Arc::clone(keys.entry(key).or_default())
     }
 
     /// What is known of an order and its job.
@@ -216,6 +209,6 @@ impl Requester {
                 return Err(Error::OrderLocked);
             }
         }
-        self.finish(record)
+        self.finish(record).await
     }
 }

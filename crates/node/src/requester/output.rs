@@ -12,8 +12,10 @@ use crate::base::blocking::blocking;
 use crate::base::files;
 use crate::base::ids::account;
 use crate::board::terms_of;
+use crate::job::executor::InProcess;
 use crate::job::images::blob_of;
-use crate::requester::Requester;
+use crate::job::inputs::{Replay, replayed, start};
+use crate::requester::{JobRecord, Requester};
 use crate::{Error, Result};
 
 impl Requester {
@@ -45,6 +47,18 @@ impl Requester {
         let opened = blocking(move || open_output_by(&key, &sealed)).await;
         let opened = opened.map_err(|error| Error::OutputSealed { cause: error.to_string() })?;
         Ok(opened.to_vec())
+    }
+
+    /// Runs a job of this requester's again on this machine, with the keys of what it has sealed
+    /// itself or was given.
+    ///
+    /// # Errors
+    ///
+    /// As [`replay`](crate::replay).
+    pub async fn replay(&self, record: &JobRecord) -> Result<Replay> {
+        let opener = self.opener.clone().with(self.vault.clone());
+        let run = start(&self.board, &opener, &record.signed, &InProcess::default()).await?;
+        Ok(replayed(run).await)
     }
 
     async fn published_output(&self, id: B256) -> Result<Vec<u8>> {

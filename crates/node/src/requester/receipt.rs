@@ -103,6 +103,7 @@ impl Requester {
             observers: [self.contracts.account()].into(),
             observer_quorum: 1,
             headers: Default::default(),
+            verifiers: [self.contracts.deployment.fraud_proofs].into(),
         }
     }
 

@@ -9,7 +9,7 @@ use assay_machine::Program;
 use assay_market::{Account, JobId, PriceTerms, Repricing};
 use assay_policy::{Document, Grant, Policy, Publication, ReleaseRequest, Revocation, Rules, Word};
 use assay_protocol::SignedOrder;
-use assay_types::Hash;
+use assay_types::{Hash, sha256};
 
 use crate::base::ids::account;
 use crate::base::ids::b256;
@@ -211,8 +211,199 @@ impl Requester {
     }
 }
 
+/// What makes two orders the same, field by field: each with its length before it, so that no two
+/// lists of fields are the same bytes.
+struct KeyText(Vec<u8>);
+
+impl KeyText {
+    fn put(&mut self, field: &[u8]) -> &mut Self {
+        self.0.extend((field.len() as u64).to_be_bytes());
+        self.0.extend(field);
+        self
+    }
+
+    fn number(&mut self, number: impl Into<u128>) -> &mut Self {
+        self.put(&number.into().to_be_bytes())
+    }
+
+    /// A field that need not be there.
+    fn maybe(&mut self, field: Option<impl AsRef<[u8]>>) -> &mut Self {
+        match field {
+            Some(field) => self.number(1u8).put(field.as_ref()),
+            None => self.number(0u8),
+        }
+    }
+}
+
+impl Requester {
+    /// What makes an order the same as another of this account on this market: all that was asked
+    /// for. An unfinished order of the same key is taken up again, so nothing is paid twice. A price
+    /// that was not asked for but quoted is left out.
+    pub fn key(&self, terms: &JobTerms, is_quoted: bool) -> Hash {
+        let mut key = KeyText(Vec::new());
+        let deployment = &self.contracts.deployment;
+        key.number(deployment.chain_id)
+            .put(deployment.genesis_hash.as_slice())
+            .put(deployment.market.as_slice())
+            .put(self.contracts.account().as_slice());
+        terms.put_to(&mut key, is_quoted);
+        sha256(&key.0)
+    }
+}
+
+impl JobTerms {
+    fn put_to(&self, key: &mut KeyText, is_quoted: bool) {
+        // Every field has its say: one that is new must be put somewhere to compile.
+        let JobTerms {
+            program,
+            input,
+            input_of,
+            dataset,
+            sealing,
+            reputation_min,
+            step_limit,
+            price,
+            data_fee,
+            stake,
+            provider,
+            lock_secs,
+            run_secs,
+            window_secs,
+            repricing,
+        } = self;
+        key.put(&sha256(program).0).maybe(input.as_ref().map(|input| sha256(input).0));
+        key.maybe(input_of.map(|job| job.0));
+        match dataset {
+            DatasetTerms::None => key.number(0u8),
+            DatasetTerms::Own(bytes) => key.number(1u8).put(&sha256(bytes).0),
+            DatasetTerms::Of(of) => {
+                let DatasetUse { publication, policy, purpose } = &**of;
+                // The policy is held to the publication that names it, before anything is signed.
+                let _ = policy;
+                key.number(2u8).put(&publication.root.0.0).put(&publication.envelope_digest.0);
+                key.put(&publication.owner.0).put(&publication.policy.0);
+                key.number(publication.fee).put(purpose.as_bytes())
+            }
+        };
+        match sealing {
+            None => key.number(0u8),
+            Some(Sealing { auditors, beneficiary, begin_secs }) => {
+                key.number(1u8).number(*begin_secs).number(auditors.len() as u64);
+                for auditor in auditors {
+                    key.put(auditor.as_slice());
+                }
+                key.maybe(*beneficiary)
+            }
+        };
+        key.maybe(reputation_min.map(u16::to_be_bytes)).number(*step_limit);
+        match is_quoted {
+            true => key.number(0u8),
+            false => {
+                let PriceTerms { min, max, base, per_mebistep, ramp_start_at, ramp_secs } = *price;
+                key.number(1u8).number(min).number(max).number(base).number(per_mebistep);
+                key.number(ramp_start_at).number(ramp_secs)
+            }
+        };
+        match data_fee {
+            None => key.number(0u8),
+            Some((owner, fee)) => key.number(1u8).put(owner.as_slice()).number(*fee),
+        };
+        key.number(*stake).maybe(*provider).number(*lock_secs).number(*run_secs);
+        key.maybe(window_secs.map(u32::to_be_bytes));
+        match repricing {
+            None => key.number(0u8),
+            Some(Repricing { raise_bps, every_secs, price_max, times_max }) => {
+                key.number(1u8).number(*raise_bps).number(*every_secs);
+                key.number(*price_max).number(*times_max)
+            }
+        };
+    }
+}
+
 /// Small, and the same for both sides (spec/contracts.md#orders).
 fn lapse_fee(terms: &JobTerms) -> u128 {
     // What does not fit an amount is refused with the order.
     terms.price.min.min(terms.stake).saturating_mul(LAPSE_FEE_BPS) / 10_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(terms: &JobTerms, is_quoted: bool) -> Vec<u8> {
+        let mut key = KeyText(Vec::new());
+        terms.put_to(&mut key, is_quoted);
+        key.0
+    }
+
+    #[test]
+    fn orders_are_the_same_only_if_all_that_was_asked_is() {
+        let account = Address::repeat_byte(7);
+        let sealing = Sealing { auditors: [account].into(), beneficiary: None, begin_secs: 60 };
+        let repricing = Repricing { raise_bps: 1, every_secs: 2, price_max: 3, times_max: 4 };
+        let terms = JobTerms {
+            program: vec![1],
+            input: None,
+            input_of: None,
+            dataset: DatasetTerms::None,
+            sealing: Some(sealing.clone()),
+            reputation_min: None,
+            step_limit: 1,
+            price: PriceTerms::fixed(1),
+            data_fee: None,
+            stake: 1,
+            provider: None,
+            lock_secs: 1,
+            run_secs: 1,
+            window_secs: None,
+            repricing: Some(repricing),
+        };
+        let other = |change: fn(&mut JobTerms)| {
+            let mut other = terms.clone();
+            change(&mut other);
+            other
+        };
+        let sealed = |change: fn(&mut Sealing)| {
+            let mut sealing = sealing.clone();
+            change(&mut sealing);
+            JobTerms { sealing: Some(sealing), ..terms.clone() }
+        };
+        let raised = |repricing| JobTerms { repricing: Some(repricing), ..terms.clone() };
+        let all = [
+            terms.clone(),
+            other(|terms| terms.program = vec![2]),
+            other(|terms| terms.input = Some(vec![])),
+            other(|terms| terms.input = Some(vec![1])),
+            other(|terms| terms.input_of = Some(B256::ZERO)),
+            other(|terms| terms.dataset = DatasetTerms::Own(vec![])),
+            other(|terms| terms.sealing = None),
+            sealed(|sealing| sealing.auditors = BTreeSet::new()),
+            sealed(|sealing| sealing.beneficiary = Some(Address::repeat_byte(7))),
+            sealed(|sealing| sealing.begin_secs = 61),
+            other(|terms| terms.reputation_min = Some(0)),
+            other(|terms| terms.step_limit = 2),
+            other(|terms| terms.price = PriceTerms::fixed(2)),
+            other(|terms| terms.price.min = 0),
+            other(|terms| terms.price.base = 0),
+            other(|terms| terms.price.per_mebistep = 1),
+            other(|terms| terms.price.ramp_start_at = 1),
+            other(|terms| terms.price.ramp_secs = 1),
+            other(|terms| terms.data_fee = Some((Address::ZERO, 0))),
+            other(|terms| terms.stake = 2),
+            other(|terms| terms.provider = Some(Address::ZERO)),
+            other(|terms| terms.lock_secs = 2),
+            other(|terms| terms.run_secs = 2),
+            other(|terms| terms.window_secs = Some(1)),
+            other(|terms| terms.repricing = None),
+            raised(Repricing { raise_bps: 9, ..repricing }),
+            raised(Repricing { every_secs: 9, ..repricing }),
+            raised(Repricing { price_max: 9, ..repricing }),
+            raised(Repricing { times_max: 9, ..repricing }),
+        ];
+        let keys: BTreeSet<_> = all.iter().map(|terms| key(terms, false)).collect();
+        assert_eq!(keys.len(), all.len(), "two orders that differ are taken for one");
+        // What a quote says today is not what was asked for.
+        assert_eq!(key(&all[0], true), key(&all[12], true), "an order would be paid twice");
+        assert_ne!(key(&all[0], true), key(&all[0], false));
+    }
 }

@@ -66,6 +66,14 @@ pub(crate) enum Twist {
     StillOpen,
     /// The claim is in a later block than the end.
     ClaimedAfterwards,
+    /// The lock's statement says that more was in escrow than the order allows.
+    LockedForMore,
+    /// The run's statement has the claim's trace, and another output.
+    RanToAnother,
+    /// The run's statement is about another program.
+    RanAnother,
+    /// The verdict follows the lock, and so is about no claim.
+    JudgedTheLock,
     /// The stake of another than the claimant was slashed for the claim.
     FellOfAnother,
 }
@@ -133,6 +141,7 @@ impl World {
             observers: [self.requester.address()].into(),
             observer_quorum: 1,
             headers: Default::default(),
+            verifiers: [1].into(),
         }
     }
 
@@ -352,7 +361,7 @@ impl World {
             job,
             after: vec![ordered.digest()],
             provider: self.provider.address(),
-            price: "1000".into(),
+            price: if self.twist == Some(Twist::LockedForMore) { "1001" } else { "1000" }.into(),
             deadline: 1_800_000_060,
             late: ending == Ending::Late,
             block: BlockRef { number: 7, hash: B256::repeat_byte(7) },
@@ -380,7 +389,20 @@ impl World {
                 block: block(proof),
             };
             let facts = BTreeMap::from([("engine".to_owned(), "interpreter".to_owned())]);
-            let run = run_statement(order, &claimed, locked.digest(), facts);
+            let of_another = |mut order: Market::Order| {
+                order.programId = B256::repeat_byte(0xdd);
+                order
+            };
+            let run = match self.twist {
+                Some(Twist::RanToAnother) => {
+                    let another = Claimed { output_root: B256::repeat_byte(9), ..claimed.clone() };
+                    run_statement(order, &another, locked.digest(), facts)
+                }
+                Some(Twist::RanAnother) => {
+                    run_statement(&of_another(order.clone()), &claimed, locked.digest(), facts)
+                }
+                _ => run_statement(order, &claimed, locked.digest(), facts),
+            };
             let trace_root = claimed.trace_root;
             let claimed = Statement::Claimed(claimed);
             last = claimed.digest();
@@ -392,7 +414,10 @@ impl World {
             };
             let verdict = Verdict {
                 job,
-                after: vec![last],
+                after: match self.twist {
+                    Some(Twist::JudgedTheLock) => vec![locked.digest()],
+                    _ => vec![last],
+                },
                 auditor: judge.address(),
                 trace_root,
                 verdict: match ending {
@@ -520,7 +545,7 @@ impl World {
             (auditor, Move::End { game, outcome: 5 }),
         ];
         let mut after = vec![claim, verdict];
-        let said = (20..).zip(moves).map(|(number, (signer, made))| {
+        let said = (20_000..).zip(moves).map(|(number, (signer, made))| {
             let block = BlockRef { number, hash: B256::repeat_byte(number as u8) };
             let after = std::mem::take(&mut after);
             (Moved { job, after, account: signer.address(), made, block }, signer)

@@ -120,6 +120,10 @@ impl OrderBook for RedbBook {
         self.ask(move |reply| Request::RemovePartsBelow { kind, below, reply })
     }
 
+    fn probe(&self) -> Durable<'_, bool> {
+        self.ask(|reply| Request::Probe { reply })
+    }
+
     fn entry(
         &self,
         kind: Kind,

@@ -38,6 +38,9 @@ pub(super) enum Request {
         below: [u8; 32],
         reply: Reply<bool>,
     },
+    Probe {
+        reply: Reply<bool>,
+    },
 }
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T>>;
@@ -200,6 +203,10 @@ impl Draft<'_> {
             }
             Request::RemovePartsBelow { kind, below, reply } => {
                 Answer::Removed(reply, self.remove_parts_below(kind, &below)?)
+            }
+            Request::Probe { reply } => {
+                self.changed = true;
+                Answer::Removed(reply, true)
             }
         })
     }

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 
 use alloy_primitives::Address;
 use assay_mask::{Commit, MaskStatement, Masked, Openings};
-use assay_node::{MadeOf, Owner, SourceName, Version};
+use assay_node::{MadeOf, Owner, SourceName, Version, clock_secs};
 use assay_policy::{
     Allowed, Change, Document, Grant, Policy, Revoked, Word, explain, explain_changes,
+    never_permits,
 };
 use assay_receipt::{Envelope, Receipt, Statement};
 use assay_types::{Account, Hash, sha256};
 use serde::Serialize;
 
+use crate::output::amounts::dollars;
 use crate::output::failure::Failure;
 use crate::output::text::{grouped, json, table};
 use crate::session::market::TakePart;
@@ -150,7 +152,7 @@ struct Row {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     stricter: Vec<Stricter>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<&'static str>,
+    warnings: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     explained: Vec<String>,
 }
@@ -222,6 +224,12 @@ fn show_made(
     let mut row = row(session, version, true)?;
     let changes = draft.map(|draft| explain_changes(draft.body(), version.policy.body()));
     row.stricter = changes.unwrap_or_default().into_iter().map(Stricter::from).collect();
+    // Who gives a policy means some job to pass it; without one the dataset is closed on purpose.
+    if draft.is_some() {
+        let why = never_permits(version.policy.body(), clock_secs());
+        row.warnings
+            .extend(why.iter().map(|why| format!("No job can ever pass the policy: {why}.")));
+    }
     Ok(shown(vec![row], as_json))
 }
 
@@ -245,10 +253,10 @@ fn signed(session: &OwnerSession, name: &Word, digest: Hash, as_json: bool) -> S
 }
 
 /// What an owner may not expect of a version.
-fn warnings(version: &Version) -> Vec<&'static str> {
+fn warnings(version: &Version) -> Vec<String> {
     let is_open = version.policy.body().providers.accounts == Allowed::Any;
     let evadable = version.publication.body().fee > 0 && is_open;
-    evadable.then_some(FEE_EVADABLE).into_iter().collect()
+    evadable.then(|| FEE_EVADABLE.to_owned()).into_iter().collect()
 }
 
 fn shown(rows: Vec<Row>, as_json: bool) -> String {
@@ -330,7 +338,7 @@ impl Row {
                 self.masked.map_or("no statement".to_owned(), |mask| format!("statement {mask}")),
             ),
             ("policy", self.policy.to_string()),
-            ("fee", self.fee.clone()),
+            ("fee", self.fee.parse().map_or_else(|_| self.fee.clone(), dollars)),
             ("uses", format!("{} of {}", self.uses_spent, self.uses_max)),
             ("budget", spent),
         ]);
@@ -373,10 +381,10 @@ pub(crate) fn seal(arguments: &Seal, as_json: bool) -> Result<String, Failure> {
         };
         if from.is_empty() {
             let nothing = || Policy::deny_all().finish().map_err(Failure::new);
-            let policy = draft.map_or_else(nothing, Ok)?;
+            let policy = draft.clone().map_or_else(nothing, Ok)?;
             let version = owner.seal(name, data, policy, arguments.fee).await?;
             kept(&version)?;
-            return show(&session, &[version], true, as_json);
+            return show_made(&session, &version, draft.as_ref(), as_json);
         }
         let is_others = from.iter().any(|from| from.owner.is_some_and(|of| of != owner.account()));
         // One's own sources may be made of others'.
@@ -462,7 +470,7 @@ pub(crate) fn grant(arguments: &GrantTo, as_json: bool) -> Result<String, Failur
             requester: Account(arguments.to.into_array()),
             purposes,
             uses_max: arguments.uses,
-            expires_at: assay_node::clock_secs() + arguments.secs,
+            expires_at: clock_secs() + arguments.secs,
         };
         let grant = session.owner.grant(&board, grant).await?;
         Ok(signed(&session, name, grant.digest(), as_json))

@@ -13,6 +13,7 @@ use assay_types::Salt;
 use serde::Serialize;
 
 use crate::output::failure::Failure;
+use crate::output::files::write_secret;
 use crate::output::text::{grouped, json, table};
 use crate::session::home::HomeArgument;
 use crate::session::settings::{settings_path, with_setting};
@@ -115,7 +116,6 @@ impl Report {
 
     /// Puts the settings into the file, and leaves all else in it as it is.
     fn write(&self, path: &Path) -> Result<(), Failure> {
-        let failed = |error| Failure::file("write", path, error).next("check the folder");
         let old = match fs::read_to_string(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             old => old.map_err(|error| Failure::file("read", path, error))?,
@@ -127,11 +127,8 @@ impl Report {
         let new = new.map_err(|what| {
             Failure::file("change", path, what).next("write the printed settings to it by hand")
         })?;
-        fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).map_err(failed)?;
-        let draft = path.with_extension("draft");
-        let write = |mut file: File| file.write_all(new.as_bytes()).and_then(|()| file.sync_all());
-        let done = File::create(&draft).and_then(write).and_then(|()| fs::rename(&draft, path));
-        done.map_err(failed)
+        // Settings may hold an endpoint with its secret.
+        Ok(write_secret(path, new.as_bytes())?)
     }
 
     fn text(&self) -> String {

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::commands::receipt::made::Made;
 use crate::output::failure::Failure;
-use crate::output::files::{read_file, write_file};
+use crate::output::files::{read_file, write_secret};
 use crate::output::print::print_bytes;
 use crate::output::text::{harmless, json, table};
 use crate::session::home::HomeArgument;
@@ -120,7 +120,7 @@ pub(crate) fn disclose(arguments: &Disclose, as_json: bool) -> Result<String, Fa
         print_bytes(&made.to_bytes())?;
         return Ok(String::new());
     };
-    write_file(path, &made.to_bytes())?;
+    write_secret(path, &made.to_bytes())?;
     let shown: Vec<String> =
         places.iter().map(|place| format!("{}:{}", place.row(), place.column())).collect();
     if as_json {

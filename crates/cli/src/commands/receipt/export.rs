@@ -13,7 +13,7 @@ use crate::output::files::write_file;
 use crate::output::text::json;
 use crate::session::home::HomeArgument;
 use crate::session::receipts::read_all;
-use crate::session::trust::trusted_log;
+use crate::session::trust::{trusted, trusted_log};
 
 /// What is told of: receipts, or a whole log.
 #[derive(clap::Args)]
@@ -26,21 +26,39 @@ pub(crate) struct Source {
     /// Read a whole log instead: its folder, or s3://BUCKET/PREFIX
     #[arg(long, value_name = "PLACE", conflicts_with = "files")]
     log: Option<String>,
-    /// The trust file (assay.trust/1) that says whose log it is [default: trust.json under the
-    /// home]
-    #[arg(long, value_name = "FILE", requires = "log")]
+    /// The trust file (assay.trust/1): who must vouch for a receipt, and whose the log is [default:
+    /// trust.json under the home]
+    #[arg(long, value_name = "FILE")]
     trust: Option<PathBuf>,
+    /// Trust nobody: count every receipt that does not contradict itself
+    #[arg(long, conflicts_with_all = ["trust", "log"])]
+    no_trust: bool,
 }
 
 impl Source {
     pub(super) fn lives(&self) -> Result<Vec<JobSummary>, Failure> {
         let Some(place) = &self.log else {
-            return Ok(read_all(&self.files)?.into_iter().map(|(_, life)| life).collect());
+            return Ok(self.receipts()?.into_iter().map(|(_, life)| life).collect());
         };
         let home = self.home.open()?;
         let (_, policy) = trusted_log(self.trust.as_deref(), &home)?;
         let storage = assay_node::log_at(place)?;
         Ok(summaries_of_log(assay_node::entries_of(&storage, policy.log())?))
+    }
+}
+
+impl Source {
+    /// The receipts that are to be counted.
+    fn receipts(&self) -> Result<Vec<(Receipt, JobSummary)>, Failure> {
+        if self.no_trust {
+            return read_all(&self.files, None);
+        }
+        let trust = trusted(&self.home, self.trust.as_deref())?.ok_or_else(|| {
+            Failure::new("no trust file says whose receipts count")
+                .cause("--trust is not given, and the home has no trust.json")
+                .next("give --trust FILE, or --no-trust to count all that do not contradict themselves")
+        })?;
+        read_all(&self.files, Some(&trust))
     }
 }
 
@@ -72,7 +90,7 @@ pub(super) fn export(
     output: Option<&Path>,
 ) -> Result<String, Failure> {
     if format == Format::RoCrate {
-        return ro_crate_of(&read_all(&from.files)?, output);
+        return ro_crate_of(&from.receipts()?, output);
     }
     let lives = from.lives()?;
     let text = match format {

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::commands::receipt::made::Made;
 use crate::output::failure::Failure;
-use crate::output::files::{read_file, write_file};
+use crate::output::files::{read_file, write_secret};
 use crate::output::print::print;
 use crate::output::text::{harmless, json, table};
 use crate::session::home::HomeArgument;
@@ -91,7 +91,7 @@ pub(crate) fn present(arguments: &Present, as_json: bool) -> Result<String, Fail
         )
     })?;
     let Some(path) = &arguments.output else { return Ok(made + "\n") };
-    write_file(path, made.as_bytes())?;
+    write_secret(path, made.as_bytes())?;
     let shown = show.into_iter().collect::<Vec<_>>();
     let job = receipt.job;
     if as_json {

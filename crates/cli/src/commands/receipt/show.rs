@@ -43,7 +43,7 @@ pub(super) fn shown(receipt: &Receipt, with_moves: bool) -> String {
             Statement::Locked(said) => format!("in block {}", said.block.number),
             Statement::Claimed(said) => {
                 let (steps, block) = (grouped(said.steps), said.block.number);
-                format!("{steps} steps, exit code {}, in block {block}", said.exit_code)
+                format!("{steps} steps, {}, in block {block}", said.outcome())
             }
             Statement::Ran(said) => {
                 let facts: Vec<_> = said.host_facts().values().map(String::as_str).collect();

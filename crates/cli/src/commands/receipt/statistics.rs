@@ -92,7 +92,7 @@ pub(crate) fn statistics(arguments: &Statistics, as_json: bool) -> Result<String
         epsilon,
     };
     let period = arguments.from..=arguments.to;
-    let lives = read_all(&arguments.files)?.into_iter().map(|(_, life)| life);
+    let lives = read_all(&arguments.files, None)?.into_iter().map(|(_, life)| life);
     let entries: Vec<_> = lives
         .filter(|life| period.contains(&life.ended_secs))
         .map(|life| Entry {

@@ -3,7 +3,7 @@
 use alloy_primitives::{Address, B256};
 use assay_market::JobId;
 use assay_merkle::empty_slot;
-use assay_policy::{Decision, Permit, ReleaseRequest};
+use assay_policy::{Decision, ReleaseRequest};
 use assay_types::{BlobRoot, Hash};
 
 use crate::Result;
@@ -16,8 +16,8 @@ use crate::job::keys::rules::DatasetRules;
 pub(super) enum Verdict {
     /// It is the requester's own.
     Own,
-    /// The policy permits it, at its price.
-    Permit(Box<Permit>),
+    /// The policy permits what is asked, as things stand; it is asked once more as it is spent.
+    Permit(Box<ReleaseRequest>),
     /// It stays.
     Refuse(KeyReasons),
 }
@@ -59,13 +59,11 @@ impl<D: DatasetRules> KeyGiver<D> {
             measurement: None,
             now: self.contracts.now(),
         };
-        match rules.decide((kept.sealed.envelope, policy), &asked)? {
-            Some(Decision::Permit(permit)) => Ok(Verdict::Permit(permit)),
-            Some(Decision::Refuse(reasons)) => {
-                Ok(Verdict::Refuse(KeyReasons { code: "policy".to_owned(), reasons }))
-            }
-            None => refuse("version_unknown"),
-        }
+        let decision = rules.decide((kept.sealed.envelope, policy), &asked)?;
+        Ok(match reasons_against(decision) {
+            None => Verdict::Permit(Box::new(asked)),
+            Some(reasons) => Verdict::Refuse(reasons),
+        })
     }
 
     /// Says, signed and once, why a key stays where it is.
@@ -75,6 +73,15 @@ impl<D: DatasetRules> KeyGiver<D> {
         }
         tracing::info!(%id, code = reasons.code, "a key is refused");
         self.board.refuse_key(self.contracts.signer(), id, to, &reasons, self.contracts.now()).await
+    }
+}
+
+/// Why a key stays where it is, if it does.
+pub(super) fn reasons_against(decision: Option<Decision>) -> Option<KeyReasons> {
+    match decision {
+        Some(Decision::Permit(_)) => None,
+        Some(Decision::Refuse(reasons)) => Some(KeyReasons { code: "policy".to_owned(), reasons }),
+        None => Some(KeyReasons { code: "version_unknown".to_owned(), reasons: Vec::new() }),
     }
 }
 

@@ -1,14 +1,15 @@
 //! Giving the keys of a locked job to everyone who is to have them, each once.
 
 use alloy_primitives::{Address, B256};
-use assay_policy::Permit;
+use assay_policy::ReleaseRequest;
 use assay_receipt::GivenKey;
 use assay_seal::{ContentKey, Wrap, WrapContext as Context};
 use assay_types::{Clock as _, Hash};
 
 use crate::Result;
 use crate::base::ids::account;
-use crate::job::keys::decide::Verdict;
+use crate::board::KeyReasons;
+use crate::job::keys::decide::{Verdict, reasons_against};
 use crate::job::keys::giver::{INPUT_SLOT, Kept, KeyGiver, Lock};
 use crate::job::keys::rules::DatasetRules;
 use crate::job::sealed::OUTPUT_SLOT;
@@ -21,6 +22,8 @@ enum Given {
     Before,
     /// The account has published no keys that a key can be wrapped to.
     NoKeys,
+    /// The policy permits it no more: something changed since it was asked first.
+    Refused(KeyReasons),
 }
 
 impl<D: DatasetRules> KeyGiver<D> {
@@ -34,9 +37,9 @@ impl<D: DatasetRules> KeyGiver<D> {
                 let now = self.contracts.env().unix_secs();
                 rules.refresh(&self.board, (kept.sealed.envelope, policy), now).await?;
             }
-            let permit = match self.decide(lock, &kept)? {
+            let asked = match self.decide(lock, &kept)? {
                 Verdict::Own => None,
-                Verdict::Permit(permit) => Some(permit),
+                Verdict::Permit(asked) => Some(asked),
                 Verdict::Refuse(reasons) => {
                     self.refuse(id, provider, reasons).await?;
                     continue;
@@ -44,7 +47,7 @@ impl<D: DatasetRules> KeyGiver<D> {
             };
             // Read before anything goes out, so that whatever does can be said.
             let locked = self.lock_said(id, order, &kept, readers).await?;
-            let (given, waiting) = self.give_each(id, &kept, permit.as_deref(), readers).await;
+            let (given, waiting) = self.give_each(lock, &kept, asked.as_deref(), readers).await;
             // What has gone out is said, also if the rest could not.
             if let Some(locked) = locked.filter(|_| !given.is_empty()) {
                 self.unsaid().push(self.released(id, locked, &kept, given));
@@ -66,19 +69,22 @@ impl<D: DatasetRules> KeyGiver<D> {
     /// somebody has no keys to wrap to yet.
     async fn give_each(
         &self,
-        id: B256,
+        lock: &Lock<'_>,
         kept: &Kept,
-        permit: Option<&Permit>,
+        asked: Option<&ReleaseRequest>,
         readers: &[Address],
     ) -> (Vec<GivenKey>, Result<bool>) {
-        let policy = kept.sealed.policy.unwrap_or_default();
+        let (id, policy) = (lock.job, kept.sealed.policy.unwrap_or_default());
         let (mut now, mut waits) = (Vec::new(), false);
         for reader in readers {
             let context = self.context(id, kept.slot, kept.sealed.envelope, policy, *reader);
-            match self.give(&context, &kept.secret.key, permit).await {
+            match self.give(&context, &kept.secret.key, asked).await {
                 Ok(Given::Now(wrap)) => now.push(GivenKey { recipient: *reader, wrap }),
                 Ok(Given::Before) => {}
                 Ok(Given::NoKeys) => waits = true,
+                Ok(Given::Refused(reasons)) => {
+                    return (now, self.refuse(id, lock.provider, reasons).await.map(|()| waits));
+                }
                 Err(error) => return (now, Err(error)),
             }
         }
@@ -101,7 +107,7 @@ impl<D: DatasetRules> KeyGiver<D> {
         &self,
         context: &Context,
         key: &ContentKey,
-        permit: Option<&Permit>,
+        asked: Option<&ReleaseRequest>,
     ) -> Result<Given> {
         let (id, to) = (B256::new(context.job.0), Address::from(context.recipient));
         if self.given().contains(&(id, to, context.slot)) {
@@ -117,8 +123,14 @@ impl<D: DatasetRules> KeyGiver<D> {
                 return Ok(Given::NoKeys);
             }
         };
-        if let (Some(permit), Some(rules)) = (permit, &self.rules) {
-            rules.spend(permit, account(to), self.contracts.now())?;
+        if let (Some(asked), Some(rules)) = (asked, &self.rules) {
+            // Since the decision others may have spent, and the owner may have taken back.
+            let asked = ReleaseRequest { now: self.contracts.now(), ..asked.clone() };
+            let version = (context.envelope, context.policy);
+            let decision = rules.release(version, &asked, account(to))?;
+            if let Some(reasons) = reasons_against(decision) {
+                return Ok(Given::Refused(reasons));
+            }
         }
         let digest = self.board.put_wrap(self.contracts.signer(), context, wrap).await?.0.into();
         tracing::info!(%id, slot = context.slot, "a key was given");

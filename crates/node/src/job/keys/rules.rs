@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 
 use assay_market::Account;
-use assay_policy::{Decision, Permit, ReleaseRequest};
+use assay_policy::{Decision, ReleaseRequest};
 use assay_types::Hash;
 
 use crate::Result;
@@ -25,8 +25,14 @@ pub(crate) trait DatasetRules: Send + Sync + 'static {
     /// Decides about a version's key; `None` if the version is not in force.
     fn decide(&self, version: (Hash, Hash), asked: &ReleaseRequest) -> Result<Option<Decision>>;
 
-    /// Spends what a release costs: durable when it returns, and only then may the key go out.
-    fn spend(&self, permit: &Permit, recipient: Account, at: u64) -> Result<()>;
+    /// Decides again, with nothing between, and spends what the release costs: if that permits, it
+    /// is durable when it returns, and only then may the key go out.
+    fn release(
+        &self,
+        version: (Hash, Hash),
+        asked: &ReleaseRequest,
+        recipient: Account,
+    ) -> Result<Option<Decision>>;
 
     /// The newest digest in the ledger.
     fn head(&self) -> Hash;
@@ -42,7 +48,7 @@ impl DatasetRules for Infallible {
         match *self {}
     }
 
-    fn spend(&self, _: &Permit, _: Account, _: u64) -> Result<()> {
+    fn release(&self, _: (Hash, Hash), _: &ReleaseRequest, _: Account) -> Result<Option<Decision>> {
         match *self {}
     }
 
