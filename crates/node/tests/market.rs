@@ -13,6 +13,7 @@ use assay_chain::{ChainClientConfig, Endpoint, SystemClock};
 use assay_contracts::{ContractError, Market};
 use assay_machine::Program;
 use assay_market::{CostModel, OutcomeKind, PriceTerms, Reason, Refusal, Repricing, reputation};
+use assay_merkle::{BlobHeader, Page, write_image};
 use assay_node::{
     Auditor, AuditorPlan, Board, Contracts, DatasetTerms, DevelopmentKeys, Env, Error, Home,
     InProcess, JobEvent, JobRecord, JobStatus, JobTerms, Liar, LocalMarket, MarketPlan, Provider,
@@ -20,7 +21,7 @@ use assay_node::{
 };
 use assay_protocol::{SignedOrder, SlotHasher};
 use assay_storage::{BookLimits, Kind, OrderBook as _, RedbBook};
-use assay_types::{Clock, sha256};
+use assay_types::{BlobRoot, Clock, Hash, Salt, sha256};
 
 const WORDCOUNT: &[u8] = include_bytes!("../../../programs/prebuilt/wordcount.elf");
 
@@ -1128,6 +1129,68 @@ async fn a_provider_that_withholds_the_output_loses() {
     assert_eq!(free.to::<u128>(), 0, "the stake is gone");
     expect_exact(requester.contracts(), &[record.job_id]).await;
     market.close().await.expect("closed");
+}
+
+/// A provider that shows every chunk that is demanded, and publishes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_that_is_published_nowhere_comes_by_demands() {
+    let (folder, market) = market(&MarketPlan { providers: vec![], with_liar: false }).await;
+    let requester = market.requester();
+    let contracts = stranger(&market).await;
+    contracts.stake(100 * DOLLAR).await.expect("staked");
+    // An output of four chunks.
+    let words: Vec<String> = (0..1_500).map(|number| format!("word{number:04}")).collect();
+    let terms = JobTerms {
+        provider: Some(contracts.account()),
+        window_secs: Some(120),
+        ..wordcount(&words.join(" "))
+    };
+    let mut record = requester.order(sha256(b"job"), &terms).await.expect("ordered");
+    let store = Store::open(&folder.path().join("own")).expect("a store");
+    let own = Board::of_store(store, market.chain().deployment());
+    let program = Program::from_elf(WORDCOUNT).expect("a program");
+    own.put_program(&program, WORDCOUNT.to_vec()).await.expect("kept");
+    let root = BlobRoot(Hash(record.signed.order.inputRoot.0));
+    own.put_slot(root, slot_image(&words.join(" "))).await.expect("kept");
+    own.put_order(record.job_id, &record.signed).await.expect("kept");
+    let provider = Working::start(&contracts, own, asks_nothing()).await;
+    let id = record.job_id;
+    let found = async {
+        loop {
+            if let Ok(output) = requester.output(id).await {
+                return output;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let followed = requester.follow(&mut record, |_, _| {});
+    let output = tokio::select! {
+        ended = followed => panic!("the window is longer: {ended:?}"),
+        output = tokio::time::timeout(PATIENCE, found) => output.expect("in time"),
+    };
+    let text = String::from_utf8(output).expect("text");
+    assert!(text.starts_with("word,count\n") && text.ends_with("word1499,1\n"), "{text}");
+    assert_eq!(text.lines().count(), 1_501);
+    provider.stop().await;
+    // It is kept, and asked of nobody any more.
+    assert_eq!(requester.output(id).await.expect("kept"), text.into_bytes());
+    market.close().await.expect("closed");
+}
+
+/// The image of a slot that holds a public blob.
+fn slot_image(text: &str) -> Vec<u8> {
+    let header = BlobHeader::new(text.len() as u64, Salt::PUBLIC).expect("it fits");
+    let content = [&header.to_bytes()[..], text.as_bytes()].concat();
+    let page = |piece: &[u8]| -> Page {
+        std::array::from_fn(|k| piece.get(k).copied().unwrap_or_default())
+    };
+    let pages: Vec<Page> = content.chunks(4096).map(page).collect();
+    let mut image = Vec::new();
+    let Ok(()) = write_image((0..).zip(&pages), |bytes| {
+        image.extend_from_slice(bytes);
+        Ok::<_, std::convert::Infallible>(())
+    });
+    image
 }
 
 #[tokio::test(flavor = "multi_thread")]
