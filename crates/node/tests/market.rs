@@ -692,7 +692,7 @@ async fn a_blob_that_vanishes_is_missed_before_the_lock_and_not_after_it() {
     contracts.stake(500 * DOLLAR).await.expect("staked");
     let deployment = market.chain().deployment().clone();
     let broker = BrokerClient::new(&broker, deployment, &key, assay_chain::SystemClock);
-    let own = Store::open(folder.path().join("own")).expect("a store");
+    let own = Store::open(&folder.path().join("own")).expect("a store");
     let own = Board::of_broker(broker.expect("a client"), Some(own));
     let vanish = || {
         for kind in ["envelopes", "slots"] {
