@@ -95,7 +95,7 @@ async fn an_operator_says_whose_writes_it_takes_and_whom_it_serves_at_all() {
     };
     let (root, image) = slot(b"content");
     let path = format!("/v1/slots/0x{root}");
-    let put = async |fixture: &Fixture, number: u8| {
+    let put = async |fixture: &Fixture, number: u64| {
         let ask = Ask::binary("PUT", &path, image.clone());
         let ask = Ask { access: Access::new(&key(number)), ..ask };
         fixture.send(ask).await

@@ -86,8 +86,8 @@ async fn no_bid_is_above_the_bound() {
     let stuck = mine_until(&client, (1, 5_000 * GWEI), client.execute_within(gift(), within)).await;
     let error = stuck.expect_err("nobody pays that").to_string();
     assert!(error.contains("may still come"), "{error}");
-    // Fees fall: it is mined under the last bid, and what comes after it too.
-    let after = mine_until(&client, (1, GWEI), client.execute(gift())).await.expect("mined");
+    // Fees fall: it is mined, though the node may have dropped it, and what comes after it too.
+    let after = mine_until(&client, (0, GWEI), client.execute(gift())).await.expect("mined");
     assert!(after.effective_gas_price < 100 * GWEI, "{after:?}");
     let gifts = client.provider().get_balance(Address::repeat_byte(0x77)).await.expect("asked");
     assert_eq!(gifts, U256::from(2));

@@ -42,7 +42,7 @@ const GLOBAL: &str = "Options of every command";
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, whatever the program's outcome; 1 could not be done; 2 wrong arguments;
-3 checked, and it does not hold
+3 checked, and it does not hold; 4 a job that was run has no answer
 `assay COMMAND --help` lists the options of a command";
 
 fn main() -> ExitCode {

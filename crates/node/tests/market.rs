@@ -13,14 +13,15 @@ use assay_chain::{ChainClientConfig, Endpoint, SystemClock};
 use assay_contracts::{ContractError, Market};
 use assay_machine::Program;
 use assay_market::{CostModel, OutcomeKind, PriceTerms, Reason, Refusal, Repricing, reputation};
+use assay_merkle::{BlobHeader, Page, write_image};
 use assay_node::{
     Auditor, AuditorPlan, Board, Contracts, DatasetTerms, DevelopmentKeys, Env, Error, Home,
     InProcess, JobEvent, JobRecord, JobStatus, JobTerms, Liar, LocalMarket, MarketPlan, Provider,
-    ProviderPlan, Requester, Role, Sealing, Store, World, provider_record, provider_records,
+    ProviderPlan, Requester, Role, Sealing, Store, provider_record, provider_records,
 };
 use assay_protocol::{SignedOrder, SlotHasher};
 use assay_storage::{BookLimits, Kind, OrderBook as _, RedbBook};
-use assay_types::{Clock, sha256};
+use assay_types::{BlobRoot, Clock, Hash, Salt, sha256};
 
 const WORDCOUNT: &[u8] = include_bytes!("../../../programs/prebuilt/wordcount.elf");
 
@@ -309,34 +310,13 @@ async fn what_two_order_at_once_is_one_job() {
     market.close().await.expect("closed");
 }
 
-/// The machine's, an hour fast.
-struct Fast;
-
-impl World for Fast {
-    fn unix_time(&self) -> Duration {
-        Env::system().unix_time() + Duration::from_secs(3_600)
-    }
-
-    fn uptime(&self) -> Duration {
-        self.unix_time()
-    }
-
-    fn sleep(&self, pause: Duration) -> futures_util::future::BoxFuture<'static, ()> {
-        Box::pin(tokio::time::sleep(pause))
-    }
-
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), getrandom::Error> {
-        getrandom::fill(bytes)
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_no_block_shows_to_be_over_is_cancelled() {
     let (folder, mut market) = market(&MarketPlan::default()).await;
     let rpc = market.serve(0, 0).await.expect("served").rpc;
     let deployment = market.requester().contracts().deployment.clone();
     let key = DevelopmentKeys::open(&Home::at(folder.path())).expect("keys").key(Role::Requester);
-    let (env, url) = (Env::new(Fast), Endpoint::Url(rpc));
+    let (env, url) = (Env::system(), Endpoint::Url(rpc));
     let contracts = Contracts::connect(&env, url, key, &deployment, ChainClientConfig::default());
     let contracts = contracts.await.expect("connected");
     // Where no provider sees the order, as if one had it and waited.
@@ -1155,6 +1135,68 @@ async fn a_provider_that_withholds_the_output_loses() {
     assert_eq!(free.to::<u128>(), 0, "the stake is gone");
     expect_exact(requester.contracts(), &[record.job_id]).await;
     market.close().await.expect("closed");
+}
+
+/// A provider that shows every chunk that is demanded, and publishes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_that_is_published_nowhere_comes_by_demands() {
+    let (folder, market) = market(&MarketPlan { providers: vec![], with_liar: false }).await;
+    let requester = market.requester();
+    let contracts = stranger(&market).await;
+    contracts.stake(100 * DOLLAR).await.expect("staked");
+    // An output of four chunks.
+    let words: Vec<String> = (0..1_500).map(|number| format!("word{number:04}")).collect();
+    let terms = JobTerms {
+        provider: Some(contracts.account()),
+        window_secs: Some(120),
+        ..wordcount(&words.join(" "))
+    };
+    let mut record = requester.order(sha256(b"job"), &terms).await.expect("ordered");
+    let store = Store::open(&folder.path().join("own")).expect("a store");
+    let own = Board::of_store(store, market.chain().deployment());
+    let program = Program::from_elf(WORDCOUNT).expect("a program");
+    own.put_program(&program, WORDCOUNT.to_vec()).await.expect("kept");
+    let root = BlobRoot(Hash(record.signed.order.inputRoot.0));
+    own.put_slot(root, slot_image(&words.join(" "))).await.expect("kept");
+    own.put_order(record.job_id, &record.signed).await.expect("kept");
+    let provider = Working::start(&contracts, own, asks_nothing()).await;
+    let id = record.job_id;
+    let found = async {
+        loop {
+            if let Ok(output) = requester.output(id).await {
+                return output;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let followed = requester.follow(&mut record, |_, _| {});
+    let output = tokio::select! {
+        ended = followed => panic!("the window is longer: {ended:?}"),
+        output = tokio::time::timeout(PATIENCE, found) => output.expect("in time"),
+    };
+    let text = String::from_utf8(output).expect("text");
+    assert!(text.starts_with("word,count\n") && text.ends_with("word1499,1\n"), "{text}");
+    assert_eq!(text.lines().count(), 1_501);
+    provider.stop().await;
+    // It is kept, and asked of nobody any more.
+    assert_eq!(requester.output(id).await.expect("kept"), text.into_bytes());
+    market.close().await.expect("closed");
+}
+
+/// The image of a slot that holds a public blob.
+fn slot_image(text: &str) -> Vec<u8> {
+    let header = BlobHeader::new(text.len() as u64, Salt::PUBLIC).expect("it fits");
+    let content = [&header.to_bytes()[..], text.as_bytes()].concat();
+    let page = |piece: &[u8]| -> Page {
+        std::array::from_fn(|k| piece.get(k).copied().unwrap_or_default())
+    };
+    let pages: Vec<Page> = content.chunks(4096).map(page).collect();
+    let mut image = Vec::new();
+    let Ok(()) = write_image((0..).zip(&pages), |bytes| {
+        image.extend_from_slice(bytes);
+        Ok::<_, std::convert::Infallible>(())
+    });
+    image
 }
 
 #[tokio::test(flavor = "multi_thread")]

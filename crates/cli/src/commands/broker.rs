@@ -187,7 +187,7 @@ fn accounts_in(path: &Path) -> Result<BTreeSet<Address>, Failure> {
         .enumerate()
         .filter(|(_, line)| !line.is_empty())
         .map(|(number, line)| {
-            line.parse().map_err(|error| {
+            line.parse::<Address>().map_err(|error| {
                 Failure::file("use", path, format!("line {}: {error}", number + 1))
                     .next("give a file with an account on each line")
             })

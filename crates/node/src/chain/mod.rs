@@ -2,6 +2,7 @@
 //! reputation.
 
 pub(crate) mod block;
+pub(crate) mod chunks;
 pub(crate) mod clock;
 pub(crate) mod contracts;
 pub(crate) mod events;

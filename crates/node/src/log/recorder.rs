@@ -471,7 +471,7 @@ impl Recorder {
     /// The log; none while its broker has not been asked.
     pub fn log(&self) -> Option<&PublicLog> {
         match &self.log {
-            Log::Known(log) => Some(log),
+            Log::Known(log) => Some(&**log),
             Log::Later { .. } => None,
         }
     }
@@ -657,8 +657,9 @@ mod tests {
         // What a broker serves is what the files say.
         let read = |index: &Arc<Mutex<Index>>, name: &str| {
             let storage: Arc<dyn Storage> = Arc::new(LogFiles::read_only(at(name)));
+            let own = tempfile::tempdir().expect("a folder");
             let sequencer = Sequencer::open(
-                LogFiles::open(at("of-this-process")).expect("files"),
+                LogFiles::open(own.path()).expect("files"),
                 NoteKey::new("log.example", KeyKind::Log, &[7; 32]).expect("a key"),
             );
             let role = Arc::new(RoleKey::of_log(&[7; 32]));

@@ -14,6 +14,7 @@ use crate::chain::events::events;
 use crate::chain::market::Job;
 use crate::chain::price::{price, price_terms};
 use crate::job::keys::Giving;
+use crate::requester::withheld::Chunks;
 use crate::requester::{JobRecord, Requester};
 use crate::{Error, Result};
 
@@ -26,6 +27,16 @@ const BLOCK_PATIENCE_SECS: u64 = 30;
 
 /// How long the provider is left to settle, in seconds, before the requester does.
 const SETTLE_GRACE_SECS: u64 = 2;
+
+/// What was found of a job's output.
+#[derive(Default)]
+struct Output {
+    /// All of it: it is kept.
+    is_found: bool,
+    /// What was shown on demand, up to a block.
+    chunks: Chunks,
+    next_block: u64,
+}
 
 impl Requester {
     /// Follows a job to its end, telling each thing that happens to it once; and does what only the
@@ -42,7 +53,7 @@ impl Requester {
     ) -> Result<JobStatus> {
         let mut heads = self.contracts.client().heads();
         let mut next_block = self.contracts.deployment.from_block;
-        let mut has_output = false;
+        let mut output = Output::default();
         // Of which lock everyone has the keys: after a reorganisation another may have it.
         let mut has_keys = None;
         loop {
@@ -75,7 +86,7 @@ impl Requester {
             if is_sealed && has_keys != lock && self.give_keys(id).await? {
                 has_keys = lock;
             }
-            let call = self.due_call(record, &job, now, &mut has_output).await?;
+            let call = self.due_call(record, &job, now, &mut output).await?;
             if let Some(call) = call
                 && self.contracts.attempt(call).await?.is_some()
             {
@@ -96,7 +107,7 @@ impl Requester {
         record: &JobRecord,
         job: &Job,
         now: u64,
-        has_output: &mut bool,
+        output: &mut Output,
     ) -> Result<Option<TransactionRequest>> {
         let (contracts, id, order) = (&self.contracts, record.job_id, &record.signed.order);
         Ok(match job.status {
@@ -108,32 +119,82 @@ impl Requester {
             JobStatus::AwaitingVerdict if now > job.deadline + SETTLE_GRACE_SECS => {
                 Some(contracts.settle(order))
             }
-            // An output is published before it is claimed. Whoever shows no piece of it on demand
-            // loses.
-            JobStatus::AwaitingVerdict if now <= job.deadline && !*has_output => {
-                // A broker that is away shows no more than a provider that is silent.
-                *has_output = job.output == empty_slot()
-                    || match self.output_image(job.output).await {
-                        Err(Error::Broker(_)) => false,
-                        found => found?.is_some(),
-                    };
-                let is_due = !*has_output && !contracts.demand(id, 0).await?.was_made;
-                if is_due {
-                    // Twice, for the base fee may rise until it is mined.
-                    let fee_max = contracts.chunk_fee(order).await?.saturating_mul(2);
-                    self.fill_purse_with(fee_max).await?;
-                    Some(contracts.demand_chunk(order, 0, fee_max))
-                } else {
-                    None
+            // An output is published before it is claimed. What is not, its provider shows piece by
+            // piece on demand, or loses.
+            JobStatus::AwaitingVerdict | JobStatus::AwaitingAnswer => {
+                if !output.is_found {
+                    self.find_output(id, job, output).await?;
                 }
-            }
-            JobStatus::AwaitingAnswer => {
-                let demand = contracts.demand(id, 0).await?;
-                let is_late = demand.is_open && now > demand.answer_by;
-                is_late.then(|| contracts.claim_silence(order, 0))
+                match output.is_found && job.status == JobStatus::AwaitingVerdict {
+                    true => None,
+                    false => self.due_demand(record, job, now, output).await?,
+                }
             }
             _ => None,
         })
+    }
+
+    /// Looks for the output of a claim where it is published, and in what was shown on demand.
+    async fn find_output(&self, id: B256, job: &Job, output: &mut Output) -> Result<()> {
+        let root = job.output;
+        // A broker that is away shows no more than a provider that is silent.
+        let published = match self.output_image(root).await {
+            Err(Error::Broker(_)) => None,
+            published => published?,
+        };
+        output.is_found = root == empty_slot() || published.is_some();
+        if output.is_found {
+            return Ok(());
+        }
+        let from = output.next_block.max(job.lock_block);
+        let (head, _) = self.contracts.head().await?;
+        for (number, content) in self.contracts.chunks_shown(id, from..=head).await? {
+            output.chunks.put(number, &content);
+        }
+        output.next_block = head + 1;
+        if let Some(image) = output.chunks.image(root) {
+            self.keep_output(root, &image)?;
+            output.is_found = true;
+        }
+        Ok(())
+    }
+
+    /// The next demand for what is missing of an output, or what a demand that was not answered in
+    /// time asks for.
+    async fn due_demand(
+        &self,
+        record: &JobRecord,
+        job: &Job,
+        now: u64,
+        output: &Output,
+    ) -> Result<Option<TransactionRequest>> {
+        let (contracts, id, order) = (&self.contracts, record.job_id, &record.signed.order);
+        let demanded = contracts.chunks_demanded(id, job.lock_block).await?;
+        for chunk in &demanded {
+            let demand = contracts.demand(id, *chunk).await?;
+            if demand.is_open {
+                let is_late = now > demand.answer_by;
+                return Ok(is_late.then(|| contracts.claim_silence(order, *chunk)));
+            }
+        }
+        if job.status != JobStatus::AwaitingVerdict || now > job.deadline {
+            return Ok(None);
+        }
+        // Never more than the price again: a result may be large, and worth less than that.
+        let fee = contracts.chunk_fee(order).await?;
+        let spent = fee.saturating_mul(demanded.len() as u128);
+        let mut missing = output.chunks.missing().into_iter().flatten();
+        let Some(chunk) = missing.find(|chunk| !demanded.contains(chunk)) else {
+            return Ok(None);
+        };
+        if spent.saturating_add(fee) > job.price {
+            tracing::warn!(%id, spent, "the rest of a withheld output costs more than its job");
+            return Ok(None);
+        }
+        // Twice, for the base fee may rise until it is mined.
+        let fee_max = fee.saturating_mul(2);
+        self.fill_purse_with(fee_max).await?;
+        Ok(Some(contracts.demand_chunk(order, chunk, fee_max)))
     }
 
     /// Whether nobody has locked an order and nobody ever will: no block can have its lock any more,

@@ -7,6 +7,7 @@ mod publish;
 mod receipt;
 mod record;
 mod terms;
+mod withheld;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

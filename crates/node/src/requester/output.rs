@@ -83,12 +83,17 @@ impl Requester {
         if let Some(image) = &found
             && !self.board.has_store()
         {
-            files::write(&file, image)?;
+            self.keep_output(root, image)?;
         }
         Ok(found)
     }
 
-    pub(super) fn output_file(&self, root: BlobRoot) -> PathBuf {
+    /// Keeps the image of an output.
+    pub(super) fn keep_output(&self, root: BlobRoot, image: &[u8]) -> Result<()> {
+        files::write(&self.output_file(root), image)
+    }
+
+    fn output_file(&self, root: BlobRoot) -> PathBuf {
         self.outputs.join(format!("{root}.image"))
     }
 }
