@@ -22,7 +22,8 @@ contract Anchors is IAnchors {
     function anchor(bytes32 originHash, uint64 size, bytes32 root) external {
         if (statementOf[originHash][msg.sender] == 0) revert OperatorUnregistered(originHash, msg.sender);
         Checkpoint storage last = latest[originHash][msg.sender];
-        // INVARIANT: an operator's sizes only grow, so a root once anchored at a size never changes.
+        // INVARIANT: an operator's sizes only grow, so a root once anchored at a size never
+        // changes.
         if (size <= last.size) revert SizeNotLarger(size, last.size);
         latest[originHash][msg.sender] = Checkpoint({root: root, size: size, anchoredAt: uint40(block.timestamp)});
         rootAt[originHash][msg.sender][size] = root;

@@ -114,7 +114,7 @@ contract Disputes is IDisputes {
         if (lengthMax > Limits.UNWIND_SECS) revert GamesTooLong(lengthMax, Limits.UNWIND_SECS);
     }
 
-    // --- the market's side ------------------------------------------------------------------------------------------
+    // --- the market's side -----------------------------------------------------------------------
 
     /// @inheritdoc IVerifier
     function open(bytes32 claimId, ClaimFacts calldata facts, bytes calldata evidence)
@@ -173,7 +173,7 @@ contract Disputes is IDisputes {
         return uint64(check + _retraceSecs(run) + FETCH_SECS + CENSORSHIP_SECS);
     }
 
-    // --- the challenger's moves -------------------------------------------------------------------------------------
+    // --- the challenger's moves ------------------------------------------------------------------
 
     /// @inheritdoc IDisputes
     function commit(
@@ -294,7 +294,7 @@ contract Disputes is IDisputes {
         _end(id, game, Stage.Won);
     }
 
-    // --- the claimant's moves ---------------------------------------------------------------------------------------
+    // --- the claimant's moves --------------------------------------------------------------------
 
     /// @inheritdoc IDisputes
     function answer(GameId id, bytes32 stateHash, bytes32 root, bytes32[15] calldata lastLeafProof) external {
@@ -322,7 +322,7 @@ contract Disputes is IDisputes {
         emit Revealed(game.claimId, game.target, children);
     }
 
-    // --- anyone's moves ---------------------------------------------------------------------------------------------
+    // --- anyone's moves --------------------------------------------------------------------------
 
     /// @inheritdoc IDisputes
     function expire(GameId id) external {
@@ -386,7 +386,7 @@ contract Disputes is IDisputes {
         IMarket(MARKET).withdraw(game.challenger, paid);
     }
 
-    // --- views ------------------------------------------------------------------------------------------------------
+    // --- views -----------------------------------------------------------------------------------
 
     /// @inheritdoc IDisputes
     function gameOf(GameId id)
@@ -476,7 +476,7 @@ contract Disputes is IDisputes {
         });
     }
 
-    // --- a turn -----------------------------------------------------------------------------------------------------
+    // --- a turn ----------------------------------------------------------------------------------
 
     /// @dev The game as of now. Answers and reveals are shared, so they are kept apart from games,
     /// and a game looks for its own when it is next touched. One that came after this game's
@@ -562,7 +562,7 @@ contract Disputes is IDisputes {
         claim.workUntil = dueAt;
     }
 
-    // --- a game's end -----------------------------------------------------------------------------------------------
+    // --- a game's end ----------------------------------------------------------------------------
 
     function _end(GameId id, Game memory game, Stage outcome) private {
         Claim storage claim = claims[game.claimId];
@@ -587,7 +587,7 @@ contract Disputes is IDisputes {
         return !winner.isNone() && games[winner].place() < game.placeMin();
     }
 
-    // --- money --------------------------------------------------------------------------------------------------------
+    // --- money -----------------------------------------------------------------------------------
 
     /// @dev What so many answers and reveals cost: the claimant that gave them, or the challenger
     /// that drew them.
@@ -601,7 +601,7 @@ contract Disputes is IDisputes {
         return right ? _costs(game.answers, game.reveals) : 0;
     }
 
-    // --- small things -----------------------------------------------------------------------------------------------
+    // --- small things ----------------------------------------------------------------------------
 
     function _claim(bytes32 claimId) private view returns (Claim storage claim) {
         claim = claims[claimId];

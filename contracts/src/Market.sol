@@ -75,7 +75,7 @@ contract Market is IMarket, EIP712, Ownable2Step, Pausable, ReentrancyGuardTrans
         STAKES = new Stakes(token);
     }
 
-    // --- purses ---------------------------------------------------------------------------------------------------
+    // --- purses ----------------------------------------------------------------------------------
 
     /// @inheritdoc IMarket
     function deposit(address account, uint256 amount) external nonReentrant {
@@ -98,7 +98,7 @@ contract Market is IMarket, EIP712, Ownable2Step, Pausable, ReentrancyGuardTrans
         TOKEN.pay(to, amount);
     }
 
-    // --- orders ---------------------------------------------------------------------------------------------------
+    // --- orders ----------------------------------------------------------------------------------
 
     /// @inheritdoc IMarket
     function cancel(uint256 word, uint256 mask) external {
@@ -193,7 +193,7 @@ contract Market is IMarket, EIP712, Ownable2Step, Pausable, ReentrancyGuardTrans
         }
     }
 
-    // --- ends -----------------------------------------------------------------------------------------------------
+    // --- ends ------------------------------------------------------------------------------------
 
     /// @inheritdoc IMarket
     function settle(Order calldata order) external nonReentrant {
@@ -235,7 +235,7 @@ contract Market is IMarket, EIP712, Ownable2Step, Pausable, ReentrancyGuardTrans
         _slash(order, jobId, job, next, address(0), address(0));
     }
 
-    // --- output chunks --------------------------------------------------------------------------------------------
+    // --- output chunks ---------------------------------------------------------------------------
 
     /// @inheritdoc IMarket
     function demand(Order calldata order, uint32 first, uint32 count, uint96 feeMax) external {
@@ -332,7 +332,7 @@ contract Market is IMarket, EIP712, Ownable2Step, Pausable, ReentrancyGuardTrans
         _slash(order, jobId, job, JobStatus.Silent, verifier, informer);
     }
 
-    // --- governance -----------------------------------------------------------------------------------------------
+    // --- governance ------------------------------------------------------------------------------
 
     /// @inheritdoc IMarket
     function pauseOrders() external onlyOwner {
@@ -352,7 +352,7 @@ contract Market is IMarket, EIP712, Ownable2Step, Pausable, ReentrancyGuardTrans
         TOKEN.pay(to, amount);
     }
 
-    // --- views ----------------------------------------------------------------------------------------------------
+    // --- views -----------------------------------------------------------------------------------
 
     /// @inheritdoc IMarket
     function jobOf(bytes32 jobId) external view returns (Job memory job) {
@@ -389,7 +389,7 @@ contract Market is IMarket, EIP712, Ownable2Step, Pausable, ReentrancyGuardTrans
         return Ramp.priceAt(order.price.min, order.price.max, order.price.rampStartAt, order.price.rampSecs, time);
     }
 
-    // --- shared ---------------------------------------------------------------------------------------------------
+    // --- shared ----------------------------------------------------------------------------------
 
     /// @dev What a first lock needs: an order that stands, and its price and data fee out of the
     /// requester's purse.

@@ -7,7 +7,8 @@ import {MachineState, State} from "./libraries/MachineState.sol";
 import {Merkle} from "./libraries/Merkle.sol";
 
 /// @title One step of the machine
-/// @notice Stateless. Disputes ends its games here, and anyone can replay a recorded step by a call.
+/// @notice Stateless. Disputes ends its games here, and anyone can replay a recorded step by a
+/// call.
 contract Step is IStep {
     // Witness layout, from the preimage on.
     uint256 private constant LEAF_BYTES = 256;
@@ -26,8 +27,8 @@ contract Step is IStep {
     uint32 private constant A7 = 17;
     uint32 private constant CALL_EXIT = 93;
 
-    /// @dev What an instruction does to a running state, besides its memory write. Applied only in `step`, so that a
-    /// trap leaves registers as they were by construction.
+    /// @dev What an instruction does to a running state, besides its memory write. Applied only in
+    /// `step`, so that a trap leaves registers as they were by construction.
     struct Effect {
         uint8 status;
         uint32 exitCode;
@@ -97,7 +98,7 @@ contract Step is IStep {
         }
     }
 
-    // --- kinds of instruction -------------------------------------------------------------------------------------
+    // --- kinds of instruction --------------------------------------------------------------------
 
     function _operate(Effect memory effect, Alu.Result memory result) private pure {
         if (result.legal) effect.value = result.value;
@@ -172,7 +173,7 @@ contract Step is IStep {
         effect.nextPc = _add(state.pc(), 4);
     }
 
-    // --- memory ---------------------------------------------------------------------------------------------------
+    // --- memory ----------------------------------------------------------------------------------
 
     /// @dev An aligned access never crosses a leaf or a zone, so its first byte decides.
     function _isMapped(uint32 location, uint32 size) private pure returns (bool) {
@@ -236,7 +237,7 @@ contract Step is IStep {
         return uint32(swapped & ((1 << (8 * size)) - 1));
     }
 
-    // --- fields of an instruction ---------------------------------------------------------------------------------
+    // --- fields of an instruction ----------------------------------------------------------------
 
     function _funct3(uint32 word) private pure returns (uint32) {
         return (word >> 12) & 7;

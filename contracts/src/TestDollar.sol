@@ -5,7 +5,8 @@ import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 import {ERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Permit.sol";
 
 /// @title Money for trying things out
-/// @notice Anybody can mint it, so it is worth nothing. The embedded chain deploys it; no other chain should.
+/// @notice Anybody can mint it, so it is worth nothing. The embedded chain deploys it; no other
+/// chain should.
 contract TestDollar is ERC20Permit {
     /// @notice The most that one call mints: a million.
     uint256 public constant MINT_MAX = 1_000_000e6;

@@ -14,7 +14,7 @@ import {Leaves, Trees} from "./support/Trees.sol";
 contract ChallengesTest is DisputeFixture {
     using Trees for Leaves;
 
-    // --- what the disputes ask of a market ------------------------------------------------------------------------------
+    // --- what the disputes ask of a market -------------------------------------------------------
 
     mapping(bytes32 claimId => uint256) public challengeCostsOf;
 
@@ -28,7 +28,7 @@ contract ChallengesTest is DisputeFixture {
         coin.transfer(to, amount);
     }
 
-    // --- the bounty (F1) --------------------------------------------------------------------------------------------------
+    // --- the bounty (F1) -------------------------------------------------------------------------
 
     /// The lie begins with the fourth step; the leaves are published, and everybody can copy.
     Leaves private lie;
@@ -108,7 +108,7 @@ contract ChallengesTest is DisputeFixture {
         vm.assertEq(disputes.costsOf(CLAIM), 2 * COST_BASE, "and both are owed their costs");
     }
 
-    // --- an honest claim under a flood (F2) ---------------------------------------------------------------------------------
+    // --- an honest claim under a flood (F2) ------------------------------------------------------
 
     /// F2: wrong challenges at many leaves, the first game at the last segment. The claimant makes
     /// one tree after another, in the order of asking, each in exactly the reference time.
@@ -218,7 +218,7 @@ contract ChallengesTest is DisputeFixture {
         vm.assertEq(deadline(b), vm.getBlockTimestamp() + 2 * SPACING_SECS + CLOCK_SECS, "and the second behind it");
     }
 
-    // --- bonds and stakes ---------------------------------------------------------------------------------------------------
+    // --- bonds and stakes ------------------------------------------------------------------------
 
     /// F3b: a decoy cost a constant, whatever was at stake.
     function test_a_bond_grows_with_the_stake() public {
@@ -235,7 +235,7 @@ contract ChallengesTest is DisputeFixture {
         assertCollects(id, claimant, COST_BASE + STAKE / 100, "half of which pays for the claimant's waiting");
     }
 
-    // --- costs (F3) -------------------------------------------------------------------------------------------------------------
+    // --- costs (F3) ------------------------------------------------------------------------------
 
     /// F3: the liar's own game, committed in the claim's block, took the bounty and left auditors
     /// nothing.

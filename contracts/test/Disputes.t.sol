@@ -15,7 +15,7 @@ import {Leaves, Trees} from "./support/Trees.sol";
 contract DisputesTest is DisputeFixture {
     using Trees for Leaves;
 
-    // --- whole games ------------------------------------------------------------------------------------------------
+    // --- whole games -----------------------------------------------------------------------------
 
     /// A claimant that lies from step 4 of 7, and a challenger that re-ran the job. Leaves are
     /// published.
@@ -193,7 +193,7 @@ contract DisputesTest is DisputeFixture {
         );
     }
 
-    // --- timeouts, at their exact seconds ---------------------------------------------------------------------------
+    // --- timeouts, at their exact seconds --------------------------------------------------------
 
     function expireRefused(GameId id) private {
         uint256 last = deadline(id);
@@ -309,7 +309,7 @@ contract DisputesTest is DisputeFixture {
         disputes.reveal(id, hash, children);
     }
 
-    // --- clocks -------------------------------------------------------------------------------------------------------
+    // --- clocks ----------------------------------------------------------------------------------
 
     /// Field bugs: clocks inherited from the opponent; timeouts that restore time.
     function test_each_party_spends_only_its_own_clock() public {
@@ -384,7 +384,7 @@ contract DisputesTest is DisputeFixture {
         );
     }
 
-    // --- many games ---------------------------------------------------------------------------------------------------
+    // --- many games ------------------------------------------------------------------------------
 
     function test_one_answer_serves_all_games() public {
         Leaves memory lie = Trees.constant_(LIE);
@@ -587,7 +587,7 @@ contract DisputesTest is DisputeFixture {
         assertVerdict(CLAIM, Verdict.Refuted, alice, "a liar's delay does not grow with the number of games");
     }
 
-    // --- the window ---------------------------------------------------------------------------------------------------
+    // --- the window ------------------------------------------------------------------------------
 
     function test_the_window_bounds_commitments_and_never_extends() public {
         Leaves memory lie = Trees.constant_(LIE);
@@ -664,7 +664,7 @@ contract DisputesTest is DisputeFixture {
         vm.assertEq(uint256(disputes.open("another", f, "")), least + 1, "and no less than was asked for");
     }
 
-    // --- opening a claim ----------------------------------------------------------------------------------------------
+    // --- opening a claim -------------------------------------------------------------------------
 
     function test_only_the_market_opens_and_only_once() public {
         ClaimFacts memory f = facts("root");

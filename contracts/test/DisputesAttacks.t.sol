@@ -51,7 +51,7 @@ contract DisputesAttacksTest is DisputeFixture {
         disputes.demand(id, hash, own, SALT, depth, index, node, siblings);
     }
 
-    // --- copying ------------------------------------------------------------------------------------------------------
+    // --- copying ---------------------------------------------------------------------------------
 
     /// Field bug: bonds stolen by copying a move. The commitment binds the challenger.
     function test_a_copied_commitment_cannot_be_opened() public {
@@ -116,7 +116,7 @@ contract DisputesAttacksTest is DisputeFixture {
         vm.assertNotEq(commitment, disputes.commitmentOf(CLAIM, alice, 15, 0, "own", SALT), "another chain's");
     }
 
-    // --- whose move ---------------------------------------------------------------------------------------------------
+    // --- whose move ------------------------------------------------------------------------------
 
     function test_only_the_parties_move() public {
         GameId id = commitBy(alice, CLAIM, 15, 0);
@@ -219,7 +219,7 @@ contract DisputesAttacksTest is DisputeFixture {
         );
     }
 
-    // --- after the end ------------------------------------------------------------------------------------------------
+    // --- after the end ---------------------------------------------------------------------------
 
     /// Field bug: moves after resolution freezing the game.
     function test_no_move_after_the_end() public {
@@ -324,7 +324,7 @@ contract DisputesAttacksTest is DisputeFixture {
         vm.assertEq(game(id).bond, second, "what was taken");
     }
 
-    // --- the challenger's own trees -------------------------------------------------------------------------------------
+    // --- the challenger's own trees --------------------------------------------------------------
 
     function refuseOwn(GameId id, uint32 index, Own memory own) private {
         bytes32 hash = stateHash(id);
@@ -383,7 +383,7 @@ contract DisputesAttacksTest is DisputeFixture {
         assertVerdict(CLAIM, Verdict.Refuted, alice, "and nobody else was there");
     }
 
-    // --- false openings -----------------------------------------------------------------------------------------------
+    // --- false openings --------------------------------------------------------------------------
 
     function test_indices_are_range_checked() public {
         Leaves memory own = Trees.constant_(MINE);
@@ -528,7 +528,7 @@ contract DisputesAttacksTest is DisputeFixture {
         disputes.answer(id, hash, root, proof);
     }
 
-    // --- demands and reveals ------------------------------------------------------------------------------------------
+    // --- demands and reveals ---------------------------------------------------------------------
 
     function test_demands_only_go_down() public {
         GameId id = commitBy(alice, CLAIM, 5, 3, Trees.cut(lie, 3210, MINE));
@@ -650,7 +650,7 @@ contract DisputesAttacksTest is DisputeFixture {
         assertStage(a, Stage.Won, "the lie falls");
     }
 
-    // --- the last step ------------------------------------------------------------------------------------------------
+    // --- the last step ---------------------------------------------------------------------------
 
     function toTheBottom(Leaves memory bottom) private returns (GameId id) {
         id = commitBy(alice, CLAIM, 15, 0);
@@ -712,7 +712,7 @@ contract DisputesAttacksTest is DisputeFixture {
         assertVerdict(CLAIM, Verdict.Refuted, alice, "leaf 0 is not what the start steps to");
     }
 
-    // --- money --------------------------------------------------------------------------------------------------------
+    // --- money -----------------------------------------------------------------------------------
 
     /// Whatever is played, what leaves is at most what came in, and each bond is accounted for
     /// once.

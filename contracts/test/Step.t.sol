@@ -7,7 +7,8 @@ import {Merkle} from "../src/libraries/Merkle.sol";
 import {Step} from "../src/Step.sol";
 import {Asm, Cpu, MachineFixture} from "./support/Machine.sol";
 
-/// @notice Every opcode and trap, with results written down by hand from the ISA, never taken from Step.
+/// @notice Every opcode and trap, with results written down by hand from the ISA, never taken from
+/// Step.
 contract StepTest is MachineFixture {
     Step internal stepper = new Step();
 
@@ -26,7 +27,7 @@ contract StepTest is MachineFixture {
         }
     }
 
-    // --- helpers ----------------------------------------------------------------------------------------------------
+    // --- helpers ---------------------------------------------------------------------------------
 
     function run(Cpu memory cpu, uint32 word) internal returns (bytes32) {
         poke32(cpu.pc, word);
@@ -77,7 +78,7 @@ contract StepTest is MachineFixture {
         check(name, cpu, Asm.i(0x13, funct3, 7, 5, imm), next(cpu, 7, expected, PC + 4));
     }
 
-    // --- register operations ----------------------------------------------------------------------------------------
+    // --- register operations ---------------------------------------------------------------------
 
     function test_add_sub() public {
         alu("add wraps", 0, 0, ONES, 2, 1);
@@ -171,7 +172,7 @@ contract StepTest is MachineFixture {
         check("x0 reads as zero, not as pc", cpu, Asm.addi(7, 0, 3), next(cpu, 7, 3, PC + 4));
     }
 
-    // --- jumps and branches -----------------------------------------------------------------------------------------
+    // --- jumps and branches ----------------------------------------------------------------------
 
     function test_jumps() public {
         Cpu memory cpu = machine();
@@ -221,7 +222,7 @@ contract StepTest is MachineFixture {
         branch("bgeu not", 7, 0, ONES, false);
     }
 
-    // --- memory -----------------------------------------------------------------------------------------------------
+    // --- memory ----------------------------------------------------------------------------------
 
     function loads(string memory name, uint32 funct3, uint32 location, uint32 expected) internal {
         Cpu memory cpu = machine();
@@ -309,7 +310,7 @@ contract StepTest is MachineFixture {
         checkTrap("last byte", cpu, Asm.s(0, 5, 6, 0));
     }
 
-    // --- the rest ---------------------------------------------------------------------------------------------------
+    // --- the rest --------------------------------------------------------------------------------
 
     function test_fence_does_nothing() public {
         Cpu memory cpu = machine();
@@ -409,7 +410,7 @@ contract StepTest is MachineFixture {
         }
     }
 
-    // --- refused witnesses ------------------------------------------------------------------------------------------
+    // --- refused witnesses -----------------------------------------------------------------------
 
     function refuse(bytes memory witness, bytes memory reason) internal {
         vm.expectRevert(reason);
@@ -591,7 +592,7 @@ contract StepTest is MachineFixture {
         }
     }
 
-    // --- what the market asks -----------------------------------------------------------------------------------------
+    // --- what the market asks --------------------------------------------------------------------
 
     function test_initial_hash_is_the_preimage_over_eight_slots() public view {
         bytes memory program = abi.encodePacked(

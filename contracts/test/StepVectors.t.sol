@@ -4,7 +4,8 @@ pragma solidity ^0.8.30;
 import {Step} from "../src/Step.sol";
 import {Test, Vm} from "./support/Test.sol";
 
-/// @notice Replays every recorded step under vectors/steps (spec/vectors.md): the same files that every engine replays.
+/// @notice Replays every recorded step under vectors/steps (spec/vectors.md): the same files that
+/// every engine replays.
 contract StepVectorsTest is Test {
     string private constant DIRECTORY = "../vectors/steps";
     uint256 private constant HEAD = 72; // tag, hash before, hash after
@@ -13,7 +14,8 @@ contract StepVectorsTest is Test {
 
     function test_every_recorded_step() public {
         if (!vm.exists(DIRECTORY)) {
-            // A checkout of the contracts alone has no vectors; one with the directory must have some.
+            // A checkout of the contracts alone has no vectors; one with the directory must have
+            // some.
             vm.skip(true, "no vectors here");
         }
         Vm.DirEntry[] memory files = vm.readDir(DIRECTORY);
@@ -43,7 +45,8 @@ contract StepVectorsTest is Test {
         vm.assertEq(accepted, valid, string.concat(name, reason));
     }
 
-    /// A witness is valid if its tag is ours, its preimage hashes to the first hash, and the step's result is the second.
+    /// A witness is valid if its tag is ours, its preimage hashes to the first hash, and the step's
+    /// result is the second.
     function _accepts(bytes memory witness) private view returns (bool, string memory) {
         if (witness.length < HEAD + 197) return (false, ": too short");
         bytes memory head = _slice(witness, 0, HEAD);

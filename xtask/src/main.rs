@@ -18,7 +18,7 @@ const USAGE: &str = "cargo xtask COMMAND
 
   check                 check formatting, lints, dependencies and the rules of tidy
   test                  check, then run every test; with CI set, install optional tools first
-  tidy [--all]          check the rules that no compiler checks; --all adds the areas still pending
+  tidy                  check the rules that no compiler checks
   fuzz machine [COUNT] [SEED]
                         run COUNT instructions [100,000,000] in the interpreter, rrs-lib and qemu,
                         and compare
@@ -74,8 +74,7 @@ fn command(arguments: &[&str]) -> Result<(), String> {
         ["programs"] => programs::write(),
         ["programs", "--check"] => programs::check(),
         ["contracts", "prove"] => contracts::prove(),
-        ["tidy"] => tidy::tidy(root(), false),
-        ["tidy", "--all"] => tidy::tidy(root(), true),
+        ["tidy"] => tidy::tidy(root()),
         _ => Err(format!("what?\n\n{USAGE}")),
     }
 }

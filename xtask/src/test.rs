@@ -32,7 +32,7 @@ pub(crate) fn test() -> Result<(), String> {
 /// What needs no build of all.
 fn quick_checks(stages: &Stages) -> Result<(), String> {
     stages.run("fmt", || cargo(&["fmt", "--all", "--check"]))?;
-    stages.run("tidy", || tidy::tidy(root(), false))?;
+    stages.run("tidy", || tidy::tidy(root()))?;
     stages.run("deny", deny)
 }
 

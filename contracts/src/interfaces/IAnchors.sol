@@ -12,13 +12,15 @@ struct Checkpoint {
 }
 
 /// @title Where logs are anchored
-/// @notice A log's operator registers once for each origin and then anchors checkpoints of growing size. Operators do
-/// not compete for an origin: a reader names the operator that it believes, and the log's own key vouches for the account
-/// in the statement whose hash is registered (spec/contracts.md#anchors).
+/// @notice A log's operator registers once for each origin and then anchors checkpoints of growing
+/// size. Operators do not compete for an origin: a reader names the operator that it believes, and
+/// the log's own key vouches for the account in the statement whose hash is registered
+/// (spec/contracts.md#anchors).
 interface IAnchors {
     /// @notice The account is not registered for this origin.
     error OperatorUnregistered(bytes32 originHash, address operator);
-    /// @notice An account registers once for an origin; a new statement would rewrite what readers relied on.
+    /// @notice An account registers once for an origin; a new statement would rewrite what readers
+    /// relied on.
     error OperatorRegistered(bytes32 originHash, address operator);
     /// @notice A registration names the statement that binds the log's key and this account.
     error StatementMissing();
@@ -30,7 +32,8 @@ interface IAnchors {
 
     /// @notice Registers the caller as an operator of a log.
     /// @param originHash SHA-256 of the log's origin line, without its newline.
-    /// @param statementHash Hash of the statement, signed by the log's key and this account, that binds the two.
+    /// @param statementHash Hash of the statement, signed by the log's key and this account, that
+    /// binds the two.
     function register(bytes32 originHash, bytes32 statementHash) external;
 
     /// @notice Anchors a checkpoint of the caller's log.

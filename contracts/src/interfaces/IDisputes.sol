@@ -81,7 +81,7 @@ struct Own {
 
 /// @title The fraud-proof window and its game of three openings (spec/dispute.md)
 interface IDisputes is IVerifier {
-    // --- events -----------------------------------------------------------------------------------------------------
+    // --- events ----------------------------------------------------------------------------------
 
     event ClaimOpened(
         bytes32 indexed claimId, address indexed claimant, bytes32 initialState, bytes32 traceRoot, uint64 opensUntil
@@ -103,7 +103,7 @@ interface IDisputes is IVerifier {
     event Collected(GameId indexed id, address indexed payee, uint256 paid, uint256 burned);
     event CostsCollected(GameId indexed id, address indexed challenger, uint256 paid);
 
-    // --- errors -----------------------------------------------------------------------------------------------------
+    // --- errors ----------------------------------------------------------------------------------
 
     /// @notice A deployment's parameters contradict each other, or are zero where they must not be.
     error InvalidParameters();
@@ -181,7 +181,7 @@ interface IDisputes is IVerifier {
     /// @notice The game's bond, or its costs, have been paid out.
     error AlreadyCollected(GameId id);
 
-    // --- moves ------------------------------------------------------------------------------------------------------
+    // --- moves -----------------------------------------------------------------------------------
 
     /// @notice Opens a game with a hidden first move, and takes the bond. Last possible at the
     /// window's last second.
@@ -261,7 +261,7 @@ interface IDisputes is IVerifier {
     /// the bounty. Anyone may.
     function collectCosts(GameId id) external returns (uint256 paid);
 
-    // --- views ------------------------------------------------------------------------------------------------------
+    // --- views -----------------------------------------------------------------------------------
 
     /// @notice The game as its next move finds it, with what other games have already answered or
     /// revealed.

@@ -187,7 +187,7 @@ struct Demand {
 /// deadline and a call that anyone may make once it has passed. Payments are credits to purses,
 /// which only their owners empty.
 interface IMarket {
-    // --- errors: orders -------------------------------------------------------------------------------------------
+    // --- errors: orders --------------------------------------------------------------------------
 
     /// @notice An account that must be given is zero.
     error AccountZero();
@@ -209,14 +209,14 @@ interface IMarket {
     /// @notice The requester did not sign this order for this market on this chain.
     error SignatureInvalid(address requester);
 
-    // --- errors: money --------------------------------------------------------------------------------------------
+    // --- errors: money ---------------------------------------------------------------------------
 
     /// @notice The purse does not cover the amount.
     error PurseShort(address account, uint256 balance, uint256 needed);
     /// @notice The cover pool does not hold the amount.
     error CoverShort(uint256 balance, uint256 needed);
 
-    // --- errors: jobs ---------------------------------------------------------------------------------------------
+    // --- errors: jobs ----------------------------------------------------------------------------
 
     /// @notice The job is not in the state that this call needs.
     error JobStatusWrong(bytes32 jobId, JobStatus status);
@@ -247,7 +247,7 @@ interface IMarket {
     /// @notice Too little gas to ask a verifier and believe its silence.
     error GasShort(uint256 gas, uint256 needed);
 
-    // --- errors: output chunks ------------------------------------------------------------------------------------
+    // --- errors: output chunks -------------------------------------------------------------------
 
     /// @notice Only the requester and the beneficiary may demand output.
     error NotDemander(address caller);
@@ -270,7 +270,7 @@ interface IMarket {
     /// @notice The bytes do not open from the output root at this chunk.
     error ChunkNotInOutput(uint32 chunk);
 
-    // --- events ---------------------------------------------------------------------------------------------------
+    // --- events ----------------------------------------------------------------------------------
 
     event PurseDeposited(address indexed account, address indexed payer, uint256 amount);
     event PurseWithdrawn(address indexed account, address indexed to, uint256 amount);
@@ -321,7 +321,7 @@ interface IMarket {
     event OutputMeasured(bytes32 indexed jobId, uint32 chunks);
     event CoverMoved(address indexed to, uint256 amount);
 
-    // --- purses ---------------------------------------------------------------------------------------------------
+    // --- purses ----------------------------------------------------------------------------------
 
     /// @notice Adds to an account's purse, paid by the caller, who has approved it.
     function deposit(address account, uint256 amount) external;
@@ -333,7 +333,7 @@ interface IMarket {
     /// nobody.
     function withdraw(address to, uint256 amount) external;
 
-    // --- orders ---------------------------------------------------------------------------------------------------
+    // --- orders ----------------------------------------------------------------------------------
 
     /// @notice Cancels any of the caller's 256 nonces `256 word + bit` whose bit is set in the
     /// mask. A job already locked goes on. An order that was never locked holds no money, so there
@@ -360,7 +360,7 @@ interface IMarket {
     /// @notice Says what the run came to. Only who holds the lock.
     function claim(Order calldata order, Claim calldata claimed) external;
 
-    // --- ends, for anyone to call ---------------------------------------------------------------------------------
+    // --- ends, for anyone to call ----------------------------------------------------------------
 
     /// @notice Pays the provider and the data owner, or slashes, by the verifier's verdict. Of a
     /// Silent job, pays the bounty that waits for it.
@@ -373,7 +373,7 @@ interface IMarket {
     /// if the verifier was halted and the claim, if there is one, is not challenged.
     function expire(Order calldata order) external;
 
-    // --- output chunks --------------------------------------------------------------------------------------------
+    // --- output chunks ---------------------------------------------------------------------------
 
     /// @notice Demands chunks of a claim's output, within its window, for a prepaid fee each from
     /// the caller's purse. Only the requester and the beneficiary: an answer is public.
@@ -400,7 +400,7 @@ interface IMarket {
     /// @param chunk Any of the demand's group.
     function claimSilence(Order calldata order, uint32 chunk) external;
 
-    // --- governance -----------------------------------------------------------------------------------------------
+    // --- governance ------------------------------------------------------------------------------
 
     /// @notice Stops new locks, and nothing else. Owner only.
     function pauseOrders() external;
@@ -411,7 +411,7 @@ interface IMarket {
     /// @notice Moves money from the cover pool to the contract that insures with it. Owner only.
     function moveCover(address to, uint256 amount) external;
 
-    // --- views ----------------------------------------------------------------------------------------------------
+    // --- views -----------------------------------------------------------------------------------
 
     /// @notice The job's id: the order's EIP-712 digest, which binds this contract and chain. It is
     /// the claim's id too.

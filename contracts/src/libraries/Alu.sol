@@ -2,7 +2,8 @@
 pragma solidity ^0.8.30;
 
 /// @title Integer arithmetic of RV32IM (spec/machine.md#instructions)
-/// @notice Pure functions of an instruction word and its operands. `legal` is false where the word is no instruction.
+/// @notice Pure functions of an instruction word and its operands. `legal` is false where the word
+/// is no instruction.
 library Alu {
     struct Result {
         bool legal;
@@ -63,7 +64,8 @@ library Alu {
         if (b == 0) return remainder ? a : type(uint32).max;
         if (funct3 & 1 == 1) return remainder ? a % b : a / b; // DIVU, REMU
         unchecked {
-            // In 256 bits MIN / -1 is 2^31, whose low word is MIN, and its remainder is 0: no special case.
+            // In 256 bits MIN / -1 is 2^31, whose low word is MIN, and its remainder is 0: no
+            // special case.
             int256 dividend = int256(int32(a));
             int256 divisor = int256(int32(b));
             return uint32(uint256(remainder ? dividend % divisor : dividend / divisor));

@@ -77,7 +77,7 @@ library Games {
         return game.stage == Stage.AwaitingAnswer || game.stage == Stage.AwaitingReveal;
     }
 
-    // --- time ---------------------------------------------------------------------------------------------------------
+    // --- time ------------------------------------------------------------------------------------
 
     /// @notice The last second at which the present turn's move is in time.
     function deadline(Game memory game, Pace memory pace) internal pure returns (uint256) {
@@ -116,7 +116,7 @@ library Games {
             + REVEALS_MAX * spacingSecs;
     }
 
-    // --- place --------------------------------------------------------------------------------------------------------
+    // --- place -----------------------------------------------------------------------------------
 
     /// @notice Moves the game down to the tree that refines leaf `index` of the tree in play.
     /// @param next The seal of the challenger's own tree down there.
@@ -151,7 +151,7 @@ library Games {
         return depth >= game.demandFrom && depth < Trace.HEIGHT && depth % FAN_HEIGHT == 0;
     }
 
-    // --- order --------------------------------------------------------------------------------------------------------
+    // --- order -----------------------------------------------------------------------------------
 
     /// @notice A won game's place in the order that decides the bounty; the least is first.
     /// @dev What was shown counts before when: a step, then silence about a finer tree before one
@@ -169,7 +169,7 @@ library Games {
         return game.level == BOTTOM ? game.rankBound : type(uint24).max;
     }
 
-    // --- hashes -------------------------------------------------------------------------------------------------------
+    // --- hashes ----------------------------------------------------------------------------------
 
     /// @notice What a move must name: everything that the move answers, and no clock.
     /// @param root The tree in play, zero while the claimant owes it.

@@ -37,7 +37,8 @@ struct FinalState {
 using MachineState for State global;
 
 /// @title States and programs of the machine (spec/machine.md#state, #programs)
-/// @notice `parse` is the only way to a `State`, so a `State` is always a valid one; the setters are for `Step`.
+/// @notice `parse` is the only way to a `State`, so a `State` is always a valid one; the setters
+/// are for `Step`.
 library MachineState {
     /// @notice Bytes of a state's preimage, and of a program id's.
     uint256 internal constant SIZE = 197;
@@ -83,7 +84,7 @@ library MachineState {
     /// @notice The output root does not open from the final memory root.
     error OutputNotOpened();
 
-    // --- a claim's end points -------------------------------------------------------------------------------------
+    // --- a claim's end points --------------------------------------------------------------------
 
     /// @notice The program id of a 52-byte preimage, which need not be valid: see `initialHash`.
     function programId(bytes calldata program) internal view returns (bytes32) {
@@ -147,9 +148,10 @@ library MachineState {
         end.steps = state.stepCount();
     }
 
-    // --- parsing --------------------------------------------------------------------------------------------------
+    // --- parsing ---------------------------------------------------------------------------------
 
-    /// @notice A state from exactly 197 bytes that are a valid preimage; anything else reverts with its fault.
+    /// @notice A state from exactly 197 bytes that are a valid preimage; anything else reverts with
+    /// its fault.
     function parse(bytes calldata preimage) internal pure returns (State state) {
         if (preimage.length != SIZE) revert InvalidState(StateFault.Length);
         assembly ("memory-safe") {
@@ -194,7 +196,7 @@ library MachineState {
         return lo >= TEXT_MIN && lo < hi && hi <= TEXT_MAX && (lo | hi) & PAGE_MASK == 0 && hi - lo <= TEXT_BYTES_MAX;
     }
 
-    // --- fields ---------------------------------------------------------------------------------------------------
+    // --- fields ----------------------------------------------------------------------------------
 
     function hash(State state) internal view returns (bytes32) {
         return Merkle.hashMemory(State.unwrap(state), SIZE);
@@ -237,7 +239,7 @@ library MachineState {
         return index == 0 ? 0 : _uint32(state, PC + 4 * index);
     }
 
-    // --- for Step only --------------------------------------------------------------------------------------------
+    // --- for Step only ---------------------------------------------------------------------------
 
     /// @notice Writes x1 .. x31; a write to x0 is dropped.
     function setRegister(State state, uint256 index, uint32 value) internal pure {
@@ -255,7 +257,8 @@ library MachineState {
 
     /// @notice Counts one step.
     function countStep(State state) internal pure {
-        // INVARIANT: a running state has step < limit <= 2^45, so the low u64 of this addition never carries.
+        // INVARIANT: a running state has step < limit <= 2^45, so the low u64 of this addition
+        // never carries.
         _setWord(state, STEP, _word(state, STEP) + (1 << 192));
     }
 

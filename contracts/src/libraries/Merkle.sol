@@ -2,8 +2,9 @@
 pragma solidity ^0.8.30;
 
 /// @title SHA-256 and its binary trees (spec/machine.md#roots)
-/// @notice Every hash goes through `_sha256` or one of the two loops below, and each checks that the precompile ran:
-/// out of gas inside a hash reverts, it never leaves an old word in place of a hash.
+/// @notice Every hash goes through `_sha256` or one of the two loops below, and each checks that
+/// the precompile ran: out of gas inside a hash reverts, it never leaves an old word in place of a
+/// hash.
 library Merkle {
     /// @notice The SHA-256 precompile failed, for want of gas or because the chain has none.
     error HashFailed();
@@ -44,7 +45,8 @@ library Merkle {
         return hashMemory(0, 64);
     }
 
-    /// @notice The node `siblings.length` levels above `running`, which stands at `index` on its own level.
+    /// @notice The node `siblings.length` levels above `running`, which stands at `index` on its
+    /// own level.
     function climb(bytes32 running, uint256 index, bytes32[] calldata siblings) internal view returns (bytes32 root) {
         uint256 pointer;
         assembly ("memory-safe") {
@@ -54,16 +56,19 @@ library Merkle {
     }
 
     /// @notice As `climb`, over `height` siblings that lie in calldata from byte `pointer`.
-    /// The caller has checked that they do: calldata reads as zero past its end, which then proves nothing false.
+    /// The caller has checked that they do: calldata reads as zero past its end, which then proves
+    /// nothing false.
     function climbAt(bytes32 running, uint256 index, uint256 pointer, uint256 height)
         internal
         view
         returns (bytes32 root)
     {
-        // INVARIANT: an index has one meaning. Higher bits would be ignored below, so they are refused.
+        // INVARIANT: an index has one meaning. Higher bits would be ignored below, so they are
+        // refused.
         if (index >> height != 0) revert IndexOutOfRange(index, height);
         bool ok = true;
-        // Assembly because the scratch space serves all the hashes: half the gas of `sha256(abi.encode(..))`.
+        // Assembly because the scratch space serves all the hashes: half the gas of
+        // `sha256(abi.encode(..))`.
         assembly ("memory-safe") {
             for { let end := add(pointer, shl(5, height)) } lt(pointer, end) { pointer := add(pointer, 32) } {
                 let right := shl(5, and(index, 1)) // 32 if the running node is the right child
@@ -84,7 +89,8 @@ library Merkle {
         uint256 width = group.length;
         if (width == 0 || width & (width - 1) != 0) revert GroupSize(width);
         bool ok = true;
-        // Assembly folds the group in place: each level's nodes overwrite the front of the level below.
+        // Assembly folds the group in place: each level's nodes overwrite the front of the level
+        // below.
         assembly ("memory-safe") {
             let nodes := mload(0x40)
             calldatacopy(nodes, group.offset, shl(5, width))

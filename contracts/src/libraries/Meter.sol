@@ -2,14 +2,15 @@
 pragma solidity ^0.8.30;
 
 /// @title What a finished run costs
-/// @notice A base plus a rate times the steps that the final state attests, capped by the price locked
-/// (spec/contracts.md#metering).
+/// @notice A base plus a rate times the steps that the final state attests, capped by the price
+/// locked (spec/contracts.md#metering).
 library Meter {
     /// @dev A mebistep is 2^20 steps.
     uint256 internal constant MEBISTEP_LOG2 = 20;
 
     /// @notice The amount due to the provider, rounded down.
-    /// @dev 96 + 48 bits cannot overflow. Proved in test/halmos: never above the cap, and a fixed price in full.
+    /// @dev 96 + 48 bits cannot overflow. Proved in test/halmos: never above the cap, and a fixed
+    /// price in full.
     /// @param priceCap The price locked.
     /// @param priceBase The part that does not depend on the steps.
     /// @param priceMebistep The price of 2^20 steps.

@@ -28,8 +28,8 @@ library Payments {
         token.safeTransfer(to, amount);
     }
 
-    /// @notice Uses a permit for the caller. Whoever sent the same permit first did no harm: the allowance then stands,
-    /// and if it does not, taking the money fails.
+    /// @notice Uses a permit for the caller. Whoever sent the same permit first did no harm: the
+    /// allowance then stands, and if it does not, taking the money fails.
     function permitQuietly(IERC20 token, uint256 amount, uint256 permitDeadline, uint8 v, bytes32 r, bytes32 s)
         internal
     {

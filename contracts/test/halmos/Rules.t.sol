@@ -9,13 +9,10 @@ import {Split} from "../../src/libraries/Split.sol";
 /// @notice Run by `cargo xtask contracts prove`, with PyPI's halmos.
 /// Forge does not run these.
 contract RulesProof {
-    function check_a_price_lies_within_its_bounds(
-        uint96 low,
-        uint96 high,
-        uint40 startAt,
-        uint32 rampSecs,
-        uint40 time
-    ) public pure {
+    function check_a_price_lies_within_its_bounds(uint96 low, uint96 high, uint40 startAt, uint32 rampSecs, uint40 time)
+        public
+        pure
+    {
         if (low > high) return;
         uint96 price = Ramp.priceAt(low, high, startAt, rampSecs, time);
         assert(low <= price && price <= high);
@@ -52,8 +49,8 @@ contract RulesProof {
         assert(uint256(compensation) + bounty + cover == stake);
     }
 
-    /// @dev All shares, stakes below 2^24; and below, all stakes at the shares that leave the pool the least. Both at once take
-    /// the solvers between a minute and for ever.
+    /// @dev All shares, stakes below 2^24; and below, all stakes at the shares that leave the pool
+    /// the least. Both at once take the solvers between a minute and for ever.
     function check_one_person_in_every_role_loses(uint24 stake, uint16 compensationBps, uint16 bountyBps) public pure {
         if (stake == 0 || !Split.sharesValid(compensationBps, bountyBps)) return;
         (uint96 compensation, uint96 bounty,) = Split.slashed(stake, compensationBps, bountyBps);

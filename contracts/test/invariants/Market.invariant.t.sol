@@ -76,7 +76,8 @@ contract MarketInvariantTest is Test {
         vm.assertEq(handler.wealth() + market.coverPool(), wealthBefore, "the parties gained from failing");
     }
 
-    /// A suite that does nothing holds every invariant, so this plays a fixed run and sees that each kind of move happens.
+    /// A suite that does nothing holds every invariant, so this plays a fixed run and sees that
+    /// each kind of move happens.
     function test_the_moves_do_something() public {
         FuzzSelector memory all = targetSelectors()[0];
         uint256 seed = 1;

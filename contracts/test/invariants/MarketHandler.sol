@@ -29,7 +29,7 @@ contract MarketHandler is MarketFixture {
         _;
     }
 
-    // --- moves ----------------------------------------------------------------------------------------------------
+    // --- moves -----------------------------------------------------------------------------------
 
     function lockNew(uint256 seed) external timely {
         if (orders.length == JOBS_MAX) return;
@@ -177,7 +177,7 @@ contract MarketHandler is MarketFixture {
         market.unpauseOrders();
     }
 
-    // --- the ledger beside it ---------------------------------------------------------------------------------------
+    // --- the ledger beside it --------------------------------------------------------------------
 
     /// What jobs hold: escrow of open jobs, the data fees of those that nobody has missed, and fees
     /// of open demands.
@@ -236,7 +236,7 @@ contract MarketHandler is MarketFixture {
         return (address(token), address(market), address(stakes));
     }
 
-    // --- choices ----------------------------------------------------------------------------------------------------
+    // --- choices ---------------------------------------------------------------------------------
 
     function random(uint256 seed) private view returns (Order memory o) {
         o = seed & 2 == 0 ? order() : sealedOrder();

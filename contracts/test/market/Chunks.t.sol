@@ -65,7 +65,7 @@ contract ChunksTest is MarketFixture {
         answer(CHUNK);
     }
 
-    // --- fees -----------------------------------------------------------------------------------------------------------
+    // --- fees ------------------------------------------------------------------------------------
 
     function test_a_fee_follows_the_base_fee() public {
         vm.fee(BASE_FEE);
@@ -100,7 +100,7 @@ contract ChunksTest is MarketFixture {
         market.demand(o, CHUNK, 1, 6 * DOLLAR);
     }
 
-    // --- which chunks ----------------------------------------------------------------------------------------------------
+    // --- which chunks ----------------------------------------------------------------------------
 
     function test_the_first_and_last_chunks_open() public {
         demand(0);

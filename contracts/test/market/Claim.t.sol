@@ -92,7 +92,7 @@ contract ClaimTest is MarketFixture {
         vm.assertEq(verifier.evidenceOf(jobId), "proof", "the verifier got other evidence");
     }
 
-    // --- who and when --------------------------------------------------------------------------------------------
+    // --- who and when ----------------------------------------------------------------------------
 
     function test_only_the_lock_holder_claims() public {
         Order memory o = order();
@@ -139,7 +139,7 @@ contract ClaimTest is MarketFixture {
         assertBalanced(0);
     }
 
-    // --- forks ---------------------------------------------------------------------------------------------------
+    // --- forks -----------------------------------------------------------------------------------
 
     /// The provider saw its lock in block N and worked; then N was replaced, and the lock came
     /// again in N+5.
@@ -217,7 +217,7 @@ contract ClaimTest is MarketFixture {
         expectClaimRefused(o, c, abi.encodeWithSelector(IMarket.BlockUnknown.selector, lockBlock));
     }
 
-    // --- what a claim must show ----------------------------------------------------------------------------------
+    // --- what a claim must show ------------------------------------------------------------------
 
     function refuse(Claim memory c, bytes memory why) private {
         expectClaimRefused(order(), c, why);
@@ -348,7 +348,7 @@ contract ClaimTest is MarketFixture {
         market.claim(o, c);
     }
 
-    // --- the verifier --------------------------------------------------------------------------------------------
+    // --- the verifier ----------------------------------------------------------------------------
 
     function test_a_verifier_retired_after_the_lock_still_takes_the_claim() public {
         Order memory o = order();

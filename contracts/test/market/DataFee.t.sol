@@ -32,7 +32,7 @@ contract DataFeeTest is MarketFixture {
         assertBalanced(0);
     }
 
-    // --- lock ----------------------------------------------------------------------------------------------------
+    // --- lock ------------------------------------------------------------------------------------
 
     function test_a_first_lock_escrows_the_price_and_the_fee() public {
         Order memory o = fees(order());
@@ -101,7 +101,7 @@ contract DataFeeTest is MarketFixture {
         expectRefused(o, sign(o), abi.encodeWithSelector(IMarket.ValueAboveCap.selector, value, value - 1));
     }
 
-    // --- ends ----------------------------------------------------------------------------------------------------
+    // --- ends ------------------------------------------------------------------------------------
 
     function test_a_paid_job_pays_the_data_owner() public {
         Order memory o = fees(order());
@@ -235,7 +235,7 @@ contract DataFeeTest is MarketFixture {
         assertReturned("unwound");
     }
 
-    // --- who the data owner may be -------------------------------------------------------------------------------
+    // --- who the data owner may be ---------------------------------------------------------------
 
     /// A purse is a number: nothing runs and nothing is transferred when it is credited, so no
     /// owner can hold up a job.

@@ -20,7 +20,7 @@ contract ExpireTest is MarketFixture {
         market.begin(o);
     }
 
-    // --- no claim ------------------------------------------------------------------------------------------------
+    // --- no claim --------------------------------------------------------------------------------
 
     function test_a_missed_deadline_makes_the_requester_whole_first() public {
         bytes32 jobId = missed(order());
@@ -140,7 +140,7 @@ contract ExpireTest is MarketFixture {
         market.lock(o, "", 0, NEVER);
     }
 
-    // --- no begin ------------------------------------------------------------------------------------------------
+    // --- no begin --------------------------------------------------------------------------------
 
     function test_a_sealed_run_counts_from_begin() public {
         Order memory o = sealedOrder();
@@ -217,7 +217,7 @@ contract ExpireTest is MarketFixture {
         assertBalanced(0);
     }
 
-    // --- no verdict ----------------------------------------------------------------------------------------------
+    // --- no verdict ------------------------------------------------------------------------------
 
     function test_a_verifier_that_never_decides_traps_nobody() public {
         Order memory o = order();
@@ -321,7 +321,7 @@ contract ExpireTest is MarketFixture {
         assertStatus(jobId, JobStatus.Unwound, "the challenge is over and the verifier silent");
     }
 
-    // --- a verifier that was halted ------------------------------------------------------------------------------
+    // --- a verifier that was halted --------------------------------------------------------------
 
     function halt() private {
         vm.prank(guardian);

@@ -67,7 +67,7 @@ contract LockTest is MarketFixture {
         vm.assertEq(market.purseOf(address(wallet)), PURSE - o.price.min, "the wallet has not paid");
     }
 
-    // --- what stands in the way ----------------------------------------------------------------------------------
+    // --- what stands in the way ------------------------------------------------------------------
 
     function test_payment_from_an_empty_account_is_refused_before_anybody_works() public {
         Order memory o = order();
@@ -355,7 +355,7 @@ contract LockTest is MarketFixture {
         lock(o);
     }
 
-    // --- orders that no job may be made of -----------------------------------------------------------------------
+    // --- orders that no job may be made of -------------------------------------------------------
 
     function refuse(Order memory o, OrderFault fault) private {
         uint256 state = vm.snapshotState();

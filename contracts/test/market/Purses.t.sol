@@ -92,7 +92,7 @@ contract PursesTest is MarketFixture {
         }
     }
 
-    // --- tokens that misbehave -------------------------------------------------------------------------------------
+    // --- tokens that misbehave -------------------------------------------------------------------
 
     function hostile() private returns (HostileToken bad, Market other) {
         bad = new HostileToken();
@@ -131,7 +131,7 @@ contract PursesTest is MarketFixture {
         vm.assertEq(bad.balanceOf(stranger), 100, "the money has not arrived");
     }
 
-    // --- governance ------------------------------------------------------------------------------------------------
+    // --- governance ------------------------------------------------------------------------------
 
     function test_only_governance_moves_cover_and_only_cover() public {
         Order memory o = order();

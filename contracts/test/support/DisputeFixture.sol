@@ -121,7 +121,7 @@ abstract contract DisputeFixture is MachineFixture {
         });
     }
 
-    // --- the program ------------------------------------------------------------------------------------------------
+    // --- the program -----------------------------------------------------------------------------
 
     function _run() private {
         uint32[7] memory text = [
@@ -187,7 +187,7 @@ abstract contract DisputeFixture is MachineFixture {
         tree = tree.then(from, LIE);
     }
 
-    // --- moves, each as its party would make it -----------------------------------------------------------------------
+    // --- moves, each as its party would make it --------------------------------------------------
 
     function facts(bytes32 traceRoot) internal view returns (ClaimFacts memory) {
         return ClaimFacts({
@@ -320,7 +320,7 @@ abstract contract DisputeFixture is MachineFixture {
         disputes.reveal(id, hash, children);
     }
 
-    // --- what must hold -----------------------------------------------------------------------------------------------
+    // --- what must hold --------------------------------------------------------------------------
 
     function assertStage(GameId id, Stage stage, string memory message) internal view {
         vm.assertEq(uint256(game(id).stage), uint256(stage), message);

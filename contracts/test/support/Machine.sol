@@ -3,7 +3,8 @@ pragma solidity ^0.8.30;
 
 import {Test} from "./Test.sol";
 
-/// @notice A machine state as a test writes it down, encoded by `preimage` from the specification alone.
+/// @notice A machine state as a test writes it down, encoded by `preimage` from the specification
+/// alone.
 struct Cpu {
     uint8 status;
     uint32 exitCode;
@@ -80,7 +81,7 @@ abstract contract MachineFixture is Test {
         return abi.decode(abi.encode(cpu), (Cpu));
     }
 
-    // --- memory -----------------------------------------------------------------------------------------------------
+    // --- memory ----------------------------------------------------------------------------------
 
     function poke8(uint32 location, uint8 value) internal {
         uint32 index = location / 256;

@@ -88,7 +88,7 @@ abstract contract MarketFixture is MachineFixture {
         stakes.deposit(who, amount);
     }
 
-    // --- orders -----------------------------------------------------------------------------------------------------
+    // --- orders ----------------------------------------------------------------------------------
 
     function order() internal view returns (Order memory o) {
         o.requester = requester;
@@ -146,7 +146,7 @@ abstract contract MarketFixture is MachineFixture {
         market.lock(o, signature, 0, NEVER);
     }
 
-    // --- claims -----------------------------------------------------------------------------------------------------
+    // --- claims ----------------------------------------------------------------------------------
 
     function program() internal pure returns (bytes memory) {
         return abi.encodePacked(
@@ -318,7 +318,7 @@ abstract contract MarketFixture is MachineFixture {
         vm.warp(time);
     }
 
-    // --- what must hold ---------------------------------------------------------------------------------------------
+    // --- what must hold --------------------------------------------------------------------------
 
     function assertStatus(bytes32 jobId, JobStatus wanted, string memory message) internal view {
         vm.assertEq(uint256(market.jobOf(jobId).status), uint256(wanted), message);

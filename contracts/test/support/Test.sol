@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @notice The cheatcodes that our tests use, and no more: forge-std is not on the package registry in a usable version.
+/// @notice The cheatcodes that our tests use, and no more: forge-std is not on the package registry
+/// in a usable version.
 interface Vm {
     // Who calls, when, and on which chain.
     function prank(address sender) external;
@@ -9,7 +10,8 @@ interface Vm {
     function stopPrank() external;
     function warp(uint256 timestamp) external;
     function roll(uint256 number) external;
-    // The compiler takes `block.timestamp` and `block.number` for constants of a call: after a warp, ask these.
+    // The compiler takes `block.timestamp` and `block.number` for constants of a call: after a
+    // warp, ask these.
     function getBlockTimestamp() external view returns (uint256);
     function getBlockNumber() external view returns (uint256);
     function chainId(uint256 id) external;

@@ -19,10 +19,6 @@ use std::path::Path;
 
 use tree::Tree;
 
-/// Areas whose findings are shown by `cargo xtask tidy --all` and fail nothing: work on them is
-/// under way. Remove a line as soon as tidy says that its area passes.
-const PENDING: [&str; 1] = ["comments contracts"];
-
 /// Something that breaks a rule.
 #[derive(Debug, PartialEq, Eq)]
 struct Finding {
@@ -38,8 +34,8 @@ impl Finding {
     }
 }
 
-/// Checks everything; the error lists all that is wrong. With `all`, pending areas too.
-pub(crate) fn tidy(root: &Path, all: bool) -> Result<(), String> {
+/// Checks everything; the error lists all that is wrong.
+pub(crate) fn tidy(root: &Path) -> Result<(), String> {
     let tree = Tree::read(root)?;
     let mut findings = Vec::new();
     findings.extend(code_map::check(&tree));
@@ -52,30 +48,13 @@ pub(crate) fn tidy(root: &Path, all: bool) -> Result<(), String> {
     findings.extend(leaks::check(&tree));
     findings.extend(offline::check(root)?);
     findings.extend(wasm::check(root, &tree)?);
-    report(&findings, all)
-}
-
-fn report(findings: &[Finding], all: bool) -> Result<(), String> {
-    for area in PENDING {
-        match findings.iter().filter(|finding| finding.area == area).count() {
-            0 => println!("tidy: {area} passes; take it off PENDING in xtask/src/tidy/mod.rs"),
-            count => println!("tidy: {area} is pending ({count} findings; tidy --all lists them)"),
-        }
-    }
-    let wrong: Vec<&str> = findings
-        .iter()
-        .filter(|finding| all || !is_pending(&finding.area))
-        .map(|finding| finding.text.as_str())
-        .collect();
+    let wrong: Vec<String> =
+        findings.iter().map(|finding| format!("{}: {}", finding.area, finding.text)).collect();
     if wrong.is_empty() { Ok(()) } else { Err(format!("tidy:\n  {}", wrong.join("\n  "))) }
 }
 
-fn is_pending(area: &str) -> bool {
-    PENDING.contains(&area)
-}
-
-/// The part of the tree that a file is in, so that each can be pending by itself: "crates/cli",
-/// "contracts", "README.md".
+/// The part of the tree that a file is in, as findings name it: "crates/cli", "contracts",
+/// "README.md".
 fn part(file: &str) -> &str {
     let slashes = if file.starts_with("crates/") { 2 } else { 1 };
     file.match_indices('/').nth(slashes - 1).map_or(file, |(at, _)| &file[..at])
