@@ -277,11 +277,13 @@ fn an_account_uploads_in_anothers_name() {
 
 /// What a listener answers, as text.
 fn asked(url: &str, head: &str, body: &str) -> String {
-    let mut stream = TcpStream::connect(url.trim_start_matches("http://")).unwrap();
+    let host = url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(host).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let length = body.len();
-    let sent =
-        format!("{head}host: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+    let sent = format!(
+        "{head}host: {host}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
     stream.write_all(sent.as_bytes()).unwrap();
     let mut answer = Vec::new();
     // Who is sent what it can't read may just hang up.

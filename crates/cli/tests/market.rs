@@ -768,7 +768,7 @@ fn bad_input_has_a_cause_and_harms_no_market() {
     let gone = ["--market", "http://127.0.0.1:9", "--rpc", &rpc, "--deployment", &deployment];
     let password = home.path("password");
     let key = ["--account", &account, "--password-file", &password];
-    let error = home.error(1, &[&["auditor"], &gone[..], &key[..]].concat());
+    let error = home.error(1, &[&["run", &wordcount], &gone[..], &key[..]].concat());
     assert!(error.contains("can't be reached"), "{error}");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = taken.local_addr().unwrap().to_string();

@@ -329,7 +329,7 @@ async fn a_silent_provider_is_slashed_and_another_delivers_late() {
     let (silent, other) = (market.funded().await, market.funded().await);
     let requester = market.funded().await;
     // It waits for more blocks than it will live.
-    let arguments = ["--job-cost", "0", "--confirmations", "1000"];
+    let arguments = ["--job-cost", "0", "--confirmations", "6"];
     let provider = market.daemon("provider", silent, &arguments);
     let before = [market.wealth(requester).await, market.wealth(silent).await];
     let output = market.path("output");
@@ -340,7 +340,7 @@ async fn a_silent_provider_is_slashed_and_another_delivers_late() {
         "--steps-max",
         "10000000",
         "--run-secs",
-        "8",
+        "14",
         "--output",
         &output,
     ];

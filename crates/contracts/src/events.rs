@@ -344,6 +344,9 @@ impl JobEvent {
                 | JobEvent::Answered { .. }
                 | JobEvent::TakenUp { .. }
                 | JobEvent::Stepped { .. }
+                // The end that they belong to tells both.
+                | JobEvent::BountyPaid { .. }
+                | JobEvent::ChallengeCostsCredited { .. }
         )
     }
 

@@ -102,17 +102,22 @@ impl Signing {
             kept.made_at = Some(head);
         }
         let signed = self.sign(request.clone(), nonce)?;
-        match self.offer(&signed).await {
+        let outcome = self.offer(&signed).await;
+        // One whose answer was lost may be mined as well as one that was accepted.
+        if matches!(outcome, Outcome::Accepted | Outcome::Unknown(_))
+            && let Some(kept) = self.bids.lock().get_mut(&nonce)
+        {
+            kept.request.clone_from(&request);
+            kept.made_at = Some(head);
+            kept.hashes.push(*signed.tx_hash());
+        }
+        match outcome {
             Outcome::Accepted => {}
             // It is mined, or this was not enough for the node: the next look will show.
             Outcome::NonceTaken | Outcome::Gap => return Ok(false),
             Outcome::Refused(error) | Outcome::Unknown(error) => return Err(error),
         }
         tracing::info!(nonce, fee = request.max_fee_per_gas, "a stuck transaction is replaced");
-        if let Some(kept) = self.bids.lock().get_mut(&nonce) {
-            kept.request = request;
-            kept.hashes.push(*signed.tx_hash());
-        }
         Ok(true)
     }
 

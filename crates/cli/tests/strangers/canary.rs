@@ -94,12 +94,12 @@ fn told_to_a_stranger(market: &Market, stranger: Address, job: &str, receipt: &s
         &["log", "fsck", &log, "--home", &home, "--json"],
         &["receipt", "show", receipt, "--json"],
         &["receipt", "show", receipt],
-        &["receipt", "audit", receipt, "--json"],
+        &["receipt", "audit", receipt, "--home", &home, "--json"],
     ] {
         keep(assay(arguments));
     }
     for format in ["prov", "openlineage", "dot", "svg"] {
-        keep(assay(&["receipt", "export", "--format", format, receipt]));
+        keep(assay(&["receipt", "export", "--format", format, receipt, "--home", &home]));
         let whole = ["--log", &log, "--home", &home];
         keep(assay(&[&["receipt", "export", "--format", format], &whole[..]].concat()));
     }

@@ -1,5 +1,7 @@
 //! The market's contract, by typed methods: what it knows of a job, and calls to send.
 
+use std::ops::Range;
+
 use alloy_primitives::aliases::{U40, U96};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_rpc_types_eth::TransactionRequest;
@@ -160,15 +162,16 @@ impl Contracts {
         self.market.settle(order.clone()).into_transaction_request()
     }
 
-    /// Demands a chunk of a claim's output, for so much at the most.
-    pub(crate) fn demand_chunk(
+    /// Demands chunks of a claim's output, for so much each at the most.
+    pub(crate) fn demand_chunks(
         &self,
         order: &Market::Order,
-        chunk: u32,
+        chunks: Range<u32>,
         fee_max: u128,
     ) -> TransactionRequest {
-        let fee_max = U96::saturating_from(fee_max);
-        self.market.demand(order.clone(), chunk, 1, fee_max).into_transaction_request()
+        let (fee_max, count) = (U96::saturating_from(fee_max), chunks.len() as u32);
+        let call = self.market.demand(order.clone(), chunks.start, count, fee_max);
+        call.into_transaction_request()
     }
 
     /// Shows a chunk that was demanded, with the 17 siblings above its page.

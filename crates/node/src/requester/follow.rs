@@ -18,6 +18,10 @@ use crate::requester::withheld::Chunks;
 use crate::requester::{JobRecord, Requester};
 use crate::{Error, Result};
 
+/// What a demand prepays for a chunk, as a multiple of what its answer costs today
+/// (spec/contracts.md): the rest comes back.
+const CHUNK_FEE_HEADROOM: u128 = 2;
+
 /// How often a chain that can't call is asked.
 const POLL: Duration = Duration::from_millis(500);
 
@@ -180,21 +184,29 @@ impl Requester {
         if job.status != JobStatus::AwaitingVerdict || now > job.deadline {
             return Ok(None);
         }
-        // Never more than the price again: a result may be large, and worth less than that.
-        let fee = contracts.chunk_fee(order).await?;
+        // All that is missing at once, for a claim does not wait for one round after another.
+        let missing = output.chunks.missing().unwrap_or_default();
+        let is_new = |chunk: &u32| !demanded.contains(chunk);
+        let Some(first) = missing.clone().find(is_new) else { return Ok(None) };
+        let end = (first..missing.end).find(|chunk| !is_new(chunk)).unwrap_or(missing.end);
+        // Never more than the price again: a result may be large, and worth less than that. But the
+        // first chunk always: nobody may withhold an output because it is cheap.
+        let prepaid = contracts.chunk_fee(order).await?;
+        let fee = prepaid.div_ceil(CHUNK_FEE_HEADROOM);
         let spent = fee.saturating_mul(demanded.len() as u128);
-        let mut missing = output.chunks.missing().into_iter().flatten();
-        let Some(chunk) = missing.find(|chunk| !demanded.contains(chunk)) else {
-            return Ok(None);
+        let affordable = match (first, job.price.saturating_sub(spent).checked_div(fee)) {
+            (0, affordable) => affordable.unwrap_or(u128::MAX).max(1),
+            (_, affordable) => affordable.unwrap_or(u128::MAX),
         };
-        if spent.saturating_add(fee) > job.price {
+        let count = affordable.min(u128::from(end - first));
+        if count == 0 {
             tracing::warn!(%id, spent, "the rest of a withheld output costs more than its job");
             return Ok(None);
         }
         // Twice, for the base fee may rise until it is mined.
-        let fee_max = fee.saturating_mul(2);
-        self.fill_purse_with(fee_max).await?;
-        Ok(Some(contracts.demand_chunk(order, chunk, fee_max)))
+        let fee_max = prepaid.saturating_mul(2);
+        self.fill_purse_with(fee_max.saturating_mul(count)).await?;
+        Ok(Some(contracts.demand_chunks(order, first..first + count as u32, fee_max)))
     }
 
     /// Whether nobody has locked an order and nobody ever will: no block can have its lock any more,

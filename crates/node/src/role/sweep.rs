@@ -98,6 +98,8 @@ impl Sweep {
             let job = contracts.job(*id).await?;
             let last = match job.status {
                 JobStatus::None => Some(signed.order.lockDeadline.to::<u64>()),
+                // Its games go on, for the bounty: their players need what they play about.
+                JobStatus::Silent if contracts.has_open_games(*id).await? => None,
                 status if status.is_final() => Some(job.deadline),
                 _ => None,
             };
