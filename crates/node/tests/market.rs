@@ -699,13 +699,21 @@ async fn a_blob_that_vanishes_is_missed_before_the_lock_and_not_after_it() {
     let broker = BrokerClient::new(&broker, deployment, &key, assay_chain::SystemClock);
     let own = Store::open(&folder.path().join("own")).expect("a store");
     let own = Board::of_broker(broker.expect("a client"), Some(own));
-    let vanish = || {
+    // What an order names. Its output may be there by then, and nobody may keep that back.
+    let vanish = |order: &SignedOrder| {
+        let named = serde_json::to_string(order).expect("an order");
+        let mut count = 0;
         for kind in ["envelopes", "slots"] {
             let blobs = folder.path().join("board/blobs").join(kind);
             for file in std::fs::read_dir(blobs).expect("a folder") {
-                std::fs::remove_file(file.expect("a file").path()).expect("removed");
+                let file = file.expect("a file");
+                if named.contains(file.file_name().to_str().expect("a name")) {
+                    std::fs::remove_file(file.path()).expect("removed");
+                    count += 1;
+                }
             }
         }
+        assert_eq!(count, 1, "its input is there to vanish");
     };
     let auditors = [market.auditor()].into();
     let sealing = Some(Sealing { auditors, beneficiary: None, begin_secs: 60 });
@@ -713,9 +721,10 @@ async fn a_blob_that_vanishes_is_missed_before_the_lock_and_not_after_it() {
     let requester = market.requester();
     let mut early = Vec::new();
     for (key, terms) in [(b"a", sealed("early")), (b"b", wordcount("early"))] {
-        early.push(requester.order(sha256(key), &terms).await.expect("ordered").job_id);
+        let record = requester.order(sha256(key), &terms).await.expect("ordered");
+        vanish(&record.signed);
+        early.push(record.job_id);
     }
-    vanish();
     let provider = Working::start(&contracts, own, asks_nothing()).await;
     let until = Instant::now() + PATIENCE;
     for job in early {
@@ -737,7 +746,7 @@ async fn a_blob_that_vanishes_is_missed_before_the_lock_and_not_after_it() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         // A sealed one waits for its key, which goes out while it is followed.
-        vanish();
+        vanish(&record.signed);
         let followed = requester.follow(&mut record, |_, _| ());
         let followed = tokio::time::timeout(PATIENCE, followed).await.expect("in time");
         assert_eq!(followed.expect("followed"), JobStatus::Paid, "the lock was for nothing");

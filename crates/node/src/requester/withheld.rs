@@ -75,13 +75,14 @@ mod tests {
         assert_eq!(chunks.missing(), Some(1..257), "so many at once");
         chunks.put(7, &pages[7]);
         assert_eq!(chunks.missing(), Some(1..7), "what was shown is not demanded again");
-        for (number, page) in (0..).zip(&pages).collect::<Vec<_>>().into_iter().rev() {
-            assert_eq!(chunks.image(root), None, "chunk {number} is missing");
+        for (number, page) in (0..).zip(&pages).skip(1).collect::<Vec<_>>().into_iter().rev() {
+            assert!(chunks.image(root).is_none(), "chunk {number} is missing");
             chunks.put(number, page);
         }
-        assert_eq!((chunks.missing(), chunks.image(root)), (None, Some(image)));
+        assert_eq!(chunks.missing(), None);
+        assert!(chunks.image(root) == Some(image), "the whole output");
         let (other, _) = public_blob(b"other").expect("it fits");
-        assert_eq!(chunks.image(other), None, "of another root");
+        assert!(chunks.image(other).is_none(), "of another root");
     }
 
     #[test]
