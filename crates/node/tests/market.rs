@@ -706,9 +706,10 @@ async fn a_blob_that_vanishes_is_missed_before_the_lock_and_not_after_it() {
         for kind in ["envelopes", "slots"] {
             let blobs = folder.path().join("board/blobs").join(kind);
             for file in std::fs::read_dir(blobs).expect("a folder") {
-                let file = file.expect("a file");
-                if named.contains(file.file_name().to_str().expect("a name")) {
-                    std::fs::remove_file(file.path()).expect("removed");
+                let file = file.expect("a file").path();
+                let name = file.file_stem().and_then(|name| name.to_str()).expect("a name");
+                if named.contains(name) {
+                    std::fs::remove_file(&file).expect("removed");
                     count += 1;
                 }
             }
