@@ -1,5 +1,5 @@
-//! `cargo xtask bench build|chain|key-service|log|machine|market|seal|worst [--json]`: figures, with
-//! the machine, the inputs and the peers of the same run.
+//! `cargo xtask bench build|chain|key-service|log|machine|market|seal|worst [--json]`: figures,
+//! with the machine, the inputs and the peers of the same run.
 //!
 //! Timings on a shared machine wander, so each figure is a median and peers take turns with ours.
 

@@ -50,8 +50,8 @@ pub struct ServerConfig {
     /// How long a peer may read nothing of its answer, or fall behind
     /// [`ServerConfig::read_bytes_per_sec_min`] by.
     pub write_timeout: Duration,
-    /// The slowest that a peer may read in the long run, in bytes a second: who takes a byte now and
-    /// then holds a place as surely as who takes none.
+    /// The slowest that a peer may read in the long run, in bytes a second: who takes a byte now
+    /// and then holds a place as surely as who takes none.
     pub read_bytes_per_sec_min: u64,
     /// Proxies that are believed about whom they forward for (`X-Forwarded-For`), by address. They
     /// may have any number of connections.

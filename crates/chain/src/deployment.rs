@@ -51,9 +51,9 @@ pub struct Governance {
 
 /// Puts a market on the client's chain, signed and paid for by its signer.
 ///
-/// A dozen transactions. Both ownerships are the timelock's from the contracts' first block on; what
-/// the deployer may do as founder ends with the last transaction. One that fails leaves the earlier contracts unused and holding
-/// nothing; run it again.
+/// A dozen transactions. Both ownerships are the timelock's from the contracts' first block on;
+/// what the deployer may do as founder ends with the last transaction. One that fails leaves the
+/// earlier contracts unused and holding nothing; run it again.
 ///
 /// # Errors
 ///

@@ -21,8 +21,8 @@ pub struct DisputeTerms {
     pub cost_answer: u128,
     /// And for each reveal.
     pub cost_reveal: u128,
-    /// How fast an auditor must be able to re-run a job, in steps a second: the slowest program that
-    /// anybody could write.
+    /// How fast an auditor must be able to re-run a job, in steps a second: the slowest program
+    /// that anybody could write.
     pub steps_per_sec: u64,
     /// How fast a player must be able to re-run a segment with all its states, of the slowest
     /// program.

@@ -99,8 +99,8 @@ impl Quoted {
     }
 }
 
-/// What an order costs now, with who has the stake and is fast enough. A provider with several offers counts once,
-/// with its cheapest; the order of the offers does not matter.
+/// What an order costs now, with who has the stake and is fast enough. A provider with several
+/// offers counts once, with its cheapest; the order of the offers does not matter.
 pub fn quote(asked: Asked, offers: &[Offer], now: u64) -> Quote {
     let mut cheapest: BTreeMap<Account, Quoted> = BTreeMap::new();
     let can = |offer: &&Offer| offer.covers(asked.stake, now) && offer.is_fast_enough(asked);

@@ -208,7 +208,8 @@ impl Flood {
         Game { id: committed.expect("an event").id, by, index }
     }
 
-    /// Points in a tree whose leaves are all the final state, with an own tree that leaves it there.
+    /// Points in a tree whose leaves are all the final state, with an own tree that leaves it
+    /// there.
     async fn point(&self, claim: &Claim, game: &Game, index: u32) {
         let (attacker, view) = (&self.attackers[game.by], self.game(game.id).await);
         let start = Hash(view.game.start.0);

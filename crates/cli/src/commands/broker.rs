@@ -37,8 +37,9 @@ pub(crate) struct Arguments {
     /// An account that is not served at all; repeat for several
     #[arg(long = "ban", value_name = "ADDRESS")]
     banned: Vec<Address>,
-    /// A name that requests may come under (`Host`), besides this machine's own; repeat for several.
-    /// On a loopback address only the named ones are served, elsewhere any unless one is named
+    /// A name that requests may come under (`Host`), besides this machine's own; repeat for
+    /// several. On a loopback address only the named ones are served, elsewhere any unless one is
+    /// named
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
     /// A proxy in front whose `X-Forwarded-For` is believed, by its address; repeat for several.

@@ -256,8 +256,8 @@ impl Auditor {
         Ok(games.iter().any(|game| !game.stage.is_final()))
     }
 
-    /// What is left to do for a job that is over: the bounty that was kept for a game, the bonds and
-    /// the costs.
+    /// What is left to do for a job that is over: the bounty that was kept for a game, the bonds
+    /// and the costs.
     async fn finish(&self, id: B256, job: &Job) -> Result<Next> {
         self.found().remove(&id);
         if self.commitment(id)?.is_some() {

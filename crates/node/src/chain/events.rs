@@ -84,8 +84,8 @@ impl Contracts {
         Ok(logged(self, filter).await?.into_iter().filter_map(|(found, _)| found.job).collect())
     }
 
-    /// The order of a job, as its lock in a block tells it; without the requester's signature, which
-    /// the contract has checked, and without terms beyond it. `None` if there are such terms.
+    /// The order of a job, as its lock in a block tells it; without the requester's signature,
+    /// which the contract has checked, and without terms beyond it. `None` if there are such terms.
     ///
     /// # Errors
     ///

@@ -114,8 +114,8 @@ impl Contracts {
         self.send(call.into_transaction_request()).await.map(drop)
     }
 
-    /// Takes free stake of the account's out of use: it can be withdrawn after the contract's delay,
-    /// which begins anew for what is on its way already.
+    /// Takes free stake of the account's out of use: it can be withdrawn after the contract's
+    /// delay, which begins anew for what is on its way already.
     ///
     /// # Errors
     ///

@@ -235,8 +235,8 @@ impl Contracts {
     }
 }
 
-/// What hides an own tree of a level: the commitment's salt at the top, and what nobody who does not
-/// know it could tell below.
+/// What hides an own tree of a level: the commitment's salt at the top, and what nobody who does
+/// not know it could tell below.
 fn salt_at(salt: B256, level: Level) -> B256 {
     match level {
         Level::Top => salt,

@@ -54,8 +54,8 @@ impl Provider {
         Ok(Next::After(Duration::from_secs(1)))
     }
 
-    /// Answers what the games about its claim ask, those first whose turn ends first, and ends those
-    /// whose challenger is late. Gives when the first turn ends, if any game is open.
+    /// Answers what the games about its claim ask, those first whose turn ends first, and ends
+    /// those whose challenger is late. Gives when the first turn ends, if any game is open.
     async fn attend_games(
         &self,
         window: &Window,

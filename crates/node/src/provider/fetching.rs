@@ -125,8 +125,8 @@ impl Provider {
     }
 
     /// What can be known of a sealed job before its lock: that its program runs and its envelopes
-    /// are there. They are kept here from now on: who has locked pays if they vanish elsewhere. Gives
-    /// their size in bytes.
+    /// are there. They are kept here from now on: who has locked pays if they vanish elsewhere.
+    /// Gives their size in bytes.
     async fn fetch_sealed(&self, signed: &SignedOrder) -> Result<u64, Unfetched> {
         let order = &signed.order;
         let terms = terms_of(signed)?;

@@ -25,8 +25,8 @@ const CHUNK_FEE_HEADROOM: u128 = 2;
 /// How often a chain that can't call is asked.
 const POLL: Duration = Duration::from_millis(500);
 
-/// How long a chain that can reorganise is left after a lock's deadline to make a block, in seconds,
-/// before the order is cancelled.
+/// How long a chain that can reorganise is left after a lock's deadline to make a block, in
+/// seconds, before the order is cancelled.
 const BLOCK_PATIENCE_SECS: u64 = 30;
 
 /// How long the provider is left to settle, in seconds, before the requester does.
@@ -209,9 +209,9 @@ impl Requester {
         Ok(Some(contracts.demand_chunks(order, first..first + count as u32, fee_max)))
     }
 
-    /// Whether nobody has locked an order and nobody ever will: no block can have its lock any more,
-    /// or its nonce is used up. The chain's time decides, for who orders the same again would pay
-    /// twice for a lock that came late.
+    /// Whether nobody has locked an order and nobody ever will: no block can have its lock any
+    /// more, or its nonce is used up. The chain's time decides, for who orders the same again would
+    /// pay twice for a lock that came late.
     async fn is_over(&self, record: &JobRecord) -> Result<bool> {
         let (contracts, deadline) = (&self.contracts, record.lock_deadline());
         // An embedded chain's next block has the clock's time.

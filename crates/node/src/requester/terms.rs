@@ -247,8 +247,8 @@ impl KeyText {
 
 impl Requester {
     /// What makes an order the same as another of this account on this market: all that was asked
-    /// for. An unfinished order of the same key is taken up again, so nothing is paid twice. A price
-    /// that was not asked for but quoted is left out.
+    /// for. An unfinished order of the same key is taken up again, so nothing is paid twice. A
+    /// price that was not asked for but quoted is left out.
     pub fn key(&self, terms: &JobTerms, is_quoted: bool) -> Hash {
         let mut key = KeyText(Vec::new());
         let deployment = &self.contracts.deployment;

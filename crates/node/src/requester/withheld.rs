@@ -10,8 +10,8 @@ use assay_types::BlobRoot;
 
 use crate::job::images::image_of;
 
-/// How many chunks are demanded at once, at the most: as many as may be open. A claim is final a day
-/// after its first chunk was shown, so what is left for another round, a slow answerer keeps.
+/// How many chunks are demanded at once, at the most: as many as may be open. A claim is final a
+/// day after its first chunk was shown, so what is left for another round, a slow answerer keeps.
 const DEMANDED_MAX: u32 = 256;
 
 /// What was shown of an output, by number. The contract has checked each against the claim.
