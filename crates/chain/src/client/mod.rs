@@ -14,7 +14,7 @@ use alloy_network::Ethereum;
 use alloy_primitives::{Address, B256};
 use alloy_provider::{DynProvider, Provider, RootProvider};
 use alloy_rpc_client::RpcClient;
-use alloy_rpc_types_eth::{TransactionReceipt, TransactionRequest};
+use alloy_rpc_types_eth::{BlockNumberOrTag, Header, TransactionReceipt, TransactionRequest};
 use alloy_signer_local::PrivateKeySigner;
 use alloy_transport::layers::{RetryBackoffLayer, RetryPolicy};
 use alloy_transport::{TransportError, TransportErrorKind};
@@ -162,10 +162,27 @@ impl Client {
     ///
     /// [`Error::Transport`], [`Error::BadAnswer`].
     pub async fn head(&self) -> Result<(u64, B256)> {
-        let block = self.provider.get_block_by_number(alloy_eips::BlockNumberOrTag::Latest).await?;
-        let missing = || Error::BadAnswer { what: "it has no last block".into() };
-        let header = block.ok_or_else(missing)?.header;
+        let header = self.last_header().await?;
         Ok((header.number, header.hash))
+    }
+
+    /// The last block's header.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Transport`], [`Error::BadAnswer`].
+    pub async fn last_header(&self) -> Result<Header> {
+        let missing = || Error::BadAnswer { what: "it has no last block".into() };
+        self.header(BlockNumberOrTag::Latest).await?.ok_or_else(missing)
+    }
+
+    /// A block's header; `None` if the chain has no such block, or no longer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Transport`].
+    pub async fn header(&self, block: BlockNumberOrTag) -> Result<Option<Header>> {
+        Ok(self.provider.get_block_by_number(block).await?.map(|block| block.header))
     }
 
     /// Sends a transaction and waits until it is mined. One that blocks pass by is replaced at the

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use alloy_primitives::aliases::U96;
 use alloy_primitives::{Address, B256};
-use alloy_provider::{DynProvider, Provider};
+use alloy_provider::DynProvider;
 use alloy_rpc_types_eth::{TransactionReceipt, TransactionRequest};
 use alloy_signer_local::PrivateKeySigner;
 use assay_assurance::{Assurances, Kind};
@@ -175,10 +175,7 @@ impl Contracts {
     ///
     /// [`Error::Chain`].
     pub(crate) async fn head(&self) -> Result<(u64, B256)> {
-        let block = self.client.provider().get_block(alloy_rpc_types_eth::BlockId::latest());
-        let block = block.await.map_err(assay_chain::Error::from)?;
-        let missing = || assay_chain::Error::BadAnswer { what: "it has no last block".into() };
-        let header = block.ok_or_else(missing)?.header;
+        let header = self.client.last_header().await?;
         self.time().see(header.number, header.timestamp, self.env.unix_secs());
         Ok((header.number, header.hash))
     }
@@ -189,9 +186,7 @@ impl Contracts {
     ///
     /// [`Error::Chain`].
     pub async fn last_block(&self) -> Result<(u64, u64)> {
-        let block = self.client.provider().get_block(alloy_rpc_types_eth::BlockId::latest()).await;
-        let missing = || assay_chain::Error::BadAnswer { what: "it has no last block".into() };
-        let header = block.map_err(assay_chain::Error::from)?.ok_or_else(missing)?.header;
+        let header = self.client.last_header().await?;
         Ok((header.number, header.timestamp))
     }
 
@@ -205,11 +200,9 @@ impl Contracts {
         if confirmations == 0 {
             return Ok(time);
         }
-        let block = number.saturating_sub(confirmations);
-        let block = self.client.provider().get_block_by_number(block.into()).await;
+        let block = self.client.header(number.saturating_sub(confirmations).into()).await?;
         let missing = || assay_chain::Error::BadAnswer { what: "it lacks an old block".into() };
-        let block = block.map_err(assay_chain::Error::from)?.ok_or_else(missing)?;
-        Ok(block.header.timestamp)
+        Ok(block.ok_or_else(missing)?.timestamp)
     }
 
     /// The chain's time, in Unix seconds: the clock's, as far as blocks do not say otherwise.
@@ -282,9 +275,8 @@ impl Contracts {
         if number <= lock_block {
             return Ok(None);
         }
-        let parent = self.client.provider().get_block_by_number((number - 1).into());
-        let parent = parent.await.map_err(assay_chain::Error::from)?;
-        Ok(parent.map(|block| (block.header.number, block.header.hash)))
+        let parent = self.client.header((number - 1).into()).await?;
+        Ok(parent.map(|header| (header.number, header.hash)))
     }
 }
 

@@ -3,7 +3,6 @@
 use std::ops::RangeInclusive;
 
 use alloy_primitives::{Address, B256};
-use alloy_provider::Provider;
 use alloy_rpc_types_eth::{Filter, Log};
 use assay_contracts::events::topics;
 use assay_contracts::{JobEvent, LoggedEvent};
@@ -131,7 +130,7 @@ impl Contracts {
             return Ok(log.block_timestamp);
         }
         let number = log.block_number.unwrap_or_default();
-        let block = self.client().provider().get_block_by_number(number.into()).await;
-        Ok(block.map_err(assay_chain::Error::from)?.map(|block| block.header.timestamp))
+        let header = self.client().header(number.into()).await?;
+        Ok(header.map(|header| header.timestamp))
     }
 }

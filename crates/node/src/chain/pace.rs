@@ -1,6 +1,5 @@
 //! How fast a chain makes blocks, and what that takes of a deadline.
 
-use alloy_provider::Provider;
 use futures_util::future::try_join_all;
 
 use crate::Result;
@@ -50,12 +49,9 @@ impl Contracts {
         let (head, _) = self.head().await?;
         // The first block's time is whatever its maker wrote.
         let numbers = head.saturating_sub(BLOCKS - 1).max(1)..=head;
-        let provider = self.client().provider();
-        let blocks =
-            numbers.map(|number| async move { provider.get_block_by_number(number.into()).await });
-        let blocks = try_join_all(blocks).await.map_err(assay_chain::Error::from)?;
-        let times: Vec<_> =
-            blocks.into_iter().flatten().map(|block| block.header.timestamp).collect();
+        let headers = numbers.map(|number| self.client().header(number.into()));
+        let headers = try_join_all(headers).await?;
+        let times: Vec<_> = headers.into_iter().flatten().map(|header| header.timestamp).collect();
         Ok(Pace::of(&times))
     }
 }

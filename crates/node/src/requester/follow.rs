@@ -194,11 +194,8 @@ impl Requester {
         let prepaid = contracts.chunk_fee(order).await?;
         let fee = prepaid.div_ceil(CHUNK_FEE_HEADROOM);
         let spent = fee.saturating_mul(demanded.len() as u128);
-        let affordable = match (first, job.price.saturating_sub(spent).checked_div(fee)) {
-            (0, affordable) => affordable.unwrap_or(u128::MAX).max(1),
-            (_, affordable) => affordable.unwrap_or(u128::MAX),
-        };
-        let count = affordable.min(u128::from(end - first));
+        let affordable = job.price.saturating_sub(spent).checked_div(fee).unwrap_or(u128::MAX);
+        let count = affordable.max(u128::from(first == 0)).min(u128::from(end - first));
         if count == 0 {
             tracing::warn!(%id, spent, "the rest of a withheld output costs more than its job");
             return Ok(None);

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::B256;
-use alloy_provider::Provider;
 use alloy_rpc_types_eth::Filter;
 use assay_contracts::events::topics;
 use tokio::sync::watch;
@@ -229,9 +228,8 @@ impl<R: Role> Scheduler<R> {
         if self.contracts.client().heads().is_some() {
             return Ok(false);
         }
-        let block = self.contracts.client().provider().get_block_by_number(number.into()).await;
-        let block = block.map_err(assay_chain::Error::from)?;
-        Ok(block.is_none_or(|block| block.header.hash != hash))
+        let header = self.contracts.client().header(number.into()).await?;
+        Ok(header.is_none_or(|header| header.hash != hash))
     }
 
     fn see_orders(&mut self) -> Result<()> {
