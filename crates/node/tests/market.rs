@@ -1154,7 +1154,7 @@ async fn an_output_that_is_published_nowhere_comes_by_demands() {
     let requester = market.requester();
     let contracts = stranger(&market).await;
     contracts.stake(100 * DOLLAR).await.expect("staked");
-    // An output of four chunks.
+    // An output of five chunks.
     let words: Vec<String> = (0..1_500).map(|number| format!("word{number:04}")).collect();
     let terms = JobTerms {
         provider: Some(contracts.account()),
@@ -1190,6 +1190,14 @@ async fn an_output_that_is_published_nowhere_comes_by_demands() {
     provider.stop().await;
     // It is kept, and asked of nobody any more.
     assert_eq!(requester.output(id).await.expect("kept"), text.into_bytes());
+    // A claim does not wait for a round for each chunk, so all but the first come in one.
+    let (head, _) = contracts.last_block().await.expect("read");
+    let said = assay_node::events(&contracts, id, 0..=head).await.expect("read");
+    let demands = said.iter().filter_map(|event| match event {
+        JobEvent::ChunkRequested { first, count, .. } => Some((*first, *count)),
+        _ => None,
+    });
+    assert_eq!(demands.collect::<Vec<_>>(), [(0, 1), (1, 4)]);
     market.close().await.expect("closed");
 }
 
